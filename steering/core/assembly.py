@@ -171,7 +171,7 @@ def assembled(
     preferring = SubflowPriorities(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
     blocks = UnknownTokenBlocks(epochs)
     reports = McpReports(
-        sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering, ledgers
+        sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering, ledgers, dead.cut_off
     )
     # Handlers.
     first_syns = FirstSyns(

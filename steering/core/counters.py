@@ -49,6 +49,7 @@ class SessionReport(StrEnum):
     ENDED = "ended"
     HEALED = "healed"  # its SYN/ACK was never seen here
     ABSENT = "absent"  # it does not live at its MCP, so it ended here
+    CUT_OFF = "cut-off"  # the same, and its MCP restarted meanwhile: both of its ends are told by a reset
     LATE = "late"  # over, and what it had under way was waited for since its FINs were not seen
 
 

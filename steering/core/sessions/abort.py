@@ -62,14 +62,17 @@ class AbortReport(NamedTuple):
 
 
 class EndingSession:
-    """A session whose ends are being told."""
+    """A session whose ends are being told. `lost`: its MCP does not have it any more."""
 
-    __slots__ = ("began", "deadline", "ends", "left_until", "session", "told", "why")
+    __slots__ = ("began", "deadline", "ends", "left_until", "lost", "session", "told", "why")
 
-    def __init__(self, session: Session, ends: tuple[ConnectionEnd, ...], why: Refusal, now: float) -> None:
+    def __init__(
+        self, session: Session, ends: tuple[ConnectionEnd, ...], why: Refusal, now: float, lost: bool = False
+    ) -> None:
         self.session = session
         self.ends = ends
         self.why = why
+        self.lost = lost
         self.began = now
         self.deadline = now + WAIT
         self.left_until = 0.0  # hosts are left to the MCP until then
@@ -116,8 +119,11 @@ class AbortedSessions(Part):
 
     # ---- beginning ------------------------------------------------------------------------------
 
-    def abort(self, session: Session, now: float, why: Refusal = Refusal.ABORTED) -> list[Output]:
-        """End a session. All its ends are told where that is possible, and its later joins are refused."""
+    def abort(
+        self, session: Session, now: float, why: Refusal = Refusal.ABORTED, lost: bool = False
+    ) -> list[Output]:
+        """End a session. All its ends are told where that is possible, and its later joins are refused. `lost`: its
+        MCP lives, and does not have it any more."""
         if session.id in self._pending:
             return []
         if session.state in (SessionState.SYN_PINNED, SessionState.WITHDRAWN):
@@ -130,7 +136,8 @@ class AbortedSessions(Part):
                 subflow.lead_to(
                     inside
                 )  # what went to the MCP's own address without an entry is shown from now on
-        ending = EndingSession(session, tuple(ends_of(session)), why, now)
+        lost = lost or self.gone(session.mcp)
+        ending = EndingSession(session, tuple(ends_of(session)), why, now, lost)
         if not ending.ends:
             return outputs + self._finish(ending, now)
         session.begin_ending()
@@ -151,7 +158,7 @@ class AbortedSessions(Part):
         """Whether the MCP lives, and does what is not possible here: end its host's whole MPTCP connection."""
         session = ending.session
         has_leg = any(end.subflow is None for end in ending.ends)
-        return session.token >= 0 and has_leg and not self._key(session) and not self.gone(session.mcp)
+        return session.token >= 0 and has_leg and not self._key(session) and not ending.lost
 
     @staticmethod
     def _key(session: Session) -> bytes:
@@ -199,7 +206,7 @@ class AbortedSessions(Part):
         outputs: list[Output] = [SendFrame(seen.dpid, seen.port, frame)]
         first = end.outcome is EndOutcome.ASKED
         end.outcome = EndOutcome.TOLD
-        if first and not self.gone(session.mcp):
+        if first and not ending.lost and not self.gone(session.mcp):
             # The MCP holds the other end, and would keep it for long. What came in before this segment has reached it.
             secrets = session.secrets
             after = fastclose_after(seen.frame, secrets.mcp) if key and secrets else reset_after(seen.frame)

@@ -37,6 +37,10 @@ class McpLedger:
         self._live: dict[int, Told] = {}
         self._flows: dict[FlowKey, Told] = {}
         self._tokens: dict[Token, int] = {}  # token -> how many live sessions have it
+        # What lived in the run of the MCP before this one, as that run told last; empty once it was compared.
+        self._flows_before: dict[FlowKey, Told] = {}
+        self._tokens_before: dict[Token, int] = {}
+        self.restarted = NEVER  # when this run was heard first, where another one was heard before it
         self.overflowed = False
 
     def __len__(self) -> int:
@@ -59,13 +63,17 @@ class McpLedger:
         return given.part == (self._part + 1 if self._part else 0)
 
     def begin(self, given: McpSessions, now: float) -> None:
-        """Begin to take a batch. Part 1 of a set makes all earlier reports void."""
-        self.generation, self.sequence, self.heard = given.generation, given.sequence, now
+        """Begin to take a batch. Part 1 of a set makes all earlier reports void. A new generation says that the MCP
+        has restarted: what lived in the run before it has died with that run."""
         if given.part == 1:
-            self._live.clear()
-            self._flows.clear()
-            self._tokens.clear()
+            if self.generation and given.generation != self.generation:
+                # A run that was too short to be compared hides nothing of the one before it.
+                if self.whole and not self._flows_before:
+                    self._flows_before, self._tokens_before = self._flows, self._tokens
+                self.restarted = now
+            self._live, self._flows, self._tokens = {}, {}, {}
             self.whole = self.overflowed = False
+        self.generation, self.sequence, self.heard = given.generation, given.sequence, now
         self._part = 0 if given.last else given.part
 
     def complete(self) -> None:
@@ -100,6 +108,11 @@ class McpLedger:
                 del self._tokens[told.token]
         return told
 
+    def compared(self) -> None:
+        """Every session was compared with a whole set of this run: the run before it is forgotten."""
+        if self.whole and (self._flows_before or self._tokens_before):
+            self._flows_before, self._tokens_before = {}, {}
+
     def is_true(self, now: float) -> bool:
         """Whether the ledger is up to date: sessions in it live at the MCP, and sessions that are missing in it do
         not."""
@@ -112,3 +125,10 @@ class McpLedger:
             told.session = told.session or session.id
             return told.session == session.id
         return session.token >= 0 and session.token in self._tokens
+
+    def lived(self, session: Session) -> bool:
+        """Whether the run of the MCP before this one has reported this session, and not its end."""
+        told = self._flows_before.get(session.first)
+        if told is not None and (told.token < 0 or session.token in (-1, told.token)):
+            return told.session in (0, session.id)
+        return session.token >= 0 and session.token in self._tokens_before

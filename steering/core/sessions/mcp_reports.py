@@ -1,6 +1,9 @@
 """Handles the reports of MCPs about their sessions (docs/relay-reports.rst): a session that ended at its MCP, or was
 never there, ends here too.
 
+An MCP that restarted has cut off what lived there before, unless the network saw that it ended in order: host and server
+are told as those of a dead MCP (sessions.dead_mcps).
+
 The network may miss an answer or an end, since copies of segments are metered. The MCP knows both. An MCP is trusted
 only about its own sessions: a report about a session of another MCP is refused, and counted under the name of the
 reporting MCP.
@@ -54,7 +57,7 @@ class ReportOutcome(NamedTuple):
 
 class McpReports(Part):
     """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`: by MCP; only
-    this part changes them, others read them."""
+    this part changes them, others read them. `cut_off`: has the ends of a session told that its MCP lost it."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class McpReports(Part):
         counters: Counters,
         recovering: Callable[[], bool],
         ledgers: dict[McpId, McpLedger],
+        cut_off: Callable[[Session], bool],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -73,6 +77,7 @@ class McpReports(Part):
         self._counters = counters
         self._recovering = recovering
         self._ledgers = ledgers
+        self._cut_off = cut_off
         self._looked_at = 0  # the youngest session that was added to `_young`
         self._young: deque[int] = (
             deque()
@@ -195,6 +200,9 @@ class McpReports(Part):
             session = self._table.by_id.get(self._checking.popleft())
             if session is not None:
                 outputs += self._check(session, now)
+            if not self._checking:
+                for ledger in self._ledgers.values():
+                    ledger.compared()
         return outputs + self._check_young(now)
 
     def _check_young(self, now: float) -> list[Output]:
@@ -224,9 +232,18 @@ class McpReports(Part):
         )  # half open before a restart
         if not (found or session.state in _STANDING) or session.id in self._leaving or ledger.lives(session):
             return []
+        if _is_aborted(session):
+            return []
+        lived = ledger.lived(session)
         # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's
         # own address may belong to another program there.
-        if self._told_by(session) > now or session.reverse or _is_addressed(session) or _is_aborted(session):
+        if not lived and (self._told_by(session) > now or session.reverse or _is_addressed(session)):
+            return []
+        if lived or session.created < ledger.restarted:
+            if _ended(session):  # before the MCP restarted, which could not tell of it any more
+                self._leaving.setdefault(session.id, now)
+                return []
+            self._counters.session_reports[SessionReport.CUT_OFF] += self._cut_off(session)
             return []
         self._counters.session_reports[SessionReport.ABSENT] += 1
         return self._teardown.end(session)

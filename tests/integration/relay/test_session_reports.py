@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.relay_lab import SERVER, Echo, Lab, RelayProcess, wait_for
+from steering.core.counters import SessionReport
+from steering.northbound.resources.session_reports import told
+from tests.support.relay_lab import HOST, SERVER, Echo, Lab, RelayProcess, wait_for
+from tests.support.relay_word import read
 from tests.support.session_reports import ReportServer
+from tests.support.sites import UE_LTE, Driver
 
 
 @pytest.fixture
@@ -84,5 +88,32 @@ def test_what_lived_in_a_killed_relay_is_over_once_the_next_one_reports(
     assert controller.sessions.live
     relay_of(lab, controller, tmp_path)
     wait_for(lambda: not controller.sessions.live)
+    host.close()
+    echo.close()
+
+
+def test_an_engine_has_the_ends_told_of_what_a_killed_relay_had_once_the_next_one_reports(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    driver = Driver()
+    assert UE_LTE == HOST[4]
+    first = relay_of(lab, controller, tmp_path)
+    echo = Echo(lab, 4)
+    host = lab.connect(4, protocol=socket.IPPROTO_TCP)
+    session = driver.session(sport=host.getsockname()[1], key=b"")
+    mcp = session.mcp
+    wait_for(lambda: controller.sessions.live)
+    first.kill()
+    relay_of(lab, controller, tmp_path)
+    wait_for(lambda: not controller.sessions.live)
+    batches = list(controller.batches)
+    assert len({batch["generation"] for batch in batches}) == 2
+    for batch in batches:
+        driver.give(told(mcp, read(batch)))
+    driver.later(0.05)  # the sessions are compared with the set
+    driver.later(0.05)
+    reports = driver.counters.session_reports
+    assert (reports[SessionReport.CUT_OFF], reports[SessionReport.ABSENT]) == (1, 0)
+    assert driver.engine.sessions.aborted.report(session.id)
     host.close()
     echo.close()

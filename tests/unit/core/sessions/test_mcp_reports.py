@@ -4,6 +4,7 @@ import pytest
 
 from steering.core.counters import ReportRefusal, SessionReport
 from steering.core.inputs import McpAdmin, McpSessions, SessionBegan, SessionOver
+from steering.core.sessions.abort import WAIT
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from steering.model.session import Refusal, SessionState
@@ -285,7 +286,8 @@ def test_a_relay_that_starts_again_has_nothing_of_what_it_had(driver: Driver) ->
     edge.tell()
     assert len(driver.table) == 40
     fresh = RelayWord(driver, generation=2)
-    fresh.later(1.5)
+    fresh.later(WAIT + 1.5)  # hosts and servers of this network answer nothing
+    edge.tell()
     assert {s.id for s in driver.table} == {s.id for s in sessions} - at_core
 
 
