@@ -6,7 +6,9 @@ nothing, and write lines of their own to stderr that hold what the client sent.
 
 import json
 import logging
+import socket
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import eventlet
 import eventlet.wsgi
 
-from steering.northbound.http.application import WELCOME
+from steering.northbound.http.application import HUNG_UP, WELCOME
 from steering.northbound.http.head import MAX_FIELDS, fields_fault, request_line_fault
 from steering.northbound.http.problems import MEDIA_TYPE, Problem, phrase
 
@@ -22,6 +24,7 @@ REQUEST_TIME = 5.0  # seconds for a request line, and again for the headers, how
 BODY_TIME = 10.0  # seconds for a body
 DISCARD_TIME = 1.0  # seconds for the rest of a body that is not read
 GUEST = 3  # place in eventlet's list of a connection's state: its `visitors.Visitor`
+ESTABLISHED = 1  # TCP_ESTABLISHED of Linux, <netinet/tcp.h>
 MAX_DETAIL = 160  # characters of Python's own words, which repeat what the client sent
 
 log = logging.getLogger(__name__)
@@ -125,6 +128,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         )
         found["wsgi.input"] = found["eventlet.input"] = body
         found[WELCOME] = self.conn_state[GUEST].welcome
+        found[HUNG_UP] = partial(has_hung_up, self.connection)
         return found
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -142,6 +146,18 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: Python's own log lines go past the log and repeat what a stranger sent."""
+
+
+def has_hung_up(connection: Any) -> bool:
+    """Whether the peer of a TCP socket, or of TLS over one, has ended its side or reset the connection.
+
+    The kernel's state of the connection says so, whatever is left to be read and whatever TLS makes of it. Who ends
+    its side and reads on looks the same and has hung up, too."""
+    try:
+        state: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except (OSError, ValueError):
+        return True  # it is closed on our side
+    return state[0] != ESTABLISHED
 
 
 def _in_time() -> Any:

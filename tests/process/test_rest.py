@@ -18,7 +18,7 @@ from steering.northbound.http.events import MAX_STREAMS
 from steering.runtime.protocol import REQUEST_TIME
 from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import RawSwitch
-from tests.support.rest_calls import ask, certificates, steering
+from tests.support.rest_calls import ask, certificates, event_stream, has_comment, steering, streams_open
 from tests.support.waiting import wait_for
 
 
@@ -227,6 +227,15 @@ def test_tls_and_no_client_holds_up_another(tmp_path: Path, pki: Path) -> None:
         assert "Traceback" not in running.log()
         for one in idle:
             one.close()
+
+
+def test_a_stream_over_tls_whose_reader_hung_up_is_over_before_another_has_its_first_comment(
+    tmp_path: Path, pki: Path
+) -> None:
+    with secured(tmp_path, pki) as running, event_stream(running, context(pki)) as stays:
+        event_stream(running, context(pki)).close()
+        wait_for(lambda: streams_open(running, context(pki)) == 1)
+        assert not has_comment(stays)
 
 
 @pytest.mark.row("S-14", "N-7.3b")

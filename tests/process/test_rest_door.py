@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from steering.runtime.protocol import REQUEST_TIME
 from tests.support.controller_process import Running
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, RawSwitch, message
-from tests.support.rest_calls import ask, steering
+from tests.support.rest_calls import ask, event_stream, has_comment, steering, streams_open
 from tests.support.waiting import wait_for
 
 NEXT = b"GET /v1/health HTTP/1.1\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n"
@@ -129,6 +130,23 @@ def test_wrong_tokens_are_counted_delayed_and_told_once(running: Running) -> Non
     assert running.metric("steering_rest_refused_total", reason="wrong-token") == before + 6
     assert running.log().count("a token that is none") == 1
     assert "xxx" not in running.log()
+
+
+@pytest.mark.parametrize("how", ["ends", "ends-after-words", "resets"])
+def test_a_stream_whose_reader_hung_up_is_over_before_another_has_its_first_comment(
+    running: Running, how: str
+) -> None:
+    with event_stream(running) as stays:
+        goes = [event_stream(running) for _ in range(3)]
+        for one in goes:
+            if how == "resets":
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif how == "ends-after-words":
+                one.sendall(b"GET /v1/hea")
+            one.close()
+        wait_for(lambda: streams_open(running) == 1)
+        assert not has_comment(stays)
+    assert "Traceback" not in running.log()
 
 
 def tells_of_a_switch(running: Running, stream: http.client.HTTPResponse) -> bool:

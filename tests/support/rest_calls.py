@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -39,6 +40,41 @@ def ask(
     connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
     response: http.client.HTTPResponse = connection.getresponse()
     return response
+
+
+def event_stream(running: Running, context: ssl.SSLContext | None = None) -> socket.socket:
+    """A connection on which an event stream has begun."""
+    url = urlsplit((running.state / "rest").read_text().strip())
+    connection = socket.create_connection(("127.0.0.1", url.port or 0), timeout=30)
+    if context is not None:
+        connection = context.wrap_socket(connection, server_hostname="127.0.0.1")
+    token = (running.state / "token").read_text().strip()
+    connection.sendall(f"GET /v1/events HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    heard = b""
+    while b"retry: 1000\n\n" not in heard:
+        part = connection.recv(1 << 12)
+        assert part, heard
+        heard += part
+    return connection
+
+
+def has_comment(connection: socket.socket) -> bool:
+    """Whether a stream that was opened by `event_stream` has been sent a comment, or has ended."""
+    heard = b""
+    connection.setblocking(False)
+    try:
+        while part := connection.recv(1 << 12):
+            heard += part
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return b"\n:\n\n" in heard
+    return True
+
+
+def streams_open(running: Running, context: ssl.SSLContext | None = None) -> int:
+    """How many event streams the controller counts."""
+    text = ask(running, "GET", "/metrics", context=context).read().decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("steering_event_streams ")]
+    return int(float(line.split()[1]))
 
 
 def certificates(folder: Path, *more: str) -> None:

@@ -32,6 +32,8 @@ SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nos
 
 # In the environment: told whose token a request showed, says whether there is room for its connection.
 WELCOME = "steering.welcome"
+# In the environment: tells whether the client has hung up.
+HUNG_UP = "steering.hung-up"
 # In the environment: set to why a token was refused.
 REFUSAL = "steering.refusal"
 
@@ -146,7 +148,10 @@ class RestApplication:
         return _reply_response(reply, target, self._pause)
 
     def _is_held(self, environ: dict[str, Any]) -> bool:
-        """Whether the token of a request is still one."""
+        """Whether a stream has somebody to read it, who may: the client is there, and its token is still one."""
+        hung_up: Callable[[], bool] | None = environ.get(HUNG_UP)
+        if hung_up is not None and hung_up():
+            return False
         try:
             return bool(self._identify(environ))
         except Problem:

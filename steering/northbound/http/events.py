@@ -21,6 +21,7 @@ MAX_QUEUE = 1_024
 KEPT = 1_024
 WRITTEN_AT_ONCE = 32  # events, then others have their turn
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
+LOOK = 0.5  # seconds of silence after which the server has a turn: it looks whether the reader is still there
 MEDIA_TYPE = "text/event-stream"
 
 _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
@@ -119,14 +120,13 @@ class EventHub:
         return [event for event in self._kept if event.number > number] if number >= oldest - 1 else None
 
     def take(self, stream: Stream, seconds: float) -> bytes | None:
-        """The next few events as text, a comment after `seconds` of silence, None when the stream is over."""
+        """The next few events as text, nothing after `seconds` of silence, None when the stream is over."""
         with self._changed:
-            if not stream.queue and not stream.is_over:
-                self._changed.wait(seconds)
+            self._changed.wait_for(lambda: stream.queue or stream.is_over, seconds)
             if stream.is_over:
                 return None
             few = min(len(stream.queue), WRITTEN_AT_ONCE)
-            return b"".join(self._text(stream.queue.popleft()) for _ in range(few)) or b":\n\n"
+            return b"".join(self._text(stream.queue.popleft()) for _ in range(few))
 
     def _text(self, event: StreamEvent) -> bytes:
         data = json.dumps(event.data, separators=(",", ":"))
@@ -151,7 +151,10 @@ class EventHub:
 
 
 class EventBody:
-    """A stream as the body of a WSGI answer; the server calls `close` when the client went away."""
+    """A stream as the body of a WSGI answer; the server calls `close` when the client went away.
+
+    In silence there is an empty piece each LOOK seconds, of which the server sends nothing (PEP 3333), and a comment
+    each `heartbeat` seconds."""
 
     def __init__(
         self, hub: EventHub, stream: Stream, heartbeat: float = HEARTBEAT, pause: Pause = no_pause
@@ -161,6 +164,7 @@ class EventBody:
         self._stream = stream
         self._heartbeat = heartbeat
         self._begun = False
+        self._silent = 0.0  # seconds
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -171,10 +175,15 @@ class EventBody:
             return b"retry: 1000\n\n"  # and with it the headers go out
         if self._stream.queue:
             self._pause()  # a socket with room lets nobody else have a turn
-        told = self._hub.take(self._stream, self._heartbeat)
+        seconds = min(LOOK, self._heartbeat)
+        told = self._hub.take(self._stream, seconds)
         if told is None:
             raise StopIteration
-        return told
+        self._silent = 0.0 if told else self._silent + seconds
+        if told or self._silent < self._heartbeat:
+            return told
+        self._silent = 0.0
+        return b":\n\n"
 
     def close(self) -> None:
         self._hub.leave(self._stream)

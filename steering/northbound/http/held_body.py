@@ -1,11 +1,12 @@
-"""A stream that ends when its reader's token does."""
+"""A stream that ends when its reader hangs up, and when its reader's token ends."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 
 class HeldBody:
-    """The body of a WSGI answer that may last for days. `is_held`: whether the token that it was asked with is still
-    one; asked before each piece, so that nothing goes out after a token was taken back or has expired."""
+    """The body of a WSGI answer that may last for days. `is_held`: whether its reader is still there, and the token that
+    it was asked with still one. That is asked before each piece, also an empty one, so that nothing goes out after a
+    token was taken back or has expired."""
 
     def __init__(self, body: Iterable[bytes], is_held: Callable[[], bool]) -> None:
         self._body = body

@@ -19,6 +19,7 @@ from steering.model.refused_connections import SwitchRefusal
 from steering.model.session import Refusal
 from steering.northbound.http import events
 from steering.northbound.http.events import (
+    LOOK,
     MAX_QUEUE,
     MAX_STREAMS,
     WRITTEN_AT_ONCE,
@@ -63,7 +64,7 @@ def test_events_are_numbered_named_and_json() -> None:
         (f"{EPOCH}-1", "drain", {"name": "a\nb"}),
         (f"{EPOCH}-2", "policy", {"version": 2}),
     ]
-    assert hub.take(stream, 0.0) == b":\n\n"  # silence: a comment
+    assert hub.take(stream, 0.0) == b""
 
 
 def test_a_stream_gets_what_it_wants_only() -> None:
@@ -139,12 +140,25 @@ def test_many_events_are_written_a_few_at_a_time_and_others_have_their_turn_in_b
     assert next(body) == b":\n\n" and len(pauses) == 3, "who waits for events needs no pause"
 
 
+def test_in_silence_the_server_has_its_turns_and_the_reader_a_comment_now_and_then() -> None:
+    hub = EventHub(EPOCH)
+    stream = hub.open(lambda event: event.kind == "policy", "", [])
+    body = EventBody(hub, stream, 2 * LOOK)
+    next(body)
+    hub.publish("drain", {})  # nothing that it wants: silence all the same
+    assert [next(body) for _ in range(4)] == [b"", b":\n\n"] * 2
+    assert next(body) == b""
+    hub.publish("policy", {})
+    assert b"event: policy" in next(body)
+    assert [next(body) for _ in range(2)] == [b"", b":\n\n"], "silence begins anew with an event"
+
+
 def test_closing_ends_every_body() -> None:
     hub = EventHub(EPOCH)
     body = EventBody(hub, hub.open(everything, "", []))
     assert next(body) == b"retry: 1000\n\n"
     threading.Timer(0.05, hub.close).start()
-    assert list(body) == []
+    assert b"".join(body) == b""
     assert hub.streams == 0
 
 
