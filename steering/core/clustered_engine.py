@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
 from steering.core.inputs import EntriesRead, SwitchDown
+from steering.core.long_work import Work
 from steering.core.outputs import Output
 from steering.core.part import Parts
 from steering.core.peer_facts import ClusterChanged
@@ -51,9 +52,11 @@ class ClusteredEngine(Engine):
             unread=self._unread,
         )  # fmt: skip
         self.parts = Parts((*self.parts, self.peers))  # last: it tells what came of all others
+        self.own = self.peers.own.of
         self.handover = Handover(
             self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
         )
+        table.leaves = self.handover.leaves
         self.presence.is_elsewhere = lambda dpid: elsewhere(dpid) or self._is_elsewhere(dpid)
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
@@ -72,7 +75,10 @@ class ClusteredEngine(Engine):
         outputs = self.peers.takes()[ClusterChanged](given, now)
         mine = self._mine()
         if before - mine:
-            self.handover.given_up(before - mine)
+            gone = before - mine
+            for dpid in gone:
+                self.works.stop(dpid)
+            outputs += self.works.begin(frozenset(gone), self.handover.given_up(gone), now)
         taken = mine - before
         if not taken:
             return outputs + self.handover.read_later()
@@ -86,9 +92,18 @@ class ClusteredEngine(Engine):
         return outputs
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
-        if self.handover.read(self.peers.own.of(read), now):
-            return self._recovered(now) if not self._unread else self.handover.read_later()
-        return self.peers.in_place()[EntriesRead](read, now) + self.handover.read_later()
+        if self.handover.is_again(read.dpid):
+            return self.works.begin(read.dpid, self._read_again(read), now)
+        return super()._entries_read(read, now)
+
+    def _read_again(self, read: EntriesRead) -> Work:
+        yield 0
+        own = yield from self.own(read)
+        now = yield from self.handover.read(read, own)
+        return self._recovered(now) if not self._unread else self.handover.read_later()
+
+    def _take_over(self, read: EntriesRead) -> Work:
+        return (yield from super()._take_over(read)) + self.handover.read_later()
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         self.handover.lost(down.dpid)

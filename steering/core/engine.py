@@ -8,6 +8,7 @@ from steering.core.assembly import assembled
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, SharedPieces
+from steering.core.long_work import LongWork, Work
 from steering.core.network.dhcp_leases import DhcpLeases
 from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
@@ -24,7 +25,7 @@ from steering.core.pipeline.vlans import tagged
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
-from steering.core.restart.readback import Recovery
+from steering.core.restart.readback import Recovery, all_own
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
@@ -101,6 +102,7 @@ class Engine:
             Mechanism.READ_BACK in off,
         )  # fmt: skip
         self._recover_until = NEVER
+        self.works, self.own = LongWork(), all_own
         self._unread = set(self.map.switches)
         self.kept_sessions = KeptSessions(
             self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
@@ -136,7 +138,8 @@ class Engine:
                 Turn(lambda now: self.resync.tick(now), lambda: ALWAYS),
                 self.recovery,
                 # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
-                Turn(self._recovered, lambda: self._recover_until),
+                # What is being taken over is waited for: it ends by itself.
+                Turn(lambda now: [] if self.works else self._recovered(now), lambda: self._recover_until),
                 *self.sessions.parts(),
                 self.preferring,  # tells of sessions as handshakes left them
                 self.sessions.reports,
@@ -148,12 +151,7 @@ class Engine:
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 CounterSweep(
-                    self.map,
-                    policy,
-                    self.switches,
-                    self.sessions.teardown,
-                    self.preferring,
-                    self.sessions.reports,
+                    self.map, policy, self.switches, pieces.teardown, self.preferring, pieces.reports
                 ),
                 self.natural,
                 self.presence,  # sees what all others made of it
@@ -164,9 +162,9 @@ class Engine:
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             **self.sessions.segments(),
             inputs.NeighbourSeen: self._neighbour,
-            inputs.RouterSolicited: self._router_solicited,
+            inputs.RouterSolicited: lambda seen, now: advertisement(self.map, PortRef(seen.dpid, seen.port)),
             inputs.HostMissed: self._missed,
-            inputs.TtlExpired: self._ttl_expired,
+            inputs.TtlExpired: lambda seen, now: ttl_expired(self.map, seen),
             inputs.IcmpErrorSeen: self._icmp_error,
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
@@ -197,7 +195,8 @@ class Engine:
 
     def _go_on(self, given: inputs.Continue, now: float) -> list[Output]:
         """A slice of each long task."""
-        return self.resync.go_on() + self.sessions.half_open.go_on(now) + self.preferring.go_on()
+        begun = self.works.go_on(now) + self.resync.go_on()
+        return begun + self.sessions.half_open.go_on(now) + self.preferring.go_on()
 
     def _filtered(self, take: Handler) -> Handler:
         return lambda given, now: self._to_filled(take(given, now))
@@ -225,15 +224,9 @@ class Engine:
             return []
         return self.neighbours.missed(attachment, seen.address, seen.frame, now)
 
-    def _router_solicited(self, seen: inputs.RouterSolicited, now: float) -> list[Output]:
-        return advertisement(self.map, PortRef(seen.dpid, seen.port))
-
     def _icmp_error(self, seen: inputs.IcmpErrorSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         return [] if attachment is None else self.leg_errors.seen(attachment, seen)
-
-    def _ttl_expired(self, seen: inputs.TtlExpired, now: float) -> list[Output]:
-        return ttl_expired(self.map, seen)
 
     # ---- the operator and the MCPs --------------------------------------------------------------
 
@@ -325,6 +318,7 @@ class Engine:
         if forgotten is not None:
             self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
+        self.works.stop(up.dpid)
         switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
@@ -342,26 +336,32 @@ class Engine:
         if switch is not None:
             # The switch goes on forwarding without the controller: its links and sessions stay as they are.
             switch.connected = switch.filled = False
+            self.works.stop(down.dpid)
             self.resync.stop_filling(down.dpid)
             if down.dpid in self.map.switches:
                 self.sessions.readiness.offline.add(down.dpid)
         return []
 
     def _entries_read(self, read: inputs.EntriesRead, now: float) -> list[Output]:
-        switch = self.switches.get(read.dpid)
-        if switch is None or not switch.connected:
+        if not self.switches.is_connected(read.dpid):
             return []
         routes = [o for host in read.hosts for o in self._to_filled(self.neighbours.adopt(host, now))]
         self.chooser.refresh(now)
-        compared = self.recovery.told(read, read.dpid in self._unread, now)
+        return [*routes, *self.works.begin(read.dpid, self._take_over(read), now)]
+
+    def _take_over(self, read: inputs.EntriesRead) -> Work:
+        yield 0
+        own = yield from self.own(read)
+        compared, now = yield from self.recovery.told(read, own, read.dpid in self._unread)
         self._unread.discard(read.dpid)
         found = self._recovered(now) if not self._unread else []
+        switch = self.switches[read.dpid]
         if switch.fills:
             self._epochs[read.dpid] = self._epochs[read.dpid] + 1 & 0xFFFF
         elif read.epoch is not None:
             self._epochs[read.dpid] = read.epoch
         switch.fills += 1
-        return [*routes, *found, *self.resync.fill(read.dpid, compared)]
+        return [*found, *self.resync.fill(read.dpid, compared)]
 
     def _filled(self, dpid: DatapathId) -> FillSwitch:
         """All rules of a switch are made."""

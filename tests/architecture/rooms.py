@@ -26,6 +26,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "outputs": frozenset({"inputs", "peer_facts"}),
     "counters": frozenset(),
     "part": frozenset({"inputs", "outputs"}),
+    "long_work": frozenset({"outputs"}),
     # Switches, links and hosts, and the choice of an MCP: neither knows a session.
     "network": _may(""),
     "selection": _may("network"),
@@ -46,8 +47,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "fastpath": _may(
         "network selection admission sessions proactive reservations subflow_priority handshakes"
     ),
-    "restart": _may("network sessions proactive"),
-    "peers": _may("peer_facts network selection sessions handshakes"),
+    "restart": _may("long_work network sessions proactive"),
+    "peers": _may("long_work peer_facts network selection sessions handshakes"),
     # What is told of all that; nothing of it comes back.
     "supervision": _may("network"),
 }
@@ -63,12 +64,13 @@ ROOMS = {
         "supervision",
         "peers",
         "peer_facts",
+        "long_work",
         "counter_sweep",
     },
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
-ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "peers", "peer_facts"})}
+ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "long_work", "peers", "peer_facts"})}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 
 

@@ -11,7 +11,6 @@ from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.early_joins import EarlyJoins
 from steering.core.handshakes.room import Readiness
 from steering.core.inputs import (
-    EntriesRead,
     FinSeen,
     Input,
     LinkDown,
@@ -135,7 +134,6 @@ class PeerExchange(Part):
             SynAckSeen: self._of_flow,
             FinSeen: self._of_flow,
             WatchedSeen: self._of_flow,
-            EntriesRead: self._read,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
             SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
             SwitchDown: self._down,
@@ -219,18 +217,19 @@ class PeerExchange(Part):
             return self._local[SynSeen](seen, now)
         attachment = self._map.at.get((seen.dpid, seen.port))
         flow = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        if attachment is None or flow in self._table.flows:
+        if attachment is None or self._table.holds(flow):
             return self._local[SynSeen](seen, now)
         if attachment.role is not ACCESS and attachment.role.is_mcp:
             return self._of_flow(seen, now)
         token = read_token(handshake.token, "big")
         mine = self._destinations.fitting(self._table.with_mcp_token(token), handshake)
+        stays = [session for session in mine if not self._table.leaves(session)]
         owners = self._owners(token, handshake)
         if not owners:
-            if not mine and not self.is_whole:
+            if len(stays) < len(mine) or (not mine and not self.is_whole):
                 return self._refused(Refusal.PEER_UNREACHABLE)
             return self._local[SynSeen](seen, now)
-        if mine or len(owners) > 1:
+        if stays or len(owners) > 1:
             return self._refused(Refusal.AMBIGUOUS_TOKEN)
         if owners[0] not in self.reached:
             return self._refused(Refusal.PEER_UNREACHABLE)
@@ -256,8 +255,8 @@ class PeerExchange(Part):
         handshake = seen.handshake
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        flows, local = self._table.flows, self._local[type(seen)]
-        if sent in flows or answered in flows or not self.reached:
+        local = self._local[type(seen)]
+        if self._table.holds(sent) or self._table.holds(answered) or not self.reached:
             return local(seen, now)
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
@@ -269,10 +268,6 @@ class PeerExchange(Part):
             self.events[PeerEvent.SEGMENT_PASSED_ON] += 1
             outputs.append(TellPeer(name, forwarded(seen)))
         return outputs
-
-    def _read(self, read: EntriesRead, now: float) -> list[Output]:
-        """A switch tells what it holds. Entries of sessions of others stay as they are, and make no session here."""
-        return self._local[EntriesRead](self.own.of(read), now)
 
     # ---- what others tell -----------------------------------------------------------------------
 
@@ -352,6 +347,9 @@ class PeerExchange(Part):
         if message.kind == SegmentKind.SYN:
             if handshake.kind is not JOIN:
                 return self._event(PeerEvent.OUT_OF_PLACE)
+            token = read_token(handshake.token, "big")
+            if any(map(self._table.leaves, self._table.with_mcp_token(token))):
+                return self._refused(Refusal.PEER_UNREACHABLE)  # by who has it now, when it has told
             return self._local[SynSeen](SynSeen(dpid, port, handshake, message.frame), now)
         if message.kind == SegmentKind.SYN_ACK:
             seen = SynAckSeen(dpid, port, handshake)
@@ -361,7 +359,7 @@ class PeerExchange(Part):
             seen = WatchedSeen(dpid, port, handshake, message.frame)
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        if sent not in self._table.flows and answered not in self._table.flows:
+        if not self._table.holds(sent) and not self._table.holds(answered):
             follows = self.routes.follows((sent, answered))
             if follows in self.reached and not message.again:
                 return [TellPeer(follows, message._replace(again=True))]

@@ -1,5 +1,7 @@
 """A session table that notes which tokens came and went, for other controllers to be told."""
 
+from collections.abc import Callable
+
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
 from steering.core.sessions.flow_key import FlowKey
@@ -17,13 +19,20 @@ class FollowedTable(SessionTable):
     ended: list[tuple[int, TokenEntry]]
     sum: TokenSum
     shared: SharedLedger  # the table's ledger
+    leaves: Callable[[Session], bool]  # whether a session goes with a switch that was given up
 
     def follow(self) -> None:
         """Begin to note, before the first session."""
         self.learnt, self.ended, self.sum = [], [], TokenSum()
+        self.leaves = lambda session: False
         self.ledger = self.shared = SharedLedger()
         # Sessions whose record may still learn where it began, as they were told: few, and those of an earlier controller.
         self._told: dict[int, TokenEntry] = {}
+
+    def holds(self, flow: FlowKey) -> bool:
+        """Whether a flow is of a session here, and of one that stays."""
+        subflow = self.flows.get(flow)
+        return subflow is not None and not self.leaves(subflow.session)
 
     def told(self, session: Session) -> TokenEntry | None:
         """What others are told of a session; None where its token is not known, or no host's join may carry it."""

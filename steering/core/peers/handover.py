@@ -1,9 +1,10 @@
 """Switches that change hands: whose sessions are given up with one, and what has to be read when one is taken over."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
-from steering.core.inputs import EntriesRead
+from steering.core.inputs import EntriesRead, ObservedEntry
+from steering.core.long_work import PORTION, Work, portions
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, ReadEntries
@@ -12,6 +13,8 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import DatapathId
 from steering.model.session import EntryKind
+
+Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]
 
 
 class Handover:
@@ -34,6 +37,9 @@ class Handover:
         self._adopt = adopt
         self._again: set[DatapathId] = set()  # are being read once more
         self._later: set[DatapathId] = set()  # are to be
+        self._leaving: dict[
+            DatapathId, int
+        ] = {}  # switches given up, and the youngest session that goes with each
 
     def taken(self, dpids: Iterable[DatapathId], mine: Iterable[DatapathId]) -> None:
         """These are to be decided for here from now on. A session of who had them may have entries at switches that were
@@ -55,15 +61,39 @@ class Handover:
         self._again.discard(dpid)
         self._later.discard(dpid)
 
-    def given_up(self, dpids: set[DatapathId]) -> None:
+    def given_up(self, dpids: set[DatapathId]) -> Work:
         """Another controller decides there: it has the sessions that began there, from what the switches hold. Here they
-        are forgotten, and nothing at a switch is touched."""
+        are forgotten, a portion at a time, and nothing at a switch is touched."""
         self._unread -= dpids
         self._again -= dpids
         self._later -= dpids
-        for session in list(self._table):
-            if self._began_at(session) in dpids:
-                self._teardown.end(session)
+        last = self._table.youngest
+        self._leaving |= dict.fromkeys(dpids, last)
+        return self._forget(dpids, last)
+
+    def _forget(self, dpids: set[DatapathId], last: int) -> Work:
+        yield 0
+        for sessions in self._until(last):
+            for session in sessions:
+                if session.id in self._table.by_id and self._began_at(session) in dpids:
+                    self._teardown.end(session)
+            yield len(sessions)
+        self._leaving = {dpid: at for dpid, at in self._leaving.items() if dpid not in dpids or at != last}
+        return []
+
+    def _until(self, last: int) -> Iterator[list[Session]]:
+        """All sessions up to a number, some at a time."""
+        after: int | None = 0
+        while after is not None and after < last:
+            sessions, after = self._table.order.following(after, PORTION)
+            yield [session for session in sessions if session.id <= last]
+
+    def leaves(self, session: Session) -> bool:
+        """Whether a session is to be forgotten: it is another controller's, and nothing here is to go by it."""
+        if not self._leaving:
+            return False
+        began = self._began_at(session)
+        return began is not None and session.id <= self._leaving.get(began, 0)
 
     def _began_at(self, session: Session) -> DatapathId | None:
         for subflow in session.subflows:
@@ -72,12 +102,19 @@ class Handover:
         attachment = self._map.by_waypoint.get(session.edge)
         return None if attachment is None else attachment.waypoint.port.dpid
 
-    def read(self, read: EntriesRead, now: float) -> bool:
-        """Whether a switch was only read once more: it holds what it should, and is not filled."""
-        if read.dpid not in self._again:
-            return False
+    def is_again(self, dpid: DatapathId) -> bool:
+        """Whether a switch is only read once more: it holds what it should, and is not filled."""
+        return dpid in self._again
+
+    def read(self, read: EntriesRead, own: Own) -> Generator[int, float, float]:
+        """Such a one told what it holds: its `own` entries are taken over, a portion at a time. Returns the time then."""
+        done = 0
+        for portion in portions(read.entries):
+            now = yield done
+            self._adopt(own(portion), now)
+            done = len(portion)
+        now = yield done
         self._again.discard(read.dpid)
         if read.dpid not in self._later:
             self._unread.discard(read.dpid)
-        self._adopt(read.entries, now)
-        return True
+        return now

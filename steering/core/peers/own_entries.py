@@ -1,12 +1,15 @@
 """Which of the entries that a switch tells are of this controller's own sessions: those of others' make no session here."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 
-from steering.core.inputs import EntriesRead
+from steering.core.inputs import EntriesRead, ObservedEntry
+from steering.core.long_work import portions
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
+
+LOOK = 4  # looks at a cookie that take as long as a session that begins
 
 
 class OwnEntries:
@@ -26,25 +29,27 @@ class OwnEntries:
         self._reached = reached
         self._is_whole = is_whole
 
-    def of(self, read: EntriesRead) -> EntriesRead:
-        """The same without entries of others' sessions."""
-        if not self._reached:
-            return read
-        cookies = [unpack_cookie(one.entry.cookie) for one in read.entries]
-        began = {cookie.token for cookie in cookies if cookie is not None and _begins(cookie)}
-        return read._replace(
-            entries=[
-                one
-                for one, cookie in zip(read.entries, cookies, strict=True)
-                if cookie is None or not self._is_of_others(one.entry, cookie, began)
-            ]
-        )
+    def of(
+        self, read: EntriesRead
+    ) -> Generator[int, float, Callable[[list[ObservedEntry]], list[ObservedEntry]]]:
+        """What leaves those of others' sessions out of some of the entries. All are looked at first, a portion at a time
+        (core.long_work)."""
+        began: set[int] = set()
+        done = 0
+        for portion in portions(read.entries):
+            yield done
+            cookies = (unpack_cookie(one.entry.cookie) for one in portion)
+            began |= {cookie.token for cookie in cookies if cookie is not None and _begins(cookie)}
+            done = len(portion) // LOOK
+        yield done
+        return lambda some: [one for one in some if not self._is_of_others(one.entry, began)]
 
-    def _is_of_others(self, entry: Entry, cookie: SessionCookie, began: Collection[int]) -> bool:
+    def _is_of_others(self, entry: Entry, began: Collection[int]) -> bool:
         """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
         controller has its initial subflow (`began`: the tokens of those that this switch tells of); what the others told
         last tells whose the rest is."""
-        if cookie.kind is EntryKind.INITIAL:
+        cookie = unpack_cookie(entry.cookie)
+        if not self._reached or cookie is None or cookie.kind is EntryKind.INITIAL:
             return False
         if not (cookie.pending or cookie.plain):
             if cookie.token in began or self._table.knows_token(cookie.token):

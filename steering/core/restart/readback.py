@@ -7,10 +7,11 @@ A token says that the MCP answered, not that there is a host: of a flood's SYNs 
 has counted nothing of its host is half open as before, and ends as such unless its host is heard.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from steering.core.counters import Counters
 from steering.core.inputs import EntriesRead, ObservedEntry
+from steering.core.long_work import portions
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
@@ -32,7 +33,14 @@ from steering.model.session import (
 )
 
 _FOUND, _ = BEGINNINGS[Beginning.FOUND_WITH_TOKEN]
+Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]  # those of some entries that make sessions here
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
+
+
+def all_own(read: EntriesRead) -> Generator[int, float, Own]:
+    """Of a controller that is alone, which need not look."""
+    yield 0
+    return lambda some: some
 
 
 class Recovery(Part):
@@ -58,17 +66,32 @@ class Recovery(Part):
         # Of switches that are to be filled: what is compared, or the entries that must go.
         self._told: dict[DatapathId, Comparison | tuple[Entry, ...]] = {}
 
-    def told(self, read: EntriesRead, first: bool, now: float) -> Iterator[list[Output]]:
-        """A switch told what it holds, and is to be filled. What it tells the `first` time is taken over. What then has to
-        be done before it is filled, slice by slice: it is compared. A controller that has begun no session yet need not
-        compare: all it knows, it has from the switches."""
-        stale = self.adopt(read.entries, now) if first else None
+    def told(
+        self, read: EntriesRead, own: Own, first: bool
+    ) -> Generator[int, float, tuple[Iterator[list[Output]], float]]:
+        """A switch told what it holds, and is to be filled. Of its `own` entries those that it tells the `first` time are taken
+        over, a portion at a time (core.long_work). Returns the time, and what then has to be done before it is filled,
+        slice by slice: it is compared. A controller that has begun no session yet need not compare: all it knows, it has
+        from the switches."""
+        mine: list[ObservedEntry] = []
+        stale: list[Entry] = []
+        done = 0
+        for portion in portions(read.entries):
+            now = yield done
+            some = own(portion)
+            mine += some
+            if first:
+                stale += self.adopt(some, now)
+            done = len(portion)
+        now = yield done
         if first and not self._counters.sessions_started:
-            self._told[read.dpid] = tuple(stale or ())
-            return iter(())
-        compared = Comparison(self._table, read, stale, self._put_back)
+            self._told[read.dpid] = tuple(stale)
+            return iter(()), now
+        compared = Comparison(
+            self._table, read._replace(entries=mine), stale if first else None, self._put_back
+        )
         self._told[read.dpid] = compared
-        return compared.slices()
+        return compared.slices(), now
 
     def to_change(self, dpid: DatapathId) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
         """The entries that a switch that is filled now lacks, and those that must go."""
