@@ -145,14 +145,12 @@ def test_a_session_that_is_yet_to_be_forgotten_gets_no_join_and_no_segment() -> 
     work = pieces(cluster, "a", changed(cluster, "a"))
     next(work)
     token = read_token(TOKEN, "big")
-    waiting = [one for one in engine.sessions.table if engine.sessions.table.leaves(one)]
+    waiting = [one for one in engine.sessions.table if engine.handover.leaves(one)]
     assert waiting and not engine.sessions.table.with_mcp_token(token), "the eldest goes first"
     one = waiting[-1]
     seen = join(UE_WLAN, 40_001, one.token.to_bytes(4, "big"))
     message = ForwardedSegment(SegmentKind.SYN, WLAN, 1, 0, seen, Driver.frame(seen))
-    assert not any(
-        isinstance(output, Steer) for output in engine.handle(PeerTold("c", message), cluster.now)
-    )
+    assert not any(isinstance(output, Steer) for output in engine.handle(PeerTold("c", message), cluster.now))
     assert engine.counters.refusals[Refusal.PEER_UNREACHABLE] == 1
     assert len(one.subflows) == 1
     assert not [o for outputs in work for o in outputs if isinstance(o, RemoveEntries)]
@@ -173,7 +171,7 @@ def test_a_switch_that_comes_back_meanwhile_is_read_when_all_was_forgotten() -> 
     assert not any(isinstance(o, FillSwitch) for o in engine.handle(EntriesRead(LTE, held, []), cluster.now))
     fills = [o for outputs in work for o in outputs if isinstance(o, FillSwitch)]
     assert len(fills) == 1 and len(engine.sessions.table) == SESSIONS
-    assert not any(map(engine.sessions.table.leaves, engine.sessions.table))
+    assert not any(map(engine.handover.leaves, engine.sessions.table))
 
 
 def test_a_switch_that_is_lost_while_it_is_read_is_read_again_as_a_whole() -> None:
