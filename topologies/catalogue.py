@@ -40,6 +40,7 @@ MODULES = {
     "policies": "policies",
     "restart": "restart",
     "controller-loss": "controller_loss",
+    "cluster": "cluster",
     "cluster-death": "cluster_death",
     "mcp-death": "mcp_death",
     "explicit": "explicit",

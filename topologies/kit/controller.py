@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from topologies.kit.kernel_counters import FiveTuple
+from topologies.kit.places import Place
 from topologies.kit.plan import Plan, site_text
 from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record
@@ -59,6 +60,7 @@ class Controller:
         self.port, self.rest_port = free_port(), free_port()
         self._state = record.directory / what
         self._running: StartedProcess | None = None
+        self.place: Place | None = None  # where it runs; None: in the lab's own namespace, and on loopback
         self.site = record.directory / "site.yaml"
         self.policy = record.directory / "policy.yaml"
         self.site.write_text(site_text(plan))
@@ -83,11 +85,13 @@ class Controller:
             "--policy",
             str(self.policy),
         ]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
+        command += ["--listen", f"{self.address}:{self.port}", "--rest", f"{self.address}:{self.rest_port}"]
+        if self.place is not None:
+            command += ["--rest-allow-remote", "--switch-insecure"]
         command += ["--state-dir", str(self._state), *self.more]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
-        self._running = StartedProcess(self._record, self._what, command)
+        self._running = StartedProcess(self._record, self._what, command, self.place)
 
     def wait_ready(self) -> None:
         """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""
@@ -138,9 +142,7 @@ class Controller:
             data = text.encode()
             headers["Content-Type"] = "application/yaml" if isinstance(body, str) else "application/json"
             headers["If-Match"] = "*"
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.rest_port}{path}", data=data, headers=headers, method=method
-        )
+        request = urllib.request.Request(f"{self.url}{path}", data=data, headers=headers, method=method)
         for again in range(PATIENCE, -1, -1):
             try:
                 with urllib.request.urlopen(request, timeout=10.0) as answer:
@@ -174,7 +176,7 @@ class Controller:
         data = body if isinstance(body, str) else json.dumps(body)
         token = (self._state / "token").read_text().strip()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.rest_port}{path}",
+            f"{self.url}{path}",
             data=None if body is None else data.encode(),
             method=method,
             headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "If-Match": "*", **headers},
@@ -249,7 +251,12 @@ class Controller:
     @property
     def url(self) -> str:
         """The address of its REST interface."""
-        return f"http://127.0.0.1:{self.rest_port}"
+        return f"http://{self.address}:{self.rest_port}"
+
+    @property
+    def address(self) -> str:
+        """Where switches and REST reach it."""
+        return "127.0.0.1" if self.place is None else self.place.address
 
     @property
     def state_dir(self) -> Path:

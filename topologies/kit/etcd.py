@@ -1,4 +1,4 @@
-"""A single-member etcd for a lab, and a standby controller beside the lab's own."""
+"""An etcd of one or more members for a lab, and a standby controller beside the lab's own."""
 
 import urllib.request
 from contextlib import suppress
@@ -10,24 +10,29 @@ from topologies.kit.processes import StartedProcess
 READY_S = 30.0
 
 
-def start_etcd(lab: Lab) -> str:
-    """Start it, and wait until it serves; its URL. Raises LabError."""
-    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    command = [
-        *("etcd", "--name", "lab", "--data-dir", str(lab.record.directory / "etcd"), "--logger", "zap"),
-        *("--listen-client-urls", client, "--advertise-client-urls", client),
-        *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-        *("--initial-cluster", f"lab={peer}"),
-    ]
-    process = StartedProcess(lab.record, "etcd", command)
+def start_etcd(lab: Lab, members: int = 1, address: str = "127.0.0.1") -> str:
+    """Start it, and wait until every member serves; their URLs, comma separated. Raises LabError."""
+    clients, peers = ([f"http://{address}:{free_port()}" for _ in range(members)] for _ in range(2))
+    names = [f"etcd-{number}" for number in range(1, members + 1)]
+    cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
+    started = []
+    for name, client, peer in zip(names, clients, peers, strict=True):
+        command = [
+            *("etcd", "--name", name, "--data-dir", str(lab.record.directory / name), "--logger", "zap"),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", cluster),
+        ]
+        started.append((StartedProcess(lab.record, name, command), client))
+    for process, client in started:
+        process.wait_for(lambda client=client: _serves(client), READY_S, "not ready")  # type: ignore[misc]
+    return ",".join(clients)
 
-    def serves() -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{client}/health", timeout=1.0) as answer:
-            return b"true" in answer.read()
-        return False
 
-    process.wait_for(serves, READY_S, "not ready")
-    return client
+def _serves(client: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{client}/health", timeout=1.0) as answer:
+        return b"true" in answer.read()
+    return False
 
 
 def member_options(etcd: str, name: str) -> tuple[str, ...]:

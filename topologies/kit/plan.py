@@ -121,7 +121,8 @@ class SharedAddress:
 class Plan:
     """The plan of a whole lab. `services`: the TCP ports that servers serve and MCPs relay.
 
-    `slow`: switches whose messages reach the controller late, with the delay in milliseconds.
+    `slow`: switches whose messages reach the controller late, with the delay in milliseconds. `named_links`: whether the
+    site file names every wire and the controller finds no others, as several owners of switches need it.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Plan:
     policy: str = "policy: 1\n"
     slow: tuple[tuple[str, int], ...] = ()
     virtual: tuple[SharedAddress, ...] = ()
+    named_links: bool = False
 
     def box(self, name: str) -> Box:
         """The host of that name. Raises KeyError."""
@@ -175,7 +177,7 @@ def first_host(prefix: str) -> str:
 
 def site_text(plan: Plan) -> str:
     """The plan as a site file. Links are left to the controller's discovery, but for what is to be said of those that
-    are shaped, or run BFD."""
+    are shaped, or run BFD, and where the plan names them all."""
     known = ", ".join(f"{switch}: {switch[1:]}" for switch in plan.switches)
     lines = ["site: 1", f"switches: {{{known}}}", "access_networks:"]
     for access in plan.accesses:
@@ -185,9 +187,9 @@ def site_text(plan: Plan) -> str:
             f"{'' if access.mbit is None else f', capacity_mbit: {access.mbit}'}"
             f"{'' if access.hosts == 'probed' else f', hosts: {access.hosts}'}}}"
         )
-    said = [wire for wire in plan.wires if wire.mbit is not None or wire.bfd]
+    said = [wire for wire in plan.wires if plan.named_links or wire.mbit is not None or wire.bfd]
     if said:
-        lines += ["discover: true", "links:"]
+        lines += ["links:"] if plan.named_links else ["discover: true", "links:"]
         lines += [
             f"  - {{ports: ['{w.a}', '{w.b}'], weight: {w.weight}"
             f"{'' if w.mbit is None else f', capacity_mbit: {w.mbit}'}{', bfd: true' if w.bfd else ''}}}"

@@ -1,0 +1,198 @@
+"""Several controllers of one cell that decide at once, each for its share of a lab's switches, with certificates of their own
+for the streams between them."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from topologies.kit.controller import Controller, free_port
+from topologies.kit.etcd import member_options, standby
+from topologies.kit.lab import Lab
+from topologies.kit.places import Place
+from topologies.kit.processes import LabError, StartedProcess
+
+NAMES = ("a", "b", "c")
+READY_S = 60.0  # for members to find each other, divide the switches and read them
+ANSWER_S = 30.0  # for a member to take a change: one that begins anew listens after some seconds
+
+
+class Members:
+    """The lab's own controller is the first of them. `etcd`: its URLs. `places`: where each runs, by name; in the lab's own
+    namespace where it has none. None runs before `start`."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        etcd: str,
+        disabled: Sequence[str] = (),
+        places: Mapping[str, Place] = MappingProxyType({}),
+    ) -> None:
+        self._lab = lab
+        self._disabled = tuple(disabled)
+        _certificates(lab.record.directory)
+        self.controllers: dict[str, Controller] = {NAMES[0]: lab.controller}
+        self.controllers |= {name: standby(lab, etcd, name) for name in NAMES[1:]}
+        for name, one in self.controllers.items():
+            one.place = places.get(name)
+            one.more = (*member_options(etcd, name), *self._peering(name, one.address))
+
+    def _peering(self, name: str, address: str) -> tuple[str, ...]:
+        folder = self._lab.record.directory
+        return (
+            *("--cluster-shares", str(len(NAMES)), "--peer-listen", f"{address}:{free_port()}"),
+            *("--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key")),
+            *("--peer-ca", str(folder / "peers.pem")),
+        )
+
+    def start(self, slow: str = "", delay_ms: int = 0) -> None:
+        """Start all, tell every switch of them, and wait until each decides for its share. What the switch `slow` sends
+        reaches them so much later. Raises LabError."""
+        for one in self.controllers.values():
+            one.start(self._disabled)
+            if one is self._lab.controller:
+                # What it keeps at its first start is no change to those that start when it is there.
+                _until(lambda: self.texts()[NAMES[0]])
+        for name in self._lab.plan.switches:
+            targets = [f"tcp:{one.address}:{one.port}" for one in self.controllers.values()]
+            if name == slow:
+                targets = [
+                    self._delayed(one, controller.port, delay_ms)
+                    for one, controller in self.controllers.items()
+                ]
+            self._tell(self._lab.switch(name), targets)
+        if problem := self.whole():
+            raise LabError(f"the members do not divide the switches: {problem}")
+
+    def _delayed(self, name: str, port: int, delay_ms: int) -> str:
+        own = free_port()
+        command = [sys.executable, "-m", "topologies.programs.slow_channel"]
+        StartedProcess(self._lab.record, f"slow-{name}", [*command, *map(str, (own, port, delay_ms))])
+        return f"tcp:127.0.0.1:{own}"
+
+    def _tell(self, bridge: str, targets: Sequence[str]) -> None:
+        for words in (("set-controller", bridge, *targets), ("get", "bridge", bridge, "controller")):
+            done = subprocess.run(["ovs-vsctl", *words], check=True, capture_output=True, text=True)
+        for one in done.stdout.strip("[]\n").split(", "):
+            subprocess.run(
+                ["ovs-vsctl", "set", "controller", one, "max_backoff=1000"], check=True, capture_output=True
+            )
+
+    def masters(self) -> dict[str, set[str]]:
+        """Of which switches each member says that it is MASTER. One that does not answer has none."""
+        return {name: _masters(one) for name, one in self.controllers.items()}
+
+    def problem(self) -> str:
+        """What is missing until each member decides for a share and all have read their switches; "" for nothing."""
+        found = self.masters()
+        if not all(found.values()):
+            return f"a member decides for nothing: {found}"
+        if sorted(switch for one in found.values() for switch in one) != sorted(self._lab.plan.switches):
+            return f"not each switch has one owner: {found}"
+        for name, one in self.controllers.items():
+            try:
+                health, mcps = one.health(), one.mcps().values()
+            except (OSError, LabError) as error:
+                return f"{name}: {error}"
+            if health["status"] != "ok" or not all(mcp["reachable"] for mcp in mcps):
+                return f"{name}: health {health}, MCPs {[mcp['reachable'] for mcp in mcps]}"
+        return ""
+
+    def whole(self) -> str:
+        """Wait until there is no problem; the one that stays."""
+        problem = ""
+
+        def is_whole() -> bool:
+            nonlocal problem
+            problem = self.problem()
+            return not problem
+
+        _until(is_whole)
+        return problem
+
+    def owner_of(self, switch: str) -> str:
+        """Who decides for a switch now; "" for nobody."""
+        return next((name for name, found in self.masters().items() if switch in found), "")
+
+    def detailed(self) -> list[dict[str, Any]]:
+        """Every session with its subflows, once, by its token, as the members together tell it. A session that one tells
+        with more subflows than another is told by that one. Raises LabError, OSError."""
+        found: dict[str, dict[str, Any]] = {}
+        for one in self.controllers.values():
+            for session in one.detailed():
+                known = found.get(session["token"])
+                if known is None or len(known["subflows"]) < len(session["subflows"]):
+                    found[session["token"]] = session
+        return list(found.values())
+
+    def metric(self, name: str, **labels: str) -> dict[str, float]:
+        """A metric of each member that answers."""
+        found = {}
+        for member, one in self.controllers.items():
+            with contextlib.suppress(OSError, LabError):
+                found[member] = one.metric(name, **labels)
+        return found
+
+    def change(self, name: str, method: str, path: str, body: Any = None) -> str:
+        """Change something at a member, or at the one that it says takes changes; who took it. Raises LabError."""
+        limit = time.monotonic() + ANSWER_S
+        while True:
+            for other in (name, *(one for one in self.controllers if one != name)):
+                try:
+                    status, told = self.controllers[other].ask(method, path, body)
+                except (OSError, LabError) as error:
+                    status, told = 503, str(error)
+                if status < 300:
+                    return other
+                if status != 503:
+                    raise LabError(f"{method} {path} at {other}: {status} {told}")
+            if time.monotonic() > limit:
+                raise LabError(f"{method} {path}: no member takes it; the last answer: {told}")
+            time.sleep(0.2)
+
+    def texts(self) -> dict[str, str]:
+        """The text of the policy at each member; "" where one does not answer."""
+        found = {}
+        for name, one in self.controllers.items():
+            try:
+                found[name] = str(one.get("/v1/policy")["text"])
+            except (OSError, LabError):
+                found[name] = ""
+        return found
+
+
+def _until(done: Callable[[], object]) -> None:
+    """Wait until that, or until READY_S are over."""
+    limit = time.monotonic() + READY_S
+    while not done() and time.monotonic() < limit:
+        time.sleep(0.1)
+
+
+def _masters(controller: Controller) -> set[str]:
+    try:
+        told = controller.get("/v1/cluster")["switches"]
+    except (OSError, LabError):
+        return set()
+    return {one["name"] for one in told if one["role"] == "master"}
+
+
+def _certificates(folder: Path) -> None:
+    """A CA of the members' alone, `peers.pem`, and a certificate of each that names it. Raises LabError."""
+    new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    _openssl(folder, *new, "-x509", "-keyout", "peers.key", "-out", "peers.pem", "-subj", "/CN=peers")
+    for name in NAMES:
+        _openssl(folder, *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        _openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "peers.pem", "-CAkey", "peers.key",
+            "-CAcreateserial", "-days", "2", "-out", f"{name}.crt",
+        )  # fmt: skip
+
+
+def _openssl(folder: Path, *words: str) -> None:
+    done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"openssl {words[0]}: {done.stderr.strip()}")
