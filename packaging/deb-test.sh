@@ -1,23 +1,42 @@
 #!/bin/sh
-# Installs, uses, upgrades and removes build/steering_*.deb in a fresh Debian root, as root. Prints a line for each thing that held.
+# Installs, uses, upgrades and removes build/steering_*.deb (or that of STEERING_BUILD=DIR) in a fresh Debian root, as root.
+# Prints a line for each thing that held.
 #
 #   packaging/deb-test.sh [ROOT]   ROOT: a root that debootstrap made before (with python3 and adduser); it is changed
+#   packaging/deb-test.sh --here   in this machine's own root under an overlay that is forgotten: needs no network and no debootstrap
 set -eu
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo 'steering: a Debian root takes root to make: run this as root' >&2; exit 2; }
-command -v debootstrap >/dev/null || { echo 'steering: debootstrap is missing: apt-get install debootstrap' >&2; exit 2; }
-DEB=$(ls -t build/steering_*.deb 2>/dev/null | head -n 1)
+if [ "${1:-}" = --here ]; then
+    exec unshare --mount --net --propagation private packaging/deb-test.sh --unshared
+fi
+[ -n "${1:-}" ] || command -v debootstrap >/dev/null || { echo 'steering: debootstrap is missing: apt-get install debootstrap' >&2; exit 2; }
+BUILD=${STEERING_BUILD:-build}
+DEB=$(ls -t "$BUILD"/steering_*.deb 2>/dev/null | head -n 1)
 [ -n "$DEB" ] || { echo 'steering: no package in build/: run make deb' >&2; exit 2; }
-WORK=$(mktemp -d build/deb-test.XXXXXX)
+WORK=$(mktemp -d "$BUILD/deb-test.XXXXXX")
 ROOT=${1:-$WORK/root}
 started=
 end() {
     [ -z "$started" ] || kill "$started" 2>/dev/null || true
-    rm -rf "$WORK"
+    [ "$ROOT" != "$WORK/over/root" ] || umount --recursive --lazy "$WORK/over" || true
+    rm -rf --one-file-system "$WORK"
 }
 trap end EXIT INT TERM
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
+if [ "$ROOT" = --unshared ]; then
+    # What is written goes to memory. What this machine runs, its sockets and this project's own state there stay out of sight.
+    ROOT=$WORK/over/root
+    mkdir "$WORK/over"
+    mount -t tmpfs tmpfs "$WORK/over"
+    mkdir "$WORK/over/upper" "$WORK/over/work" "$ROOT"
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/over/upper,workdir=$WORK/over/work" "$ROOT"
+    for folder in dev run tmp; do mount -t tmpfs -o mode=755 tmpfs "$ROOT/$folder"; done
+    : >"$ROOT/dev/null"
+    mount --bind /dev/null "$ROOT/dev/null"
+    ip link set lo up
+fi
 if [ ! -d "$ROOT" ]; then
     echo 'deb-test: making a Debian root ...'
     debootstrap --variant=minbase --include=python3,adduser bookworm "$ROOT" >"$WORK/debootstrap.log" 2>&1 ||
@@ -37,7 +56,7 @@ serve() {
     until [ -e "$ROOT/var/lib/steering/rest" ]; do
         kill -0 "$started" 2>/dev/null || { cat "$WORK/run.log" >&2; failed 'the controller did not start'; }
         tries=$((tries + 1))
-        [ "$tries" -lt 300 ] || failed 'the controller does not serve'
+        [ "$tries" -lt 600 ] || failed 'the controller does not serve'
         sleep 0.2
     done
 }
@@ -53,7 +72,7 @@ mkdir "$WORK/second"
 dpkg-deb -R "$DEB" "$WORK/second"
 version=$(there dpkg-deb -f /tmp/first.deb Version)
 sed -i "s/^Version: .*/Version: $version.1/" "$WORK/second/DEBIAN/control"
-dpkg-deb --root-owner-group -Zgzip -z1 --build "$WORK/second" "$ROOT/tmp/second.deb" >/dev/null
+dpkg-deb --root-owner-group -Znone --build "$WORK/second" "$ROOT/tmp/second.deb" >/dev/null
 rm -rf "$WORK/second"
 
 there dpkg -i /tmp/first.deb >"$WORK/install.log" 2>&1 || { cat "$WORK/install.log" >&2; failed 'it is not installed'; }

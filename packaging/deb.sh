@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds build/steering_VERSION_ARCH.deb: a virtual environment of its own in /usr/lib/steering, units, man pages, examples.
+# Builds build/steering_VERSION_ARCH.deb (or in STEERING_BUILD=DIR): a virtual environment of its own in /usr/lib/steering, units, man pages, examples.
 #
 #   packaging/deb.sh [VERSION]     needs .venv (packaging/setup.sh tools), dpkg-deb, and pip's index for what is in constraints.txt
 #
@@ -10,8 +10,9 @@ TREE=$(pwd -P)
 HOME_OF=usr/lib/steering
 VERSION=${1:-$(.venv/bin/python -c 'import steering; print(steering.__version__)')}
 ARCHITECTURE=$(dpkg --print-architecture)
-mkdir -p "$TREE/build"
-WORK=$(mktemp -d "$TREE/build/deb.XXXXXX")
+BUILD=${STEERING_BUILD:-$TREE/build}
+mkdir -p "$BUILD"
+WORK=$(mktemp -d "$BUILD/deb.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT INT TERM
 ROOT=$WORK/root
 export PIP_CONSTRAINT="$TREE/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
@@ -65,4 +66,4 @@ sed "s|@VERSION@|$VERSION|; s|@ARCHITECTURE@|$ARCHITECTURE|; s|@SIZE@|$size|" pa
 install -m 0755 packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm "$ROOT/DEBIAN"
 install -m 0644 packaging/debian/conffiles "$ROOT/DEBIAN"
 (cd "$ROOT" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
-dpkg-deb --root-owner-group -Zzstd -z3 --build "$ROOT" "build/steering_${VERSION}_${ARCHITECTURE}.deb"
+dpkg-deb --root-owner-group -Zzstd -z3 --build "$ROOT" "$BUILD/steering_${VERSION}_${ARCHITECTURE}.deb"

@@ -1,0 +1,126 @@
+"""The Debian package, built from the packages of this virtual environment, then installed, used, upgraded and removed.
+
+`make deb-test` does the same with what pip downloads and in a root that debootstrap made. Here the root is this machine's
+own under an overlay, without a network.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackagePath, distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = Path("usr/lib/steering")
+
+pytestmark = pytest.mark.timeout(600)  # some twenty seconds of CPU
+
+
+def needed(name: str) -> dict[str, Distribution]:
+    """What the distribution `name` needs, and what that needs, by name; extras are left out."""
+    found: dict[str, Distribution] = {}
+    waiting = [name]
+    while waiting:
+        for line in distribution(waiting.pop()).requires or ():
+            requirement = Requirement(line)
+            wanted = requirement.name.lower().replace("_", "-")
+            if wanted not in found and (
+                requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ):
+                found[wanted] = distribution(wanted)
+                waiting.append(wanted)
+    return found
+
+
+def copy_files(of: Distribution, folder: Path) -> None:
+    """The installed files of a distribution that stand in site-packages. One that Debian installed lists its modules only."""
+    modules = (of.read_text("top_level.txt") or "").split()
+    listed = of.files or [
+        PackagePath(path.relative_to(str(of.locate_file(""))))
+        for module in modules
+        for path in Path(str(of.locate_file(module))).rglob("*")
+    ]
+    assert listed, of.name
+    for file in listed:
+        source = Path(str(of.locate_file(file)))
+        if source.is_file() and file.parts[0] != ".." and file.suffix != ".pyc":
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / file)
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the built package."""
+    folder = tmp_path_factory.mktemp("deb")
+    packages = folder / "packages"
+    for one in needed("steering").values():
+        copy_files(one, packages)
+    environment = os.environ | {"STEERING_BUILD": str(folder), "STEERING_PACKAGES": str(packages)}
+    done = subprocess.run(
+        [str(ROOT / "packaging" / "deb.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(build: Path) -> Iterator[Path]:
+    """The package's files, and its control files in DEBIAN."""
+    (package,) = build.glob("steering_*.deb")
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(build / "unpacked")], check=True)
+    yield build / "unpacked"
+    shutil.rmtree(build / "unpacked")
+
+
+def test_it_is_installed_used_upgraded_and_removed(build: Path) -> None:
+    done = subprocess.run(
+        [str(ROOT / "packaging" / "deb-test.sh"), "--here"],
+        env=os.environ | {"STEERING_BUILD": str(build)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    held = [line.split(":")[1].strip().split(" ")[0] for line in done.stdout.splitlines()]
+    assert held == ["installed", "the", "root's", "upgraded", "removed"]
+    assert sorted(path.name for path in build.iterdir() if path.name.startswith("deb-test.")) == []
+
+
+def test_nothing_in_it_names_the_place_where_it_was_built(build: Path, unpacked: Path) -> None:
+    found = subprocess.run(
+        ["grep", "-rlaF", "-e", str(ROOT), "-e", str(build), str(unpacked)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (1, "")
+    for program in (unpacked / HOME / "bin").iterdir():
+        if program.is_file() and not program.is_symlink():
+            first = program.read_bytes().split(b"\n")[0]
+            assert not first.startswith(b"#!") or first == b"#!/usr/lib/steering/bin/python", program
+
+
+def test_its_control_files_fit_its_files(unpacked: Path) -> None:
+    control = (unpacked / "DEBIAN" / "control").read_text()
+    fields = dict(re.findall(r"^([A-Z][\w-]+): (.*)$", control, re.M))
+    assert not re.search(r"@[A-Z]+@", control), "a place of the template was left as it was"
+    assert {"Package", "Version", "Architecture", "Maintainer", "Depends", "Description"} <= fields.keys()
+    done = subprocess.run(
+        ["md5sum", "--check", "--quiet", "DEBIAN/md5sums"],
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    for conffile in (unpacked / "DEBIAN" / "conffiles").read_text().split():
+        assert (unpacked / conffile.lstrip("/")).is_file()
+    assert not [path for path in unpacked.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
+    for page in (unpacked / "usr/share/man/man1").iterdir():
+        assert page.suffix == ".gz" and page.stat().st_size > 200
