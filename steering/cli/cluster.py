@@ -1,15 +1,18 @@
-"""`steering cluster`: the controllers that are one, and who decides for which switches; drains one, or takes it back
-(docs/cluster.rst)."""
+"""`steering cluster`: the controllers that are one, and who decides for which switches; drains one, takes it back, or levels
+the load (docs/cluster.rst)."""
 
 import argparse
+import time
+from contextlib import nullcontext
+from typing import Any
 
 from steering.cli import actions, client
 from steering.cli.actions import Subcommand, listed
 from steering.cli.table import table
 
-SUMMARY: str = (
-    "list the controllers of a cluster and who decides for which switches; drain one, or take it back"
-)
+SUMMARY: str = "list the controllers of a cluster and who decides for which switches; drain one, take it back, or level the load"
+LOOK = 0.2  # seconds between looks at a share that moves
+PATIENCE = 40.0  # seconds a share may take; the cluster gives one up after 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ),
             Subcommand("drain", "it is to decide for nothing more: its standby takes over", _drain, _name),
             Subcommand("undrain", "it may decide again", _undrain, _name),
+            Subcommand(
+                "rebalance",
+                "spread the shares over the controllers, one at a time, and wait",
+                _rebalance,
+                _dry_run,
+            ),
         ),
     )
 
@@ -30,6 +39,10 @@ run = actions.run
 
 def _name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ID", help="the controller's name")
+
+
+def _dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say which shares would move")
 
 
 def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
@@ -52,6 +65,9 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
         for one in told["shares"]
     ]
     print(table(["share", "owner", "generation", "standbys"], rows))
+    if told["rebalance"] is not None:
+        share, taker = told["rebalance"]["share"], told["rebalance"]["taker"]
+        print("the load is being levelled" + (f": {share} goes to {taker}" if share else ""))
     if told["peers"]:
         heard = {True: "yes", False: "no"}
         rows = [
@@ -76,3 +92,48 @@ def _undrain(controller: client.ControllerClient, args: argparse.Namespace) -> N
 def _order(controller: client.ControllerClient, args: argparse.Namespace, what: str, words: str) -> None:
     told = actions.send(controller, "POST", ["cluster", args.name, what])
     actions.tell(args, told, f"{told['name']} {words}")
+
+
+def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    """Say what will move, order it, wait until it has moved, and say so of each share."""
+    path = ["cluster", "rebalance"]
+    planned = controller.request("POST", path, query={"dry_run": 1}).body
+    if args.dry_run:
+        actions.tell(args, planned, _plan(planned["moves"], "would move"))
+        return
+    if not args.json:
+        print(_plan(planned["moves"], "will move"), flush=True)
+    ordered = controller.request("POST", path).body
+    left = _wait(controller, args, ordered["moves"])
+    if left:
+        where = ", ".join(f"{one['share']} to {one['taker']}" for one in left)
+        raise client.Unavailable(f"the load is not levelled: not moved: {where}")
+    actions.tell(args, ordered, "the load is level")
+
+
+def _plan(moves: list[dict[str, Any]], words: str) -> str:
+    return "\n".join(f"{one['share']} {words} from {one['giver']} to {one['taker']}" for one in moves)
+
+
+def _wait(
+    controller: client.ControllerClient, args: argparse.Namespace, moves: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Wait until no share moves any more. The moves that were not done."""
+    left, begun = list(moves), False
+    until = time.monotonic() + PATIENCE * len(moves)
+    while left and time.monotonic() < until:
+        with controller.progress or nullcontext():
+            time.sleep(LOOK)
+        told = controller.get("cluster")
+        owners = {one["name"]: one["owner"] for one in told["shares"]}
+        under_way = told["rebalance"]
+        for one in list(left):
+            taken = under_way is None or under_way["share"] != one["share"]
+            if owners.get(one["share"]) == one["taker"] and taken:
+                left.remove(one)
+                if not args.json:
+                    print(f"{one['share']} is {one['taker']}'s now", flush=True)
+        if begun and under_way is None:
+            break  # it has ended
+        begun = begun or under_way is not None
+    return left

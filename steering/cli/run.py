@@ -104,6 +104,18 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="shares of the switches, each of which has an owner; the same at all controllers (default: 1)",
     )
+    parser.add_argument(
+        "--cluster-capacity",
+        type=int,
+        metavar="N",
+        help="this controller's part of the shares beside the others', a plain number (default: 1)",
+    )
+    parser.add_argument(
+        "--cluster-level",
+        choices=("always", "ordered"),
+        help="move shares to level the load without being told to, or only where 'steering cluster rebalance' orders it; "
+        "the same at all controllers (default: always)",
+    )
     parser.add_argument("--cluster-ca", metavar="FILE", help="the CA of etcd's certificates (PEM)")
     parser.add_argument("--cluster-cert", metavar="FILE", help="this controller's certificate at etcd (PEM)")
     parser.add_argument("--cluster-key", metavar="FILE", help="that certificate's private key (PEM)")

@@ -52,6 +52,10 @@ class AsyncOperations:
         """It may decide again. Roles: operator."""
         return cast(records.Drain, await self._ask("POST", ["cluster", name, "undrain"]))
 
+    async def rebalance_cluster(self, *, dry_run: bool | None = None) -> records.Rebalance:
+        """Level the load: one share after the other. Roles: operator."""
+        return cast(records.Rebalance, await self._ask("POST", ["cluster", "rebalance"], query={"dry_run": dry_run}))
+
     async def links(self) -> records.Links:
         """Links and their weights. Roles: operator, reader."""
         return cast(records.Links, await self._ask("GET", ["links"]))
@@ -216,9 +220,9 @@ class AsyncOperations:
         """Limits, their use, and what was refused. Roles: operator, reader."""
         return cast(records.Limits, await self._ask("GET", ["limits"]))
 
-    async def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None, controller: str | None = None) -> records.Sessions:
+    async def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None) -> records.Sessions:
         """M-sessions, a page at a time. Roles: operator, reader."""
-        return cast(records.Sessions, await self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client, "controller": controller}))
+        return cast(records.Sessions, await self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client}))
 
     async def session(self, id: str) -> records.Session:
         """One M-session and its subflows. Roles: operator, reader."""

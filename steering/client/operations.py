@@ -52,6 +52,10 @@ class Operations:
         """It may decide again. Roles: operator."""
         return cast(records.Drain, self._ask("POST", ["cluster", name, "undrain"]))
 
+    def rebalance_cluster(self, *, dry_run: bool | None = None) -> records.Rebalance:
+        """Level the load: one share after the other. Roles: operator."""
+        return cast(records.Rebalance, self._ask("POST", ["cluster", "rebalance"], query={"dry_run": dry_run}))
+
     def links(self) -> records.Links:
         """Links and their weights. Roles: operator, reader."""
         return cast(records.Links, self._ask("GET", ["links"]))
@@ -216,9 +220,9 @@ class Operations:
         """Limits, their use, and what was refused. Roles: operator, reader."""
         return cast(records.Limits, self._ask("GET", ["limits"]))
 
-    def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None, controller: str | None = None) -> records.Sessions:
+    def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None) -> records.Sessions:
         """M-sessions, a page at a time. Roles: operator, reader."""
-        return cast(records.Sessions, self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client, "controller": controller}))
+        return cast(records.Sessions, self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client}))
 
     def session(self, id: str) -> records.Session:
         """One M-session and its subflows. Roles: operator, reader."""

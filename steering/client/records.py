@@ -84,9 +84,7 @@ SessionSummary = TypedDict("SessionSummary", {
     "token": str | None, "version": int | None, "client": str, "server": str, "explicit": bool,
     "age_s": float, "subflows": int
 })
-Sessions = TypedDict("Sessions", {
-    "sessions": list["SessionSummary"], "total": int, "next": str | None, "incomplete": list[str]
-})
+Sessions = TypedDict("Sessions", {"sessions": list["SessionSummary"], "total": int, "next": str | None})
 Subflow = TypedDict("Subflow", {
     "src": str, "sport": int, "dst": str, "dport": int, "kind": str, "access_network": str | None,
     "path": Literal["natural", "redirected"], "switch": str, "entries": Any, "address_id": int | None,
@@ -203,11 +201,14 @@ ClusterSwitchesPart = TypedDict("ClusterSwitchesPart", {"name": str, "role": str
 ClusterPeersPart = TypedDict("ClusterPeersPart", {
     "name": str, "reached": bool, "tokens": int, "whole": bool, "unread": int
 })
+ClusterRebalancePart = TypedDict("ClusterRebalancePart", {"share": str, "taker": str})
 Cluster = TypedDict("Cluster", {
     "controller": str | None, "etcd": bool | None, "revision": int, "members": list["ClusterMembersPart"],
     "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int],
-    "peers": list["ClusterPeersPart"]
+    "peers": list["ClusterPeersPart"], "rebalance": "ClusterRebalancePart | None"
 })
+RebalanceMovesPart = TypedDict("RebalanceMovesPart", {"share": str, "giver": str, "taker": str})
+Rebalance = TypedDict("Rebalance", {"dry_run": bool, "moves": list["RebalanceMovesPart"]})
 Drain = TypedDict("Drain", {"name": str, "draining": bool})
 Load = TypedDict("Load", {"name": str, "alive": bool, "load": float | None})
 Abort = TypedDict("Abort", {"id": str})

@@ -14,11 +14,13 @@ from steering.model.cluster import (
     MOST_STANDBYS,
     ClusterMember,
     Grant,
+    Rebalance,
     ShareAssignment,
 )
 
 # Keys below the cell's own.
 MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
+REBALANCE = "rebalance"
 MOST_TEXT = 4_096  # characters of a value
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -40,6 +42,7 @@ class ClusterCell:
         self.shares: dict[str, ShareAssignment] = {}
         self.last = 0  # the last generation that was granted
         self.count = 0  # of shares; 0: nobody has said yet
+        self.rebalance: Rebalance | None = None  # what is under way
         self.revisions: dict[str, int] = {}
         self.damaged = 0
 
@@ -57,6 +60,10 @@ class ClusterCell:
                 self.last = _number(text or "0", LAST_GENERATION)
             elif key == SHARES:
                 self.count = _number(text or "0", MOST_SHARES)
+            elif key == REBALANCE:
+                self.rebalance = None if text is None else Rebalance()
+                if text:
+                    self.rebalance = read_rebalance(text)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self.damaged += 1
 
@@ -115,6 +122,19 @@ def read_assignment(text: str) -> ShareAssignment:
     if len({one.controller for one in line}) < len(line) or len({one.generation for one in line}) < len(line):
         raise ValueError
     return ShareAssignment(line[0], tuple(line[1:]))
+
+
+def rebalance_text(rebalance: Rebalance) -> str:
+    return json.dumps(rebalance._asdict())
+
+
+def read_rebalance(text: str) -> Rebalance:
+    """Raises ValueError, KeyError or TypeError for what is none."""
+    told = _object(text)
+    share, taker = told["share"], told["taker"]
+    if (share or taker) and not (_SHARE.fullmatch(share) and CONTROLLER.fullmatch(taker)):
+        raise ValueError
+    return Rebalance(share, taker)
 
 
 def _grant(controller: object, generation: object) -> Grant:

@@ -16,11 +16,14 @@ from steering.cluster.cell import (
     GENERATION,
     MEMBER,
     OWN,
+    REBALANCE,
     SHARES,
     ClusterCell,
     assignment_text,
     member_text,
+    rebalance_text,
 )
+from steering.cluster.rebalance import TAKEN_WITHIN, plan
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.model.cluster import (
     LAST_GENERATION,
@@ -28,7 +31,10 @@ from steering.model.cluster import (
     ClusterMember,
     Duty,
     Grant,
+    Rebalance,
+    RebalanceRefusal,
     ShareAssignment,
+    ShareMove,
     ShareRole,
 )
 from steering.model.ids import DatapathId
@@ -51,7 +57,8 @@ class ClusterRefusal(Exception):
 
 
 class Coordination:
-    """`me`: this controller. `site`: the digest of its site file. `changed` is called when duties may have changed.
+    """`me`: this controller. `site`: the digest of its site file. `levels`: whether the load is levelled without an order to.
+    `changed` is called when duties may have changed. `has_taken` tells whether the switches of a share obey this controller.
     `lease`: seconds; see LEASE. `now`: seconds,
     monotonic."""
 
@@ -64,6 +71,7 @@ class Coordination:
         lease: int = LEASE,
         changed: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
+        levels: bool = True,
     ) -> None:
         self.me = me
         self.cell = ClusterCell()
@@ -82,6 +90,12 @@ class Coordination:
         ] = {}  # by share: the generation that a switch refused, and when
         self._newest = 0  # generation that a switch told of
         self._failing = False
+        self._levels = levels
+        self.has_taken: Callable[[str], bool] = lambda share: True
+        self._moving: tuple[int, float] = (
+            0,
+            0.0,
+        )  # etcd's revision of a move that is under way, and since when
 
     @property
     def reached(self) -> bool:
@@ -237,6 +251,7 @@ class Coordination:
         """Agree on what is to be agreed on now. Raises EtcdError."""
         self._claim()
         self._renew()
+        self._tell_taken()
         if self._is_eldest():
             self._allot()
 
@@ -282,7 +297,7 @@ class Coordination:
         )
         last = self.cell.last
         changes = {}
-        for share, wanted in allotment.wanted().items():
+        for share, wanted in allotment.wanted(moves=1 if self._levels else 0).items():
             assignment, last = granted(wanted, self.cell.shares.get(share), last)
             if assignment != self.cell.shares.get(share):
                 changes[share] = assignment
@@ -290,14 +305,58 @@ class Coordination:
                 break
         if changes:
             self._commit(changes, last)
+        elif self.cell.rebalance is not None:
+            self._rebalance(allotment, self.cell.rebalance)
 
-    def _commit(self, changes: dict[str, ShareAssignment], last: int) -> bool:
+    def _rebalance(self, allotment: Allotment, under_way: Rebalance) -> None:
+        """Move the next share, where the one before it was taken."""
+        revision = self.cell.revisions.get(REBALANCE, 0)
+        if under_way.share:
+            if self._moving[0] != revision:
+                self._moving = revision, self._now()
+            if self._is_there(under_way.taker) and self._now() < self._moving[1] + TAKEN_WITHIN:
+                return
+            log.warning(
+                "the load is not levelled further: %s has not taken share %s",
+                under_way.taker,
+                under_way.share,
+            )
+            self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
+            return
+        move = next(iter(allotment.moves()), None)
+        if move is None:
+            log.info("the load is level")
+            self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
+            return
+        wanted = allotment.wanted(moves=1)[move.share]
+        assignment, last = granted(wanted, self.cell.shares.get(move.share), self.cell.last)
+        told = Put(REBALANCE, rebalance_text(Rebalance(move.share, move.taker)))
+        self._commit({move.share: assignment}, last, (REBALANCE, revision, told))
+
+    def _tell_taken(self) -> None:
+        """Tell that a share which is moved to here is here."""
+        under_way = self.cell.rebalance
+        if (
+            under_way is not None
+            and under_way.taker == self.me.id
+            and self.duty_of(under_way.share).role is ShareRole.OWNER
+            and self.has_taken(under_way.share)
+        ):
+            known = self.cell.revisions.get(REBALANCE, 0)
+            self._keys.commit({REBALANCE: known}, [Put(REBALANCE, rebalance_text(Rebalance()))])
+
+    def _commit(
+        self, changes: dict[str, ShareAssignment], last: int, also: tuple[str, int, Put] | None = None
+    ) -> bool:
         """Compare-and-set of assignments and of the last generation that is granted. Where another one was faster, its
-        change is told by the watch, and the next look goes by that."""
+        change is told by the watch, and the next look goes by that. `also`: another key, its revision, and what it is."""
         revisions = self.cell.revisions
         unchanged = {GENERATION: revisions.get(GENERATION, 0)}
         unchanged |= {OWN + share: revisions.get(OWN + share, 0) for share in changes}
         puts: list[Put | Delete] = [Put(OWN + share, assignment_text(one)) for share, one in changes.items()]
+        if also is not None:
+            unchanged[also[0]] = also[1]
+            puts.append(also[2])
         done = self._keys.commit(unchanged, [Put(GENERATION, str(last)), *puts])
         if done:
             for share, one in changes.items():
@@ -314,3 +373,12 @@ class Coordination:
             self._keys.put(DRAIN + controller, "1")
         else:
             self._keys.delete(DRAIN + controller)
+
+    def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
+        """Level the load, unless `dry_run`. Returns the moves. Raises RebalanceRefusal and EtcdError."""
+        moves = tuple(plan(self.cell, self._unreachable))
+        if not dry_run and not self._keys.commit(
+            {REBALANCE: 0}, [Put(REBALANCE, rebalance_text(Rebalance()))]
+        ):
+            raise RebalanceRefusal("the load is being levelled already")
+        return moves

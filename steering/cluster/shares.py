@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from steering.model.cluster import MOST_STANDBYS, ClusterMember, Grant, ShareAssignment
+from steering.model.cluster import MOST_STANDBYS, ClusterMember, Grant, ShareAssignment, ShareMove
 from steering.model.ids import DatapathId
 
 Assignments = Mapping[str, ShareAssignment]
@@ -59,6 +59,16 @@ class Allotment:
             share: WantedShare(owners[share], self._standbys(share, owners[share])) for share in self._shares
         }
 
+    def moves(self) -> list[ShareMove]:
+        """All shares that change hands until the load is level, in their order, where nobody comes or goes."""
+        owners = self._staying()
+        return self._level(owners, len(self._shares)) if owners else []
+
+    def loads(self) -> dict[str, int]:
+        """How many shares each that may have some has now."""
+        held = [one.owner.controller for one in self._now.values()]
+        return {name: held.count(name) for name in sorted(self._candidates)}
+
     def _staying(self) -> dict[str, str]:
         """Owners that stay, and standbys that follow owners that go."""
         owners = {}
@@ -77,18 +87,21 @@ class Allotment:
                 loads = self._loads(owners)
                 owners[share] = min(self._candidates, key=lambda one: (loads[one], self._rank(share, one)))
 
-    def _level(self, owners: dict[str, str], moves: int) -> None:
-        for _ in range(moves):
+    def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
+        moves: list[ShareMove] = []
+        for _ in range(most_moves):
             loads = self._loads(owners)
             most, least = (pick(loads, key=lambda one: (loads[one], one)) for pick in (max, min))
             # Not when the other one would then have more than this one had.
             if loads[least] + 1 / self._capacity(least) >= loads[most]:
-                return
+                break
             share = min(
                 (share for share, owner in owners.items() if owner == most),
                 key=lambda one: self._rank(one, least),
             )
             owners[share] = least
+            moves.append(ShareMove(share, most, least))
+        return moves
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
         """Those that are standbys stay; others follow by rank. The owner before, if it is there, is the best of them."""

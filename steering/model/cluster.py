@@ -64,6 +64,21 @@ class Duty(NamedTuple):
 NO_DUTY = Duty(ShareRole.NONE, 0)
 
 
+class ShareMove(NamedTuple):
+    """A share that goes from one controller to another, only to level the load."""
+
+    share: str
+    giver: str
+    taker: str
+
+
+class Rebalance(NamedTuple):
+    """An order to level the load that is under way. `share` goes to `taker`; "" between two of them."""
+
+    share: str = ""
+    taker: str = ""
+
+
 class PeerStatus(NamedTuple):
     """Another controller that decides for switches. `reached`: whether it is heard; `tokens`: of its sessions, known here;
     `whole`: whether it has told all of them; `unread`: bytes that it was told and has not taken."""
@@ -78,7 +93,7 @@ class PeerStatus(NamedTuple):
 class ClusterStatus(NamedTuple):
     """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
     `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
-    of shares, where there are several shares."""
+    of shares, where there are several shares; `rebalance`: what is under way, None for nothing."""
 
     controller: str
     reached: bool
@@ -88,55 +103,15 @@ class ClusterStatus(NamedTuple):
     roles: tuple[tuple[str, str], ...]
     events: Mapping[str, int]
     peers: tuple[PeerStatus, ...] = ()
+    rebalance: Rebalance | None = None
 
 
 class ClusterUnreachable(Exception):
     """An order that etcd could not be told; the message is one line."""
 
 
-class PeerRequest(NamedTuple):
-    """A request that another controller is to answer for itself. `who` and `role`: whose it is. `target`: path and query."""
-
-    method: str
-    target: str
-    role: str
-    who: str
-
-
-class PeerReply(NamedTuple):
-    """`status`: of HTTP; `body`: JSON, as another controller says it: nothing of it is checked yet."""
-
-    status: int
-    body: bytes
-
-
-class PeerFailure(StrEnum):
-    """Why another controller's answer is missing."""
-
-    UNREACHABLE = "unreachable"  # there is no stream with it, or the stream ended meanwhile
-    SILENT = "silent"  # it did not answer in time
-    OLD = "old"  # its version knows no such questions
-    TOO_LONG = "too-long"  # its answer is longer than any may be
-    REFUSED = "refused"  # it answers with an error
-    MALFORMED = "malformed"  # its answer is not what was asked for
-    BUSY = "busy"  # this controller has too many questions open
-
-
-class ClusterPeers(Protocol):
-    """The other controllers of the cell, as REST asks them for what they know."""
-
-    name: str  # this controller's own
-
-    def others(self) -> tuple[str, ...]:
-        """Who else may know sessions, in the order of their names."""
-
-    def ask(
-        self, requests: Mapping[str, PeerRequest], seconds: float
-    ) -> Mapping[str, PeerReply | PeerFailure]:
-        """Ask each of them, all at once, and wait until all have answered, at most so long. Only for who may wait."""
-
-    def failed(self, name: str, why: PeerFailure) -> None:
-        """Count an answer that was refused here."""
+class RebalanceRefusal(Exception):
+    """The load is not levelled; the message is one line that says why."""
 
 
 class ClusterControl(Protocol):
@@ -149,3 +124,7 @@ class ClusterControl(Protocol):
 
     def drain(self, controller: str, draining: bool) -> None:
         """Let a controller decide for nothing more, or again. Raises ClusterUnreachable."""
+
+    def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
+        """Level the load, one share after the other, unless `dry_run`. Returns the moves in their order. Raises
+        RebalanceRefusal and ClusterUnreachable."""

@@ -20,21 +20,20 @@ from typing import Any
 from os_ken.lib import hub
 
 from steering.cluster.coordination import ClusterRefusal, Coordination
-from steering.cluster.shares import share_name
+from steering.cluster.shares import share_name, share_of
 from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerUp
 from steering.core.snapshots.peers import peer_events, peers
 from steering.core.snapshots.site import site
-from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareRole
+from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
 from steering.model.ids import DatapathId
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.openflow.peer_traffic import PeerTraffic
-from steering.openflow.roles import Roles
+from steering.openflow.roles import OpenFlowRole, Roles
 from steering.policy import parse_policy
-from steering.runtime.peer_rest import PeerRest
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
 from steering.runtime.share_owners import ShareOwners, events_of
@@ -83,21 +82,15 @@ class Cluster:
         except EtcdError as error:
             raise SettingsError(f"--cluster: {error}") from None
         digest = hashlib.sha256(Path(settings.site).read_bytes())
-        me = ClusterMember(wanted.name or socket.gethostname(), "")
+        me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
-        self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares)
+        self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
         self.several = wanted.shares > 1  # controllers decide at once, each for its shares
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
         self.owners: ShareOwners | None = None
         self._engine: Engine | None = None  # of several that decide at once
         self.roles: Roles | None = None
         self.streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
-        self.rest = PeerRest(
-            me.id,
-            self._others,
-            (lambda name, message: False) if self.streams is None else self.streams.say,
-            (lambda name: 0) if self.streams is None else self.streams.version,
-        )
 
     # ---- the start ------------------------------------------------------------------------------
 
@@ -156,6 +149,7 @@ class Cluster:
         """The adapter that stands before the application from now on."""
         self.roles = Roles(app, self.coordination, self._stepped_down)
         self.coordination.changed = self._changed
+        self.coordination.has_taken = self._has_taken
         if self.several and self.streams is not None:
             streams, engine = self.streams, app.engine
             self._engine = engine
@@ -218,20 +212,11 @@ class Cluster:
             tuple((self._named(dpid), role.name.lower()) for dpid, role in sorted(roles.items())),
             self._events(),
             () if self._engine is None else peers(self._engine, self.streams.unread if self.streams else {}),
+            cell.rebalance,
         )
-
-    def _others(self) -> tuple[str, ...]:
-        """Who decides for a share, and of several owners whoever is there: one that gives its last share up has sessions of
-        it for a moment."""
-        cell = self.coordination.cell
-        found = {share.owner.controller for share in cell.shares.values()}
-        if self.several:
-            found |= {one.id for one in cell.present()}
-        return tuple(sorted(found - {self.coordination.me.id, ""}))
 
     def _events(self) -> dict[str, int]:
         found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
-        found |= {f"rest-{one.value}": count for one, count in self.rest.failures.items()}
         if self.streams is not None:
             found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
         return found if self._engine is None else found | peer_events(self._engine)
@@ -241,6 +226,24 @@ class Cluster:
             self.coordination.drain(controller, draining)
         except EtcdError as error:
             raise ClusterUnreachable(str(error)) from None
+
+    def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
+        try:
+            if not self.coordination.reached:
+                raise ClusterUnreachable("etcd cannot be reached")
+            return self.coordination.rebalance(dry_run)
+        except EtcdError as error:
+            raise ClusterUnreachable(str(error)) from None
+
+    def _has_taken(self, share: str) -> bool:
+        """Whether the connected switches of a share obey this controller, and it knows their sessions."""
+        roles = {} if self.roles is None else self.roles.roles()
+        obey = all(
+            role is OpenFlowRole.MASTER
+            for dpid, role in roles.items()
+            if share_of(dpid, self._wanted.shares) == share
+        )
+        return obey and (self._engine is None or not self._engine.sessions.readiness.recovering)
 
     # ---- what changes ---------------------------------------------------------------------------
 
@@ -302,8 +305,6 @@ class Cluster:
     def _heard(self, given: Input) -> None:
         """A member is there, or its stream has ended. Only a stream that was there can end: a controller that cannot
         reach another from the beginning takes nothing from it."""
-        if self.rest.takes(given):
-            return
         if self.owners is not None:
             self.owners.heard(given)
         if isinstance(given, PeerUp):

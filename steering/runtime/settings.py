@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 
-from steering.model.cluster import MOST_SHARES
+from steering.model.cluster import MOST_CAPACITY, MOST_SHARES
 from steering.model.mechanism import Mechanism
 from steering.store.state_directory import default_state_dir
 
@@ -68,6 +68,8 @@ class ClusterSettings:
     peers: ListenAddress | None = None  # where other controllers reach this one
     peer_tls: TlsFiles | None = None
     shares: int = 1  # of the switches, each of which one controller decides for
+    capacity: int = 1  # its part of the work beside others'
+    levels: bool = True  # whether the load is levelled without an order to
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +154,14 @@ def _mechanisms(words: list[str]) -> frozenset[Mechanism]:
 def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     more = (
         args.cluster_name, args.cluster_cell, args.cluster_ca, args.cluster_cert, args.cluster_key, args.cluster_user,
-        args.cluster_password_file, args.cluster_shares,
+        args.cluster_password_file, args.cluster_shares, args.cluster_capacity, args.cluster_level,
     )  # fmt: skip
     peers = (args.peer_listen, args.peer_cert, args.peer_key, args.peer_ca)
     if args.cluster is None:
         if any(one is not None for one in (*more, *peers)):
             raise SettingsError("--cluster-... and --peer-... go with --cluster, which says where etcd is")
         return None
-    name, cell, ca, cert, key, user, password, shares = more
+    name, cell, ca, cert, key, user, password, shares, capacity, level = more
     if (cert is None) != (key is None):
         raise SettingsError("--cluster-cert and --cluster-key go together")
     if (user is None) != (password is None):
@@ -168,9 +170,12 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
         raise SettingsError(f"--cluster-cell: '{cell}' is not a word of letters, digits, '-', '_' and '.'")
     if shares is not None and not 1 <= shares <= MOST_SHARES:
         raise SettingsError(f"--cluster-shares: from 1 to {MOST_SHARES}")
+    if capacity is not None and not 1 <= capacity <= MOST_CAPACITY:
+        raise SettingsError(f"--cluster-capacity: from 1 to {MOST_CAPACITY}")
     found = ClusterSettings(
-        args.cluster, name or "", cell or "default", ca, cert, key, user, password, shares=shares or 1
-    )
+        args.cluster, name or "", cell or "default", ca, cert, key, user, password, shares=shares or 1,
+        capacity=capacity or 1, levels=level != "ordered",
+    )  # fmt: skip
     if not any(peers):
         if found.shares > 1:
             raise SettingsError(

@@ -1,12 +1,14 @@
 """Controllers agree by a real etcd on who decides for which switches, whoever dies, leaves, drains or is refused."""
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
 
 from steering.cluster.coordination import ClusterRefusal
-from steering.model.cluster import ShareRole
+from steering.cluster.rebalance import TAKEN_WITHIN
+from steering.model.cluster import RebalanceRefusal, ShareRole
 from steering.model.ids import DatapathId
 from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
@@ -29,8 +31,8 @@ def start(etcd: EtcdMembers) -> Iterator[Start]:
     prefix = f"/steering/{next(_cells)}/cluster/"
     started: list[CellMember] = []
 
-    def starts(name: str, shares: int = 1, site: str = "site") -> CellMember:
-        started.append(CellMember(etcd, name, shares, site, prefix))
+    def starts(name: str, shares: int = 1, site: str = "site", levels: bool = True) -> CellMember:
+        started.append(CellMember(etcd, name, shares, site, prefix, levels))
         return started[-1]
 
     yield starts
@@ -154,3 +156,51 @@ def test_while_etcd_is_gone_all_stays_as_it_was(start: Start, etcd: EtcdMembers)
     etcd.start(0)
     eventually(lambda: first.coordination.reached and second.coordination.reached)
     eventually(lambda: first.owns() != second.owns())
+
+
+def owned(member: CellMember, name: str) -> int:
+    return sum(one.owner.controller == name for one in member.coordination.cell.shares.values())
+
+
+def test_an_order_levels_the_load_one_share_after_the_other(start: Start) -> None:
+    first = start("a", shares=4, levels=False)
+    eventually(lambda: owned(first, "a") == 4)
+    second = start("b", shares=4, levels=False)
+    eventually(lambda: all(second.stands_by(f"s000{n}") for n in range(4)))
+    taken = set[str]()
+    second.coordination.has_taken = taken.__contains__
+    assert owned(first, "a") == 4, "nobody ordered it"
+    moves = second.coordination.rebalance(dry_run=True)
+    assert [one.taker for one in moves] == ["b", "b"] and first.coordination.cell.rebalance is None
+    assert second.coordination.rebalance(dry_run=False) == moves
+    eventually(lambda: second.owns(moves[0].share))
+    eventually(lambda: first.coordination.cell.rebalance == (moves[0].share, "b"))
+    with pytest.raises(RebalanceRefusal):
+        first.coordination.rebalance(dry_run=False)
+    assert owned(first, "a") == 3, "the next one waits for this one"
+    taken.update(one.share for one in moves)
+    eventually(lambda: second.owns(moves[1].share))
+    eventually(lambda: owned(first, "b") == owned(second, "b") == 2)
+    eventually(lambda: first.coordination.cell.rebalance is second.coordination.cell.rebalance is None)
+    with pytest.raises(RebalanceRefusal, match="nothing is to be done"):
+        first.coordination.rebalance(dry_run=False)
+
+
+@pytest.mark.parametrize("taker_ends", [True, False])
+def test_a_share_that_nobody_takes_ends_the_levelling(start: Start, taker_ends: bool) -> None:
+    first = start("a", shares=4, levels=False)
+    eventually(lambda: owned(first, "a") == 4)
+    second = start("b", shares=4, levels=False)
+    eventually(lambda: all(second.stands_by(f"s000{n}") for n in range(4)))
+    second.coordination.has_taken = lambda share: False
+    moves = first.coordination.rebalance(dry_run=False)
+    eventually(lambda: first.coordination.cell.rebalance == (moves[0].share, "b"))
+    if taker_ends:
+        second.crash()
+        eventually(lambda: owned(first, "a") == 4)
+    else:
+        times = count(int(time.monotonic()), int(TAKEN_WITHIN) + 1)
+        first.coordination._now = lambda: next(times)
+    eventually(lambda: first.coordination.cell.rebalance is None)
+    if not taker_ends:
+        assert owned(first, "b") == 1, "what has moved stays"

@@ -18,12 +18,20 @@ class CellMember:
     """One controller's part, joined and at work."""
 
     def __init__(
-        self, etcd: EtcdMembers, name: str, shares: int = 1, site: str = "site", prefix: str = CELL
+        self,
+        etcd: EtcdMembers,
+        name: str,
+        shares: int = 1,
+        site: str = "site",
+        prefix: str = CELL,
+        levels: bool = True,
     ) -> None:
         keys = Keys(EtcdGateway(etcd.access), prefix)
         self.name = name
         # The machine may be slow: a lease ends when a test says so.
-        self.coordination = Coordination(keys, ClusterMember(name, f"{name}:1"), site, shares, lease=LEASE)
+        self.coordination = Coordination(
+            keys, ClusterMember(name, f"{name}:1"), site, shares, lease=LEASE, levels=levels
+        )
         self.coordination.join()
         self._over = threading.Event()  # ends the sleeps too: between two signs of life there are 15 s
         self._threads = [

@@ -3,14 +3,14 @@
 from http import HTTPStatus
 from typing import Any
 
-from steering.model.cluster import ClusterControl, ClusterUnreachable
+from steering.model.cluster import ClusterControl, ClusterUnreachable, RebalanceRefusal
 from steering.northbound.http.exchange import Call, RestReply
-from steering.northbound.http.problems import Problem, not_found, shown
+from steering.northbound.http.problems import Problem, conflict, not_found, shown
 
 Json = dict[str, Any]
 ALONE: Json = {
     "controller": None, "etcd": None, "revision": 0, "members": [], "shares": [], "switches": [], "events": {},
-    "peers": [],
+    "peers": [], "rebalance": None,
 }  # fmt: skip
 
 
@@ -52,6 +52,7 @@ class ClusterResource:
                 "switches": [{"name": name, "role": role} for name, role in told.roles],
                 "events": dict(told.events),
                 "peers": [one._asdict() for one in told.peers],
+                "rebalance": None if told.rebalance is None else told.rebalance._asdict(),
             }
         )
 
@@ -60,6 +61,20 @@ class ClusterResource:
 
     def undrain(self, call: Call) -> RestReply:
         return self._order(call, False)
+
+    def rebalance(self, call: Call) -> RestReply:
+        """Raises Problem 409 with the reason where there is nothing to be done or something is in the way."""
+        if self._cluster is None:
+            raise not_found("this controller is alone: it was started without --cluster")
+        dry_run = call.query["dry_run"]
+        try:
+            moves = self._cluster.rebalance(dry_run)
+        except RebalanceRefusal as refused:
+            raise conflict(str(refused)) from None
+        except ClusterUnreachable as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+        body = {"dry_run": dry_run, "moves": [one._asdict() for one in moves]}
+        return RestReply(body, status=int(HTTPStatus.ACCEPTED))
 
     def _order(self, call: Call, draining: bool) -> RestReply:
         name = call.path["name"]

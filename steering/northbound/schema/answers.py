@@ -37,7 +37,7 @@ from steering.northbound.schema.shapes import (
 Json = dict[str, Any]
 
 _SESSION_HEAD: dict[str, Json] = {
-    "id": _described(TEXT, "Of a cluster's: its controller, a colon, a number"),
+    "id": TEXT,
     "state": _one_of(*SessionState),
     "mcp": _maybe(TEXT),
     "insertion": _described(_one_of(*Insertion), "proactive: led there by entries set ahead"),
@@ -200,10 +200,6 @@ SCHEMAS: dict[str, Json] = {
         sessions=_list(reference("SessionSummary")),
         total=WHOLE,
         next=_described(_maybe(TEXT), "The cursor of the next page"),
-        incomplete=_described(
-            _list(TEXT),
-            "Controllers of a cluster whose sessions are missing here; header Steering-Incomplete",
-        ),
     ),
     "Subflow": _object(
         src=TEXT,
@@ -394,6 +390,16 @@ SCHEMAS: dict[str, Json] = {
         peers=_described(
             _list(_object(name=TEXT, reached=FLAG, tokens=WHOLE, whole=FLAG, unread=WHOLE)),
             "Other owners of shares: whether each is heard, how many tokens it told, whether all, and bytes it has not taken",
+        ),
+        rebalance=_described(
+            _maybe(_object(share=TEXT, taker=TEXT)),
+            "The load is being levelled: the share that moves, and to whom; both empty between two. null: it is not",
+        ),
+    ),
+    "Rebalance": _object(
+        dry_run=FLAG,
+        moves=_described(
+            _list(_object(share=TEXT, giver=TEXT, taker=TEXT)), "One after the other, in this order"
         ),
     ),
     "Drain": _object(name=TEXT, draining=FLAG),

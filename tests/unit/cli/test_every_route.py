@@ -40,6 +40,7 @@ limits
 cluster list
 cluster drain b
 cluster undrain b
+cluster rebalance --dry-run
 mcp list
 mcp show core
 mcp discovery

@@ -12,7 +12,10 @@ from steering.model.cluster import (
     ClusterUnreachable,
     Grant,
     PeerStatus,
+    Rebalance,
+    RebalanceRefusal,
     ShareAssignment,
+    ShareMove,
 )
 from steering.model.identity import Role
 from steering.runtime.standby_guard import StandbyGuard
@@ -23,6 +26,7 @@ STATUS = ClusterStatus(
     (ClusterMember("a", "http://10.0.0.1:8080", 1, True), ClusterMember("b", "http://10.0.0.2:8080", 2)),
     (("s0000", ShareAssignment(Grant("a", 1), (Grant("b", 2),))),),
     (("s1", "slave"),), {"taken-over": 3}, (PeerStatus("a", True, 5, True, 0),),
+    Rebalance("s0000", "b"),
 )  # fmt: skip
 
 
@@ -44,6 +48,15 @@ class Cell:
             raise ClusterUnreachable("etcd cannot be reached")
         self.orders.append((controller, draining))
 
+    def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
+        if not self._reached:
+            raise ClusterUnreachable("etcd cannot be reached")
+        if self._decides:
+            raise RebalanceRefusal("nothing is to be done")
+        if not dry_run:
+            self.orders.append(("rebalance", True))
+        return (ShareMove("s0000", "a", "b"),)
+
 
 def ask(cell: Cell | None, method: str, path: str, token: str = TOKEN, guarded: bool = False) -> Any:
     application: Any = north(cluster=cell).application
@@ -63,6 +76,7 @@ def test_members_shares_and_roles_are_told() -> None:
     ]
     assert told["switches"] == [{"name": "s1", "role": "slave"}] and told["events"] == {"taken-over": 3}
     assert told["peers"] == [{"name": "a", "reached": True, "tokens": 5, "whole": True, "unread": 0}]
+    assert told["rebalance"] == {"share": "s0000", "taker": "b"}
 
 
 def test_one_controller_alone_says_so() -> None:
@@ -104,3 +118,21 @@ def test_a_standby_answers_questions_and_orders_to_the_cluster() -> None:
 
 def test_who_decides_takes_changes() -> None:
     assert ask(Cell(decides=True), "DELETE", "/v1/mcps/nobody", guarded=True).status_int != 503
+
+
+def test_a_rebalance_says_what_moves_and_a_dry_run_orders_nothing() -> None:
+    cell = Cell()
+    answer = ask(cell, "POST", "/v1/cluster/rebalance?dry_run=1")
+    moves = [{"share": "s0000", "giver": "a", "taker": "b"}]
+    assert answer.status_int == 202 and answer.json == {"dry_run": True, "moves": moves}
+    assert cell.orders == []
+    assert ask(cell, "POST", "/v1/cluster/rebalance", guarded=True).json == {"dry_run": False, "moves": moves}
+    assert cell.orders == [("rebalance", True)]
+    assert ask(cell, "POST", "/v1/cluster/rebalance", token_of(Role.READER)).status_int == 403
+
+
+def test_a_rebalance_is_refused_with_the_reason() -> None:
+    refused = ask(Cell(decides=True), "POST", "/v1/cluster/rebalance")
+    assert refused.status_int == 409 and refused.json["detail"] == "nothing is to be done"
+    assert ask(Cell(reached=False), "POST", "/v1/cluster/rebalance").status_int == 503
+    assert ask(None, "POST", "/v1/cluster/rebalance").status_int == 404
