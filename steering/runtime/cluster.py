@@ -25,7 +25,7 @@ from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerUp
-from steering.core.snapshots.peers import peer_events, peers
+from steering.core.snapshots.peers import knows_its_sessions, peer_events, peers
 from steering.core.snapshots.site import site
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
 from steering.model.ids import DatapathId
@@ -243,7 +243,7 @@ class Cluster:
             for dpid, role in roles.items()
             if share_of(dpid, self._wanted.shares) == share
         )
-        return obey and (self._engine is None or not self._engine.sessions.readiness.recovering)
+        return obey and (self._engine is None or knows_its_sessions(self._engine))
 
     # ---- what changes ---------------------------------------------------------------------------
 

@@ -26,3 +26,8 @@ def peer_events(engine: Engine) -> dict[str, int]:
     if not isinstance(engine, ClusteredEngine):
         return {}
     return {event.value: count for event, count in engine.peers.events.items() if count}
+
+
+def knows_its_sessions(engine: Engine) -> bool:
+    """Whether all switches that an engine decides for have told of their sessions, or had the time to."""
+    return not engine.sessions.readiness.recovering
