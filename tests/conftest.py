@@ -16,18 +16,20 @@ from tests.lab.pool import POOL, Pool, Wanted
 
 TESTS = Path(__file__).resolve().parent
 
-# folder -> (place in the run, time limit of one test in seconds); cheap and telling folders come first.
+# folder -> (place in the run, time limit of one test in seconds); cheap and telling folders come first. The limits are for
+# what hangs: some ten times what the slowest test of the folder takes on a machine that does much else beside it.
 FOLDERS = {
-    "architecture": (0, 120),
-    "unit": (1, 60),
-    "property": (2, 120),
-    "golden": (3, 60),
-    "process": (4, 180),
-    "integration": (5, 180),
-    "browser": (6, 300),
-    "bench": (7, 300),
+    "architecture": (0, 600),
+    "unit": (1, 300),
+    "property": (2, 600),
+    "golden": (3, 300),
+    "process": (4, 600),
+    "integration": (5, 600),
+    "browser": (6, 900),
+    "bench": (7, 900),
     "lab": (8, 900),
 }
+REST = (len(FOLDERS), 900)  # mutants, attack, packaging: they start a pytest or a build of their own
 # Labs beside the tests of a folder, otherwise one: none where times are measured, all there may be in their own.
 LABS_BESIDE = {"integration": 0, "bench": 0, "lab": None}
 NEEDS_ROOT = frozenset({"integration", "lab"})
@@ -80,11 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    last = (len(FOLDERS), 60)
-    items.sort(key=lambda item: (FOLDERS.get(folder_of(item), last)[0], _is_alone(item)))
+    items.sort(key=lambda item: (FOLDERS.get(folder_of(item), REST)[0], _is_alone(item)))
     for item in items:
         if item.get_closest_marker("timeout") is None:
-            limit = FOLDERS.get(folder_of(item), last)[1]
+            limit = FOLDERS.get(folder_of(item), REST)[1]
             nightly = PROFILE == "nightly" and folder_of(item) not in NEEDS_ROOT
             item.add_marker(pytest.mark.timeout(NIGHTLY_LIMIT if nightly else limit))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ def processor(cdp: Any) -> float:
     return 1000.0 * next(one["value"] for one in told if one["name"] == "TaskDuration")
 
 
+class Heap:
+    """What the page's scripts have in memory."""
+
+    def __init__(self, cdp: Any) -> None:
+        self._cdp = cdp
+
+    def least(self) -> int:
+        """Bytes that are not garbage, the least of some looks: at each the page may have something under way."""
+        return min(self._now() for _ in range(10))
+
+    def _now(self) -> int:
+        time.sleep(0.1)
+        self._cdp.send("HeapProfiler.collectGarbage")
+        return int(self._cdp.send("Runtime.getHeapUsage")["usedSize"])
+
+
 def frame(page: Page, act: str) -> None:
     """Do something, and wait until it is drawn."""
     page.evaluate(
@@ -96,18 +113,20 @@ def test_a_page_that_is_open_all_day_does_not_grow(browser: Chromium, large: Liv
     expect(page.locator("#count")).to_have_text(re.compile("^1[0-9]{4} sessions$"))  # all are read
     page.click("#tab-events")
     cdp = tab.context.new_cdp_session(page)
+    heap = Heap(cdp)
     sizes = []
     for first, last in ((0, 3_000), (3_000, 6_000), (6_000, 12_000)):
         for number in range(first, last):
             large.north.hub.publish("refusal", {"reason": f"unknown-token {number}", "count": 1})
             if number % 500 == 499:  # a stream that is not read is dropped
                 expect(page.locator("#events li").first).to_contain_text(f"unknown-token {number}")
-        for _ in range(3):
-            cdp.send("HeapProfiler.collectGarbage")
-        sizes.append(cdp.send("Runtime.getHeapUsage")["usedSize"])
+        sizes.append(heap.least())
     assert page.locator("#events li").count() == 200
     told = json.loads((BUILD / "page.json").read_text()) | {"heap_bytes_after_3_6_12_thousand_events": sizes}
     (BUILD / "page.json").write_text(json.dumps(told, indent=1) + "\n")
-    # An event that stayed would cost some 400 bytes.
-    assert sizes[2] - sizes[1] < 6_000 * EVENT_BYTES, sizes
+    # An event that stayed would cost some 400 bytes. What the page is busy with at the moment goes again.
+    limit = time.monotonic() + 30
+    while sizes[2] - sizes[1] >= 6_000 * EVENT_BYTES:
+        assert time.monotonic() < limit, sizes
+        sizes[2] = min(sizes[2], heap.least())
     tab.close()

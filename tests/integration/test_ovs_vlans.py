@@ -217,7 +217,7 @@ def test_the_gateway_answers_with_the_tags_and_the_copy_bears_the_tagged_port(
     ovs.inject(1, tagged(asked, *tags))
     wanted = arp(2, VIRTUAL_MAC, GATEWAY[4], HOST, OWN[4], HOST)
     assert leaving(ovs, 1) == tagged(wanted, *tags)
-    (copy,) = map(parse_packet_in, ovs.packet_ins())
+    (copy,) = map(parse_packet_in, ovs.packet_ins(1))
     assert (copy.packet_class, copy.in_port, copy.frame) == (PacketClass.NEIGHBOUR, port, asked)
 
 

@@ -69,6 +69,7 @@ def flood_of(kind: str, switch: RawSwitch) -> list[bytes]:
     return [punted_syn(n) for n in range(200)]
 
 
+HUNG_UP = b"hung up\n"  # what the process of a flood says then
 REFUSED = 3  # exit status of a flood that the controller hung up on
 
 
@@ -89,7 +90,7 @@ class Flood:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._switch.close()
-        self._thread.join(10)
+        self._thread.join(30)
 
     def _run(self) -> None:
         try:
@@ -115,8 +116,12 @@ class FloodProcess:
         assert self._process.stdout is not None and self._process.stdout.readline() == b"ready\n"
         return self
 
+    def wait_until_refused(self) -> None:
+        """Until the controller has hung up on it, and it has noticed."""
+        assert self._process.stdout is not None and self._process.stdout.readline() == HUNG_UP
+
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
         self.refused = self._process.returncode == REFUSED
 
 
@@ -125,10 +130,19 @@ def main(port: int, kind: str) -> int:
     with RawSwitch(1) as bad:
         bad.connect(port).quiet()
         print("ready", flush=True)
-        with Flood(bad, flood_of(kind, bad)) as flood:
+        telling = threading.Thread(target=_tell_end, args=(bad,))
+        telling.start()
+        with Flood(bad, flood_of(kind, bad)):
             sys.stdin.read()
-            refused = flood.refused
+            refused = bad.ended.is_set()
+    telling.join(30)
     return REFUSED if refused else 0
+
+
+def _tell_end(bad: RawSwitch) -> None:
+    bad.ended.wait()
+    sys.stdout.buffer.write(HUNG_UP)
+    sys.stdout.flush()
 
 
 def p99(found: list[float]) -> float:

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,7 +188,7 @@ def test_a_signal_takes_away_what_was_set_while_it_ran(lab: CpeLab, number: sign
         joined(lab, "10.1.0.7", "10.2.0.2")
     set_up = [lab.run("cpe", command, check=False) for command in STATE]
     assert all(one != other for one, other in zip(before, set_up, strict=True) if "-6" not in one)
-    time.sleep(0.2)  # the session is over
+    wait_for(lambda: not lab.status()["sessions"])
     assert lab.stop(number) == 0
     assert [lab.run("cpe", command, check=False) for command in STATE] == before
 

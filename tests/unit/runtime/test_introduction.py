@@ -3,7 +3,8 @@
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,6 +44,13 @@ class Listening:
 
     def wait(self, wanted: int, seconds: float = 30.0) -> list[IntroducedSwitch]:
         return self.reception.wait(seconds, wanted)
+
+    def until(self, what: Callable[[], object]) -> None:
+        """Let it work until something is so."""
+        until = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < until, "did not come true in time"
+            self.reception.wait(0.1, 1_000)
 
     def close(self) -> None:
         for one in self._open:
@@ -105,7 +113,7 @@ def test_what_it_asks_is_what_a_controller_asks_and_nothing_is_set(listening: Li
 )
 def test_a_stranger_is_given_up_and_others_are_taken(listening: Listening, sent: bytes, why: str) -> None:
     listening.connect(sent).shutdown(socket.SHUT_WR)
-    listening.wait(1, 1.0)
+    listening.until(lambda: listening.said)
     listening.connect(message(0), features(3), described((1, b"p", 0)))
     assert [one.dpid for one in listening.wait(1)] == [3]
     assert len(listening.said) == 1 and why in listening.said[0]
@@ -116,9 +124,9 @@ def test_ports_and_connections_are_bounded(listening: Listening, monkeypatch: py
     monkeypatch.setattr(introduction, "MOST_CONNECTIONS", 2)
     many = described(*((number, b"p", 0) for number in range(1, 5)))
     listening.connect(message(0), features(1), many)
-    listening.wait(1, 1.0)
+    listening.until(lambda: listening.said)
     assert listening.said == ["127.0.0.1: it has more than 3 ports"]
     idle = [listening.connect() for _ in range(3)]
     listening.wait(1, 1.0)
-    idle[2].settimeout(10)
+    idle[2].settimeout(30)
     assert idle[2].recv(100) == b"", "the third is closed at once"

@@ -141,7 +141,7 @@ class Answering:
     def all(self) -> list:
         """Every event until the stream's end."""
         stream = self.stream()
-        self._thread.join(5)
+        self._thread.join(30)
         found = []
         try:
             for event in stream.events():

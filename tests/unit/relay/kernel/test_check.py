@@ -487,7 +487,7 @@ def test_faults_at_the_start_are_in_the_log_a_bounded_number_of_them() -> None:
     out = io.StringIO()
     warnings = Warnings(relay(), Log(True, False, out), (), machine, 0)
     warnings.start()
-    warnings._thread.join(5)
+    warnings._thread.join(30)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert len(lines) == 21 and all(line["event"] == "misconfigured" for line in lines)
     assert lines[0]["kind"] == "sysctl" and lines[0]["mend"] == "sysctl -w net/mptcp/enabled=1"
@@ -501,7 +501,7 @@ def test_a_relay_that_is_stopped_warns_no_more() -> None:
     warnings = Warnings(relay(), Log(True, False, out), (), machine, 0)
     warnings.stop()
     warnings.start()
-    warnings._thread.join(5)
+    warnings._thread.join(30)
     assert out.getvalue() == ""
 
 

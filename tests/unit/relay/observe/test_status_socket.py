@@ -87,7 +87,7 @@ def test_query_reads_a_document_longer_than_a_socket_buffer(tmp_path: Path) -> N
     path = tmp_path / "s.sock"
     thread = serve(path, json.dumps(long).encode())
     assert query(str(path)) == long
-    thread.join(5)
+    thread.join(30)
     assert not path.exists()
 
 
@@ -97,7 +97,7 @@ def test_query_refuses_what_is_no_status(tmp_path: Path, answer: bytes) -> None:
     thread = serve(path, answer or b" ")
     with pytest.raises(QueryError, match="not a relay's status"):
         query(str(path))
-    thread.join(5)
+    thread.join(30)
 
 
 def test_socket_is_private_and_a_live_one_is_not_taken_over(tmp_path: Path) -> None:
