@@ -17,6 +17,7 @@ from tests.support.live_page import LivePage
 from tests.support.sites import access, firsts, link, mcp, nets
 
 SESSIONS, SWITCHES = 10_000, 200
+LAST_EVENT = 24_000
 EVENT_BYTES = 100  # that an event may leave behind: caches of the engine that runs the scripts
 FRAME_MS = 50.0  # of processor time
 BUILD = Path(__file__).parents[2] / "build"
@@ -115,18 +116,18 @@ def test_a_page_that_is_open_all_day_does_not_grow(browser: Chromium, large: Liv
     cdp = tab.context.new_cdp_session(page)
     heap = Heap(cdp)
     sizes = []
-    for first, last in ((0, 3_000), (3_000, 6_000), (6_000, 12_000)):
+    for first, last in ((0, 3_000), (3_000, 6_000), (6_000, LAST_EVENT)):
         for number in range(first, last):
             large.north.hub.publish("refusal", {"reason": f"unknown-token {number}", "count": 1})
             if number % 500 == 499:  # a stream that is not read is dropped
                 expect(page.locator("#events li").first).to_contain_text(f"unknown-token {number}")
         sizes.append(heap.least())
     assert page.locator("#events li").count() == 200
-    told = json.loads((BUILD / "page.json").read_text()) | {"heap_bytes_after_3_6_12_thousand_events": sizes}
+    told = json.loads((BUILD / "page.json").read_text()) | {"heap_bytes_after_3_6_24_thousand_events": sizes}
     (BUILD / "page.json").write_text(json.dumps(told, indent=1) + "\n")
-    # An event that stayed would cost some 400 bytes. What the page is busy with at the moment goes again.
-    limit = time.monotonic() + 30
-    while sizes[2] - sizes[1] >= 6_000 * EVENT_BYTES:
+    # An event that stayed would cost some 400 bytes. The engine's own caches of some 1.5 MB come and go meanwhile.
+    before, limit = max(sizes[:2]), time.monotonic() + 30
+    while sizes[2] - before >= (LAST_EVENT - 6_000) * EVENT_BYTES:
         assert time.monotonic() < limit, sizes
         sizes[2] = min(sizes[2], heap.least())
     tab.close()
