@@ -16,7 +16,7 @@ def test_session_set_up_keeps_its_distance_from_the_naive_application(tmp_path: 
     results = tmp_path / "bench.json"
     command = [sys.executable, "-m", "steering", "bench", "--quick", "--only", "setup", "--rounds", "1"]
     made = subprocess.run(
-        [*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert made.returncode == 0, made.stdout + made.stderr
     found = json.loads(results.read_text())
@@ -39,7 +39,7 @@ def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path
         "--json",
         str(results),
     ]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     found = json.loads(results.read_text())
     small, large = found["resync"]
@@ -64,7 +64,7 @@ def test_syns_are_answered_while_the_controller_is_busy(tmp_path: Path) -> None:
         "--json",
         str(results),
     ]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     found = json.loads(results.read_text())
     rows = {row["meanwhile"]: row for row in found["stalls"]}

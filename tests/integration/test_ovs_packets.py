@@ -173,7 +173,7 @@ def test_icmp_errors_of_one_port_take_none_of_anothers(ovs, family):
     for _ in range(count):
         ovs.inject(1, message)
     ovs.inject(2, message)
-    copies = []
+    copies: list[Any] = []
     while not any(copy.in_port == 2 for copy in copies):
         found = ovs.packet_ins(1)
         assert found, "no copy for port 2"
@@ -296,7 +296,7 @@ def test_a_metered_copy_meters_no_forwarding(routed, capsys):
     rate, count = 40, 400
     assert routed.send(meter_mod(MeterBand(Meter.SYN_ACK_BASE, rate, 4), "modify")) == []
     start = time.perf_counter()
-    frames = []
+    frames: list[bytes] = []
     for number in range(count):
         routed.inject(1, tcp(4, 2000 + number, SYN_ACK))
         # A switch that has no processor for a while would lose what does not fit its port's buffer.
@@ -305,7 +305,7 @@ def test_a_metered_copy_meters_no_forwarding(routed, capsys):
         time.sleep(max(0.0, start + (number + 1) / (10 * rate) - time.perf_counter()))
     frames += routed.received(3, count - len(frames))
     arrived = [packet_of(one).tcp_src or 0 for one in frames]
-    copies = []
+    copies: list[bytes] = []
 
     def dropped() -> int:
         routed.write(meterstats.request(9))

@@ -13,7 +13,7 @@ from tests.integration.frames import arp, mac
 from tests.integration.ovs import run
 from tests.support.waiting import wait_for
 
-TRIES = 10  # of a host that repeats its segment
+TRIES = 30  # of a host that repeats its segment
 ONE_S = 1.0
 
 
