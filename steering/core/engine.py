@@ -101,9 +101,8 @@ class Engine:
             self.map, self.sessions.table, self.sessions.life, self.counters, self.sessions.half_open.put_back,
             Mechanism.READ_BACK in off,
         )  # fmt: skip
-        self._recover_until = NEVER
+        self._recover_until, self._unread = NEVER, set(self.map.switches)
         self.works, self.own = LongWork(), all_own
-        self._unread = set(self.map.switches)
         self.kept_sessions = KeptSessions(
             self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
             self.counters,
@@ -212,8 +211,9 @@ class Engine:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
+        is_news = attachment.role.is_mcp and not self.neighbours.speaks(attachment.waypoint.id, now)
         heard = self.neighbours.learn(attachment, seen.address, seen.mac, now)
-        if attachment.role.is_mcp:
+        if is_news:  # MCPs are asked several times a second, and one that goes on answering changes no choice
             self.chooser.refresh(now)
         followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
         return self._to_filled(heard.outputs) + followed

@@ -152,7 +152,13 @@ class Parts:
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self.all = tuple(parts)
-        self._ticking = [part for part in self.all if type(part).tick is not Part.tick]
+        # Each with its `due`, None for one that is called at every tick.
+        self._ticking = [
+            (part, None if type(part).due is Part.due else part.due)
+            for part in self.all
+            if type(part).tick is not Part.tick
+        ]
+        self._syncing = [part for part in self.all if type(part).synced is not Part.synced]
         self._desiring = [part for part in self.all if type(part).desired is not Part.desired]
 
     def __iter__(self) -> Iterator[Part]:
@@ -178,7 +184,9 @@ class Parts:
 
     def tick(self, now: float) -> list[Output]:
         """Tick the parts whose time has come."""
-        return [output for part in self._ticking if part.due() <= now for output in part.tick(now)]
+        return [
+            output for part, due in self._ticking if due is None or due() <= now for output in part.tick(now)
+        ]
 
     def followed(self) -> list[Part]:
         """The parts whose `desired` rules the engine follows."""
@@ -208,7 +216,7 @@ class Parts:
         return DesiredRules(tuple(meters), tuple(forwarding), tuple(admission))
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
-        for part in self.all:
+        for part in self._syncing:
             outputs = part.synced(outputs, finished)
         return outputs
 

@@ -405,13 +405,13 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._announce(now)
         self._connections.watch(now)
         self._claims.expire(now)
-        for dpid, changes in self._changes.items():
+        for dpid, changes in [one for one in self._changes.items() if one[1].held]:
             for state in changes.due(now):
                 self._port_changed(dpid, state, now)
         self._port_lines.due(now)
         self.settle(now)
         for _ in range(LOADS_TURNS):
-            if self._work_off_loads():
+            if not self._loads or self._work_off_loads():
                 return
             hub.sleep(0)
 

@@ -14,25 +14,25 @@ from steering.openflow.reader import PortState
 
 
 class PortChanges:
-    """Of one connection."""
+    """Of one connection. `held`: the changes that wait, the longest held first."""
 
     def __init__(self, budgets: Budgets, now: float) -> None:
         self._bucket = TokenBucket(budgets.port_change_rate, budgets.port_change_burst, now)
-        self._held: dict[PortNumber, PortState] = {}
+        self.held: dict[PortNumber, PortState] = {}
 
     def take(self, state: PortState, now: float) -> bool:
         """Whether a change is to be handled now; else it is held, in place of an earlier one of its port."""
-        if not self._held and not self._bucket.take(now):
+        if not self.held and not self._bucket.take(now):
             return True
-        self._held[state.port] = state
+        self.held[state.port] = state
         return False
 
     @property
     def is_full(self) -> bool:
         """More ports are held than a switch may have."""
-        return len(self._held) > MAX_PORTS
+        return len(self.held) > MAX_PORTS
 
     def due(self, now: float) -> Iterator[PortState]:
         """Held changes whose time has come, the longest held first."""
-        while self._held and not self._bucket.take(now):
-            yield self._held.pop(next(iter(self._held)))
+        while self.held and not self._bucket.take(now):
+            yield self.held.pop(next(iter(self.held)))

@@ -67,6 +67,8 @@ class Filler:
         self._xids = xids
         self._feed = feed
         self.queues: dict[DatapathId, _Queue] = {}  # of the switches that have jobs
+        # What was renewed last, and its messages: the next switch mostly gets the very same rules.
+        self._renewed: tuple[tuple[Rule, ...], bytes] = ((), b"")
 
     def fill(
         self,
@@ -115,7 +117,9 @@ class Filler:
         or deletes the same rules comes later, and counts."""
         line = self._lines.get(output.dpid)
         if line is not None:
-            line.write(_renewal(output.rules))
+            if output.rules is not self._renewed[0]:
+                self._renewed = (output.rules, _renewal(output.rules))
+            line.write(self._renewed[1])
             self._counters.flow_mods += len(output.rules)
 
     def _told(self, output: SyncRules) -> Iterator[Chunk]:

@@ -145,10 +145,13 @@ class Neighbours(Part):
     def question(self, waypoint: WaypointId) -> list[Output]:
         """Ask an MCP or next hop for one of its addresses."""
         for address in self._probed.in_turn(waypoint, self.wanted_at(waypoint)):
-            asked = self._ask(self._map.by_waypoint[waypoint], address)
-            if asked:
+            if asked := self._ask(self._map.by_waypoint[waypoint], address):
                 return asked
         return []
+
+    def speaks(self, waypoint: WaypointId, now: float) -> bool:
+        """Whether the neighbour of an MCP's or next hop's port is known, and has not fallen silent."""
+        return waypoint in self.transit and now - self._answered.get(waypoint, now) <= SILENT
 
     def unresolved(self, now: float) -> frozenset[McpId]:
         """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""

@@ -47,6 +47,9 @@ class Resync:
 
     def go_on(self) -> list[Output]:
         """Do one slice."""
+        if not self._before and not self._reconcile.busy:
+            self._going_on = False
+            return self._parts.synced([], True)
         outputs: list[Output] = self._prepare()
         outputs += self._reconcile.step()
         outputs += map(self._filled, self._reconcile.take_filled())

@@ -10,6 +10,7 @@ A rule that has gone comes back with the next renewal, so whoever knows what a f
 
 from collections import deque
 from collections.abc import Mapping
+from functools import lru_cache
 
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
@@ -81,5 +82,11 @@ class SynLease(Part):
     def _rules(self, dpid: DatapathId) -> tuple[Rule, ...]:
         """Of the roles that ports of this switch have; MCPs' own SYNs are never held."""
         here = {a.role for a in self._map.at_switch.get(dpid, ())}
-        roles = [role for role in (PortRole.ACCESS, PortRole.GATEWAY) if role in here]
-        return tuple(asked_rules(self._epochs[dpid], roles, self._seconds))
+        roles = tuple(role for role in (PortRole.ACCESS, PortRole.GATEWAY) if role in here)
+        return _asked(self._epochs[dpid], roles, self._seconds)
+
+
+@lru_cache(maxsize=256)
+def _asked(epoch: int, roles: tuple[PortRole, ...], seconds: int) -> tuple[Rule, ...]:
+    """The leased rules. They are cached, as most switches get the same ones several times a second."""
+    return tuple(asked_rules(epoch, roles, seconds))

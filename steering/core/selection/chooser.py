@@ -325,8 +325,9 @@ class Chooser(Part):
     def refresh(self, now: float) -> None:
         """Look again at the MCPs' health, load and neighbours. Called when one of these may have changed, not at
         every SYN."""
-        for number in self.health:
-            self._first_asked.setdefault(number, now)
+        if self._first_asked.keys() != self.health.keys():
+            for number in self.health:
+                self._first_asked.setdefault(number, now)
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
         for number in self._neighbours.unresolved(now):
             excluded.setdefault(number, FilterReason.UNRESOLVED)

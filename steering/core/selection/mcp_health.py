@@ -53,7 +53,7 @@ class McpHealth:
     many reports that it promised may be missing, then it is silent."""
 
     __slots__ = (
-        "_alive", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
+        "_alive", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
         "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ class McpHealth:
         self._heard = float("-inf")  # when it reported last, less the time in which nobody was heard
         self.fault: McpFault | None = None  # why it is gone; None where it is not, also during the hold-down
         self._looked = float("inf")
-        self._well_since = float("-inf")
+        self._well_since = self._believed_from = float("-inf")
         self.falls = 0  # how often it went soon after it had come back
         self.sick = False  # it gets no new sessions from anywhere
         self.sick_at: frozenset[WaypointId] = frozenset()  # nor from these ports, where it serves nobody
@@ -102,11 +102,14 @@ class McpHealth:
         if self._pace is not None and now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
+        if self.fault is None and self._alive is None and self._probed is None and self._port_up:
+            return  # as it was: nobody has said anything against it
         before, self.fault = self.fault, self._found(now)
         if before is None and self.fault is not None:
             self.falls = self.falls + 1 if now - self._well_since < LONGEST_HOLD else 0
         elif before is not None and self.fault is None:
             self._well_since = now
+            self._believed_from = now + self.hold
 
     def _found(self, now: float) -> McpFault | None:
         if not self._port_up:
@@ -142,7 +145,7 @@ class McpHealth:
 
     def state(self, now: float) -> Health:
         self.look(now)
-        if self.fault is not None or now < self._well_since + self.hold:
+        if self.fault is not None or now < self._believed_from:
             return Health.DOWN
         if self.draining:
             return Health.DRAINING

@@ -62,6 +62,7 @@ class SickMcps(Part):
         self._name_of = name_of
         self._due = 0.0
         self._sick: dict[Place, SickAtPort] = {}
+        self._told = False  # the MCPs were told of some that are sick
         self.bad: dict[McpId, str] = {}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
@@ -116,6 +117,9 @@ class SickMcps(Part):
 
     def _tell(self, now: float) -> None:
         """What follows for each MCP."""
+        if not self._sick and not self._told:
+            return  # they are well, and were when they were told last
+        self._told = bool(self._sick)
         at: dict[McpId, dict[WaypointId, Diagnosis]] = {}
         for (mcp, edge), known in self._sick.items():
             at.setdefault(mcp, {})[edge] = known.diagnosis
