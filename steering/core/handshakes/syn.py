@@ -23,13 +23,14 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.network import PortRole
 from steering.model.policy import Action, Denial
-from steering.model.session import EntryKind, Refusal
+from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.mptcp import ResetReason
 
 # Members under names of their own, as every SYN asks for them (core.sessions.records says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
+SYN_PINNED = SessionState.SYN_PINNED
 CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
 
 
@@ -146,5 +147,11 @@ class SynHandler:
             return [naturally(attachment, seen)]
         known.enters_at(seen.dpid, seen.port, attachment.role)
         session = known.session
-        entries = session.entries(GATEWAY) if known.kind is INITIAL else (session.entry(known),)
-        return [Steer(tuple(e for e in entries if e), steered(attachment, seen, known.waypoint))]
+        made = session.entries(GATEWAY) if known.kind is INITIAL else (session.entry(known),)
+        entries, release = tuple(e for e in made if e), steered(attachment, seen, known.waypoint)
+        here = tuple(e for e in entries if e.dpid == seen.dpid)
+        if session.state is not SYN_PINNED or len(here) in (0, len(entries)):
+            return [Steer(entries, release)]
+        # This SYN waits for other switches, and meanwhile the MCP may answer the first one. What is written here with that
+        # answer has the token, so the entries of now must not come after it.
+        return [Steer(here, None), Steer(tuple(e for e in entries if e.dpid != seen.dpid), release)]

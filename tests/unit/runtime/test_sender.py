@@ -29,7 +29,7 @@ from steering.model.rules import (
     host_cookie,
     static_cookie,
 )
-from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
+from steering.model.session import Entry, EntryKind, Refusal, pack_cookie, unpack_cookie
 from steering.openflow import sender, switch_filler
 from steering.openflow.encode import GROUP_MOD, delete_by_cookie, flow_mod, group_mod
 from steering.openflow.groupdesc import parse as parse_groups
@@ -37,6 +37,7 @@ from steering.openflow.reader import Disconnect
 from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, Sender
 from steering.openflow.templates import entry_add, entry_delete, release
 from tests.support.fakes.rawswitch import BARRIER_REQUEST, FLOW_MOD, METER_MOD, PACKET_OUT, read_packet_out
+from tests.support.sites import TOKEN, UE_LTE, Driver, answer, capable
 
 COOKIE = pack_cookie(EntryKind.INITIAL, 0, 7, 0x11223344)
 
@@ -185,6 +186,22 @@ def test_a_barrier_reply_nobody_waits_for_is_ignored() -> None:
     bench.sender.barrier_reply(1, 12345, 0.0)
     bench.sender.barrier_reply(9, 12345, 0.0)
     assert not bench.lines[1].data
+
+
+def test_a_repeated_syn_that_waits_longer_than_the_first_ones_answer_leaves_the_token_in_place() -> None:
+    driver, bench = Driver(), Bench(1, 3, 4)
+    opening = capable(UE_LTE, 40000)
+    for now in (0.0, 0.4):
+        bench.do(*driver.syn(1, 1, opening), now=now)
+    first, second = [xid for kind, xid, _ in bench.lines[4].take() if kind == BARRIER_REQUEST]
+    bench.sender.barrier_reply(4, first, 0.5)
+    bench.do(*driver.syn_ack(3, 1, answer(opening)), now=0.6)
+    bench.sender.barrier_reply(4, second, 0.7)
+    written = bench.lines[1].take()
+    assert [kind for kind, _, _ in written].count(PACKET_OUT) == 2, "both SYNs went on"
+    mods = (int.from_bytes(data[8:16], "big") for kind, _, data in written if kind == FLOW_MOD)
+    cookies = [cookie for cookie in map(unpack_cookie, mods) if cookie is not None]
+    assert cookies[0].pending and cookies[-1].token == int.from_bytes(TOKEN, "big")
 
 
 def test_a_steer_without_release_just_adds() -> None:

@@ -135,9 +135,13 @@ def test_the_host_of_a_join_decides_where_two_sessions_to_one_server_have_its_to
 def test_retransmitted_syn_gets_the_same_answer():
     driver = Driver()
     opening = capable(UE_LTE, 40000)
-    first = driver.syn(1, 1, opening)
+    first = steered(driver.syn(1, 1, opening))
     driver.table.active[driver.site.mcps[0].id] = 10_000
-    assert driver.syn(1, 1, opening) == first
+    here, far = driver.syn(1, 1, opening)
+    assert (far.entries + here.entries, far.release, here.release) == (*first, None)
+    assert [e.dpid for e in here.entries] == [1], (
+        "written at once: they must not come after what has the token"
+    )
     assert len(driver.table) == 1 and driver.counters.retransmitted_syns == 1
 
 
@@ -145,7 +149,7 @@ def test_fallback_syn_without_mptcp_stays_on_its_mcp():
     driver = Driver()
     opening = capable(UE_LTE, 40000)
     first = steered(driver.syn(1, 1, opening))
-    again = steered(driver.syn(1, 1, handshake(UE_LTE, 40000)))
+    _, again = driver.syn(1, 1, handshake(UE_LTE, 40000))
     assert again.release.waypoint == first.release.waypoint
     retagged = steered(driver.syn_ack(3, 1, answer(opening, b"")))
     assert all(unpack_cookie(e.cookie).plain for e in retagged.entries)
