@@ -39,7 +39,7 @@ class TurnEnd:
         """There is something to send. A turn that has been long already ends here, as far as that goes."""
         if self._since is None:
             if self._is_alone():
-                self._over()
+                self._send(now)
                 return
             self._since = now
             self._spawn(self._over)
@@ -49,8 +49,11 @@ class TurnEnd:
 
     def _over(self) -> None:
         self._since = None
+        self._send(self._clock())
+
+    def _send(self, now: float) -> None:
         try:
-            self._end(self._clock())
+            self._end(now)
         except Exception:
             log.exception("sending at the end of a turn failed")
 

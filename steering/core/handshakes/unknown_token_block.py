@@ -64,6 +64,8 @@ class UnknownTokenBlocks(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End the blocks whose time is over."""
+        if not self._blocked:
+            return []
         over = []
         for key, (deadline, _, _, _) in self._blocked.items():
             if deadline > now:

@@ -338,7 +338,7 @@ class Chooser(Part):
         if excluded != self.excluded or avoided != self._avoided_at:
             self.excluded, self._avoided_at = excluded, avoided
             self._forget()
-        outside = tuple(self.health[number].load(now) for number in self._ids)
+        outside = tuple([self.health[number].load(now) for number in self._ids])  # a generator costs twice
         if outside != self._outside:  # rulings with the same reports share them
             self._outside = outside if any(outside) else ()
 

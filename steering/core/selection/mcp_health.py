@@ -156,18 +156,15 @@ class McpHealth:
     def filtered(self, now: float) -> FilterReason | None:
         """Why the MCP gets no new session from anywhere, None if it may. An MCP that nobody probes is used: its
         neighbour entry is the proof that it lives. So is one that is sick at some ports only."""
-        state = self.state(now)
-        return None if state is Health.SICK and not self.sick else _FILTERED.get(state)
+        self.look(now)
+        if self.fault is not None or now < self._believed_from:
+            return FilterReason.DOWN
+        if self.draining:
+            return FilterReason.DRAINING
+        return FilterReason.SICK if self.sick else None
 
     def load(self, now: float) -> float:
         """The greatest load, 0 to 1, that a fresh report tells."""
         said = self.reported if self.reported is not None and now - self.reported_at <= FRESH else 0.0
         used = self.port_load if now - self.used_at <= FRESH else 0.0
         return max(said, used)
-
-
-_FILTERED = {
-    Health.DOWN: FilterReason.DOWN,
-    Health.DRAINING: FilterReason.DRAINING,
-    Health.SICK: FilterReason.SICK,
-}

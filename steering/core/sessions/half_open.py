@@ -98,7 +98,10 @@ class HalfOpenSessions(Part):
 
     def go_on(self, now: float) -> list[Output]:
         """A slice of that; GoOn is among the outputs if there are more."""
-        self._note_new()
+        if self._known < self._table.youngest:
+            self._note_new()
+        if not self._doomed and not [queue for queue in self._waiting if queue and queue[0][0] <= now]:
+            return [GoOn()] if self._known < self._table.youngest else []
         outputs = self._ask(now)
         self._last(now)
         outputs += self._end_some()
