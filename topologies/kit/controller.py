@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 from topologies.kit.kernel_counters import FiveTuple
-from topologies.kit.places import Place
 from topologies.kit.plan import Plan, site_text
 from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record
@@ -60,7 +59,6 @@ class Controller:
         self.port, self.rest_port = free_port(), free_port()
         self._state = record.directory / what
         self._running: StartedProcess | None = None
-        self.place: Place | None = None  # where it runs; None: in the lab's own namespace, and on loopback
         self.site = record.directory / "site.yaml"
         self.policy = record.directory / "policy.yaml"
         self.site.write_text(site_text(plan))
@@ -85,13 +83,11 @@ class Controller:
             "--policy",
             str(self.policy),
         ]
-        command += ["--listen", f"{self.address}:{self.port}", "--rest", f"{self.address}:{self.rest_port}"]
-        if self.place is not None:
-            command += ["--rest-allow-remote", "--switch-insecure"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
         command += ["--state-dir", str(self._state), *self.more]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
-        self._running = StartedProcess(self._record, self._what, command, self.place)
+        self._running = StartedProcess(self._record, self._what, command)
 
     def wait_ready(self) -> None:
         """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""
@@ -251,12 +247,7 @@ class Controller:
     @property
     def url(self) -> str:
         """The address of its REST interface."""
-        return f"http://{self.address}:{self.rest_port}"
-
-    @property
-    def address(self) -> str:
-        """Where switches and REST reach it."""
-        return "127.0.0.1" if self.place is None else self.place.address
+        return f"http://127.0.0.1:{self.rest_port}"
 
     @property
     def state_dir(self) -> Path:

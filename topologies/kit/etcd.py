@@ -10,9 +10,9 @@ from topologies.kit.processes import StartedProcess
 READY_S = 30.0
 
 
-def start_etcd(lab: Lab, members: int = 1, address: str = "127.0.0.1") -> str:
+def start_etcd(lab: Lab, members: int = 1) -> str:
     """Start it, and wait until every member serves; their URLs, comma separated. Raises LabError."""
-    clients, peers = ([f"http://{address}:{free_port()}" for _ in range(members)] for _ in range(2))
+    clients, peers = ([f"http://127.0.0.1:{free_port()}" for _ in range(members)] for _ in range(2))
     names = [f"etcd-{number}" for number in range(1, members + 1)]
     cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
     started = []

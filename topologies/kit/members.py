@@ -5,46 +5,36 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from topologies.kit.controller import Controller, free_port
 from topologies.kit.etcd import member_options, standby
 from topologies.kit.lab import Lab
-from topologies.kit.places import Place
 from topologies.kit.processes import LabError, StartedProcess
 
 NAMES = ("a", "b", "c")
-READY_S = 60.0  # for members to find each other, divide the switches and read them
+READY_S = 90.0  # for members to find each other, divide the switches and read them
 ANSWER_S = 30.0  # for a member to take a change: one that begins anew listens after some seconds
 
 
 class Members:
-    """The lab's own controller is the first of them. `etcd`: its URLs. `places`: where each runs, by name; in the lab's own
-    namespace where it has none. None runs before `start`."""
+    """The lab's own controller is the first of them. `etcd`: its URLs. None runs before `start`."""
 
-    def __init__(
-        self,
-        lab: Lab,
-        etcd: str,
-        disabled: Sequence[str] = (),
-        places: Mapping[str, Place] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, lab: Lab, etcd: str, disabled: Sequence[str] = ()) -> None:
         self._lab = lab
         self._disabled = tuple(disabled)
         _certificates(lab.record.directory)
         self.controllers: dict[str, Controller] = {NAMES[0]: lab.controller}
         self.controllers |= {name: standby(lab, etcd, name) for name in NAMES[1:]}
         for name, one in self.controllers.items():
-            one.place = places.get(name)
-            one.more = (*member_options(etcd, name), *self._peering(name, one.address))
+            one.more = (*member_options(etcd, name), *self._peering(name))
 
-    def _peering(self, name: str, address: str) -> tuple[str, ...]:
+    def _peering(self, name: str) -> tuple[str, ...]:
         folder = self._lab.record.directory
         return (
-            *("--cluster-shares", str(len(NAMES)), "--peer-listen", f"{address}:{free_port()}"),
+            *("--cluster-shares", str(len(NAMES)), "--peer-listen", f"127.0.0.1:{free_port()}"),
             *("--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key")),
             *("--peer-ca", str(folder / "peers.pem")),
         )
@@ -58,7 +48,7 @@ class Members:
                 # What it keeps at its first start is no change to those that start when it is there.
                 _until(lambda: self.texts()[NAMES[0]])
         for name in self._lab.plan.switches:
-            targets = [f"tcp:{one.address}:{one.port}" for one in self.controllers.values()]
+            targets = [f"tcp:127.0.0.1:{one.port}" for one in self.controllers.values()]
             if name == slow:
                 targets = [
                     self._delayed(one, controller.port, delay_ms)

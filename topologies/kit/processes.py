@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from topologies.kit.network import LabHost
 from topologies.kit.records import Record
@@ -29,13 +29,6 @@ def _environment() -> dict[str, str]:
     return inherited | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"}
 
 
-class HasProcess(Protocol):
-    """A process whose namespace others can enter."""
-
-    @property
-    def pid(self) -> int: ...
-
-
 class StartedProcess:
     """A process that was started. Its output goes to `log` in the lab's directory."""
 
@@ -44,7 +37,7 @@ class StartedProcess:
         record: Record,
         what: str,
         command: Sequence[str],
-        host: HasProcess | None = None,
+        host: LabHost | None = None,
         talk: bool = False,
     ) -> None:
         self.what = what

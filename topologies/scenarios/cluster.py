@@ -263,5 +263,5 @@ SCENARIO = Scenario(
     summary="three controllers and three etcd members: joins at another owner's switch, a policy and a drain from any member",
     plan=PLAN,
     run=run,
-    controls=controls("peer-tokens", "join-destination"),
+    controls=controls("peer-tokens", "join-destination", "hold-queue"),
 )
