@@ -134,7 +134,7 @@ class Engine:
                 *(make(shared) for make in FEATURES),  # what they want of switches leaves with the same tick
                 self.old_paths,  # the old paths have labels before number 0 follows
                 # Switches are brought in line when all have ticked that change what they should hold.
-                Turn(lambda now: self.resync.tick(now), lambda: ALWAYS),
+                Turn(lambda now: self.works.resume(now) + self.resync.tick(now), lambda: ALWAYS),
                 self.recovery,
                 # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
                 # What is being taken over is waited for: it ends by itself.

@@ -22,7 +22,7 @@ def portions(records: list[Any]) -> Generator[list[Any]]:
 
 class LongWork:
     """Who ends it: it ends by itself, as what it goes through is a list that does not grow; `stop` ends one whose switch is
-    gone. There is one piece of work for each name."""
+    gone, and an error the one that it comes from. There is one piece of work for each name."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
@@ -46,8 +46,10 @@ class LongWork:
             work.close()
 
     def go_on(self, now: float) -> list[Output]:
-        """Do one slice. GoOn is among the outputs if there are more."""
+        """Do one slice. GoOn is among the outputs if there are more. An error ends the work that it comes from and is
+        raised; the others wait for `resume`."""
         left, outputs = self._at_once, list[Output]()
+        self._is_going_on = False
         while self._works and left > 0:
             name, work = next(iter(self._works.items()))
             try:
@@ -56,5 +58,12 @@ class LongWork:
                 self._works.pop(name, None)
                 outputs += ended.value
                 left -= PORTION  # an end is work too
+            except BaseException:
+                self._works.pop(name, None)
+                raise
         self._is_going_on = bool(self._works)
         return [*outputs, GoOn()] if self._is_going_on else outputs
+
+    def resume(self, now: float) -> list[Output]:
+        """Do one slice where nothing goes on by itself, since an error took the GoOn away; called each tick."""
+        return [] if self._is_going_on or not self._works else self.go_on(now)

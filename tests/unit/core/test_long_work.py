@@ -1,5 +1,7 @@
 """Long work: a slice at a time, one after the other."""
 
+import pytest
+
 from steering.core.long_work import AT_ONCE, LongWork, Work
 from steering.core.outputs import GoOn, Output, ReadEntries
 from steering.model.ids import DatapathId
@@ -60,3 +62,18 @@ def test_what_is_stopped_ends_where_it_is() -> None:
     works.stop("a")
     assert not works and works.go_on(6.0) == [] and len(log) == AT_ONCE
     assert works.begin("b", work(log, "b", 1), 6.0) == [DONE], "it is not waited for"
+
+
+def test_an_error_ends_the_work_that_it_comes_from_and_the_others_go_on_at_the_next_tick() -> None:
+    def broken() -> Work:
+        yield 0
+        yield AT_ONCE
+        raise ValueError("a record that nobody can read")
+
+    works, log = LongWork(), list[tuple[str, float]]()
+    assert works.begin("broken", broken(), 5.0) == [GoOn()]
+    assert works.begin("b", work(log, "b", AT_ONCE), 5.0) == [] and works.resume(6.0) == []
+    with pytest.raises(ValueError, match="nobody can read"):
+        works.go_on(6.0)
+    assert ended(works, works.resume(7.0))[-1] == [DONE] and len(log) == AT_ONCE
+    assert not works and works.resume(8.0) == []
