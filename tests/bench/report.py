@@ -67,7 +67,8 @@ NOTES = """\
     ovs-testcontroller: its rule and its packet-out for the same SYN.
 [4] ovs-testcontroller knows no MPTCP; it gets the same two packets, SYN and SYN/ACK at two switches, and answers
     each with a rule and a packet-out, without barrier, decision, token or second entry.
-Rates are of the wall clock, medians of the rounds; a ratio is the median of each round's own ratio.
+Rates are of the wall clock, medians of the rounds; a ratio is the median of each round's own ratio, and
+stands with the least and the most of them.
 CPU is the controller's processor time for one, warm-up and ticks included: steadier where others use the machine."""
 
 
@@ -97,7 +98,7 @@ def text(found: Json) -> str:
     )
     results = list(_results(found))
     if results:
-        blocks.append("\n".join(columns([("", "RESULT", "WANTED", ""), *results])))
+        blocks.append("\n".join(columns([("", "RESULT", "LEAST TO MOST", "WANTED", ""), *results])))
     if "measured" in found:
         rows = [
             ("SET-UP AT THE CONTROLLER, 16 switches", "PER SECOND", "P50 us", "P95 us", "CPU us"),
@@ -130,7 +131,9 @@ def _results(found: Json) -> Iterator[Row]:
             continue
         wanted = "" if bound is None else f"at {'least' if more else 'most'} {bound:g}"
         met = "" if bound is None else "ok" if (value >= bound if more else value <= bound) else "MISSED"
-        yield (f"{key}: {what}", f"{value:g}", wanted, met)
+        least, most = found.get("spread", {}).get(key, (None, None))
+        spread = "" if least is None else f"{least:g} to {most:g}"
+        yield (f"{key}: {what}", f"{value:g}", spread, wanted, met)
 
 
 def _rates(found: Json) -> Iterator[Row]:

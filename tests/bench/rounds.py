@@ -98,11 +98,14 @@ RATIOS = {
 
 
 def summary(rounds: list[Json]) -> Json:
-    """Medians over the rounds: of each round's ratio, and of every measurement."""
-    result: Json = {"ratios_by_processor_time": {}, "measured": {}}
+    """Medians over the rounds: of each round's ratio, and of every measurement. `spread`: a ratio's least and most."""
+    result: Json = {"ratios_by_processor_time": {}, "spread": {}, "measured": {}}
     for name, (ours, theirs) in RATIOS.items():
         both = [(one[ours], one[theirs]) for one in rounds if theirs in one]
-        result[name] = round(median(a["rate"] / b["rate"] for a, b in both), 2) if both else None
+        by_rate = [a["rate"] / b["rate"] for a, b in both]
+        result[name] = round(median(by_rate), 2) if both else None
+        if both:
+            result["spread"][name] = [round(min(by_rate), 2), round(max(by_rate), 2)]
         by_time = [b["cpu_us"] / a["cpu_us"] for a, b in both]
         result["ratios_by_processor_time"][name] = round(median(by_time), 2) if both else None
     for name in sorted({name for one in rounds for name in one}):

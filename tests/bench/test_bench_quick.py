@@ -23,6 +23,9 @@ def test_session_set_up_keeps_its_distance_from_the_naive_application(tmp_path: 
     assert found["testcontroller_missing"] is None
     for name, bound in AT_LEAST.items():
         assert found["ratios_by_processor_time"][name] >= bound, (name, found["rounds"])
+    # One round: its ratio is the median, the least and the most.
+    assert found["spread"]["setup_vs_naive"] == [found["setup_vs_naive"]] * 2
+    assert "{0:g} to {0:g}".format(found["setup_vs_naive"]) in made.stdout
     assert found["measured"]["steering_syn"]["rate"] < found["generator_ceiling"]["syn"]["rate"]
 
 
