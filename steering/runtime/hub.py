@@ -5,7 +5,11 @@ all that knows of it.
 """
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
 
 NATIVE_REFUSED = (
     "the native hub of os-ken cannot run this: an exception in a handler silently ends its event loop, and "
@@ -27,9 +31,23 @@ def prepare() -> None:
         # eventlet says at every import that it is deprecated: that is known (see above), and nothing the
         # operator could act upon. The warning's class is eventlet's own, so it is known by its text.
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
-        import eventlet
+        with _without("OpenSSL"):
+            import eventlet
 
     eventlet.monkey_patch()
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Meanwhile a package that nobody has imported yet cannot be. eventlet imports pyOpenSSL, where it is installed, to
+    know its exceptions by name; nothing here uses it, and it takes a fourteenth of a start."""
+    modules = cast("dict[str, object]", sys.modules)
+    absent = modules.setdefault(package, None) is None
+    try:
+        yield
+    finally:
+        if absent:
+            del modules[package]
 
 
 def check() -> None:
