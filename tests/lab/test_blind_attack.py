@@ -14,5 +14,5 @@ def test_a_hundred_sessions_do_not_notice_a_neighbour_that_speaks_in_their_name(
 ) -> None:
     lost = ran.report["figures"]["lost"]
     record_property("felt", f"{sum(lost.values())} of 100 sessions lost")
-    assert len(lost) == 6
+    assert len(lost) == 7
     assert_held(ran)

@@ -4,18 +4,21 @@ Runs inside a namespace (`python -m topologies.programs.traffic`), with the stan
 are JSON objects, one per line of stdin and stdout. The first byte of a connection says what the server shall do:
 
     E            send every further byte back S            count bytes until the client ends its direction, then send
-    the count in 8 bytes D            send bytes until the client closes N, 8 bytes   send so many bytes M, 1 byte
-    give all segments this DSCP; one of the bytes above follows
+    the count in 8 bytes D            send bytes until the client closes N, 8 bytes   send so many bytes H
+    send nothing and end that direction at once (half-close), take what comes M, 1 byte    give all segments this DSCP;
+    one of the bytes above follows
 """
 
 import argparse
 import errno
+import fcntl
 import json
 import os
 import selectors
 import socket
 import struct
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +27,7 @@ from topologies.programs import setups
 from topologies.programs.probes import ping, trace
 from topologies.programs.streams import (
     BLOCK,
+    ECHO,
     IPPROTO_MPTCP,
     KINDS,
     WAIT_S,
@@ -94,6 +98,9 @@ class Service:
             state["count"] += len(data)
         elif state["mode"] == b"E":
             state["out"] += data
+        elif state["mode"] == b"H" and not state["count"]:
+            state["count"] = 1
+            connection.shutdown(socket.SHUT_WR)
         elif state["mode"] == b"D":
             state["out"] = ZEROS
         elif state["mode"] == b"N":  # like D, but with a limit
@@ -126,6 +133,8 @@ class Agent:
         self._orders: dict[str, Callable[[Json], Json]] = {
             "open": self._open,
             "echo": self._echo,
+            "half-close": self._half_close,
+            "push": self._push,
             "mark": self._mark,
             "close": self._close,
             "start": self._start,
@@ -189,6 +198,34 @@ class Agent:
             time.sleep(order.get("gap", 0.0))
         return {"asked": len(group), "failed": failed}
 
+    def _half_close(self, order: Json) -> Json:
+        """Have the server end its direction of each connection of a group, which must not have begun otherwise. `ended`:
+        on how many of them that was heard."""
+        ended = 0
+        for made, said in self._groups[order["group"]]:
+            made.settimeout(order.get("wait", WAIT_S))
+            made.sendall(b"H")
+            said[0] = True
+            ended += not made.recv(1)
+        return {"ended": ended}
+
+    def _push(self, order: Json) -> Json:
+        """Send a line on each connection of a group, and wait until the kernels at their other ends have acknowledged
+        them. `failed`: on how many connections something was not, within `wait`."""
+        group = self._groups[order["group"]]
+        failed: list[str] = []
+        for made, _ in group:
+            try:
+                made.sendall(ECHO)
+            except OSError as error:
+                failed.append(f"{error}")
+        limit = time.monotonic() + order.get("wait", WAIT_S)
+        waiting = [made for made, _ in group]
+        while waiting and time.monotonic() < limit:
+            waiting = [made for made in waiting if _unacknowledged(made)]
+            time.sleep(0.02)
+        return {"asked": len(group), "failed": [*failed, *("not acknowledged" for _ in waiting)]}
+
     def _mark(self, order: Json) -> Json:
         """Give all further segments of a group's connections another DSCP."""
         for made, _said in self._groups[order["group"]]:
@@ -225,6 +262,12 @@ class Agent:
         """Ask a task to end after its current step."""
         self._tasks[order["name"]]["end"] = True
         return {"stopping": order["name"]}
+
+
+def _unacknowledged(connection: socket.socket) -> int:
+    """How many bytes of a connection its other end has not acknowledged."""
+    said = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("=i", said)[0])
 
 
 def _guarded(work: Callable[[Json, Json], None], order: Json, task: Json) -> None:

@@ -2,7 +2,8 @@
 
 100 sessions of the victim live through one plain SYN for each port that a host may use, and then, at the right ports,
 through SYNs, MP_CAPABLEs, MP_JOINs, FINs and resets. What counts is the application: an echo on every session after each
-attack, and on the wire no segment of theirs beside their MCP. (Hosts of this WLAN are `learned`: elsewhere a neighbour speaks
+attack, and on the wire no segment of theirs beside their MCP. Before that a forged FIN meets uploads whose server has no more
+to say: plain ones, since a subflow of MPTCP sends its FIN when both directions have ended. (Hosts of this WLAN are `learned`: elsewhere a neighbour speaks
 in the name of those behind its own port alone.)
 """
 
@@ -17,10 +18,11 @@ from topologies.kit.processes import StartedProcess
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
-SESSIONS = 100
-SERVICE = 5001
+SESSIONS, UPLOADS = 100, 10
+SERVICE, HALF_CLOSED = 5001, 5002
 SWEPT, SWEEP_RATE = "32768-60999", 900  # a host's ephemeral ports; the rate stays below every meter
 PRECISE_RATE = 100
+ON_UPLOADS = "a fin at each half-closed upload's own port"
 PRECISE = ("syn", "mp-capable", "mp-join", "fin", "reset")
 ECHO_GAP_S = 0.005
 SETTLE_S = 3.0
@@ -50,7 +52,8 @@ PLAN = Plan(
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24",), ("s4:1",)),),
     points=(Point("core", "s3:1", ("10.8.0.2",)),),
-    services=(SERVICE,),
+    services=(SERVICE, HALF_CLOSED),
+    policy="policy: 1\ntimers: {fin_linger: 1}\n",  # less than SETTLE_S: what a FIN takes is gone by then
 )
 
 
@@ -71,10 +74,11 @@ def run(options: Options, report: Report) -> None:
         report.equal("sessions of the victim", count, len(ports))
         _wait_for_joins(lab, count)
         report.table = [["attack", "segments", "seconds", "sessions that no longer answer"]]
+        _attack_uploads(lab, report, server)
         _attack(lab, report, "syn", SWEPT, SWEEP_RATE, "one plain SYN for each port that a host may use")
         aimed = ",".join(map(str, ports))
         for kind in PRECISE:
-            if any(row[-1] != "0" for row in report.table[1:]):
+            if any(row[-1] != "0" for row in report.table[2:]):
                 break  # who is dead cannot be killed, and each would be waited for
             _attack(lab, report, kind, aimed, PRECISE_RATE, f"a {kind} at each session's own port")
         lab.stop_captures()
@@ -89,12 +93,51 @@ def _wait_for_joins(lab: Lab, count: int) -> None:
         time.sleep(0.1)
 
 
+def _attack_uploads(lab: Lab, report: Report, server: str) -> None:
+    """Fall back to plain TCP, have the server end its direction, forge the host's FIN: the uploads go on."""
+    victim = lab.agents["ue"]
+    lab.host("core").run(
+        "nft add table inet fallback",
+        "nft add chain inet fallback out { type filter hook output priority 0 ; }",
+        f"nft add rule inet fallback out tcp sport {HALF_CLOSED} tcp flags & (syn|ack) == (syn|ack) reset tcp option mptcp",
+    )
+    order = {"group": "uploads", "dst": server, "ports": [HALF_CLOSED], "mptcp": True, "count": UPLOADS}
+    opened = victim.ask("open", **order)["opened"]
+    ports = ",".join(str(one["local"][1]) for one in opened if "error" not in one)
+    report.equal(
+        "uploads whose server has ended its direction",
+        UPLOADS,
+        victim.ask("half-close", group="uploads")["ended"],
+    )
+    plain = sum("error" not in one and one["token"] is None for one in opened)
+    report.equal("uploads that fell back to plain TCP", UPLOADS, plain, "kernel")
+    lab.say(ON_UPLOADS)
+    attack = _start(lab, "fin", ports, PRECISE_RATE, HALF_CLOSED)
+    while attack.alive():
+        time.sleep(0.1)
+    sent, seconds = attack.last_line().split()
+    time.sleep(SETTLE_S)
+    lost = len(victim.ask("push", group="uploads", wait=PATIENCE_S)["failed"])
+    _told(report, ON_UPLOADS, sent, seconds, lost)
+    victim.ask("close", group="uploads")
+
+
+def _start(lab: Lab, kind: str, ports: str, rate: int, service: int = SERVICE) -> StartedProcess:
+    host = lab.host("neighbour")
+    words = [address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4), str(service), str(rate)]
+    command = [sys.executable, "-m", "topologies.programs.blind", host.interface(0), VIRTUAL_MAC, *words]
+    return StartedProcess(lab.record, f"blind-{kind}-{service}-{len(ports)}", [*command, kind, ports], host)
+
+
+def _told(report: Report, what: str, sent: str, seconds: str, lost: int) -> None:
+    report.table.append([what, sent, seconds, str(lost)])
+    report.figures.setdefault("lost", {})[what] = lost
+    report.equal(f"{what}: sessions that no longer answer", 0, lost)
+
+
 def _attack(lab: Lab, report: Report, kind: str, ports: str, rate: int, what: str) -> None:
     lab.say(what)
-    host = lab.host("neighbour")
-    words = [address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4), str(SERVICE), str(rate)]
-    command = [sys.executable, "-m", "topologies.programs.blind", host.interface(0), VIRTUAL_MAC, *words]
-    attack = StartedProcess(lab.record, f"blind-{kind}-{len(ports)}", [*command, kind, ports], host)
+    attack = _start(lab, kind, ports, rate)
     asked = {"group": "all", "gap": ECHO_GAP_S, "wait": PATIENCE_S, "enough": ENOUGH}
     failed: list[str] = []
     while attack.alive():
@@ -103,15 +146,14 @@ def _attack(lab: Lab, report: Report, kind: str, ports: str, rate: int, what: st
     sent, seconds = attack.last_line().split()
     time.sleep(SETTLE_S)
     failed = failed or lab.agents["ue"].ask("echo", **asked)["failed"]
-    report.table.append([what, sent, seconds, str(len(failed))])
-    report.figures.setdefault("lost", {})[what] = len(failed)
-    report.equal(f"{what}: sessions that no longer answer", 0, len(failed))
+    _told(report, what, sent, seconds, len(failed))
 
 
 def _judge_wire(lab: Lab, report: Report, natural: Capture, victim: Capture, count: int) -> None:
     flows = {s.flow for s in victim.segments() if s.syn and s.options}
-    report.equal("sessions seen at the victim's port", count, len(flows), "capture")
-    both = flows | {flow.reversed() for flow in flows}
+    report.equal("sessions seen at the victim's port", count + UPLOADS, len(flows), "capture")
+    lasting = {flow for flow in flows if flow.dport == SERVICE}
+    both = lasting | {flow.reversed() for flow in lasting}
     past = [str(s.flow) for s in natural.segments() if not s.syn and s.flow in both]
     report.equal("segments of the sessions that went past their MCP", 0, len(past), "capture")
     joined = lab.counted("core")["MPJoinAckRx"]
