@@ -240,8 +240,9 @@ class McpReports(Part):
         if not lived and (self._told_by(session) > now or session.reverse or _is_addressed(session)):
             return []
         if lived or session.created < ledger.restarted:
-            if _ended(session):  # before the MCP restarted, which could not tell of it any more
+            if _ended_in_order(session):  # before the MCP restarted, which could not tell of it any more
                 self._leaving.setdefault(session.id, now)
+                self._teardown.ended_at_mcp(session)
                 return []
             self._counters.session_reports[SessionReport.CUT_OFF] += self._cut_off(session)
             return []
@@ -303,6 +304,14 @@ def _ended(session: Session) -> bool:
     """Whether the network saw the end of each subflow: for MPTCP the MCP's FIN, for plain TCP both FINs."""
     needed = MCP_FIN if session.token >= 0 else BOTH_FINS
     return all(subflow.closed & needed == needed for subflow in session.subflows)
+
+
+def _ended_in_order(session: Session) -> bool:
+    """The same by FINs alone: a machine that is back resets what it does not know, and tells no server by that."""
+    if not session.subflows:
+        return session.server_closed == BOTH_FINS
+    needed = MCP_FIN if session.token >= 0 else BOTH_FINS
+    return all(subflow.sent_fin(needed) for subflow in session.subflows)
 
 
 def _is_addressed(session: Session) -> bool:

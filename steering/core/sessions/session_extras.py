@@ -68,6 +68,11 @@ class MarkedParts(CourseParts):
         """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
         return self._more().fins.closes(side, one)
 
+    def sent_fin(self, sides: int) -> bool:
+        """Whether FINs of all these ends were seen. A reset is none."""
+        seen = 0 if self._extras is None else sum(self._extras.fins.fins)
+        return seen & sides == sides
+
     def _more(self) -> SubflowExtras:
         if self._extras is None:
             self._extras = SubflowExtras()

@@ -11,9 +11,10 @@ from steering.core.sessions.records import Session
 from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import SessionState, Watch
+from steering.wire.segment import Flags
 from tests.support.fakes.kernel import LivingLab
 from tests.support.relay_word import RelayWord, fins, removed
-from tests.support.sites import FIN, UE_LTE, Driver, handshake
+from tests.support.sites import FIN, UE_LTE, Driver, answer, handshake
 
 KEEPING = Policy(keep_keys=True)
 
@@ -90,6 +91,21 @@ def test_a_session_of_which_one_end_alone_said_that_it_sends_no_more_is_told() -
     relay_of(lab, session, generation=2).tell()
     lab.pass_by(0.5)
     assert not host.lives
+
+
+@pytest.mark.parametrize("later", [0.0, 8.0], ids=["entries", "no-entries"])
+def test_a_server_is_told_though_the_machine_that_is_back_reset_the_host_itself(later: float) -> None:
+    lab, session, relay = living()
+    server = lab.server()
+    back = answer(handshake(UE_LTE, 40000), b"")._replace(flags=int(Flags.RST))
+    lab.give(FinSeen(3, 1, back))
+    for _ in range(round(later)):
+        lab.pass_by(1.0)
+        relay.tell()
+    assert session.state is (SessionState.LINGER if later else SessionState.CLOSING)
+    relay_of(lab, session, generation=2).tell()
+    lab.pass_by(0.5)
+    assert not server.lives
 
 
 def test_what_the_next_run_of_the_mcp_tells_of_lives() -> None:
