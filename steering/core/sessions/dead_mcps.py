@@ -55,9 +55,8 @@ class DeadMcps(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End some of them."""
-        if not (
-            self._scans or self._orphans or [one for one in self._health.values() if one.fault is not None]
-        ):
+        busy = self._scans or self._orphans or self._cut_off
+        if not (busy or [one for one in self._health.values() if one.fault is not None]):
             return []
         unheard = self._nobody_reports()
         for mcp, health in self._health.items():
