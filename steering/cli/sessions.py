@@ -1,6 +1,7 @@
 """`steering sessions`: lists M-sessions, shows one with its subflows, aborts one."""
 
 import argparse
+import sys
 import time
 from contextlib import nullcontext
 from typing import Any
@@ -21,7 +22,7 @@ OUTCOMES = {
     "closed": "its connection is gone",
     "silent": "never answered; its connection may live on",
 }
-FILTERS = ("mcp", "state", "token", "client")
+FILTERS = ("mcp", "state", "token", "client", "controller")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
 ONLY_WIDE = frozenset({"token"})
 SUBFLOW_ONLY_WIDE = frozenset({"switch", "entries", "address id"})
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", help="only sessions in this state, for example established")
     parser.add_argument("--token", metavar="HEX", help="only sessions with this token")
     parser.add_argument("--client", metavar="ADDRESS", help="only sessions of the host with this address")
+    parser.add_argument("--controller", metavar="NAME", help="only sessions of this controller of a cluster")
     parser.add_argument(
         "--abort", metavar="ID", help="end this session at all its ends, and say what became of each"
     )
@@ -111,10 +113,13 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
 def _list(
     controller: client.ControllerClient, args: argparse.Namespace, filters: dict[str, str | None]
 ) -> None:
-    found, total, following = _fetch(controller, args, filters)
+    found, last = _fetch(controller, args, filters)
+    total, following, incomplete = last["total"], last["next"], last["incomplete"]
     if args.json:
-        client.print_json({"sessions": found, "total": total, "next": following})
+        client.print_json({"sessions": found, "total": total, "next": following, "incomplete": incomplete})
         return
+    if incomplete:
+        print(f"not all are here: no answer of controller {', '.join(incomplete)}", file=sys.stderr)
     if not found:
         print("no such session" if any(filters.values()) or args.since or args.after else "no session")
         return
@@ -126,20 +131,22 @@ def _list(
 
 def _fetch(
     controller: client.ControllerClient, args: argparse.Namespace, filters: dict[str, str | None]
-) -> tuple[list[Json], int, str | None]:
-    """Read sessions page by page, up to the limit of those that are wanted; how many there are in all, and the cursor
-    of what follows, None for nothing."""
+) -> tuple[list[Json], Json]:
+    """Read sessions page by page, up to the limit of those that are wanted; and what the last page says of all: how many
+    there are, the cursor of what follows, and which controllers any page missed."""
     limit = args.limit or DEFAULT_LIMIT
     found: list[Json] = []
+    missed: set[str] = set()
     cursor = args.after
     while True:
         body = controller.get("sessions", cursor=cursor, limit=min(PAGE, limit - len(found)), **filters)
         found += [one for one in body["sessions"] if args.since is None or one["age_s"] <= args.since]
         cursor = body["next"]
+        missed.update(body["incomplete"])
         if controller.progress is not None:
             controller.progress.text = f"{len(found):,} of {min(limit, body['total']):,} sessions"
         if cursor is None or len(found) >= limit:
-            return found, body["total"], cursor
+            return found, body | {"incomplete": sorted(missed)}
 
 
 def _row(session: Json) -> list[object]:

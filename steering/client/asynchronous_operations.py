@@ -220,9 +220,9 @@ class AsyncOperations:
         """Limits, their use, and what was refused. Roles: operator, reader."""
         return cast(records.Limits, await self._ask("GET", ["limits"]))
 
-    async def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None) -> records.Sessions:
+    async def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None, controller: str | None = None) -> records.Sessions:
         """M-sessions, a page at a time. Roles: operator, reader."""
-        return cast(records.Sessions, await self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client}))
+        return cast(records.Sessions, await self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client, "controller": controller}))
 
     async def session(self, id: str) -> records.Session:
         """One M-session and its subflows. Roles: operator, reader."""

@@ -220,9 +220,9 @@ class Operations:
         """Limits, their use, and what was refused. Roles: operator, reader."""
         return cast(records.Limits, self._ask("GET", ["limits"]))
 
-    def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None) -> records.Sessions:
+    def sessions(self, *, cursor: str | None = None, limit: int | None = None, mcp: str | None = None, state: str | None = None, token: str | None = None, client: str | None = None, controller: str | None = None) -> records.Sessions:
         """M-sessions, a page at a time. Roles: operator, reader."""
-        return cast(records.Sessions, self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client}))
+        return cast(records.Sessions, self._ask("GET", ["sessions"], query={"cursor": cursor, "limit": limit, "mcp": mcp, "state": state, "token": token, "client": client, "controller": controller}))
 
     def session(self, id: str) -> records.Session:
         """One M-session and its subflows. Roles: operator, reader."""

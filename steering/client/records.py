@@ -84,7 +84,9 @@ SessionSummary = TypedDict("SessionSummary", {
     "token": str | None, "version": int | None, "client": str, "server": str, "explicit": bool,
     "age_s": float, "subflows": int
 })
-Sessions = TypedDict("Sessions", {"sessions": list["SessionSummary"], "total": int, "next": str | None})
+Sessions = TypedDict("Sessions", {
+    "sessions": list["SessionSummary"], "total": int, "next": str | None, "incomplete": list[str]
+})
 Subflow = TypedDict("Subflow", {
     "src": str, "sport": int, "dst": str, "dport": int, "kind": str, "access_network": str | None,
     "path": Literal["natural", "redirected"], "switch": str, "entries": Any, "address_id": int | None,

@@ -114,6 +114,51 @@ class RebalanceRefusal(Exception):
     """The load is not levelled; the message is one line that says why."""
 
 
+class PeerRequest(NamedTuple):
+    """A request that another controller is to answer for itself. `who` and `role`: whose it is. `target`: path and query."""
+
+    method: str
+    target: str
+    role: str
+    who: str
+
+
+class PeerReply(NamedTuple):
+    """`status`: of HTTP; `body`: JSON, as another controller says it: nothing of it is checked yet."""
+
+    status: int
+    body: bytes
+
+
+class PeerFailure(StrEnum):
+    """Why another controller's answer is missing."""
+
+    UNREACHABLE = "unreachable"  # there is no stream with it, or the stream ended meanwhile
+    SILENT = "silent"  # it did not answer in time
+    OLD = "old"  # its version knows no such questions
+    TOO_LONG = "too-long"  # its answer is longer than any may be
+    REFUSED = "refused"  # it answers with an error
+    MALFORMED = "malformed"  # its answer is not what was asked for
+    BUSY = "busy"  # this controller has too many questions open
+
+
+class ClusterPeers(Protocol):
+    """The other controllers of the cell, as REST asks them for what they know."""
+
+    name: str  # this controller's own
+
+    def others(self) -> tuple[str, ...]:
+        """Who else may know sessions, in the order of their names."""
+
+    def ask(
+        self, requests: Mapping[str, PeerRequest], seconds: float
+    ) -> Mapping[str, PeerReply | PeerFailure]:
+        """Ask each of them, all at once, and wait until all have answered, at most so long. Only for who may wait."""
+
+    def failed(self, name: str, why: PeerFailure) -> None:
+        """Count an answer that was refused here."""
+
+
 class ClusterControl(Protocol):
     """A running cluster, as REST asks it."""
 

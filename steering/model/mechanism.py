@@ -55,6 +55,10 @@ class Mechanism(StrEnum):
         "peer-tokens",
         "a controller forgets what others tell of their tokens: joins of their sessions are unknown to it",
     )
+    PEER_REST = (
+        "peer-rest",
+        "REST answers for its own controller alone: sessions of others are neither listed nor found",
+    )
     THIRD_ACK = "third-ack", "a session counts as established as soon as its MCP has answered"
     LIVE_PINS = (
         "live-pins",

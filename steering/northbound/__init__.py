@@ -16,7 +16,7 @@ from steering.northbound.schema.view import View
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from steering.model.cluster import ClusterControl
+    from steering.model.cluster import ClusterControl, ClusterPeers
     from steering.northbound.auth.keyring import Keyring
     from steering.northbound.http.application import RestApplication
     from steering.northbound.http.events import EventHub
@@ -83,6 +83,7 @@ def northbound(
     work: Callable[..., Any] = _at_once,
     pause: Pause = no_pause,
     cluster: "ClusterControl | None" = None,
+    peers: "ClusterPeers | None" = None,
 ) -> Northbound:
     """The northbound; it owns no sockets and no threads.
 
@@ -92,7 +93,8 @@ def northbound(
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
     values shown from zero on; values counted outside them appear as `other`. `work(function, *arguments)` runs what takes
-    a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is. Raises StateError for a kept value that
+    a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is;
+    `peers`: the others there, whose answers are part of its own. Raises StateError for a kept value that
     cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
@@ -121,6 +123,7 @@ def northbound(
     from steering.northbound.resources.mcps import Mcps
     from steering.northbound.resources.metrics import Collector
     from steering.northbound.resources.pairings import McpDiscovery, Pairings
+    from steering.northbound.resources.peer_reads import PeerReads
     from steering.northbound.resources.policies import Policies
     from steering.northbound.resources.registry import Registry
     from steering.northbound.resources.reservations import ReservationsResource
@@ -150,13 +153,15 @@ def northbound(
     beat = events.HEARTBEAT if heartbeat is None else heartbeat
     acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
     pairings = Pairings(lists, control.give)
+    reads = PeerReads(peers, pause)
     links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
         Status(view, pseudonyms), Description(_document, registry, work), links, LayoutResource(view, work),
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
-        Sessions(view, control, Lock(), pause), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
+        Sessions(view, control, Lock(), pause, reads),
+        Decisions(view, control, now, discreet, reads), ReservationsResource(view, control, discreet),
         SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat, pause), ClusterResource(cluster),
     )  # fmt: skip

@@ -34,6 +34,7 @@ from steering.model.policy import Policy
 from steering.openflow.peer_traffic import PeerTraffic
 from steering.openflow.roles import OpenFlowRole, Roles
 from steering.policy import parse_policy
+from steering.runtime.peer_rest import PeerRest
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
 from steering.runtime.share_owners import ShareOwners, events_of
@@ -91,6 +92,12 @@ class Cluster:
         self._engine: Engine | None = None  # of several that decide at once
         self.roles: Roles | None = None
         self.streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
+        self.rest = PeerRest(
+            me.id,
+            self._others,
+            (lambda name, message: False) if self.streams is None else self.streams.say,
+            (lambda name: 0) if self.streams is None else self.streams.version,
+        )
 
     # ---- the start ------------------------------------------------------------------------------
 
@@ -215,8 +222,18 @@ class Cluster:
             cell.rebalance,
         )
 
+    def _others(self) -> tuple[str, ...]:
+        """Who decides for a share, and of several owners whoever is there: one that gives its last share up has sessions of
+        it for a moment."""
+        cell = self.coordination.cell
+        found = {share.owner.controller for share in cell.shares.values()}
+        if self.several:
+            found |= {one.id for one in cell.present()}
+        return tuple(sorted(found - {self.coordination.me.id, ""}))
+
     def _events(self) -> dict[str, int]:
         found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
+        found |= {f"rest-{one.value}": count for one, count in self.rest.failures.items()}
         if self.streams is not None:
             found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
         return found if self._engine is None else found | peer_events(self._engine)
@@ -305,6 +322,8 @@ class Cluster:
     def _heard(self, given: Input) -> None:
         """A member is there, or its stream has ended. Only a stream that was there can end: a controller that cannot
         reach another from the beginning takes nothing from it."""
+        if self.rest.takes(given):
+            return
         if self.owners is not None:
             self.owners.heard(given)
         if isinstance(given, PeerUp):

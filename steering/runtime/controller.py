@@ -87,8 +87,13 @@ class Controller:
         )  # fmt: skip
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
-        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now, cluster, shared)
+        asks = cluster is not None and Mechanism.PEER_REST not in settings.disabled
+        self.rest = Rest(
+            settings, JsonView(view, cluster.rest.name if asks else ""), self.operator, self.counters, self.now, cluster,
+            shared, cluster.rest if asks else None,
+        )  # fmt: skip
         if cluster is not None:
+            cluster.rest.answer = self.rest.for_peer
             cluster.join(self.rest.url, site.switch_name)
 
 

@@ -22,7 +22,7 @@ from steering.model.log_limit import LogLimit, and_more
 from steering.openflow.tls import certificate_names
 from steering.runtime.peer_conversation import BEAT, PeerConversation, PeerError, PeerFault
 from steering.wire.peer_codec import encoded
-from steering.wire.peer_messages import Hello
+from steering.wire.peer_messages import Hello, PeerMessage
 
 BACKLOG = 16 * 1024 * 1024  # bytes that a peer may leave unread: two million tokens on their way
 READ = 65_536
@@ -189,6 +189,23 @@ class PeerStreams:
         """The turn is over."""
         for stream in self._streams.values():
             stream.flush()
+
+    def say(self, name: str, message: PeerMessage) -> bool:
+        """Tell one peer at once. False where it cannot be reached. Raises WireError for a message that cannot be said."""
+        data, stream = encoded(message), self._streams.get(name)
+        if stream is None:
+            return False
+        if not stream.tell(data):
+            self._end(stream, PeerFault.BACKLOG)
+            return False
+        stream.flush()
+        return True
+
+    def version(self, name: str) -> int:
+        """Of the protocol that is spoken with a peer; 0 where it cannot be reached."""
+        stream = self._streams.get(name)
+        peer = None if stream is None else stream.conversation.peer
+        return 0 if peer is None else peer.common()
 
     @property
     def unread(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.core.outputs import Prefer
-from steering.model.cluster import ClusterControl
+from steering.model.cluster import ClusterControl, ClusterPeers, PeerReply, PeerRequest
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
 from steering.northbound import Northbound, northbound
@@ -102,8 +102,11 @@ class Rest:
         now: Callable[[], float],
         cluster: ClusterControl | None = None,
         shared: Store | None = None,
+        peers: ClusterPeers | None = None,
     ) -> None:
-        """`shared`: where several controllers keep what they are told; None: in the state directory."""
+        """`shared`: where several controllers keep what they are told; None: in the state directory. `peers`: the other
+        controllers, whose answers are part of this one's."""
+        self._peers = peers
         self._cluster = cluster
         self._store = shared or StateDirectory(settings.state_dir)
         keyring = TokenFile(settings.state_dir, bearer_token(settings.state_dir))
@@ -121,7 +124,7 @@ class Rest:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
             self._north = self._northbound(
-                settings, view, control, counters, keyring, now, cluster, self._store
+                settings, view, control, counters, keyring, now, cluster, self._store, peers
             )
         except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
@@ -140,6 +143,7 @@ class Rest:
         now: Callable[[], float],
         cluster: ClusterControl | None,
         store: Store,
+        peers: ClusterPeers | None,
     ) -> Northbound:
         return northbound(
             view,
@@ -157,7 +161,12 @@ class Rest:
             work=Background(),
             pause=partial(eventlet.sleep, 0),
             cluster=cluster,
+            peers=peers,
         )
+
+    def for_peer(self, controller: str, request: PeerRequest) -> PeerReply:
+        """What this controller itself answers to a request that another one passes on."""
+        return self._north.application.for_peer(controller, request)
 
     def start(self) -> None:
         """Begin to serve, and write the URL to the state directory."""
@@ -170,7 +179,7 @@ class Rest:
             log.error("commands on this machine do not find the controller: %s", error)
         application = self._application
         if self._cluster is not None:
-            application = StandbyGuard(application, self._cluster)
+            application = StandbyGuard(application, self._cluster, self._peers is not None)
         server = RestServer(self._socket, application, self._counters, self._secured)
         self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
 

@@ -10,15 +10,20 @@ from steering.northbound.http.problems import MEDIA_TYPE, Problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CLUSTER = "/v1/cluster"  # orders to the cluster are taken by any member
+SESSIONS = "/v1/sessions/"  # an abort is passed on to the session's owner
 RETRY_S = 1  # seconds in which another one may have taken over
 
 Application = Callable[..., Iterable[bytes]]
 
 
 class StandbyGuard:
-    """WSGI middleware: while another controller takes changes, they get 503 with its address."""
+    """WSGI middleware: while another controller takes changes, they get 503 with its address. `passes_aborts`: whether the
+    application has a session's owner abort it."""
 
-    def __init__(self, application: Application, cluster: ClusterControl) -> None:
+    def __init__(
+        self, application: Application, cluster: ClusterControl, passes_aborts: bool = False
+    ) -> None:
+        self._passes_aborts = passes_aborts
         self._application = application
         self._cluster = cluster
 
@@ -28,6 +33,7 @@ class StandbyGuard:
             environ.get("REQUEST_METHOD") in SAFE
             or path == CLUSTER
             or path.startswith(f"{CLUSTER}/")
+            or (self._passes_aborts and path.startswith(SESSIONS))
             or self._cluster.decides()
         ):
             return self._application(environ, start_response)

@@ -29,6 +29,8 @@ from .peer_messages import (
     ReplicaEnd,
     ReplicaRequest,
     ReplicaStart,
+    RestAnswer,
+    RestQuestion,
     SegmentKind,
     SessionCopy,
     SubflowCopy,
@@ -39,6 +41,7 @@ from .peer_messages import (
     TokenQuestion,
     WriteResult,
 )
+from .peer_rest_codec import rest_answer, rest_answer_body, rest_question, rest_question_body
 from .peer_stream import LONGEST, framed
 
 MAGIC = b"steering"
@@ -362,6 +365,8 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     20: (LinkFact, _fact(LinkFact, _LINK), lambda one: _LINK.pack(*one)),
     22: (LimitGift, _gift, _gift_body),
     21: (McpFact, _fact(McpFact, _MCP), lambda one: _MCP.pack(*one)),
+    23: (RestQuestion, rest_question, rest_question_body),
+    24: (RestAnswer, rest_answer, rest_answer_body),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 

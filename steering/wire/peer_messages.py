@@ -8,7 +8,8 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 1, 1  # of this protocol: the one that is spoken, and the oldest that is understood
+VERSION, OLDEST = 2, 1  # of this protocol: the one that is spoken, and the oldest that is understood
+WITH_REST = 2  # the first version with RestQuestion and RestAnswer
 
 
 class Hello(NamedTuple):
@@ -207,6 +208,26 @@ class McpFact(NamedTuple):
     serves: bool
 
 
+class RestQuestion(NamedTuple):
+    """A request to the sender's REST that the receiver has to answer for itself. `who` and `role`: whose request it is, which
+    the sender has checked; a token is never sent. `method`: a place in REST_METHODS. `target`: path and query."""
+
+    request: int
+    method: int
+    role: str
+    who: str
+    target: str
+
+
+class RestAnswer(NamedTuple):
+    """A part of an answer; parts come in order. `status`: of HTTP. `last`: it is the last part."""
+
+    request: int
+    status: int
+    last: bool
+    data: bytes
+
+
 PeerMessage = (
     Hello
     | Heartbeat
@@ -230,4 +251,6 @@ PeerMessage = (
     | PortFact
     | LinkFact
     | McpFact
+    | RestQuestion
+    | RestAnswer
 )

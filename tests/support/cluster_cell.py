@@ -90,7 +90,7 @@ def settled() -> dict[str, tuple[str, float]]:
 
 
 @contextmanager
-def cell(folder: Path, etcd: EtcdMembers, *arguments: str) -> Iterator[Cell]:
+def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n") -> Iterator[Cell]:
     """`arguments`: more of them, for both controllers."""
     controllers = {}
     certificates(folder, *NAMES)
@@ -103,6 +103,7 @@ def cell(folder: Path, etcd: EtcdMembers, *arguments: str) -> Iterator[Cell]:
             "--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key"),
             *arguments,
         )  # fmt: skip
+        (folder / name / "policy.yaml").write_text(policy)
     targets = [f"tcp:127.0.0.1:{one.port}" for one in controllers.values()]
     try:
         for number, bridge in enumerate(BRIDGES, 1):

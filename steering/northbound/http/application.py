@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
 from routes import Mapper
 from webob import Response
 
+from steering.model.cluster import PeerReply, PeerRequest
 from steering.model.identity import Identity, Role
 from steering.model.refused_connections import RestRefusal
 from steering.model.view import Pause, no_pause
@@ -21,7 +21,8 @@ from steering.northbound.http import problems, requests
 from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, RestReply, RestRoute, Uses
 from steering.northbound.http.held_body import HeldBody
 from steering.northbound.http.meter import HttpMeter
-from steering.northbound.http.parameters import parse_query
+from steering.northbound.http.parameters import parse_query, text_of
+from steering.northbound.http.peer_requests import peer_environ, peer_identity
 from steering.northbound.http.problems import Problem, forbidden, not_found
 from steering.northbound.http.throttle import Throttle
 from steering.store.interface import StateError
@@ -29,6 +30,7 @@ from steering.store.interface import StateError
 WRITTEN_AT_ONCE = 100  # elements of a list in an answer, then others have their turn
 SILENCE = 60.0  # seconds without a refusal after which the next one is logged again
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+INCOMPLETE = "Steering-Incomplete"  # names of controllers whose part of an answer is missing
 
 # In the environment: told whose token a request showed, says whether there is room for its connection.
 WELCOME = "steering.welcome"
@@ -76,10 +78,36 @@ class RestApplication:
         self._mapper, self._routes = _mapper(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        began = self._now()
         trace = _Trace()
+        response = self._answered(environ, trace, lambda: self._respond(environ, trace))
+        answered: Iterable[bytes] = response(environ, start_response)
+        return answered
+
+    def for_peer(self, controller: str, request: PeerRequest) -> PeerReply:
+        """What this controller itself answers to a request that was made to another one, `controller`: that one has checked
+        whose it is. Only what `Uses.PEERS` names may be asked so."""
+        environ, trace = peer_environ(controller, request), _Trace()
+        response = self._answered(environ, trace, lambda: self._for_peer(environ, trace, controller, request))
+        return PeerReply(response.status_code, bytes(response.body))
+
+    def _for_peer(
+        self, environ: dict[str, Any], trace: _Trace, controller: str, request: PeerRequest
+    ) -> Response:
+        who = trace.who = peer_identity(controller, request)
+        target = requests.target(environ)
+        route, values = self._find(target, environ["REQUEST_METHOD"], trace)
+        if Uses.PEERS not in route.uses:
+            raise forbidden("this is not for other controllers")
+        _check_role(route, who, values)
+        query = parse_query(environ["QUERY_STRING"], route.parameters)
+        call = Call(values, query, JSON_TYPE, who, None, None, "", controller)
+        return _reply_response(route.answer(self._owners[route.name], call), target, self._pause)
+
+    def _answered(self, environ: dict[str, Any], trace: _Trace, respond: Callable[[], Response]) -> Response:
+        """What `respond` gives, errors made into problems; counted, and written to the audit."""
+        began = self._now()
         try:
-            response = self._respond(environ, trace)
+            response = respond()
         except Problem as problem:
             response = _problem_response(problem)
         except StateError as error:
@@ -94,8 +122,7 @@ class RestApplication:
             response.headers[name] = value
         self._meter.observe(response.status_code, self._now() - began)
         _audit(environ, trace, response.status_code)
-        answered: Iterable[bytes] = response(environ, start_response)
-        return answered
+        return response
 
     def _unkept(self, error: StateError) -> Problem:
         """503 for a change that cannot be kept, and so is none. The log says why, once for as long as it lasts."""
@@ -268,17 +295,12 @@ def _reply_response(reply: RestReply, target: str, pause: Pause) -> Response:
     response.headers["Content-Type"] = reply.media_type
     if reply.tag is not None:
         response.headers["ETag"] = reply.tag
+    if reply.incomplete:
+        response.headers[INCOMPLETE] = ", ".join(reply.incomplete)
     if reply.next_query is not None:
-        asked = {name: _text(name, value) for name, value in reply.next_query.items() if value is not None}
+        asked = {name: text_of(name, value) for name, value in reply.next_query.items() if value is not None}
         response.headers["Link"] = f'<{target}?{urlencode(asked)}>; rel="next"'
     return response
-
-
-def _text(name: str, value: Any) -> str:
-    """A query value as it is written."""
-    if name == "token":
-        return f"{value:08x}"
-    return str(ip_address(value)) if isinstance(value, bytes) else str(value)
 
 
 def _problem_response(problem: Problem) -> Response:

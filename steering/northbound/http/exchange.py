@@ -22,7 +22,8 @@ EVERYONE = frozenset(Role)
 
 class Call(NamedTuple):
     """One request, authenticated, allowed and parsed. `path`: placeholders of the route; `body`: a model, or
-    text where the route takes text."""
+    text where the route takes text. `asked_by`: the controller whose REST asks, "" for a client: it wants to hear of what
+    this controller knows itself."""
 
     path: dict[str, str]
     query: dict[str, Any]
@@ -31,6 +32,7 @@ class Call(NamedTuple):
     body: Body | str | None
     if_match: str | None
     last_event: str
+    asked_by: str = ""
 
 
 class RestReply(NamedTuple):
@@ -41,6 +43,7 @@ class RestReply(NamedTuple):
     next_query: dict[str, Any] | None = None  # parameters of the next page
     status: int = 200
     tag: str | None = None
+    incomplete: tuple[str, ...] = ()  # controllers whose part is missing
 
 
 class Uses(IntFlag):
@@ -52,6 +55,7 @@ class Uses(IntFlag):
     STREAM = auto()  # 503
     STATE = auto()  # 409
     LOOKUP = auto()  # 404, 503
+    PEERS = auto()  # 503: another controller is to answer; and it may answer another one
 
 
 class RestRoute(NamedTuple):

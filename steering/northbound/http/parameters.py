@@ -18,7 +18,8 @@ Json = dict[str, Any]
 ADDRESS_SCHEMA: Json = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 _FLAGS = {"0": False, "1": True, "false": False, "true": True, "": True}  # `?dry_run` alone says it too
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
-_CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
+_CONTROLLER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_CURSOR = re.compile(rf"(?:({_CONTROLLER}):)?([0-9]{{1,18}})", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
 
 
@@ -30,6 +31,16 @@ class Parameter(NamedTuple):
     schema: Json
     default: Any
     parse: Callable[[str], Any]
+
+
+class SessionCursor(NamedTuple):
+    """Where a page of sessions ended. `controller`: whose, "" for the one that is asked; `after`: its session's number."""
+
+    controller: str
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.controller}:{self.after}" if self.controller else str(self.after)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -69,10 +80,11 @@ def _address(text: str) -> bytes:
     return address.packed
 
 
-def _cursor(text: str) -> int:
-    if not _CURSOR.fullmatch(text):
+def _cursor(text: str) -> SessionCursor:
+    told = _CURSOR.fullmatch(text)
+    if told is None:
         raise ValueError("a cursor is wanted as the page before told it")
-    return int(text)
+    return SessionCursor(told[1] or "", int(told[2]))
 
 
 def _time(text: str) -> float:
@@ -124,9 +136,16 @@ CLIENT = Parameter("client", "Only sessions of a host with this address", ADDRES
 CURSOR = Parameter(
     "cursor",
     "Where the page before ended; the Link header of each page has the next one's",
-    {"type": "string", "pattern": "^[0-9]{1,18}$"},
-    0,
+    {"type": "string", "pattern": f"^({_CONTROLLER}:)?[0-9]{{1,18}}$"},
+    SessionCursor("", 0),
     _cursor,
+)
+CONTROLLER = Parameter(
+    "controller",
+    "Only sessions of this controller of a cluster",
+    {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+    None,
+    _name,
 )
 IP = Parameter("ip", "An external address", ADDRESS_SCHEMA, None, _address)
 PORT = Parameter(
@@ -167,3 +186,10 @@ def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
         except ValueError as error:
             raise bad_request(f"{name}={shown(text)}: {error}") from None
     return {parameter.name: values.get(parameter.name, parameter.default) for parameter in declared}
+
+
+def text_of(name: str, value: Any) -> str:
+    """A query value as it is written."""
+    if name == "token":
+        return f"{value:08x}"
+    return str(ip_address(value)) if isinstance(value, bytes) else str(value)

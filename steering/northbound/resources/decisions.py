@@ -8,6 +8,7 @@ from steering.model.control import Control, WhatIf
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.exchange import MAX_ID, Call, RestReply
 from steering.northbound.http.problems import not_found, shown
+from steering.northbound.resources.peer_reads import PeerReads
 from steering.northbound.schema.bodies import WhatIfQuestion
 from steering.northbound.schema.representation import as_json
 from steering.northbound.schema.view import View
@@ -19,8 +20,14 @@ class Decisions:
     """`now`: the engine's clock, seconds; `pseudonym` makes of a subscriber's own name what is shown."""
 
     def __init__(
-        self, view: View, control: Control, now: Callable[[], float], pseudonym: Callable[[str], str]
+        self,
+        view: View,
+        control: Control,
+        now: Callable[[], float],
+        pseudonym: Callable[[str], str],
+        reads: PeerReads,
     ) -> None:
+        self._reads = reads
         self._view = view
         self._control = control
         self._now = now
@@ -28,6 +35,9 @@ class Decisions:
 
     def one(self, call: Call) -> RestReply:
         wanted = call.path["id"]
+        owner = self._reads.owner(call)
+        if owner:
+            return self._reads.passed_on(owner, call, "GET", ["decisions", wanted], "Decision")
         found = self._view.decision(wanted) if len(wanted) <= MAX_ID else None
         if found is None:
             raise not_found(f"no decision {shown(wanted)}")

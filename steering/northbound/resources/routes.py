@@ -52,7 +52,7 @@ OWN_MCP = OPERATOR | {Role.MCP}
 OWN_DEVICE = OPERATOR | {Role.DEVICE}
 MCP_TEXT = 16_384  # bytes that describe one MCP
 REPORT = 65_536  # bytes of a relay's report of sessions
-IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
+IF_MATCH, SEQUENCE, STREAM, PEERS = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM, Uses.PEERS
 
 ROUTES = (
     RestRoute("GET", "health", "/v1/health", "State of the controller", Status.health, "Health", EVERYONE),
@@ -245,21 +245,24 @@ ROUTES = (
         "GET", "sessions", "/v1/sessions", "M-sessions, a page at a time", Sessions.listed, "Sessions",
         parameters=(
             parameters.CURSOR, parameters.LIMIT, parameters.MCP, parameters.STATE, parameters.TOKEN,
-            parameters.CLIENT,
+            parameters.CLIENT, parameters.CONTROLLER,
         ),
+        uses=PEERS,
     ),
-    RestRoute("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
+    RestRoute(
+        "GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session", uses=PEERS
+    ),
     RestRoute(
         "GET", "session_paths", "/v1/sessions/{id}/paths", "The switches that its subflows pass, natural and pinned",
-        Sessions.paths, "SessionPaths",
+        Sessions.paths, "SessionPaths", uses=PEERS,
     ),
     RestRoute(
         "GET", "aborted", "/v1/aborts/{id}", "What became of each end of a session that was aborted",
-        Sessions.aborted, "AbortReport", OPERATOR,
+        Sessions.aborted, "AbortReport", OPERATOR, uses=PEERS,
     ),
     RestRoute(
         "DELETE", "abort", "/v1/sessions/{id}", "Abort an M-session", Sessions.abort, "Abort", OPERATOR,
-        status=ACCEPTED, changes=True,
+        status=ACCEPTED, uses=PEERS, changes=True,
     ),
     RestRoute(
         "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports who has which external address",
@@ -301,7 +304,8 @@ ROUTES = (
         ReservationsResource.accept, "Reservation", DEVICES, uses=Uses.STATE, changes=True,
     ),
     RestRoute(
-        "GET", "decision", "/v1/decisions/{id}", "Why an MCP was chosen, or none", Decisions.one, "Decision"
+        "GET", "decision", "/v1/decisions/{id}", "Why an MCP was chosen, or none", Decisions.one, "Decision",
+        uses=PEERS,
     ),
     RestRoute(
         "POST", "whatif", "/v1/whatif", "A decision on a connection that nobody opens", Decisions.whatif, "WhatIf",

@@ -1,5 +1,6 @@
 """/v1/sessions: M-sessions a page at a time, one by one, and their end."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import Any
@@ -8,19 +9,31 @@ from steering.core.inputs import AbortSession
 from steering.model.control import Control
 from steering.model.view import Pause, SessionFilter
 from steering.northbound.http.exchange import MAX_ID, Call, RestReply
-from steering.northbound.http.problems import not_found, shown
+from steering.northbound.http.problems import bad_request, not_found, shown
 from steering.northbound.resources.mcps import check_mcp
+from steering.northbound.resources.peer_reads import PeerReads
+from steering.northbound.resources.session_pages import OwnSessions, SessionPages, SessionPart
 from steering.northbound.schema.view import View
+
+Json = dict[str, Any]
 
 ACCEPTED = int(HTTPStatus.ACCEPTED)
 
 
 class Sessions:
-    """`pause` lets others have a turn in the middle of a search; one search goes on at a time."""
+    """`pause` lets others have a turn in the middle of a search; one search goes on at a time. `reads`: of what other
+    controllers know."""
 
     def __init__(
-        self, view: View, control: Control, searching: AbstractContextManager[Any], pause: Pause
+        self,
+        view: View,
+        control: Control,
+        searching: AbstractContextManager[Any],
+        pause: Pause,
+        reads: PeerReads,
     ) -> None:
+        self._reads = reads
+        self._pages = None if reads.peers is None else SessionPages(reads, reads.peers)
         self._view = view
         self._control = control
         self._searching = searching
@@ -29,31 +42,42 @@ class Sessions:
     def listed(self, call: Call) -> RestReply:
         query = call.query
         wanted = SessionFilter(query["mcp"], query["state"], query["token"], query["client"])
-        with self._searching if wanted != SessionFilter() else nullcontext():
-            page, total, more = self._view.sessions(query["cursor"], query["limit"], wanted, self._pause)
-        if wanted.mcp is not None and not total:
+
+        def own(after: int, limit: int) -> SessionPart:
+            with self._searching if wanted != SessionFilter() else nullcontext():
+                return SessionPart(*self._view.sessions(after, limit, wanted, self._pause))
+
+        if self._pages is not None and not call.asked_by:
+            reply = self._pages.page(call, own)
+        else:
+            reply = self._alone(call, own)
+        if wanted.mcp is not None and isinstance(reply.body, dict) and not reply.body["total"]:
             check_mcp(self._view, wanted.mcp)
+        return reply
+
+    def _alone(self, call: Call, own: OwnSessions) -> RestReply:
+        """Of this controller's sessions alone."""
+        if call.query["controller"] is not None:
+            raise bad_request("this is no cluster whose controllers can be asked one by one")
+        page, total, more = own(call.query["cursor"].after, call.query["limit"])
         following = None if more is None else {**call.query, "cursor": more}
-        body = {"sessions": page, "total": total, "next": None if more is None else str(more)}
-        return RestReply(body, next_query=following)
+        told = None if more is None else str(more)
+        return RestReply(
+            {"sessions": page, "total": total, "next": told, "incomplete": []}, next_query=following
+        )
 
     def one(self, call: Call) -> RestReply:
-        wanted = call.path["id"]
-        found = self._view.session(wanted) if len(wanted) <= MAX_ID else None
-        if found is None:
-            raise not_found(f"no session {shown(wanted)}")
-        return RestReply(found)
+        return self._told(call, self._view.session, [], "Session")
 
     def paths(self, call: Call) -> RestReply:
-        wanted = call.path["id"]
-        found = self._view.paths(wanted) if len(wanted) <= MAX_ID else None
-        if found is None:
-            raise not_found(f"no session {shown(wanted)}")
-        return RestReply(found)
+        return self._told(call, self._view.paths, ["paths"], "SessionPaths")
 
     def aborted(self, call: Call) -> RestReply:
         """Of an abort that is under way, or was one of the last. Raises Problem 404."""
         wanted = call.path["id"]
+        owner = self._reads.owner(call)
+        if owner:
+            return self._reads.passed_on(owner, call, "GET", ["aborts", wanted], "AbortReport")
         found = self._view.aborted(wanted) if len(wanted) <= MAX_ID else None
         if found is None:
             raise not_found(f"no abort of a session {shown(wanted)}")
@@ -61,8 +85,24 @@ class Sessions:
 
     def abort(self, call: Call) -> RestReply:
         wanted = call.path["id"]
+        owner = self._reads.owner(call)
+        if owner:
+            return self._reads.passed_on(owner, call, "DELETE", ["sessions", wanted], "Abort")
         self.one(call)  # 404 where there is none
-        if not (wanted.isascii() and wanted.isdecimal()):
+        number = wanted.rpartition(":")[2]
+        if not (number.isascii() and number.isdecimal()):
             raise not_found(f"no session {shown(wanted)}")
-        self._control.take(AbortSession(int(wanted)))
+        self._control.take(AbortSession(int(number)))
         return RestReply({"id": wanted}, status=ACCEPTED)
+
+    def _told(
+        self, call: Call, found_by: Callable[[str], Json | None], more: list[str], schema: str
+    ) -> RestReply:
+        wanted = call.path["id"]
+        owner = self._reads.owner(call)
+        if owner:
+            return self._reads.passed_on(owner, call, "GET", ["sessions", wanted, *more], schema)
+        found = found_by(wanted) if len(wanted) <= MAX_ID else None
+        if found is None:
+            raise not_found(f"no session {shown(wanted)}")
+        return RestReply(found)

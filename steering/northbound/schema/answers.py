@@ -37,7 +37,7 @@ from steering.northbound.schema.shapes import (
 Json = dict[str, Any]
 
 _SESSION_HEAD: dict[str, Json] = {
-    "id": TEXT,
+    "id": _described(TEXT, "Of a cluster's: its controller, a colon, a number"),
     "state": _one_of(*SessionState),
     "mcp": _maybe(TEXT),
     "insertion": _described(_one_of(*Insertion), "proactive: led there by entries set ahead"),
@@ -200,6 +200,10 @@ SCHEMAS: dict[str, Json] = {
         sessions=_list(reference("SessionSummary")),
         total=WHOLE,
         next=_described(_maybe(TEXT), "The cursor of the next page"),
+        incomplete=_described(
+            _list(TEXT),
+            "Controllers of a cluster whose sessions are missing here; header Steering-Incomplete",
+        ),
     ),
     "Subflow": _object(
         src=TEXT,

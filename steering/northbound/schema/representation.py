@@ -31,10 +31,12 @@ def as_json(value: Any) -> Any:
 
 
 class JsonView:
-    """Implements `northbound.schema.view.View` over the engine's snapshots."""
+    """Implements `northbound.schema.view.View` over the engine's snapshots. `controller`: this one's name in a cluster, ""
+    alone: numbers of sessions and decisions are each controller's own, so there ids name it."""
 
-    def __init__(self, snapshots: EngineView) -> None:
+    def __init__(self, snapshots: EngineView, controller: str = "") -> None:
         self._snapshots = snapshots
+        self._prefix = f"{controller}:" if controller else ""
 
     def health(self) -> Json:
         return _object(self._snapshots.health())
@@ -120,31 +122,46 @@ class JsonView:
         for at in range(0, len(page.sessions), TOLD_AT_ONCE):
             if at:
                 pause()
-            told += _objects(page.sessions[at : at + TOLD_AT_ONCE])
+            told += map(self._named, page.sessions[at : at + TOLD_AT_ONCE])
         return told, page.total, page.following
 
     def changed_sessions(self, most: int) -> ChangedSessions:
-        return self._snapshots.changed_sessions(most)
+        changed = self._snapshots.changed_sessions(most)
+        if not self._prefix:
+            return changed
+        return changed._replace(
+            changes=tuple(one._replace(id=self._prefix + one.id) for one in changed.changes)
+        )
 
     def session_line(self, session_id: str) -> Json | None:
-        found = self._snapshots.session_line(session_id)
-        return None if found is None else _object(found)
+        return self._found(self._snapshots.session_line(self._number(session_id)))
 
     def session(self, session_id: str) -> Json | None:
-        found = self._snapshots.session(session_id)
-        return None if found is None else _object(found)
+        found = self._found(self._snapshots.session(self._number(session_id)))
+        if found is not None and found["decision"] is not None:
+            found["decision"] = self._prefix + found["decision"]
+        return found
 
     def aborted(self, session_id: str) -> Json | None:
-        found = self._snapshots.aborted(session_id)
-        return None if found is None else _object(found)
+        return self._found(self._snapshots.aborted(self._number(session_id)))
 
     def paths(self, session_id: str) -> Json | None:
-        found = self._snapshots.paths(session_id)
-        return None if found is None else _object(found)
+        return self._found(self._snapshots.paths(self._number(session_id)))
 
     def decision(self, decision_id: str) -> Json | None:
-        found = self._snapshots.decision(decision_id)
+        found = self._snapshots.decision(self._number(decision_id))
         return None if found is None else {"id": decision_id} | _object(found)
+
+    def _found(self, record: Any) -> Json | None:
+        return None if record is None else self._named(record)
+
+    def _named(self, record: Any) -> Json:
+        """A record with its own id, as JSON."""
+        found = _object(record)
+        return found | {"id": self._prefix + found["id"]} if self._prefix else found
+
+    def _number(self, name: str) -> str:
+        return name.removeprefix(self._prefix)
 
 
 def _object(record: Any) -> Json:

@@ -23,6 +23,8 @@ from steering.wire.peer_messages import (
     ReplicaEnd,
     ReplicaRequest,
     ReplicaStart,
+    RestAnswer,
+    RestQuestion,
     SegmentKind,
     SessionCopy,
     SubflowCopy,
@@ -116,6 +118,15 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(McpFact, U16, FLAG),
     st.builds(LimitWish, U8, LIMIT_KEY, U32),
     st.builds(LimitGift, U8, LIMIT_KEY, U32, U32),
+    st.builds(
+        RestQuestion,
+        U32,
+        st.integers(0, 1),
+        st.text(max_size=30),
+        st.text(max_size=30),
+        st.text(max_size=200),
+    ),
+    st.builds(RestAnswer, U32, st.integers(200, 599), FLAG, st.binary(max_size=300)),
 )
 
 
@@ -151,7 +162,7 @@ def test_a_message_that_was_changed_is_another_one_or_is_refused(
     sent: PeerMessage, data: st.DataObject
 ) -> None:
     body = bytearray(encoded(sent)[HEAD:])
-    kind = data.draw(st.integers(0, 24))
+    kind = data.draw(st.integers(0, 26))
     if body and data.draw(FLAG):
         body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
     del body[data.draw(st.integers(0, len(body))) :]

@@ -57,6 +57,15 @@ HELLO = encoded(Hello("c1", 7, SITE))
         (17, bytes(5) + b"\3", WireRefusal.BAD_VALUE),
         (17, bytes(5) + b"\1\xff", WireRefusal.BAD_VALUE),
         (22, bytes(10) + bytes(256), WireRefusal.BAD_MESSAGE_LENGTH),
+        (23, bytes(6), WireRefusal.BAD_MESSAGE_LENGTH),
+        (23, bytes(5) + b"\1\1x", WireRefusal.BAD_MESSAGE_LENGTH),  # no room for who asks
+        (23, bytes(5) + b"\x81\0" + b"x" * 129, WireRefusal.BAD_MESSAGE_LENGTH),  # a role of 129 bytes
+        (23, bytes(4) + b"\2\0\0/v1", WireRefusal.BAD_VALUE),  # neither GET nor DELETE
+        (23, bytes(7) + b"\xff", WireRefusal.BAD_VALUE),
+        (23, bytes(7) + b"/" * 2_049, WireRefusal.BAD_VALUE),
+        (24, bytes(6), WireRefusal.BAD_MESSAGE_LENGTH),
+        (24, bytes(4) + b"\0\xc8\2", WireRefusal.BAD_VALUE),
+        (24, bytes(4) + b"\0\1\1", WireRefusal.BAD_VALUE),  # no status of HTTP
     ],
 )
 def test_a_body_that_no_sender_writes_is_refused_by_name(kind: int, body: bytes, reason: WireRefusal) -> None:
@@ -87,7 +96,7 @@ def test_entries_and_packets_are_written() -> None:
     assert decoded(12, encoded(write)[HEAD:]) == write
 
 
-@pytest.mark.parametrize(("version", "oldest", "common"), [(1, 1, 1), (2, 1, 1), (9, 2, None), (1, 1, 1)])
+@pytest.mark.parametrize(("version", "oldest", "common"), [(1, 1, 1), (2, 1, 2), (9, 2, 2), (9, 3, None)])
 def test_two_versions_meet_at_the_newest_that_both_speak(
     version: int, oldest: int, common: int | None
 ) -> None:

@@ -177,7 +177,7 @@ def test_the_next_page_is_asked_with_the_same_filters() -> None:
 
 def test_past_the_end_is_an_empty_page_without_a_next() -> None:
     response = ask("/v1/sessions?cursor=900")
-    assert response.json == {"sessions": [], "total": 3, "next": None}
+    assert response.json == {"sessions": [], "total": 3, "next": None, "incomplete": []}
     assert "Link" not in response.headers
 
 

@@ -1,0 +1,163 @@
+"""Pages of the sessions of all controllers of a cell: those of one after those of the other, in the order of their names.
+
+A page is asked of all at once: of each its number of sessions, and the first few. Only where these do not fill the page is
+one asked again. A controller that does not answer is named, and the page goes on behind it.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, NamedTuple
+
+from steering.model.cluster import ClusterPeers, PeerFailure
+from steering.northbound.http.exchange import Call, RestReply
+from steering.northbound.http.parameters import SessionCursor, text_of
+from steering.northbound.http.problems import bad_request, shown
+from steering.northbound.resources.peer_reads import PATIENCE, PeerReads, request_of
+
+FEW = 32  # sessions that are asked of a controller before it is known whether the page has room for more
+LONGEST = 3.0  # seconds for a page, however many controllers have a part of it
+
+Json = dict[str, Any]
+
+
+class SessionPart(NamedTuple):
+    """A page of one controller. `following`: the number after which its next one begins, None behind its last."""
+
+    sessions: list[Json]
+    total: int
+    following: int | None
+
+
+OwnSessions = Callable[
+    [int, int], SessionPart
+]  # a page of this controller's own sessions, after a number, of at most so many
+
+
+class SessionPages:
+    def __init__(self, reads: PeerReads, peers: ClusterPeers) -> None:
+        self._reads = reads
+        self._peers = peers
+
+    def page(self, call: Call, own: OwnSessions) -> RestReply:
+        """One page, as `call.query` wants it. Raises Problem 400 for a controller that there is not."""
+        return _PageAssembly(self._reads, self._peers, call, own).told()
+
+
+class _PageAssembly:
+    """One page while it is put together."""
+
+    def __init__(self, reads: PeerReads, peers: ClusterPeers, call: Call, own: OwnSessions) -> None:
+        self._reads, self._peers, self._call, self._own = reads, peers, call, own
+        self._ends = monotonic() + LONGEST
+        self._missing: set[str] = set()
+        self._sessions: list[Json] = []
+        self._next: SessionCursor | None = None
+        self._room: int = call.query["limit"]
+        self._names = sorted({peers.name, *peers.others()})
+        wanted = call.query["controller"]
+        if wanted is not None and wanted not in self._names:
+            raise bad_request(f"no controller {shown(wanted)}; known: {', '.join(self._names)}")
+        if wanted is not None:
+            self._names = [wanted]
+
+    def told(self) -> RestReply:
+        cursor: SessionCursor = self._call.query["cursor"]
+        if cursor.after and not cursor.controller:
+            cursor = SessionCursor(self._peers.name, cursor.after)
+        if cursor.controller and cursor.controller not in self._names:
+            # It left the cell: whoever decides for its switches has read its sessions, with numbers of its own.
+            self._missing.add(cursor.controller)
+        following = [name for name in self._names if name >= cursor.controller]
+        first = {cursor.controller: (cursor.after, self._room)}
+        parts = self._asked({name: first.get(name, (0, min(FEW, self._room))) for name in self._names})
+        for name in following:
+            if name in parts and not self._takes(name, parts[name], first.get(name, (0, 0))[0]):
+                break
+        body = {
+            "sessions": self._sessions,
+            "total": sum(part.total for part in parts.values()),
+            "next": None if self._next is None else str(self._next),
+            "incomplete": sorted(self._missing),
+        }
+        more = None if self._next is None else {**self._call.query, "cursor": self._next}
+        return RestReply(body, next_query=more, incomplete=tuple(sorted(self._missing)))
+
+    def _takes(self, name: str, part: SessionPart, after: int) -> bool:
+        """Take what a controller has, as far as there is room. False where the page ends with it."""
+        while True:
+            taken = part.sessions[: self._room]
+            self._sessions += taken
+            self._room -= len(taken)
+            if taken:
+                after = _number(taken[-1])
+            if len(taken) < len(part.sessions) or (part.following is not None and not self._room):
+                # Of a part without room for any the next page takes all.
+                self._next = SessionCursor(name, after)
+                return False
+            if part.following is None:
+                return True
+            after = part.following
+            again = self._asked({name: (after, self._room)}).get(name)
+            if again is None:
+                return True
+            part = again
+
+    def _asked(self, wanted: dict[str, tuple[int, int]]) -> dict[str, SessionPart]:
+        """Parts by controller; who does not answer is missing. `wanted`: after which number, and how many."""
+        found: dict[str, SessionPart] = {}
+        if self._peers.name in wanted:
+            found[self._peers.name] = self._own(*wanted[self._peers.name])
+        left = min(PATIENCE, self._ends - monotonic())
+        others = {name: one for name, one in wanted.items() if name != self._peers.name}
+        if others and left > 0:
+            replies = self._peers.ask(
+                {name: request_of(self._call, "GET", ["sessions"], self._query(*one)) for name, one in others.items()},
+                left,
+            )  # fmt: skip
+            for name, reply in replies.items():
+                if isinstance(reply, PeerFailure):
+                    continue
+                part = self._reads.checked(name, reply, "Sessions")
+                if not isinstance(part, PeerFailure) and (kept := _part(name, part, *others[name])):
+                    found[name] = kept
+                elif not isinstance(part, PeerFailure):
+                    self._peers.failed(name, PeerFailure.MALFORMED)
+        self._missing |= others.keys() - found.keys()
+        return found
+
+    def _query(self, after: int, limit: int) -> dict[str, str]:
+        filters = ("mcp", "state", "token", "client")
+        told = {name: self._call.query[name] for name in filters if self._call.query[name] is not None}
+        return {name: text_of(name, value) for name, value in told.items()} | {
+            "cursor": str(after),
+            "limit": str(limit),
+        }
+
+
+def _number(session: Json) -> int:
+    return int(session["id"].rpartition(":")[2])
+
+
+def _part(name: str, body: Json, after: int, most: int) -> SessionPart | None:
+    """A part of another controller, None for one that nobody who keeps to the order would tell: then a page would show a
+    session twice, or never end."""
+    sessions, following = body["sessions"], body["next"]
+    numbers = []
+    for session in sessions:
+        owner, _, number = session["id"].rpartition(":")
+        if owner != name or not _is_number(number):
+            return None
+        numbers.append(int(number))
+    if len(numbers) > most or numbers != sorted({*numbers}) or any(number <= after for number in numbers):
+        return None
+    if not 0 <= body["total"] < 1 << 32:
+        return None
+    if following is None:
+        return SessionPart(sessions, body["total"], None)
+    if not _is_number(following) or int(following) < max([after + 1, *numbers[-1:]]):
+        return None
+    return SessionPart(sessions, body["total"], int(following))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 18

@@ -1,0 +1,71 @@
+"""Whether JSON of another controller is what the API says: it is not believed to be."""
+
+import json
+from typing import Any
+
+from steering.model.view import Pause, no_pause
+from steering.northbound.schema.answers import SCHEMAS
+
+Json = dict[str, Any]
+
+LOOKED_AT_ONCE = 64  # elements of a list, then others have their turn
+_KINDS: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
+def answer_of(data: bytes, schema: str, pause: Pause = no_pause) -> Json | None:
+    """The object of a JSON text that has a schema of the API; None for anything else."""
+    try:
+        found = json.loads(data, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    return found if _fits(found, SCHEMAS[schema], pause) else None
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def _fits(value: Any, schema: Json, pause: Pause) -> bool:
+    """By the words of JSON Schema that `shapes` uses; what a schema leaves open is taken as it is."""
+    if "$ref" in schema:
+        return _fits(value, SCHEMAS[schema["$ref"].rsplit("/", 1)[1]], pause)
+    if "anyOf" in schema:
+        return any(_fits(value, one, pause) for one in schema["anyOf"])
+    kind = schema.get("type")
+    if kind is None:
+        return True
+    if type(value) not in _KINDS[kind]:
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if kind == "array":
+        return _elements_fit(value, schema["items"], pause)
+    return kind != "object" or _members_fit(value, schema, pause)
+
+
+def _elements_fit(values: list[Any], schema: Json, pause: Pause) -> bool:
+    for at, one in enumerate(values, 1):
+        if not _fits(one, schema, pause):
+            return False
+        if not at % LOOKED_AT_ONCE:
+            pause()
+    return True
+
+
+def _members_fit(value: Json, schema: Json, pause: Pause) -> bool:
+    known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if any(name not in value for name in schema.get("required", ())):
+        return False
+    for name, item in value.items():
+        wanted = known.get(name, more)
+        if wanted is False or (isinstance(wanted, dict) and not _fits(item, wanted, pause)):
+            return False
+    return True

@@ -1,0 +1,128 @@
+"""Questions of one controller's REST to another's: parts, bounds, time, and who ends what nobody waits for any more."""
+
+import time
+from collections.abc import Callable
+
+import eventlet
+import pytest
+
+from steering.core.peer_facts import PeerLost, PeerTold
+from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
+from steering.runtime.peer_rest import AT_ONCE, LONGEST_REPLY, PeerRest
+from steering.wire.peer_codec import decoded, encoded
+from steering.wire.peer_messages import PeerMessage, RestAnswer, RestQuestion
+from steering.wire.peer_stream import HEAD
+
+READ = PeerRequest("GET", "/v1/sessions?limit=3", "reader", "r")
+LONG = 20.0  # seconds that no test waits for
+
+
+class Pair:
+    """Two controllers whose messages go to each other at once, as bytes. `lost`: messages of b are."""
+
+    def __init__(self, version: int = 2) -> None:
+        self.lost = False
+        self.sent: list[PeerMessage] = []
+        self.a = PeerRest("a", lambda: ("b",), self._of("b"), lambda name: version)
+        self.b = PeerRest("b", lambda: ("a",), self._of("a"), lambda name: version)
+
+    def _of(self, to: str) -> Callable[[str, PeerMessage], bool]:
+        def say(name: str, message: PeerMessage) -> bool:
+            assert name == to
+            data = encoded(message)
+            self.sent.append(message)
+            if not (self.lost and to == "a"):
+                told = PeerTold("a" if to == "b" else "b", decoded(data[2], data[HEAD:]))
+                eventlet.spawn_n((self.b if to == "b" else self.a).takes, told)
+            return True
+
+        return say
+
+    def ask(self, seconds: float = LONG) -> PeerReply | PeerFailure:
+        return self.a.ask({"b": READ}, seconds)["b"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 16_377, 16_378, 300_000, LONGEST_REPLY])
+def test_an_answer_comes_whole(size: int) -> None:
+    pair, asked = Pair(), []
+    body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+
+    def answer(name: str, request: PeerRequest) -> PeerReply:
+        asked.append((name, request))
+        return PeerReply(200, body)
+
+    pair.b.answer = answer
+    assert pair.ask() == PeerReply(200, body) and asked == [("a", READ)]
+    assert not pair.a.failures and pair.a.waiting == 0
+
+
+def test_an_answer_that_is_too_long_is_refused_before_it_is_there() -> None:
+    pair = Pair()
+    pair.b.answer = lambda name, request: PeerReply(200, bytes(LONGEST_REPLY + 1))
+    assert pair.ask() is PeerFailure.TOO_LONG and pair.a.failures == {PeerFailure.TOO_LONG: 1}
+    assert pair.a.waiting == 0
+
+
+def test_who_does_not_answer_in_time_is_silent_and_nothing_is_kept_of_it() -> None:
+    pair = Pair()
+    pair.lost = True
+    pair.b.answer = lambda name, request: PeerReply(200, b"{}")
+    assert pair.ask(0.05) is PeerFailure.SILENT and pair.a.failures == {PeerFailure.SILENT: 1}
+    question = pair.sent[0]
+    assert isinstance(question, RestQuestion)
+    pair.a.takes(PeerTold("b", RestAnswer(question.request, 200, True, b"late")))
+    assert pair.a.waiting == 0
+
+
+def test_a_stream_that_ends_ends_the_wait_at_once() -> None:
+    pair = Pair()
+    pair.lost = True
+    eventlet.spawn_after(0.05, pair.a.takes, PeerLost("b"))
+    began = time.monotonic()
+    assert pair.ask() is PeerFailure.UNREACHABLE
+    assert time.monotonic() - began < LONG, "it did not wait for the time that it had"
+
+
+@pytest.mark.parametrize(("version", "why"), [(0, PeerFailure.UNREACHABLE), (1, PeerFailure.OLD)])
+def test_who_knows_no_such_question_is_sent_none(version: int, why: PeerFailure) -> None:
+    pair = Pair(version)
+    assert pair.ask() is why and pair.sent == []
+
+
+def test_an_answer_of_another_controller_is_not_taken_for_the_one_that_was_asked() -> None:
+    pair = Pair()
+    pair.lost = True
+
+    def forge() -> None:
+        for number in range(10):
+            pair.a.takes(PeerTold("c", RestAnswer(number, 200, True, b"forged")))
+
+    eventlet.spawn_after(0.02, forge)
+    assert pair.ask(0.2) is PeerFailure.SILENT
+
+
+def test_a_controller_that_asks_without_end_has_a_few_answered_and_the_rest_refused() -> None:
+    pair = Pair()
+    done = eventlet.event.Event()
+
+    def answer(name: str, request: PeerRequest) -> PeerReply:
+        done.wait()
+        return PeerReply(200, b"{}")
+
+    pair.b.answer = answer
+    for number in range(100):
+        pair.b.takes(PeerTold("a", RestQuestion(number, 0, "reader", "r", "/v1/sessions")))
+    eventlet.sleep(0)
+    refused = [one for one in pair.sent if isinstance(one, RestAnswer)]
+    assert len(refused) == 100 - AT_ONCE and {one.status for one in refused} == {503}
+    done.send()
+    while len([one for one in pair.sent if isinstance(one, RestAnswer)]) < 100:
+        eventlet.sleep(0)
+    pair.b.takes(PeerTold("a", RestQuestion(1_000, 0, "reader", "r", "/v1/sessions")))
+    while len([one for one in pair.sent if isinstance(one, RestAnswer)]) < 101:
+        eventlet.sleep(0)
+    assert pair.sent[-1] == RestAnswer(1_000, 200, True, b"{}"), "there is room again"
+
+
+def test_nobody_answers_before_rest_is_there() -> None:
+    assert Pair().ask() == PeerReply(503, b"{}")
