@@ -20,6 +20,8 @@ OPEN = {  # labels whose values no list in the code has
     "reason": "why",
     "task": "what was done",
     "counter": "name of a kernel counter",
+    "peer": "name of another controller",
+    "happened": "what happened, as ``events`` of ``/v1/cluster`` names it",
 }
 
 
@@ -60,6 +62,15 @@ def of_controller() -> list[Metric]:
     view: Any = _NothingThere()
     collector = Collector(view, Counters(), HttpMeter(), EventHub("00000000"), MALFORMED, DISCONNECTS)
     return [_of_family(family) for family in collector.collect()]
+
+
+def of_cluster() -> list[Metric]:
+    """What a controller has of its cluster besides."""
+    from steering.model.cluster import ClusterStatus
+    from steering.northbound.resources.cluster_metrics import ClusterMetrics
+
+    nothing = ClusterStatus("", True, 0, (), (), (), {})
+    return [_of_family(family) for family in ClusterMetrics(lambda: nothing).collect()]
 
 
 def _of_family(family: Any) -> Metric:

@@ -167,7 +167,7 @@ def reasons() -> str:
 
 def metrics() -> str:
     """docs/metrics.rst: every metric of controller and relay."""
-    from metric_list import of_controller, of_relay
+    from metric_list import of_cluster, of_controller, of_relay
 
     lines = [
         "Metrics", "=======", "",
@@ -177,6 +177,12 @@ def metrics() -> str:
         "``/metrics`` of the northbound, with a token of role ``reader``. Series of known label values are shown from zero on.", "",
     ]  # fmt: skip
     for metric in of_controller():
+        lines += _metric(metric)
+    lines += [
+        "Cluster", "-------", "",
+        "With ``--cluster`` every series of the controller has the label ``controller``, its name there, and there are besides:", "",
+    ]  # fmt: skip
+    for metric in of_cluster():
         lines += _metric(metric)
     lines += [
         "Relay", "-----", "",

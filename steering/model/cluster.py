@@ -93,7 +93,8 @@ class PeerStatus(NamedTuple):
 class ClusterStatus(NamedTuple):
     """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
     `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
-    of shares, where there are several shares; `rebalance`: what is under way, None for nothing."""
+    of shares, where there are several shares; `rebalance`: what is under way, None for nothing; `streams`: controllers with
+    which a stream is open."""
 
     controller: str
     reached: bool
@@ -104,6 +105,7 @@ class ClusterStatus(NamedTuple):
     events: Mapping[str, int]
     peers: tuple[PeerStatus, ...] = ()
     rebalance: Rebalance | None = None
+    streams: tuple[str, ...] = ()
 
 
 class ClusterUnreachable(Exception):

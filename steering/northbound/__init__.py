@@ -112,6 +112,7 @@ def northbound(
     from steering.northbound.resources.bindings import Bindings
     from steering.northbound.resources.clock import Clock
     from steering.northbound.resources.cluster import ClusterResource
+    from steering.northbound.resources.cluster_metrics import ClusterMetrics, LabelledMetrics
     from steering.northbound.resources.decisions import Decisions
     from steering.northbound.resources.description import Description
     from steering.northbound.resources.event_streams import EventStreams
@@ -147,7 +148,12 @@ def northbound(
     store = store or MemoryStore()
     lists, orders = AccessLists(store), KeptOrders(store)
     hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
-    registry.register(Collector(view, counters, meter, hub, malformed, disconnects, pause))
+    collector = Collector(view, counters, meter, hub, malformed, disconnects, pause)
+    if cluster is None:
+        registry.register(collector)
+    else:
+        named, own = cluster.status, ClusterMetrics(cluster.status)
+        registry.register(LabelledMetrics(lambda: named().controller, collector.collect, own.collect))
     watcher, updates = Watcher(view, counters, hub, control.take, pause), AccessUpdates(view)
     intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))
     beat = events.HEARTBEAT if heartbeat is None else heartbeat

@@ -220,6 +220,7 @@ class Cluster:
             self._events(),
             () if self._engine is None else peers(self._engine, self.streams.unread if self.streams else {}),
             cell.rebalance,
+            tuple(sorted(self.streams.unread)) if self.streams else (),
         )
 
     def _others(self) -> tuple[str, ...]:

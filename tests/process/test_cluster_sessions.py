@@ -82,6 +82,9 @@ def test_either_owner_tells_all_sessions_and_has_any_of_them_aborted(
             chosen = [one.json(f"/v1/decisions/{decision}")["winner"] for one in (made.first, made.second)]
             assert chosen == ["core", "core"]
 
+        name, other = made.name_of(made.first), made.name_of(made.second)
+        wait_for(lambda: made.first.metric("steering_peer_up", peer=other, controller=name) == 1)
+
         mine = next(one for one in ids(told) if one.startswith(f"{made.name_of(made.first)}:"))
         assert deleted(made.second, f"/v1/sessions/{mine}") == 202
         wait_for(lambda: sessions(made.first) == 2)
@@ -90,11 +93,11 @@ def test_either_owner_tells_all_sessions_and_has_any_of_them_aborted(
         # Nobody can follow who died while etcd is frozen: its sessions are told by nobody.
         etcd.freeze(0)
         made.second.kill()
-        name = made.name_of(made.second)
-        wait_for(lambda: listed(made.first)["incomplete"] == [name])
+        wait_for(lambda: listed(made.first)["incomplete"] == [other])
+        wait_for(lambda: made.first.metric("steering_peer_up", peer=other, controller=name) == 0)
         left = listed(made.first)
-        assert left["total"] == 2 and all(not one.startswith(f"{name}:") for one in ids(left))
-        gone = next(one for one in ids(told) if one.startswith(f"{name}:"))
+        assert left["total"] == 2 and all(not one.startswith(f"{other}:") for one in ids(left))
+        gone = next(one for one in ids(told) if one.startswith(f"{other}:"))
         assert deleted(made.first, f"/v1/sessions/{gone}") == 503
         etcd.thaw(0)
 

@@ -10,6 +10,7 @@ from webob import Request
 from steering.relay.counters import RelayCounters
 from steering.relay.observe.metrics import text as relay_text
 from tests.support.fixed_view import TOKEN, served
+from tests.support.standing_cluster import StandingCluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,9 @@ def test_the_list_of_metrics_is_whole():
     """What a northbound serves and what a relay prints, against docs/metrics.rst; nothing else stands there."""
     text = (ROOT / "docs" / "metrics.rst").read_text()
     listed = set(re.findall(r"^``(steering_\w+)", text, re.MULTILINE))
-    answer = Request.blank("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).get_response(served())
+    answer = Request.blank("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).get_response(
+        served(cluster=StandingCluster())
+    )
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)", answer.text, re.MULTILINE))
     relay = dict(
         re.findall(

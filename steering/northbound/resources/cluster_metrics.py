@@ -1,0 +1,87 @@
+"""Prometheus metrics of a controller's part in a cluster, and the controller's name on all of its series."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from steering.model.cluster import ClusterStatus, ShareRole
+
+LABEL = "controller"
+
+
+class ClusterMetrics:
+    """A prometheus_client collector. `status` is asked at each scrape. Peers are members of the cell, at most MOST_MEMBERS."""
+
+    def __init__(self, status: Callable[[], ClusterStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        told = self._status()
+        text = "1 while etcd answers"
+        yield GaugeMetricFamily("steering_etcd_up", text, value=float(told.reached))
+        others = sorted(
+            {one.id for one in told.members} - {told.controller} | {one.name for one in told.peers}
+        )
+        reached = {name: float(name in told.streams) for name in others}
+        yield _of_peers("up", "1 while the stream with another controller is open", reached)
+        unread = {one.name: float(one.unread) for one in told.peers}
+        yield _of_peers("unread_bytes", "What another controller was told and has not taken", unread)
+        tokens = {one.name: float(one.tokens) for one in told.peers}
+        yield _of_peers("tokens", "Tokens of another controller's sessions that are known here", tokens)
+        whole = {one.name: float(one.whole) for one in told.peers}
+        yield _of_peers("whole", "1 when another controller has told all of its tokens", whole)
+        yield self._shares(told)
+        family = CounterMetricFamily(
+            "steering_cluster_events", "What happened to this controller's part in the cluster", labels=["happened"]
+        )  # fmt: skip
+        for happened, count in sorted(told.events.items()):
+            family.add_metric([happened], count)
+        yield family
+
+    def _shares(self, told: ClusterStatus) -> Metric:
+        counts = dict.fromkeys(ShareRole, 0)
+        for _, share in told.shares:
+            if share.owner.controller == told.controller:
+                counts[ShareRole.OWNER] += 1
+            elif share.grant_of(told.controller) is not None:
+                counts[ShareRole.STANDBY] += 1
+            else:
+                counts[ShareRole.NONE] += 1
+        text = "Shares of the switches, by what this controller is to them"
+        family = GaugeMetricFamily("steering_shares", text, labels=["role"])
+        for role, count in counts.items():
+            family.add_metric([role.value], count)
+        return family
+
+    def describe(self) -> list[Metric]:
+        """None, as there is no cluster yet when this is registered."""
+        return []
+
+
+class LabelledMetrics:
+    """A prometheus_client collector: what others collect, with this controller's name on every series, so that series of
+    several controllers can be told apart wherever they are scraped from."""
+
+    def __init__(self, controller: Callable[[], str], *sources: Callable[[], Iterable[Metric]]) -> None:
+        self._controller = controller
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        name = self._controller()
+        for source in self._sources:
+            for family in source():
+                family.samples = [
+                    sample._replace(labels={**sample.labels, LABEL: name}) for sample in family.samples
+                ]
+                yield family
+
+    def describe(self) -> list[Metric]:
+        """None: the registry would else collect at once."""
+        return []
+
+
+def _of_peers(name: str, text: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"steering_peer_{name}", text, labels=["peer"])
+    for peer, value in values.items():
+        family.add_metric([peer], value)
+    return family

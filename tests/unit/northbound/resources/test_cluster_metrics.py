@@ -1,0 +1,46 @@
+"""/metrics in a cluster: whose series they are, and what is known of the others."""
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from webob import Request
+
+from tests.support.fixed_view import TOKEN, served
+from tests.support.standing_cluster import StandingCluster
+
+
+def samples(cluster: StandingCluster | None) -> list[Any]:
+    request = Request.blank("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    text = str(request.get_response(served(cluster=cluster)).text)
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def by(name: str, label: str) -> dict[str, float]:
+    return {one.labels[label]: one.value for one in samples(StandingCluster()) if one.name == name}
+
+
+def test_every_series_names_its_controller() -> None:
+    found = samples(StandingCluster())
+    assert len(found) > 100 and {one.labels.get("controller") for one in found} == {"b"}
+    assert {one.name for one in samples(None)} < {one.name for one in found}
+
+
+def test_one_controller_alone_has_no_such_label_and_no_peers() -> None:
+    found = samples(None)
+    assert not any("controller" in one.labels for one in found)
+    assert not any(
+        one.name.startswith(("steering_peer", "steering_etcd", "steering_cluster")) for one in found
+    )
+
+
+def test_peers_are_told_whether_they_are_reached_or_not() -> None:
+    assert by("steering_peer_up", "peer") == {"a": 1, "c": 0, "gone": 0}
+    assert by("steering_peer_unread_bytes", "peer") == {"a": 17, "gone": 0}
+    assert by("steering_peer_tokens", "peer") == {"a": 5, "gone": 0}
+    assert by("steering_peer_whole", "peer") == {"a": 1, "gone": 0}
+
+
+def test_shares_etcd_and_events_are_told() -> None:
+    assert by("steering_shares", "role") == {"owner": 1, "standby": 1, "none": 1}
+    assert by("steering_etcd_up", "controller") == {"b": 0}
+    assert by("steering_cluster_events_total", "happened") == {"rest-silent": 3}
