@@ -4,7 +4,8 @@ The exit status is 1 when something is missing.
 """
 
 import argparse
-from datetime import datetime, timedelta
+import time
+from datetime import datetime
 from typing import Any
 
 from steering.cli import client
@@ -91,7 +92,8 @@ def _missing(one: Json) -> str:
     where = f" ({one['port']})" if one["port"] else ""
     kind = "MCP" if one["kind"] == "mcp" else one["kind"]
     seconds = one["missing_s"]
-    since = datetime.now() - timedelta(seconds=seconds)
+    # By the seconds of the clock: summer time may have begun or ended since.
+    since = datetime.fromtimestamp(time.time() - seconds)
     until = "not seen since the controller started" if one["never_seen"] else f"since {since:%d %b %H:%M:%S}"
     return f"{kind} {one['name']}{where}, for {duration(seconds)}, {until}"
 
