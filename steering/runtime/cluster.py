@@ -299,8 +299,7 @@ class Cluster:
         known = next(iter(self.coordination.cell.shares.values()), None)
         line = [] if known is None else [one.controller for one in known.standbys]
         me = self.coordination.me.id
-        due = monotonic() + SETTLED + TURN * (line.index(me) if me in line else 0)
-        due = max(due, self._started + SELDOM)
+        due = turn_of(line.index(me) if me in line else 0, monotonic(), self._started)
         while monotonic() < due and not self.decides():
             hub.sleep(LOOK)
         log.info("what is kept has changed: this controller reads it anew")
@@ -352,6 +351,12 @@ def share_secrets(store: EtcdStore, state_dir: Path) -> None:
         if shared is not None and shared != own:
             directory.write(name, shared)
             key_of(state_dir)  # refuses what is no key
+
+
+def turn_of(place: int, now: float, started: float) -> float:
+    """When the standby at a place in line, counted from 0, begins anew: also where all have started a moment ago, each
+    later than who stands before it."""
+    return max(now + SETTLED, started + SELDOM) + TURN * place
 
 
 def _endpoint(stream: str) -> tuple[str, int]:
