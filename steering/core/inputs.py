@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TurnOver
+from steering.core.peer_facts import PeerInput
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
@@ -106,6 +106,12 @@ class Confirmed(NamedTuple):
 
     dpid: DatapathId
     ticket: int
+
+
+class ChannelProved(NamedTuple):
+    """A switch has answered what came after a ProveChannel: its channel carried all that was written before."""
+
+    dpid: DatapathId
 
 
 class SynSeen(NamedTuple):
@@ -382,8 +388,7 @@ class Continue(NamedTuple):
     """The next slice of what GoOn was about; a Tick does one as well."""
 
 
-class Tick(NamedTuple):
-    pass
+class Tick(NamedTuple): ...
 
 
 Input = (
@@ -398,6 +403,7 @@ Input = (
     | WatchSessions
     | CountersRead
     | GroupsRefused
+    | ChannelProved
     | Confirmed
     | SynSeen
     | SynAckSeen
@@ -438,11 +444,7 @@ Input = (
     | Restored
     | TimeOfDay
     | LinkWeighed
-    | ClusterChanged
-    | PeerUp
-    | PeerLost
-    | PeerTold
-    | TurnOver
+    | PeerInput
     | Continue
     | Tick
 )

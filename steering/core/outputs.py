@@ -101,6 +101,13 @@ class ReadCounters(NamedTuple):
     entries: tuple[Entry, ...]
 
 
+class ProveChannel(NamedTuple):
+    """Whether a switch's channel carries anything: the answer is ChannelProved, once all that the switch said before has
+    been read. Of several that are open for a switch one is answered. No answer: the channel is silent."""
+
+    dpid: DatapathId
+
+
 class SendFrame(NamedTuple):
     """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
 
@@ -142,6 +149,7 @@ Output = (
     | ReadEntries
     | SweepEntries
     | ReadCounters
+    | ProveChannel
     | SendFrame
     | Release
     | Authorise

@@ -42,6 +42,9 @@ class TurnOver(NamedTuple):
     """The batch of messages from switches and controllers is over: tell others now what came of it."""
 
 
+PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | TurnOver
+
+
 class TellPeer(NamedTuple):
     """An output: tell another controller; with an empty name, all that can be reached."""
 

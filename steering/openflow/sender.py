@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from steering.core.counters import Counters
-from steering.core.inputs import Input
+from steering.core.inputs import ChannelProved, Input
 from steering.core.outputs import (
     Authorise,
     FillSwitch,
     GoOn,
     Output,
     Prefer,
+    ProveChannel,
     ReadCounters,
     ReadEntries,
     Release,
@@ -69,6 +70,7 @@ class Sender:
     ) -> None:
         self._lines = self._own = lines
         self.tell_peer: Callable[[TellPeer], None] = lambda told: None
+        self._feed = feed
         self._tell = tell
         self._go_on = go_on
         self._counters = counters
@@ -76,6 +78,8 @@ class Sender:
         self._waiting: dict[DatapathId, list[PendingSteer]] = {}
         self._barriers: dict[tuple[DatapathId, int], list[PendingSteer]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
+        # Transaction id of the barrier that is to prove that a channel carries something.
+        self._proofs: dict[DatapathId, int] = {}
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: (
             None
@@ -118,6 +122,8 @@ class Sender:
                 self.readback.sweep(output, now)
             elif type(output) is ReadCounters:
                 self.entry_counters.ask(output, now)
+            elif type(output) is ProveChannel:
+                self._prove(output.dpid)
             elif type(output) is Authorise:
                 self.authorise(output)
             elif type(output) is Prefer:
@@ -189,6 +195,13 @@ class Sender:
 
     # ---- barriers ------------------------------------------------------------------------------
 
+    def _prove(self, dpid: DatapathId) -> None:
+        """One barrier of this kind is open at a switch: more would only queue up behind it in a channel that is silent."""
+        line = self._own.get(dpid)
+        if line is not None and dpid not in self._proofs:
+            self._proofs[dpid] = next(self.xids)
+            line.write(barrier_request(self._proofs[dpid]))
+
     def end_batch(self, now: float) -> None:
         """Send one barrier to each switch that has to confirm something of this batch."""
         if not self._waiting:
@@ -208,7 +221,11 @@ class Sender:
         """A switch has confirmed. Send what waited only for it."""
         waiters = self._barriers.pop((dpid, xid), None)
         if waiters is None:
-            self.filler.confirmed(dpid, xid, now)
+            if self._proofs.get(dpid) == xid:
+                del self._proofs[dpid]
+                self._feed(ChannelProved(dpid))
+            else:
+                self.filler.confirmed(dpid, xid, now)
             return
         for waiter in waiters:
             waiter.missing -= 1
@@ -227,6 +244,7 @@ class Sender:
     def switch_down(self, dpid: DatapathId) -> None:
         """A switch is gone, or another controller decides there: nothing waits for it, and nothing is let go there."""
         self._fail(self._waiting.pop(dpid, []))
+        self._proofs.pop(dpid, None)
         for key in [key for key in self._barriers if key[0] == dpid]:
             self._fail(self._barriers.pop(key))
         # A segment that is held there may be another controller's now, and its session is forgotten here.

@@ -7,7 +7,8 @@ relay is not frozen only its own reports prove (selection.mcp_health).
 
 An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED questions: of a
 controller that lags behind every answer is late, and each proves that the MCP lived after the question. Misses count one after the
-other; time in which this controller was busy, or had no channel to the switch, does not count. All questions together are at most
+other; time in which this controller was busy, or had no channel to the switch, does not count. A channel may be silent for long
+before anybody calls it lost: so a question that nobody answers counts as missed when the switch answers one that was sent after it. All questions together are at most
 MOST a second: with more MCPs each is asked less often.
 """
 
@@ -15,14 +16,14 @@ from collections.abc import Mapping
 from zlib import crc32
 
 from steering.core.counters import Counters, ProbeAnswer
-from steering.core.inputs import Input, ProbeAnswered
+from steering.core.inputs import ChannelProved, Input, ProbeAnswered
 from steering.core.network.neighbours import VIRTUAL, Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
-from steering.core.outputs import Output, SendFrame
+from steering.core.outputs import Output, ProveChannel, SendFrame
 from steering.core.part import NEVER, Handler, McpsChange, Part
 from steering.core.selection.mcp_health import STALL, McpFault, McpHealth
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import Address, Mcp
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.segment import Flags
@@ -40,7 +41,8 @@ class McpProbe:
     """One MCP, and the last questions to it."""
 
     __slots__ = (
-        "answered", "asked_at", "judge_at", "known", "mcp", "missed", "next", "number", "open", "refused", "way",
+        "answered", "asked_at", "doubted", "judge_at", "known", "mcp", "missed", "next", "number", "open", "refused",
+        "way",
     )  # fmt: skip
 
     def __init__(self, mcp: Mcp, at: float) -> None:
@@ -53,6 +55,8 @@ class McpProbe:
         self.judge_at = NEVER  # when the open question is missed, unless it is answered
         self.answered = False  # one of them was, since the last one was asked
         self.refused = -REMEMBERED  # the last question that was, by a reset
+        # When the question was asked that nobody answered; None: there is none, or the switch is not asked about it.
+        self.doubted: float | None = None
         self.missed = 0
         self.known = False  # it answered once
 
@@ -90,7 +94,7 @@ class McpProbes(Part):
         self._begin(0.0)
 
     def takes(self) -> Mapping[type[Input], Handler]:
-        return {ProbeAnswered: self.answer}
+        return {ProbeAnswered: self.answer, ChannelProved: self.proved}
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """An MCP that is another one now is asked as if it were new."""
@@ -153,28 +157,32 @@ class McpProbes(Part):
         """Judge the questions whose time is over, and ask again."""
         stalled, self._ticked = now - self._ticked > STALL, now
         outputs: list[Output] = []
+        doubtful: dict[DatapathId, None] = {}  # switches, in order
         for number, probe in self._probes.items() if self.enabled else ():
             if stalled and probe.asked_at is not None:
                 probe.asked_at, probe.judge_at, probe.next = None, NEVER, now
             interval = probe.mcp.probe.interval * self._slower
             if probe.judge_at <= now:
                 self._judge(probe, self._health[number], now)
+                if probe.doubted is not None:
+                    doubtful[probe.mcp.inside.dpid] = None
             if probe.next <= now:
                 probe.next = max(probe.next, now - interval / 2) + interval
                 self._heed_late(probe, self._health[number], now)
                 outputs += self._ask(probe, now)
                 probe.judge_at = NEVER if probe.asked_at is None else now + interval * PATIENCE
-        return outputs
+        return [*outputs, *map(ProveChannel, doubtful)]
 
     def _heed_late(self, probe: McpProbe, health: McpHealth, now: float) -> None:
         """An answer that came after its question was taken for missed proves that the MCP lives all the same."""
-        if probe.asked_at is not None and probe.missed and self._is_answered(probe, probe.asked_at):
+        in_doubt = probe.missed or probe.doubted is not None
+        if probe.asked_at is not None and in_doubt and self._is_answered(probe, probe.asked_at):
             self._lives(probe, health, now)
 
     @staticmethod
     def _lives(probe: McpProbe, health: McpHealth, now: float) -> None:
         """Any answer is life, whichever question it is of."""
-        probe.missed, probe.known = 0, True
+        probe.missed, probe.known, probe.doubted = 0, True, None
         health.probed(None, now)
 
     def _is_answered(self, probe: McpProbe, asked_at: float) -> bool:
@@ -183,13 +191,28 @@ class McpProbes(Part):
         return probe.answered
 
     def _judge(self, probe: McpProbe, health: McpHealth, now: float) -> None:
-        """What the last question came to."""
+        """What the last question came to. Without an answer there is the doubt whether it ever reached the switch."""
         probe.judge_at = NEVER
         if probe.asked_at is None:
             return
         if self._is_answered(probe, probe.asked_at):
             self._lives(probe, health, now)
-            return
+        else:
+            probe.doubted = probe.asked_at
+
+    def proved(self, given: ChannelProved, now: float) -> list[Output]:
+        """A channel works: what was asked by it and nobody answered is missed."""
+        for number, probe in self._probes.items():
+            if probe.doubted is None or probe.mcp.inside.dpid != given.dpid:
+                continue
+            if self._is_answered(probe, probe.doubted):
+                self._lives(probe, self._health[number], now)
+            else:
+                self._miss(probe, self._health[number], now)
+        return []
+
+    def _miss(self, probe: McpProbe, health: McpHealth, now: float) -> None:
+        probe.doubted = None
         probe.missed += 1
         self._counters.probe_answers[ProbeAnswer.MISSED] += 1
         if probe.missed >= probe.mcp.probe.misses * (1 if probe.known else NEVER_SEEN):

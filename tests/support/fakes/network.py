@@ -7,6 +7,7 @@ from steering.core.outputs import (
     Authorise,
     FillSwitch,
     Output,
+    ProveChannel,
     ReadCounters,
     ReadEntries,
     Release,
@@ -112,8 +113,8 @@ class FakeNetwork:
                 todo: list[_Arrival] = []
                 self._leave(dpid, [(port, packet_of(frame))], result, todo)
                 self._walk(todo, result)
-            case Authorise() | ReadEntries() | SweepEntries() | ReadCounters():
-                pass  # answered by FakeFlowTable.read, when the test says so
+            case Authorise() | ReadEntries() | SweepEntries() | ReadCounters() | ProveChannel():
+                pass  # answered when the test says so, entries by FakeFlowTable.read
             case _:
                 raise TypeError(f"not an engine output: {output!r}")
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from steering.core.counters import Counters
-from steering.core.inputs import Confirmed, EntriesRead
+from steering.core.inputs import ChannelProved, Confirmed, EntriesRead
 from steering.core.outputs import (
     FillSwitch,
     GoOn,
+    ProveChannel,
     ReadEntries,
     Release,
     RemoveEntries,
@@ -186,6 +187,33 @@ def test_a_barrier_reply_nobody_waits_for_is_ignored() -> None:
     bench.sender.barrier_reply(1, 12345, 0.0)
     bench.sender.barrier_reply(9, 12345, 0.0)
     assert not bench.lines[1].data
+
+
+def test_a_channel_is_proved_by_one_barrier_at_a_time_and_only_by_that_one() -> None:
+    bench = Bench(1, 4)
+    bench.do(SendFrame(1, 7, b"a question"), ProveChannel(1), ProveChannel(1), ProveChannel(9))
+    (_, first), (kind, xid) = [(kind, xid) for kind, xid, _ in bench.lines[1].take()]
+    assert kind == BARRIER_REQUEST, "behind the question, and once"
+    bench.sender.barrier_reply(4, xid, 0.1)
+    bench.sender.barrier_reply(1, first, 0.1)
+    assert not bench.fed
+    bench.sender.barrier_reply(1, xid, 0.1)
+    assert bench.fed == [ChannelProved(1)]
+    bench.do(ProveChannel(1))
+    bench.confirm(1)
+    assert bench.fed == 2 * [ChannelProved(1)]
+
+
+def test_a_switch_that_went_away_and_came_back_is_asked_anew() -> None:
+    bench = Bench(1)
+    bench.do(ProveChannel(1))
+    ((_, old, _),) = bench.lines[1].take()
+    bench.sender.switch_down(1)
+    bench.do(ProveChannel(1))
+    bench.sender.barrier_reply(1, old, 0.1)
+    assert not bench.fed
+    bench.confirm(1)
+    assert bench.fed == [ChannelProved(1)]
 
 
 def test_a_repeated_syn_that_waits_longer_than_the_first_ones_answer_leaves_the_token_in_place() -> None:

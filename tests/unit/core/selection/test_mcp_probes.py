@@ -6,11 +6,19 @@ from dataclasses import replace
 import pytest
 
 from steering.core.counters import Counters, ProbeAnswer
-from steering.core.inputs import EntriesRead, McpReport, PortStatus, SwitchDown, SwitchUp, Tick
+from steering.core.inputs import (
+    ChannelProved,
+    EntriesRead,
+    McpReport,
+    PortStatus,
+    SwitchDown,
+    SwitchUp,
+    Tick,
+)
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches
-from steering.core.outputs import SendFrame
+from steering.core.outputs import ProveChannel, SendFrame
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.selection.mcp_health import LONGEST_HOLD, Health, McpFault, McpHealth
 from steering.core.selection.mcp_probes import MOST, REMEMBERED, McpProbes
@@ -36,6 +44,8 @@ class Probed(Wired):
         self.last: Segment | None = None
         self.lag = 0.0  # seconds after which answers reach the controller
         self.underway: list[tuple[float, Segment]] = []
+        # Whether the channel to the MCP's switch carries nothing, and is not lost either.
+        self.is_silent = False
         core, edge = off_path_site().mcps
         site = off_path_site(mcps=(replace(core, probe=Probe(port)), edge))
         super().__init__(site, **more)
@@ -75,7 +85,11 @@ class Probed(Wired):
             self.mcps_answer()
             while self.underway and self.underway[0][0] <= self.now + 1e-9:
                 self.answer(self.underway.pop(0)[1])
-            self.apply(self.give(Tick()))
+            outputs = self.give(Tick())
+            if not self.is_silent:
+                self.apply(outputs)
+                for proof in (output for output in outputs if isinstance(output, ProveChannel)):
+                    self.apply(self.give(ChannelProved(proof.dpid)))
 
     @property
     def core(self):
@@ -245,6 +259,32 @@ def test_a_switch_without_a_channel_says_nothing_of_its_mcp() -> None:
     lab.apply(lab.give(EntriesRead(3, [], [])))
     lab.pass_by(1.0)
     assert lab.state() is Health.UP
+
+
+@pytest.mark.parametrize("port", [SERVICE, None])
+def test_a_silent_channel_says_nothing_of_its_mcp_and_when_it_carries_again_the_dead_are_found(port) -> None:
+    lab = Probed(port)
+    lab.pass_by(1.0)
+    lab.is_silent = True
+    lab.hosts.discard("core")  # nobody's answer comes through
+    for _ in range(50):
+        lab.pass_by(0.2)
+        assert not lab.core.gone
+    lab.is_silent = False
+    lab.pass_by(0.35)
+    assert not lab.core.gone, "what was asked meanwhile is one miss at most"
+    lab.pass_by(0.5)
+    assert lab.core.fault is McpFault.HOST_GONE
+
+
+def test_an_answer_that_overtakes_the_channels_proof_is_life() -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.lag = 0.15  # later than a question's patience
+    for _ in range(20):
+        lab.pass_by(0.2)
+        lab.give(ChannelProved(3))
+    assert not lab.core.gone
 
 
 def test_a_port_without_a_link_is_not_probed_and_told_as_such() -> None:
