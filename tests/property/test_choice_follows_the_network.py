@@ -27,7 +27,7 @@ from steering.model.policy import Fallback, Policy, Terms, Weights
 from tests.support.exhaustive_decision import decide_exhaustively
 from tests.support.sites import Driver, capable, firsts, link, mcp, nets, off_path_site, packed
 
-STEPS = 2_500
+STEPS = 2_800
 PREFIXES = ("10.9.0.0/24", "fd00:9::/64")
 
 

@@ -127,6 +127,7 @@ def test_one_that_goes_is_aimed_at_no_more_and_its_sessions_end_as_a_dead_ones()
     kept = opened(lab, 40000, (3, 1), b"old-key1")
     lab.engine.chooser.health[core.id].draining, lab.engine.chooser.health[NEW.id].draining = True, False
     answers(lab)
+    lab.engine.chooser.refresh(lab.now)
     gone = opened(lab, 40001, (4, 9), b"new-key1")
     assert (kept.mcp, gone.mcp) == (core.id, NEW.id)
     lab.engine.chooser.health[core.id].draining = False
