@@ -11,14 +11,16 @@ import hashlib
 import logging
 import socket
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from secrets import randbits
 from ssl import SSLError
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from os_ken.lib import hub
 
+from steering.cluster.cell import ClusterCell
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
 from steering.core.clustered_engine import ClusteredEngine
@@ -52,7 +54,7 @@ from steering.wire.peer_messages import Hello
 
 GRACE = 0.1  # seconds in which a stream that ended may be there again
 SETTLED = 0.5  # seconds after a change of what is kept, until the first standby begins anew
-TURN = 5.0  # seconds later for each that stands behind it, so that one is ready all the time
+TURN = 5.0  # seconds of a standby's turn: time for one to be ready again before the next one begins anew
 SELDOM = 30.0  # least seconds between two starts of a standby, whatever changes how often
 LOOK = 0.1  # seconds
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
@@ -296,10 +298,9 @@ class Cluster:
 
     def _begin_anew_in_turn(self) -> None:
         """A standby has nothing to lose. One that has to decide before its turn must not decide by what was before."""
-        known = next(iter(self.coordination.cell.shares.values()), None)
-        line = [] if known is None else [one.controller for one in known.standbys]
         me = self.coordination.me.id
-        due = turn_of(line.index(me) if me in line else 0, monotonic(), self._started)
+        line = line_of(self.coordination.cell, me)
+        due = turn_of(line.index(me), len(line), monotonic(), self._started, time())
         while monotonic() < due and not self.decides():
             hub.sleep(LOOK)
         log.info("what is kept has changed: this controller reads it anew")
@@ -353,10 +354,25 @@ def share_secrets(store: EtcdStore, state_dir: Path) -> None:
             key_of(state_dir)  # refuses what is no key
 
 
-def turn_of(place: int, now: float, started: float) -> float:
-    """When the standby at a place in line, counted from 0, begins anew: also where all have started a moment ago, each
-    later than who stands before it."""
-    return max(now + SETTLED, started + SELDOM) + TURN * place
+def line_of(cell: ClusterCell, me: str) -> list[str]:
+    """Who begins anew when what is kept has changed, in this order, which is the same at each: all members but the one that
+    decides for the first share, as it has made the change. `me`: the asking member, which may not know of itself yet."""
+    first = cell.shares.get(share_name(0))
+    decides = "" if first is None else first.owner.controller
+    return sorted({one.id for one in cell.present()} - {decides} | {me})
+
+
+def turn_of(place: int, standbys: int, now: float, started: float, wall: float) -> float:
+    """When the standby at a place of so many, counted from 0, begins anew. `now`, `started` and the answer are seconds of
+    its own monotonic clock; `wall` is `now` in seconds since 1970."""
+    # Members start and hear of the change at different moments, so turns are counted by the clock that all have in common.
+    # Where clocks differ by seconds, several may begin anew at once. That is safe: a switch without a controller forwards by
+    # the entries that it has.
+    earliest = max(now + SETTLED, started + SELDOM)
+    if standbys == 1:
+        return earliest  # nobody to wait for
+    turn = ceil((earliest - now + wall) / TURN)
+    return now + (turn + (place - turn) % standbys) * TURN - wall
 
 
 def _endpoint(stream: str) -> tuple[str, int]:
