@@ -118,8 +118,8 @@ def _plan(moves: list[dict[str, Any]], words: str) -> str:
 def _wait(
     controller: client.ControllerClient, args: argparse.Namespace, moves: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Wait until no share moves any more. The moves that were not done."""
-    left, begun = list(moves), False
+    """Wait until no share moves any more. The moves that were not done; of a share that moves twice, only its last one."""
+    left, begun = list({one["share"]: one for one in moves}.values()), False
     until = time.monotonic() + PATIENCE * len(moves)
     while left and time.monotonic() < until:
         with controller.progress or nullcontext():

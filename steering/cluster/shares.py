@@ -2,7 +2,7 @@
 
 An owner stays owner as long as it is there and does not drain: moving a share costs a read-back. Where one goes, its
 first standby follows, which has a generation already. Where loads differ by more than one share, a share moves from
-who has most to who has least, so many at a time.
+who has most to who would have least then, so many at a time.
 """
 
 import hashlib
@@ -60,7 +60,8 @@ class Allotment:
         }
 
     def moves(self) -> list[ShareMove]:
-        """All shares that change hands until the load is level, in their order, where nobody comes or goes."""
+        """All shares that change hands until the load is level, in their order, where nobody comes or goes. None does so
+        twice."""
         owners = self._staying()
         return self._level(owners, len(self._shares)) if owners else []
 
@@ -90,17 +91,18 @@ class Allotment:
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
         for _ in range(most_moves):
-            loads = self._loads(owners)
-            most, least = (pick(loads, key=lambda one: (loads[one], one)) for pick in (max, min))
-            # Not when the other one would then have more than this one had.
-            if loads[least] + 1 / self._capacity(least) >= loads[most]:
+            loads, then = self._loads(owners), self._loads(owners, more=1)
+            giver = max(loads, key=lambda one: (loads[one], one))
+            # By what each would have then: who has least now may soon have most, and would give the share away again.
+            taker = min(then, key=lambda one: (then[one], one))
+            if then[taker] >= loads[giver]:
                 break
             share = min(
-                (share for share, owner in owners.items() if owner == most),
-                key=lambda one: self._rank(one, least),
+                (share for share, owner in owners.items() if owner == giver),
+                key=lambda one: self._rank(one, taker),
             )
-            owners[share] = least
-            moves.append(ShareMove(share, most, least))
+            owners[share] = taker
+            moves.append(ShareMove(share, giver, taker))
         return moves
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
@@ -111,12 +113,12 @@ class Allotment:
         found = dict.fromkeys(one for one in (*line, *rest) if one in self._candidates and one != owner)
         return tuple(found)[:MOST_STANDBYS]
 
-    def _loads(self, owners: Mapping[str, str]) -> dict[str, float]:
-        """Shares of each candidate over its capacity."""
-        loads = dict.fromkeys(self._candidates, 0.0)
+    def _loads(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
+        """Shares of each candidate over its capacity. `more`: shares that each has in addition."""
+        held = dict.fromkeys(self._candidates, more)
         for owner in owners.values():
-            loads[owner] += 1 / self._capacity(owner)
-        return loads
+            held[owner] += 1
+        return {name: count / self._capacity(name) for name, count in held.items()}
 
     def _capacity(self, controller: str) -> int:
         return max(1, self._candidates[controller].capacity)

@@ -1,6 +1,8 @@
 """Whatever comes and goes, claims and drains: no generation is ever given twice, and each is newer where it must be."""
 
-from hypothesis import given, settings
+from fractions import Fraction
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
@@ -69,6 +71,31 @@ def test_loads_follow_capacities(capacities: list[int]) -> None:
     for member in members:
         has = sum(1 for one in wanted.values() if one.owner == member.id)
         assert abs(has - 60 * member.capacity / whole) <= member.capacity + 1
+
+
+@given(
+    st.lists(st.integers(1, 12), min_size=2, max_size=5).flatmap(
+        lambda capacities: st.tuples(
+            st.just(capacities), st.lists(st.integers(0, len(capacities) - 1), min_size=1, max_size=40)
+        )
+    )
+)
+@example(([1, 1, 10], [0, 0]))  # a share went to the second one, and on to the third one
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_levelling_moves_no_share_twice_and_ends_level(cell: tuple[list[int], list[int]]) -> None:
+    capacities, owners = cell
+    members = [ClusterMember(name, "x:1", one) for name, one in zip(NAMES, capacities, strict=False)]
+    names = share_names(len(owners))
+    now = {share: ShareAssignment(Grant(NAMES[n], 1)) for share, n in zip(names, owners, strict=True)}
+    moves = Allotment(members, names, now).moves()
+    assert len({one.share for one in moves}) == len(moves)
+    held = [owners.count(n) for n in range(len(members))]
+    for one in moves:
+        held[NAMES.index(one.giver)] -= 1
+        held[NAMES.index(one.taker)] += 1
+    loads = [Fraction(count, capacity) for count, capacity in zip(held, capacities, strict=True)]
+    then = [Fraction(count + 1, capacity) for count, capacity in zip(held, capacities, strict=True)]
+    assert max(loads) <= min(then), "one more share makes no other one's load less than the greatest"
 
 
 def test_who_joins_gets_its_part_one_share_at_a_time_and_nobody_else_moves() -> None:
