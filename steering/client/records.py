@@ -204,10 +204,12 @@ ClusterPeersPart = TypedDict("ClusterPeersPart", {
     "name": str, "reached": bool, "tokens": int, "whole": bool, "unread": int
 })
 ClusterRebalancePart = TypedDict("ClusterRebalancePart", {"share": str, "taker": str})
+ClusterGaveUpPart = TypedDict("ClusterGaveUpPart", {"share": str, "taker": str})
 Cluster = TypedDict("Cluster", {
     "controller": str | None, "etcd": bool | None, "revision": int, "members": list["ClusterMembersPart"],
     "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int],
-    "peers": list["ClusterPeersPart"], "rebalance": "ClusterRebalancePart | None"
+    "peers": list["ClusterPeersPart"], "rebalance": "ClusterRebalancePart | None",
+    "gave_up": "ClusterGaveUpPart | None"
 })
 RebalanceMovesPart = TypedDict("RebalanceMovesPart", {"share": str, "giver": str, "taker": str})
 Rebalance = TypedDict("Rebalance", {"dry_run": bool, "moves": list["RebalanceMovesPart"]})

@@ -20,7 +20,7 @@ from steering.model.cluster import (
 
 # Keys below the cell's own.
 MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
-REBALANCE = "rebalance"
+REBALANCE, GAVE_UP = "rebalance", "rebalance-gave-up"
 MOST_TEXT = 4_096  # characters of a value
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -43,6 +43,7 @@ class ClusterCell:
         self.last = 0  # the last generation that was granted
         self.count = 0  # of shares; 0: nobody has said yet
         self.rebalance: Rebalance | None = None  # what is under way
+        self.gave_up: Rebalance | None = None  # the move that was not taken, until the next order
         self.revisions: dict[str, int] = {}
         self.damaged = 0
 
@@ -64,6 +65,10 @@ class ClusterCell:
                 self.rebalance = None if text is None else Rebalance()
                 if text:
                     self.rebalance = read_rebalance(text)
+            elif key == GAVE_UP:
+                self.gave_up = None
+                if text:
+                    self.gave_up = read_rebalance(text)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self.damaged += 1
 

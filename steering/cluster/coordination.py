@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from steering.cluster.cell import (
     CONTROLLER,
     DRAIN,
+    GAVE_UP,
     GENERATION,
     MEMBER,
     OWN,
@@ -321,7 +322,8 @@ class Coordination:
                 under_way.taker,
                 under_way.share,
             )
-            self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
+            told = Put(GAVE_UP, rebalance_text(under_way))
+            self._keys.commit({REBALANCE: revision}, [told, Delete(REBALANCE)])
             return
         move = next(iter(allotment.moves()), None)
         if move is None:
@@ -378,7 +380,7 @@ class Coordination:
         """Level the load, unless `dry_run`. Returns the moves. Raises RebalanceRefusal and EtcdError."""
         moves = tuple(plan(self.cell, self._unreachable))
         if not dry_run and not self._keys.commit(
-            {REBALANCE: 0}, [Put(REBALANCE, rebalance_text(Rebalance()))]
+            {REBALANCE: 0}, [Delete(GAVE_UP), Put(REBALANCE, rebalance_text(Rebalance()))]
         ):
             raise RebalanceRefusal("the load is being levelled already")
         return moves

@@ -94,7 +94,7 @@ class ClusterStatus(NamedTuple):
     """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
     `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
     of shares, where there are several shares; `rebalance`: what is under way, None for nothing; `streams`: controllers with
-    which a stream is open."""
+    which a stream is open; `gave_up`: the move with which the last order ended early, None where it did not."""
 
     controller: str
     reached: bool
@@ -106,6 +106,7 @@ class ClusterStatus(NamedTuple):
     peers: tuple[PeerStatus, ...] = ()
     rebalance: Rebalance | None = None
     streams: tuple[str, ...] = ()
+    gave_up: Rebalance | None = None
 
 
 class ClusterUnreachable(Exception):

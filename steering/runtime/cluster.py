@@ -223,6 +223,7 @@ class Cluster:
             () if self._engine is None else peers(self._engine, self.streams.unread if self.streams else {}),
             cell.rebalance,
             tuple(sorted(self.streams.unread)) if self.streams else (),
+            cell.gave_up,
         )
 
     def _others(self) -> tuple[str, ...]:

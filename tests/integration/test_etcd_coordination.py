@@ -202,5 +202,10 @@ def test_a_share_that_nobody_takes_ends_the_levelling(start: Start, taker_ends: 
         times = count(int(time.monotonic()), int(TAKEN_WITHIN) + 1)
         first.coordination._now = lambda: next(times)
     eventually(lambda: first.coordination.cell.rebalance is None)
+    eventually(lambda: first.coordination.cell.gave_up == (moves[0].share, "b"))
     if not taker_ends:
         assert owned(first, "b") == 1, "what has moved stays"
+        first.coordination._now = time.monotonic
+        second.coordination.has_taken = lambda share: True
+        first.coordination.rebalance(dry_run=False)
+        eventually(lambda: first.coordination.cell.gave_up is None)

@@ -106,6 +106,7 @@ _MCP_MORE: dict[str, Json] = {
     "distribution": _described(TEXT, "The policy's scheme, where no rule says another (N-5.6.2a)"),
 }
 
+_MOVE = _maybe(_object(share=TEXT, taker=TEXT))
 _DECLARED = _described({"type": "object"}, "As an item of the site file's `mcps`")
 _KEPT = _described(
     FLAG, "Whether it is so too when the controller starts again; of the site file's MCPs the file decides"
@@ -395,10 +396,8 @@ SCHEMAS: dict[str, Json] = {
             _list(_object(name=TEXT, reached=FLAG, tokens=WHOLE, whole=FLAG, unread=WHOLE)),
             "Other owners of shares: whether each is heard, how many tokens it told, whether all, and bytes it has not taken",
         ),
-        rebalance=_described(
-            _maybe(_object(share=TEXT, taker=TEXT)),
-            "The load is being levelled: the share that moves, and to whom; both empty between two. null: it is not",
-        ),
+        rebalance=_described(_MOVE, "What moves to level the load; empty between two moves. null: no order"),
+        gave_up=_described(_MOVE, "What was not taken, which ended the last order early. null: it did not"),
     ),
     "Rebalance": _object(
         dry_run=FLAG,

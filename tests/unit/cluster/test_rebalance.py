@@ -4,6 +4,7 @@ import pytest
 
 from steering.cluster.cell import (
     DRAIN,
+    GAVE_UP,
     MEMBER,
     OWN,
     REBALANCE,
@@ -99,3 +100,15 @@ def test_what_etcd_says_wrongly_moves_nothing_and_is_counted(text: str) -> None:
     made.take(REBALANCE, text, 9)
     assert made.rebalance == Rebalance()
     assert made.damaged == (1 if text else 0)
+
+
+def test_what_was_given_up_is_known_until_the_next_order_and_is_not_under_way() -> None:
+    made = cell("aaaa", a=1, b=1)
+    made.take(GAVE_UP, rebalance_text(Rebalance("s0002", "b")), 9)
+    assert (made.gave_up, made.rebalance) == (Rebalance("s0002", "b"), None)
+    assert len(plan(made, ())) == 2
+    made.take(GAVE_UP, "[]", 10)
+    assert (made.gave_up, made.damaged) == (None, 1)
+    made.take(GAVE_UP, rebalance_text(Rebalance("s0002", "b")), 11)
+    made.take(GAVE_UP, None, 12)
+    assert made.gave_up is None
