@@ -291,6 +291,9 @@ class FixedView:
         changes = tuple(SessionChange(f"m-{number}", None, ("established", 2)) for number in began[:most])
         return ChangedSessions(changes, len(began[most:]))
 
+    def session_number(self, session_id: str) -> int:
+        return int(session_id.rpartition(":")[2] or 0)
+
     def session_line(self, session_id: str) -> Json | None:
         found = self.session(session_id)
         return None if found is None else {**found, "subflows": len(found["subflows"])}

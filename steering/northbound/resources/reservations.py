@@ -64,7 +64,7 @@ class ReservationsResource:
         wish = ReservationRequest(
             asked.level,
             self._own_id(asked.subscriber or ""),
-            int(asked.session or 0),
+            self._view.session_number(asked.session or ""),
             _key(asked.flow) if asked.flow is not None else NO_FLOW,
             asked.mcp or "",
             asked.rate_bps or 0,

@@ -102,11 +102,11 @@ class JsonView:
         return self._snapshots.subscriber_of(address)
 
     def reservations(self) -> list[Json]:
-        return _objects(self._snapshots.reservations())
+        return [self._with_session(one) for one in self._snapshots.reservations()]
 
     def reservation(self, name: str) -> Json | None:
         found = self._snapshots.reservation(name)
-        return None if found is None else _object(found)
+        return None if found is None else self._with_session(found)
 
     def denied(self, name: str) -> str | None:
         return self._snapshots.denied(name)
@@ -132,6 +132,10 @@ class JsonView:
         return changed._replace(
             changes=tuple(one._replace(id=self._prefix + one.id) for one in changed.changes)
         )
+
+    def session_number(self, session_id: str) -> int:
+        number = self._number(session_id)
+        return int(number) if number.isascii() and number.isdecimal() else 0
 
     def session_line(self, session_id: str) -> Json | None:
         return self._found(self._snapshots.session_line(self._number(session_id)))
@@ -160,8 +164,17 @@ class JsonView:
         found = _object(record)
         return found | {"id": self._prefix + found["id"]} if self._prefix else found
 
+    def _with_session(self, record: Any) -> Json:
+        """A reservation, as JSON, with its session named as everywhere."""
+        found = _object(record)
+        if self._prefix and found["session"] is not None:
+            found["session"] = self._prefix + found["session"]
+        return found
+
     def _number(self, name: str) -> str:
-        return name.removeprefix(self._prefix)
+        """The engine's own id of what REST names so; "" for what is not this controller's. A number without a name is not:
+        it may be of another controller, and be another session's here."""
+        return name.removeprefix(self._prefix) if name.startswith(self._prefix) else ""
 
 
 def _object(record: Any) -> Json:

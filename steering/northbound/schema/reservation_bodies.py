@@ -11,6 +11,7 @@ from steering.northbound.schema.bodies import IpAddress, Name
 LEAST_RATE, MOST_RATE = 64_000, 10**12
 MOST_SUBFLOWS = 1_024
 MOST_LEASE = 604_800
+SESSION_ID = "^([A-Za-z0-9][A-Za-z0-9._-]{0,62}:)?[0-9]{1,18}$"
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Lease = Annotated[float, Field(ge=1, le=MOST_LEASE)]
 
@@ -26,11 +27,12 @@ class Flow(Body):
 
 class ReservationWish(Body):
     """Level subscriber names `subscriber`, level session `session`; level subflow names `flow` for a rate, or
-    `session` for so many later subflows (MP_JOINs). At least one of `rate_bps` and `subflows` is asked for."""
+    `session` for so many later subflows (MP_JOINs). At least one of `rate_bps` and `subflows` is asked for. A session is
+    named as /v1/sessions does: in a cluster with its controller, which is the one to ask."""
 
     level: Level
     subscriber: Name | None = None
-    session: Annotated[str, Field(pattern="^[0-9]{1,18}$")] | None = None
+    session: Annotated[str, Field(pattern=SESSION_ID)] | None = None
     flow: Flow | None = None
     mcp: Name | None = None
     rate_bps: Annotated[int, Field(ge=LEAST_RATE, le=MOST_RATE)] | None = None

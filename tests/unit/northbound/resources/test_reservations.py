@@ -41,10 +41,10 @@ class DeviceTokens(Tokens):
 class Desk:
     """The northbound over an engine with one session of anna's, and how to ask it."""
 
-    def __init__(self) -> None:
+    def __init__(self, controller: str = "") -> None:
         self.lab = Lab(site(), replace(POLICY, limits=replace(POLICY.limits, subflows_per_session=20)))
         self.session = self.lab.session()
-        view = JsonView(EngineView(self.lab.engine, lambda: self.lab.now, "0"))
+        view = JsonView(EngineView(self.lab.engine, lambda: self.lab.now, "0"), controller)
         self.north: Northbound = north(
             view,
             self.lab.counters,
@@ -99,6 +99,22 @@ def test_a_refusal_is_409_and_names_its_reason(desk: Desk) -> None:
     assert body["detail"].startswith("reserved-already: ")
 
 
+def test_in_a_cluster_a_session_is_named_with_its_controller() -> None:
+    desk = Desk("c1")
+    number = str(desk.session.id)
+    for name in (number, f"c2:{number}", f"c11:{number}"):
+        status, body, _ = desk.ask("POST", "", {"level": "session", "session": name, "rate_bps": 10**6})
+        assert (status, body["errors"][0]["code"]) == (409, "no-such-session"), name
+    name = f"c1:{number}"
+    status, one, _ = desk.ask("POST", "", {"level": "session", "session": name, "rate_bps": 10**6})
+    assert (status, one["session"]) == (201, name)
+    assert desk.ask("GET", f"/{one['id']}")[1]["session"] == name
+    assert [told["session"] for told in desk.ask("GET", "")[1]["reservations"]] == [name]
+    of_all = {"level": "subscriber", "subscriber": "anna", "rate_bps": 10**6}
+    status, one, _ = desk.ask("POST", "", of_all)
+    assert (status, one["session"]) == (201, None)
+
+
 @pytest.mark.row("D-6.4g")
 def test_a_device_acts_for_its_own_subscriber_alone(desk: Desk) -> None:
     mine, other = DEVICES["anna"], DEVICES["bert"]
@@ -122,6 +138,8 @@ def test_a_device_acts_for_its_own_subscriber_alone(desk: Desk) -> None:
         {"level": "subflow", "session": "1", "subflows": 2, "rate_bps": 10**6},
         {"level": "session", "session": "1", "mcp": "core", "rate_bps": 10**6},
         {"level": "session", "session": "one", "rate_bps": 10**6},
+        {"level": "session", "session": ":1", "rate_bps": 10**6},
+        {"level": "session", "session": "c1:c2:1", "rate_bps": 10**6},
         {"level": "session", "session": "1", "rate_bps": 63_999},
         {"level": "session", "session": "1", "subflows": 0},
         {"level": "session", "session": "1", "subflows": 1, "lease_s": 0.5},

@@ -13,6 +13,7 @@ from steering.model.snapshot import CountedLimit, FlowEnds, SubscriberSnapshot, 
 from steering.northbound.schema.representation import JsonView, as_json
 from steering.northbound.schema.view import View
 from tests.support.sites import Driver
+from tests.support.switched import Lab
 
 RECORDS = [
     kind for _, kind in inspect.getmembers(snapshot, inspect.isclass) if kind.__module__ == snapshot.__name__
@@ -42,6 +43,18 @@ def test_every_record_has_types_and_cannot_be_changed(kind: Any) -> None:
     one = kind(*kind._fields)
     with pytest.raises(AttributeError):
         setattr(one, kind._fields[0], None)
+
+
+def test_a_number_without_a_controller_names_no_session_of_a_cluster() -> None:
+    lab = Lab()
+    number = str(lab.session().id)
+    view = JsonView(EngineView(lab.engine, lambda: lab.now, "0"), "c1")
+    asked = (view.session, view.session_line, view.paths, view.decision)
+    assert all(ask(f"c1:{number}")["id"] == f"c1:{number}" for ask in asked)
+    assert view.session_number(f"c1:{number}") == int(number)
+    for name in (number, f"c2:{number}", f"c1:c1:{number}", ""):
+        assert [ask(name) for ask in (*asked, view.aborted)] == [None] * 5
+        assert view.session_number(name) == 0
 
 
 def test_all_that_resources_ask_is_answered_as_json_data() -> None:
