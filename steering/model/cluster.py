@@ -5,7 +5,7 @@ A generation is OpenFlow's `generation_id` (OpenFlow 1.3.5, 6.3.4): a switch obe
 controller for one share, before it is needed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -145,6 +145,10 @@ class PeerFailure(StrEnum):
     BUSY = "busy"  # this controller has too many questions open
 
 
+def nothing_meanwhile() -> None:
+    """For who has nothing else to do while others answer."""
+
+
 class ClusterPeers(Protocol):
     """The other controllers of the cell, as REST asks them for what they know."""
 
@@ -154,9 +158,13 @@ class ClusterPeers(Protocol):
         """Who else may know sessions, in the order of their names."""
 
     def ask(
-        self, requests: Mapping[str, PeerRequest], seconds: float
+        self,
+        requests: Mapping[str, PeerRequest],
+        seconds: float,
+        meanwhile: Callable[[], None] = nothing_meanwhile,
     ) -> Mapping[str, PeerReply | PeerFailure]:
-        """Ask each of them, all at once, and wait until all have answered, at most so long. Only for who may wait."""
+        """Ask each of them, all at once, do `meanwhile`, and then wait until all have answered, at most so long. Only for who
+        may wait. Raises what `meanwhile` raises."""
 
     def failed(self, name: str, why: PeerFailure) -> None:
         """Count an answer that was refused here."""

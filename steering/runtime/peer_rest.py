@@ -13,7 +13,7 @@ import eventlet
 
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerTold
-from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
+from steering.model.cluster import PeerFailure, PeerReply, PeerRequest, nothing_meanwhile
 from steering.wire.errors import WireError
 from steering.wire.peer_messages import WITH_REST, PeerMessage, RestAnswer, RestQuestion
 from steering.wire.peer_rest_codec import LONGEST_PART, REST_METHODS
@@ -66,9 +66,13 @@ class PeerRest:
     # ---- asking -----------------------------------------------------------------------------------
 
     def ask(
-        self, requests: Mapping[str, PeerRequest], seconds: float
+        self,
+        requests: Mapping[str, PeerRequest],
+        seconds: float,
+        meanwhile: Callable[[], None] = nothing_meanwhile,
     ) -> Mapping[str, PeerReply | PeerFailure]:
         if self._rounds >= ROUNDS:
+            meanwhile()
             found: dict[str, PeerReply | PeerFailure] = dict.fromkeys(requests, PeerFailure.BUSY)
         else:
             self._rounds += 1
@@ -76,6 +80,7 @@ class PeerRest:
             try:
                 for name, request in requests.items():
                     self._ask(name, request, asked)
+                meanwhile()
                 self._wait(asked, seconds)
             finally:
                 self._rounds -= 1

@@ -1,27 +1,30 @@
 """Northbounds of several controllers in one process, each asking the others by their own applications."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from webob import Request, Response
 
 from steering.core.inputs import AbortSession
-from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
+from steering.model.cluster import PeerFailure, PeerReply, PeerRequest, nothing_meanwhile
 from steering.model.view import SessionFilter
 from steering.northbound import Northbound
 from tests.support.fixed_view import DECISION, HEAD, TOKEN, FixedView, Json, Noted, north
 
 
 class NumberedView(FixedView):
-    """A controller with `count` sessions: NAME:1, NAME:2 and so on; that at MCP `edge` are every third."""
+    """A controller with `count` sessions: NAME:1, NAME:2 and so on; that at MCP `edge` are every third. `searching`: happens when
+    they are asked for."""
 
     def __init__(self, name: str, count: int) -> None:
         super().__init__(count)
         self.name = name
+        self.searching: Callable[[], None] = lambda: None
 
     def sessions(
         self, after: int, limit: int, wanted: SessionFilter, pause: Any = None
     ) -> tuple[list[Json], int, int | None]:
+        self.searching()
         told, total, more = super().sessions(after, limit, wanted, pause)
         return [one | {"id": one["id"].replace("m-", f"{self.name}:")} for one in told], total, more
 
@@ -84,10 +87,15 @@ class CellPeers:
         return tuple(name for name in self._cell.names if name != self.name)
 
     def ask(
-        self, requests: Mapping[str, PeerRequest], seconds: float
+        self,
+        requests: Mapping[str, PeerRequest],
+        seconds: float,
+        meanwhile: Callable[[], None] = nothing_meanwhile,
     ) -> Mapping[str, PeerReply | PeerFailure]:
         assert 0 < seconds <= 1.0
-        return {name: self._answer(name, request) for name, request in requests.items()}
+        found = {name: self._answer(name, request) for name, request in requests.items()}
+        meanwhile()
+        return found
 
     def _answer(self, name: str, request: PeerRequest) -> PeerReply | PeerFailure:
         self._cell.asked.append((name, request))

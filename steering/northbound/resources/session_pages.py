@@ -1,7 +1,7 @@
 """Pages of the sessions of all controllers of a cell: those of one after those of the other, in the order of their names.
 
-A page is asked of all at once: of each its number of sessions, and the first few. Only where these do not fill the page is
-one asked again. A controller that does not answer is named, and the page goes on behind it.
+A page is asked of all at once, and this controller searches its own sessions meanwhile: of each its number of sessions, and
+the first few. Only where these do not fill the page is one asked again. A controller that does not answer is named, and the page goes on behind it.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from steering.northbound.http.problems import bad_request, shown
 from steering.northbound.resources.peer_reads import PATIENCE, PeerReads, request_of
 
 FEW = 32  # sessions that are asked of a controller before it is known whether the page has room for more
-LONGEST = 3.0  # seconds for a page, however many controllers have a part of it
+LONGEST = 3.0  # seconds that a page waits for others, however many of them have a part of it
 
 Json = dict[str, Any]
 
@@ -48,7 +48,7 @@ class _PageAssembly:
 
     def __init__(self, reads: PeerReads, peers: ClusterPeers, call: Call, own: OwnSessions) -> None:
         self._reads, self._peers, self._call, self._own = reads, peers, call, own
-        self._ends = monotonic() + LONGEST
+        self._left = LONGEST
         self._missing: set[str] = set()
         self._sessions: list[Json] = []
         self._next: SessionCursor | None = None
@@ -105,14 +105,23 @@ class _PageAssembly:
     def _asked(self, wanted: dict[str, tuple[int, int]]) -> dict[str, SessionPart]:
         """Parts by controller; who does not answer is missing. `wanted`: after which number, and how many."""
         found: dict[str, SessionPart] = {}
-        if self._peers.name in wanted:
-            found[self._peers.name] = self._own(*wanted[self._peers.name])
-        left = min(PATIENCE, self._ends - monotonic())
+        waiting_since = monotonic()
+
+        def own() -> None:
+            nonlocal waiting_since
+            if self._peers.name in wanted:
+                found[self._peers.name] = self._own(*wanted[self._peers.name])
+            waiting_since = monotonic()
+
         others = {name: one for name, one in wanted.items() if name != self._peers.name}
-        if others and left > 0:
+        if not others or self._left <= 0:
+            own()
+        else:
+            # Others search while this one does: its own search may take longer than they have to answer.
             replies = self._peers.ask(
                 {name: request_of(self._call, "GET", ["sessions"], self._query(*one)) for name, one in others.items()},
-                left,
+                min(PATIENCE, self._left),
+                own,
             )  # fmt: skip
             for name, reply in replies.items():
                 if isinstance(reply, PeerFailure):
@@ -122,6 +131,7 @@ class _PageAssembly:
                     found[name] = kept
                 elif not isinstance(part, PeerFailure):
                     self._peers.failed(name, PeerFailure.MALFORMED)
+        self._left -= monotonic() - waiting_since
         self._missing |= others.keys() - found.keys()
         return found
 

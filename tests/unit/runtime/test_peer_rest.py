@@ -8,7 +8,7 @@ import pytest
 
 from steering.core.peer_facts import PeerLost, PeerTold
 from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
-from steering.runtime.peer_rest import AT_ONCE, LONGEST_REPLY, PeerRest
+from steering.runtime.peer_rest import AT_ONCE, LONGEST_REPLY, ROUNDS, PeerRest
 from steering.wire.peer_codec import decoded, encoded
 from steering.wire.peer_messages import PeerMessage, RestAnswer, RestQuestion
 from steering.wire.peer_stream import HEAD
@@ -122,6 +122,54 @@ def test_a_controller_that_asks_without_end_has_a_few_answered_and_the_rest_refu
     while len([one for one in pair.sent if isinstance(one, RestAnswer)]) < 101:
         eventlet.sleep(0)
     assert pair.sent[-1] == RestAnswer(1_000, 200, True, b"{}"), "there is room again"
+
+
+def test_what_is_to_be_done_meanwhile_is_done_when_all_are_asked() -> None:
+    pair, sent = Pair(), []
+    pair.b.answer = lambda name, request: PeerReply(200, b"{}")
+    found = pair.a.ask({"b": READ}, LONG, lambda: sent.append(list(pair.sent)))
+    assert found == {"b": PeerReply(200, b"{}")}
+    assert [type(one) for one in sent[0]] == [RestQuestion]
+
+
+def test_an_answer_that_came_meanwhile_needs_no_further_time() -> None:
+    pair = Pair()
+    pair.lost = True
+    pair.b.answer = lambda name, request: PeerReply(200, b"{}")
+
+    def meanwhile() -> None:
+        while not isinstance(pair.sent[-1], RestAnswer):
+            eventlet.sleep(0)
+        pair.a.takes(PeerTold("b", pair.sent[-1]))
+
+    assert pair.a.ask({"b": READ}, 0.0, meanwhile) == {"b": PeerReply(200, b"{}")}
+
+
+def test_what_fails_meanwhile_leaves_no_question_open() -> None:
+    pair = Pair()
+    pair.b.answer = lambda name, request: PeerReply(200, b"{}")
+
+    def meanwhile() -> None:
+        raise KeyError("found nothing")
+
+    for _ in range(ROUNDS + 1):
+        with pytest.raises(KeyError):
+            pair.a.ask({"b": READ}, LONG, meanwhile)
+    assert pair.a.waiting == 0
+    assert isinstance(pair.ask(), PeerReply), "there is room for its questions"
+
+
+def test_who_asks_when_too_many_do_has_its_own_work_done() -> None:
+    pair, done = Pair(), []
+    pair.lost = True
+    for _ in range(ROUNDS):
+        eventlet.spawn_n(pair.ask)
+    while pair.a.waiting < ROUNDS:
+        eventlet.sleep(0)
+    assert pair.a.ask({"b": READ}, LONG, lambda: done.append(1)) == {"b": PeerFailure.BUSY} and done == [1]
+    pair.a.takes(PeerLost("b"))
+    while pair.a.waiting:
+        eventlet.sleep(0)
 
 
 def test_nobody_answers_before_rest_is_there() -> None:

@@ -1,12 +1,14 @@
 """Sessions of all controllers of a cell at any of them: pages, filters, who does not answer, and who lies."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from steering.model.cluster import PeerFailure, PeerReply
 from steering.model.identity import Role
+from steering.northbound.resources.session_pages import FEW, LONGEST
 from tests.support.fixed_view import HEAD, token_of
 from tests.support.northbound_cell import NorthboundCell
 
@@ -71,6 +73,24 @@ def test_who_does_not_answer_is_named_and_the_page_goes_on() -> None:
     assert answer.json["total"] == 4 and answer.json["next"] == "c:1"
     whole = cell.get("a", "/v1/sessions?controller=a")
     assert whole.json["incomplete"] == [] and "Steering-Incomplete" not in whole.headers
+
+
+def test_others_are_asked_before_the_own_sessions_are_searched_for() -> None:
+    cell = NorthboundCell(a=40, b=40, c=1)
+    asked: list[list[str]] = []
+    cell.views["a"].searching = lambda: asked.append([name for name, _ in cell.asked])
+    assert len(cell.ids("a", "/v1/sessions?limit=1000&client=10.1.0.2")) == 81
+    assert asked[0] == ["b", "c"]
+    asked.clear()
+    cell.ids("a", "/v1/sessions?controller=a")
+    assert asked and cell.get("a", "/v1/sessions?controller=b").json["total"] == 40
+
+
+def test_the_own_search_uses_up_no_time_of_the_others() -> None:
+    cell = NorthboundCell(a=1, b=FEW + 1)
+    cell.views["a"].searching = lambda: time.sleep(LONGEST + 0.1)
+    answer = cell.get("a", "/v1/sessions").json
+    assert answer["incomplete"] == [] and len(answer["sessions"]) == FEW + 2
 
 
 def test_a_cursor_of_who_left_goes_on_behind_it_and_says_so() -> None:
