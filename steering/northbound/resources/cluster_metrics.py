@@ -4,25 +4,27 @@ from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from steering.model.cluster import ClusterStatus, ShareRole
+from steering.model.cluster import MOST_MEMBERS, ClusterStatus, ShareRole
 
 LABEL = "controller"
+MOST_REMEMBERED = 2 * MOST_MEMBERS  # controllers: as many as there may be, and as many that are gone
 
 
 class ClusterMetrics:
-    """A prometheus_client collector. `status` is asked at each scrape. Peers are members of the cell, at most MOST_MEMBERS."""
+    """A prometheus_client collector. `status` is asked at each scrape. Peers are members of the cell, at most MOST_MEMBERS. One
+    that is gone is told as unreached as long as this controller runs: a dead one is a member for some seconds only, and a
+    series that ends before the next scrape raises no alert."""
 
     def __init__(self, status: Callable[[], ClusterStatus]) -> None:
         self._status = status
+        self._seen: dict[str, None] = {}  # names of others, those that were there last at the end
 
     def collect(self) -> Iterator[Metric]:
         told = self._status()
         text = "1 while etcd answers"
         yield GaugeMetricFamily("steering_etcd_up", text, value=float(told.reached))
-        others = sorted(
-            {one.id for one in told.members} - {told.controller} | {one.name for one in told.peers}
-        )
-        reached = {name: float(name in told.streams) for name in others}
+        others = {one.id for one in told.members} - {told.controller} | {one.name for one in told.peers}
+        reached = {name: float(name in told.streams) for name in self._remembered(others)}
         yield _of_peers("up", "1 while the stream with another controller is open", reached)
         unread = {one.name: float(one.unread) for one in told.peers}
         yield _of_peers("unread_bytes", "What another controller was told and has not taken", unread)
@@ -37,6 +39,15 @@ class ClusterMetrics:
         for happened, count in sorted(told.events.items()):
             family.add_metric([happened], count)
         yield family
+
+    def _remembered(self, others: set[str]) -> list[str]:
+        """Who is there and who was, by name; of too many those that were there first are forgotten."""
+        for name in sorted(others):
+            self._seen.pop(name, None)
+            self._seen[name] = None
+        while len(self._seen) > MOST_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return sorted(self._seen)
 
     def _shares(self, told: ClusterStatus) -> Metric:
         counts = dict.fromkeys(ShareRole, 0)

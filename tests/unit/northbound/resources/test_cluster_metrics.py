@@ -5,8 +5,10 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from webob import Request
 
+from steering.model.cluster import ClusterMember
+from steering.northbound.resources.cluster_metrics import MOST_REMEMBERED, ClusterMetrics
 from tests.support.fixed_view import TOKEN, served
-from tests.support.standing_cluster import StandingCluster
+from tests.support.standing_cluster import STATUS, StandingCluster
 
 
 def samples(cluster: StandingCluster | None) -> list[Any]:
@@ -38,6 +40,33 @@ def test_peers_are_told_whether_they_are_reached_or_not() -> None:
     assert by("steering_peer_unread_bytes", "peer") == {"a": 17, "gone": 0}
     assert by("steering_peer_tokens", "peer") == {"a": 5, "gone": 0}
     assert by("steering_peer_whole", "peer") == {"a": 1, "gone": 0}
+
+
+def test_a_controller_that_is_gone_is_told_as_unreached() -> None:
+    there = [STATUS]
+    metrics = ClusterMetrics(lambda: there[-1])
+
+    def up() -> dict[str, float]:
+        (family,) = [one for one in metrics.collect() if one.name == "steering_peer_up"]
+        return {one.labels["peer"]: one.value for one in family.samples}
+
+    assert up() == {"a": 1, "c": 0, "gone": 0}
+    there.append(STATUS._replace(members=(ClusterMember("b", ""),), peers=(), streams=()))
+    assert up() == {"a": 0, "c": 0, "gone": 0}
+    there.append(STATUS)
+    assert up() == {"a": 1, "c": 0, "gone": 0}
+
+
+def test_of_controllers_with_ever_new_names_the_latest_are_remembered() -> None:
+    there = [STATUS]
+    metrics = ClusterMetrics(lambda: there[-1])
+    for number in range(3 * MOST_REMEMBERED):
+        there.append(STATUS._replace(members=(ClusterMember(f"m{number}", ""),)))
+        list(metrics.collect())
+    (family,) = [one for one in metrics.collect() if one.name == "steering_peer_up"]
+    names = {one.labels["peer"] for one in family.samples}
+    latest = {f"m{3 * MOST_REMEMBERED - 1 - back}" for back in range(MOST_REMEMBERED - 2)}
+    assert names == {"a", "gone"} | latest
 
 
 def test_shares_etcd_and_events_are_told() -> None:
