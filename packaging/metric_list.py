@@ -21,7 +21,6 @@ OPEN = {  # labels whose values no list in the code has
     "task": "what was done",
     "counter": "name of a kernel counter",
     "peer": "name of another controller",
-    "happened": "what happened, as ``events`` of ``/v1/cluster`` names it",
 }
 
 
@@ -68,9 +67,10 @@ def of_cluster() -> list[Metric]:
     """What a controller has of its cluster besides."""
     from steering.model.cluster import ClusterStatus
     from steering.northbound.resources.cluster_metrics import ClusterMetrics
+    from steering.runtime.cluster_events import CLUSTER_EVENTS
 
     nothing = ClusterStatus("", True, 0, (), (), (), {})
-    return [_of_family(family) for family in ClusterMetrics(lambda: nothing).collect()]
+    return [_of_family(family) for family in ClusterMetrics(lambda: nothing, CLUSTER_EVENTS).collect()]
 
 
 def _of_family(family: Any) -> Metric:

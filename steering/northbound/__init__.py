@@ -80,6 +80,7 @@ def northbound(
     heartbeat: float | None = None,
     malformed: Iterable[str] = (),
     disconnects: Iterable[str] = (),
+    cluster_events: Iterable[str] = (),
     work: Callable[..., Any] = _at_once,
     pause: Pause = no_pause,
     cluster: "ClusterControl | None" = None,
@@ -91,8 +92,8 @@ def northbound(
     whose a bearer token is. `now` is the clock of the engine, in seconds. `epoch`: 8 hex digits that no
     earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
-    seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
-    values shown from zero on; values counted outside them appear as `other`. `work(function, *arguments)` runs what takes
+    seconds of silence after which a stream is sent a comment. `malformed`, `disconnects` and `cluster_events` are the
+    label values shown from zero on; values counted outside the first two appear as `other`. `work(function, *arguments)` runs what takes
     a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is;
     `peers`: the others there, whose answers are part of its own. Raises StateError for a kept value that
     cannot be read.
@@ -152,7 +153,7 @@ def northbound(
     if cluster is None:
         registry.register(collector)
     else:
-        named, own = cluster.status, ClusterMetrics(cluster.status)
+        named, own = cluster.status, ClusterMetrics(cluster.status, cluster_events)
         registry.register(LabelledMetrics(lambda: named().controller, collector.collect, own.collect))
     watcher, updates = Watcher(view, counters, hub, control.take, pause), AccessUpdates(view)
     intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))

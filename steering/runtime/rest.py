@@ -145,6 +145,12 @@ class Rest:
         store: Store,
         peers: ClusterPeers | None,
     ) -> Northbound:
+        cluster_events: tuple[str, ...] = ()
+        if cluster is not None:
+            # Late: one controller alone has no use for it.
+            from steering.runtime.cluster_events import CLUSTER_EVENTS
+
+            cluster_events = CLUSTER_EVENTS
         return northbound(
             view,
             control,
@@ -158,6 +164,7 @@ class Rest:
             mappings=MappingStore(settings.state_dir, time.time),
             malformed=MALFORMED,
             disconnects=DISCONNECTS,
+            cluster_events=cluster_events,
             work=Background(),
             pause=partial(eventlet.sleep, 0),
             cluster=cluster,

@@ -11,6 +11,8 @@ from steering.model.ids import DatapathId
 from steering.openflow.peer_traffic import PeerTraffic
 from steering.runtime.peer_conversation import PeerFault
 
+WRITE_REFUSED = "write-refused"  # what was to be written to a switch of another controller
+
 
 class ShareOwners:
     """`switches`: those of the site, now; `masters`: those that say that this controller is their
@@ -79,5 +81,5 @@ def events_of(faults: Mapping[PeerFault, int], traffic: PeerTraffic | None) -> d
     """What happened to streams with other controllers, and what of them was refused, by name; what never did is left out."""
     found = {f"stream-{fault.value}": count for fault, count in faults.items() if count}
     if traffic is not None and traffic.refused:
-        found["write-refused"] = traffic.refused
+        found[WRITE_REFUSED] = traffic.refused
     return found

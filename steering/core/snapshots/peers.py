@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
+from steering.core.peers.peer_events import PeerEvent
 from steering.model.cluster import PeerStatus
+
+PEER_EVENTS: tuple[str, ...] = tuple(PeerEvent)
 
 
 def peers(engine: Engine, unread: Mapping[str, int]) -> tuple[PeerStatus, ...]:
@@ -22,7 +25,7 @@ def peers(engine: Engine, unread: Mapping[str, int]) -> tuple[PeerStatus, ...]:
 
 
 def peer_events(engine: Engine) -> dict[str, int]:
-    """How often each thing came of other controllers."""
+    """How often each thing came of other controllers: of PEER_EVENTS those that ever did."""
     if not isinstance(engine, ClusteredEngine):
         return {}
     return {event.value: count for event, count in engine.peers.events.items() if count}

@@ -13,10 +13,12 @@ MOST_REMEMBERED = 2 * MOST_MEMBERS  # controllers: as many as there may be, and 
 class ClusterMetrics:
     """A prometheus_client collector. `status` is asked at each scrape. Peers are members of the cell, at most MOST_MEMBERS. One
     that is gone is told as unreached as long as this controller runs: a dead one is a member for some seconds only, and a
-    series that ends before the next scrape raises no alert."""
+    series that ends before the next scrape raises no alert. `happened`: events that are shown from zero on, as nobody sees
+    a counter's first increase that begins with it."""
 
-    def __init__(self, status: Callable[[], ClusterStatus]) -> None:
+    def __init__(self, status: Callable[[], ClusterStatus], happened: Iterable[str] = ()) -> None:
         self._status = status
+        self._happened = tuple(happened)
         self._seen: dict[str, None] = {}  # names of others, those that were there last at the end
 
     def collect(self) -> Iterator[Metric]:
@@ -36,7 +38,7 @@ class ClusterMetrics:
         family = CounterMetricFamily(
             "steering_cluster_events", "What happened to this controller's part in the cluster", labels=["happened"]
         )  # fmt: skip
-        for happened, count in sorted(told.events.items()):
+        for happened, count in sorted((dict.fromkeys(self._happened, 0) | dict(told.events)).items()):
             family.add_metric([happened], count)
         yield family
 

@@ -7,6 +7,7 @@ from webob import Request
 
 from steering.model.cluster import ClusterMember
 from steering.northbound.resources.cluster_metrics import MOST_REMEMBERED, ClusterMetrics
+from steering.runtime.cluster_events import CLUSTER_EVENTS
 from tests.support.fixed_view import TOKEN, served
 from tests.support.standing_cluster import STATUS, StandingCluster
 
@@ -55,6 +56,19 @@ def test_a_controller_that_is_gone_is_told_as_unreached() -> None:
     assert up() == {"a": 0, "c": 0, "gone": 0}
     there.append(STATUS)
     assert up() == {"a": 1, "c": 0, "gone": 0}
+
+
+def test_events_that_are_known_beforehand_begin_at_zero() -> None:
+    metrics = ClusterMetrics(lambda: STATUS, ("rest-silent", "taken-over"))
+    (family,) = [one for one in metrics.collect() if one.name == "steering_cluster_events"]
+    told = {one.labels["happened"]: one.value for one in family.samples if one.name.endswith("_total")}
+    assert told == {"rest-silent": 3, "taken-over": 0}
+    request = Request.blank("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    shown = served(cluster=StandingCluster(), cluster_events=CLUSTER_EVENTS)
+    text = str(request.get_response(shown).text)
+    for event in CLUSTER_EVENTS:
+        count = 3 if event == "rest-silent" else 0
+        assert f'steering_cluster_events_total{{controller="b",happened="{event}"}} {count}.0\n' in text
 
 
 def test_of_controllers_with_ever_new_names_the_latest_are_remembered() -> None:

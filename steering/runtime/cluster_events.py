@@ -1,0 +1,16 @@
+"""All that can happen to a controller's part in a cluster, by the names that `events` of /v1/cluster has."""
+
+from steering.core.snapshots.peers import PEER_EVENTS
+from steering.model.cluster import PeerFailure
+from steering.openflow.roles import RoleEvent
+from steering.runtime.peer_conversation import PeerFault
+from steering.runtime.share_owners import WRITE_REFUSED
+
+# Values of the label `happened`, shown from zero on.
+CLUSTER_EVENTS: tuple[str, ...] = (
+    *RoleEvent,
+    *PEER_EVENTS,
+    *(f"stream-{fault}" for fault in PeerFault),
+    *(f"rest-{failure}" for failure in PeerFailure),
+    WRITE_REFUSED,
+)
