@@ -5,6 +5,7 @@ Who asks waits in a greenthread of its own request, for a bounded time; who answ
 begins. So nobody waits where switches are served.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,7 +53,8 @@ class PeerRest:
         self._say = say
         self._version = version
         self._open: dict[int, _OpenQuestion] = {}
-        self._number = 0
+        # Of the last question. A controller that begins anew gets answers that were meant for the run before.
+        self._number = secrets.randbits(32)
         self._rounds = 0
         self._kept = 0  # bytes of answers that are not yet whole
         self._answering: Counter[str] = Counter()

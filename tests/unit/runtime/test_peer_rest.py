@@ -90,15 +90,28 @@ def test_who_knows_no_such_question_is_sent_none(version: int, why: PeerFailure)
 
 
 def test_an_answer_of_another_controller_is_not_taken_for_the_one_that_was_asked() -> None:
-    pair = Pair()
+    pair, forged = Pair(), []
     pair.lost = True
 
     def forge() -> None:
-        for number in range(10):
-            pair.a.takes(PeerTold("c", RestAnswer(number, 200, True, b"forged")))
+        question = pair.sent[0]
+        assert isinstance(question, RestQuestion)
+        pair.a.takes(PeerTold("c", RestAnswer(question.request, 200, True, b"forged")))
+        forged.append(question.request)
 
-    eventlet.spawn_after(0.02, forge)
-    assert pair.ask(0.2) is PeerFailure.SILENT
+    assert pair.a.ask({"b": READ}, 0.05, forge) == {"b": PeerFailure.SILENT} and len(forged) == 1
+
+
+def test_a_controller_that_begins_anew_takes_no_answer_to_a_question_of_its_earlier_run() -> None:
+    earlier, later = Pair(), Pair()
+    for pair in (earlier, later):
+        pair.lost = True
+        for _ in range(8):
+            assert pair.ask(0.0) is PeerFailure.SILENT
+    numbers = [
+        {one.request for one in pair.sent if isinstance(one, RestQuestion)} for pair in (earlier, later)
+    ]
+    assert [len(one) for one in numbers] == [8, 8] and not numbers[0] & numbers[1]
 
 
 def test_a_controller_that_asks_without_end_has_a_few_answered_and_the_rest_refused() -> None:
