@@ -19,7 +19,7 @@ from steering.wire.errors import WireError
 from steering.wire.peer_messages import WITH_REST, PeerMessage, RestAnswer, RestQuestion
 from steering.wire.peer_rest_codec import LONGEST_PART, REST_METHODS
 
-LONGEST_REPLY = 1 << 20  # bytes; a page of 1,000 sessions has a third of it
+LONGEST_REPLY = 256 << 10  # bytes; 250 sessions with the longest names have two fifths of it
 MOST_KEPT = 32 << 20  # bytes of all answers that are not yet whole
 AT_ONCE = 8  # questions of one controller that are worked on; further ones get 503
 ROUNDS = 32  # requests of users that may wait for others at once

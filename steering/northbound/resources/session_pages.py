@@ -15,6 +15,7 @@ from steering.northbound.http.problems import bad_request, shown
 from steering.northbound.resources.peer_reads import PATIENCE, PeerReads, request_of
 
 FEW = 32  # sessions that are asked of a controller before it is known whether the page has room for more
+MOST_ASKED = 250  # sessions of one answer: it is read in one go, and packets wait meanwhile
 LONGEST = 3.0  # seconds that a page waits for others, however many of them have a part of it
 
 Json = dict[str, Any]
@@ -113,7 +114,11 @@ class _PageAssembly:
                 found[self._peers.name] = self._own(*wanted[self._peers.name])
             waiting_since = monotonic()
 
-        others = {name: one for name, one in wanted.items() if name != self._peers.name}
+        others = {
+            name: (after, min(most, MOST_ASKED))
+            for name, (after, most) in wanted.items()
+            if name != self._peers.name
+        }
         if not others or self._left <= 0:
             own()
         else:

@@ -1,5 +1,6 @@
 """Questions of one controller's REST to another's: parts, bounds, time, and who ends what nobody waits for any more."""
 
+import json
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,11 @@ import pytest
 
 from steering.core.peer_facts import PeerLost, PeerTold
 from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
+from steering.model.policy import Insertion
+from steering.model.session import SessionState
+from steering.model.snapshot import SessionSnapshot
+from steering.northbound.resources.session_pages import MOST_ASKED
+from steering.northbound.schema.representation import as_json
 from steering.runtime.peer_rest import AT_ONCE, LONGEST_REPLY, ROUNDS, PeerRest
 from steering.wire.peer_codec import decoded, encoded
 from steering.wire.peer_messages import PeerMessage, RestAnswer, RestQuestion
@@ -42,7 +48,7 @@ class Pair:
         return self.a.ask({"b": READ}, seconds)["b"]
 
 
-@pytest.mark.parametrize("size", [0, 1, 16_377, 16_378, 300_000, LONGEST_REPLY])
+@pytest.mark.parametrize("size", [0, 1, 16_377, 16_378, 200_000, LONGEST_REPLY])
 def test_an_answer_comes_whole(size: int) -> None:
     pair, asked = Pair(), []
     body = bytes(range(256)) * (size // 256) + bytes(size % 256)
@@ -54,6 +60,17 @@ def test_an_answer_comes_whole(size: int) -> None:
     pair.b.answer = answer
     assert pair.ask() == PeerReply(200, body) and asked == [("a", READ)]
     assert not pair.a.failures and pair.a.waiting == 0
+
+
+def test_the_longest_sessions_that_are_asked_for_at_once_are_no_answer_that_is_too_long() -> None:
+    name, end = "n" * 63, "[" + ":".join(["ffff"] * 8) + "]:65535"
+    session = SessionSnapshot(
+        f"{name}:{10**18 - 1}", max(SessionState, key=len), name, max(Insertion, key=len), "f" * 8, 1, end, end, False,
+        64, 1e9 + 0.123,
+    )  # fmt: skip
+    told = {"sessions": [session] * MOST_ASKED, "total": (1 << 32) - 1, "next": "9" * 18, "incomplete": []}
+    size = len(json.dumps(as_json(told), separators=(",", ":")))
+    assert LONGEST_REPLY / 3 < size < LONGEST_REPLY / 2
 
 
 def test_an_answer_that_is_too_long_is_refused_before_it_is_there() -> None:

@@ -3,12 +3,13 @@
 import json
 import time
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from steering.model.cluster import PeerFailure, PeerReply
 from steering.model.identity import Role
-from steering.northbound.resources.session_pages import FEW, LONGEST
+from steering.northbound.resources.session_pages import FEW, LONGEST, MOST_ASKED
 from tests.support.fixed_view import HEAD, token_of
 from tests.support.northbound_cell import NorthboundCell
 
@@ -84,6 +85,15 @@ def test_others_are_asked_before_the_own_sessions_are_searched_for() -> None:
     asked.clear()
     cell.ids("a", "/v1/sessions?controller=a")
     assert asked and cell.get("a", "/v1/sessions?controller=b").json["total"] == 40
+
+
+def test_of_another_controller_a_long_page_is_asked_in_parts() -> None:
+    cell = NorthboundCell(a=1, b=2 * MOST_ASKED + 1, c=2)
+    wanted = all_of(a=1, b=2 * MOST_ASKED + 1, c=2)
+    assert cell.ids("a", "/v1/sessions?limit=1000") == wanted
+    assert cell.ids("a", "/v1/sessions?limit=1000&cursor=b:1") == wanted[2:]
+    limits = [int(parse_qs(one.target.partition("?")[2])["limit"][0]) for _, one in cell.asked]
+    assert max(limits) == MOST_ASKED
 
 
 def test_the_own_search_uses_up_no_time_of_the_others() -> None:
