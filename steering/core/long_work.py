@@ -46,8 +46,8 @@ class LongWork:
             work.close()
 
     def go_on(self, now: float) -> list[Output]:
-        """Do one slice. GoOn is among the outputs if there are more. An error ends the work that it comes from and is
-        raised; the others wait for `resume`."""
+        """Do one slice, which ends where a work ends. GoOn is among the outputs if there are more. An error ends the work
+        that it comes from and is raised, and takes no other's outputs with it; the others wait for `resume`."""
         left, outputs = self._at_once, list[Output]()
         self._is_going_on = False
         while self._works and left > 0:
@@ -56,8 +56,7 @@ class LongWork:
                 left -= work.send(now)
             except StopIteration as ended:
                 self._works.pop(name, None)
-                outputs += ended.value
-                left -= PORTION  # an end is work too
+                outputs, left = ended.value, 0  # no error of the next one may cost what this one brings
             except BaseException:
                 self._works.pop(name, None)
                 raise
@@ -65,5 +64,8 @@ class LongWork:
         return [*outputs, GoOn()] if self._is_going_on else outputs
 
     def resume(self, now: float) -> list[Output]:
-        """Do one slice where nothing goes on by itself, since an error took the GoOn away; called each tick."""
-        return [] if self._is_going_on or not self._works else self.go_on(now)
+        """Go on where an error took a GoOn away, be it one of the works or of what else was done in the same turn; called
+        each tick."""
+        if not self._works:
+            return []
+        return [GoOn()] if self._is_going_on else self.go_on(now)

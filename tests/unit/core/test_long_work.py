@@ -72,8 +72,29 @@ def test_an_error_ends_the_work_that_it_comes_from_and_the_others_go_on_at_the_n
 
     works, log = LongWork(), list[tuple[str, float]]()
     assert works.begin("broken", broken(), 5.0) == [GoOn()]
-    assert works.begin("b", work(log, "b", AT_ONCE), 5.0) == [] and works.resume(6.0) == []
+    assert works.begin("b", work(log, "b", AT_ONCE), 5.0) == [] and works.resume(6.0) == [GoOn()]
     with pytest.raises(ValueError, match="nobody can read"):
         works.go_on(6.0)
     assert ended(works, works.resume(7.0))[-1] == [DONE] and len(log) == AT_ONCE
+    assert not works and works.resume(8.0) == []
+
+
+def test_an_error_costs_nothing_of_what_a_work_before_it_brought() -> None:
+    def broken() -> Work:
+        yield 0
+        raise ValueError("a record that nobody can read")
+
+    works, log = LongWork(), list[tuple[str, float]]()
+    assert works.begin("a", work(log, "a", AT_ONCE), 5.0) == [GoOn()]
+    works.begin("broken", broken(), 5.0)
+    assert works.go_on(6.0) == [DONE, GoOn()]
+    with pytest.raises(ValueError, match="nobody can read"):
+        works.go_on(6.0)
+    assert not works
+
+
+def test_works_go_on_at_the_next_tick_where_an_error_elsewhere_took_their_go_on_away() -> None:
+    works, log = LongWork(), list[tuple[str, float]]()
+    works.begin("a", work(log, "a", 2 * AT_ONCE), 5.0)  # what it returned was lost with the rest of its turn
+    assert ended(works, works.resume(6.0))[-1] == [DONE]
     assert not works and works.resume(8.0) == []
