@@ -93,7 +93,12 @@ class ClusteredEngine(Engine):
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
         if self.handover.is_again(read.dpid):
-            return self.works.begin(read.dpid, self._read_again(read), now)
+            if self.switches.is_filled(read.dpid):
+                return self.works.begin(read.dpid, self._read_again(read), now)
+            # It connected meanwhile, and nobody else would fill it.
+            self.handover.lost(read.dpid)
+            self._unread.add(read.dpid)
+            self.resync.stop_filling(read.dpid)
         return super()._entries_read(read, now)
 
     def _read_again(self, read: EntriesRead) -> Work:

@@ -73,12 +73,20 @@ class Handover:
 
     def _forget(self, dpids: set[DatapathId], last: int) -> Work:
         yield 0
-        for sessions in self._until(last):
-            for session in sessions:
-                if session.id in self._table.by_id and self._began_at(session) in dpids:
-                    self._teardown.end(session)
-            yield len(sessions)
-        self._leaving = {dpid: at for dpid, at in self._leaving.items() if dpid not in dpids or at != last}
+        is_over = True
+        try:
+            for sessions in self._until(last):
+                for session in sessions:
+                    if session.id in self._table.by_id and self._began_at(session) in dpids:
+                        self._teardown.end(session)
+                yield PORTION  # numbers of which no session is left were looked at too
+        except GeneratorExit:
+            is_over = False  # the same are given up once more: what was left of them still leaves
+            raise
+        finally:
+            if is_over:
+                kept = {dpid: at for dpid, at in self._leaving.items() if dpid not in dpids or at != last}
+                self._leaving = kept
         return []
 
     def _until(self, last: int) -> Iterator[list[Session]]:

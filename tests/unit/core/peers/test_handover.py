@@ -133,6 +133,25 @@ def test_a_switch_that_connects_again_before_it_was_read_once_more_is_filled(is_
         assert asked(told(cluster, held, {LTE})) == {4}
 
 
+def test_a_switch_that_connected_as_another_one_was_taken_over_is_filled() -> None:
+    """It had not told what it holds, so it is to be read once more too, and the answer to that comes second."""
+    cluster, held = begun()
+    engine = cluster.engines["c"]
+    cluster.at(WLAN, SwitchDown(WLAN))
+    assert asked(cluster.at(WLAN, SwitchUp(WLAN, ports_of(cluster, WLAN)))) == {WLAN}
+    cluster.shares = {**SHARES, LTE: "c"}
+    for name in "acb":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    assert asked(told(cluster, held, {LTE})) == {WLAN, 4}
+    (fill,) = [output for output in told(cluster, held, {WLAN}) if isinstance(output, FillSwitch)]
+    assert fill.dpid == WLAN and engine.switches.is_filled(WLAN) and not fill.stale
+    told(cluster, held, {WLAN, DatapathId(4)})
+    assert not engine.sessions.readiness.recovering and engine.switches.is_filled(WLAN)
+    (session,) = engine.sessions.table
+    assert len(session.subflows) == 3
+
+
 def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:
     cluster, _, _ = moved()
     unknown = join(UE_WLAN, 40_009, b"\7\7\7\7")

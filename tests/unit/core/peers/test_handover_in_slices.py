@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import pytest
+
 from steering.core.inputs import Continue, EntriesRead, Input, ObservedEntry, SwitchDown, SwitchUp, SynSeen
-from steering.core.long_work import AT_ONCE
+from steering.core.long_work import AT_ONCE, PORTION
 from steering.core.outputs import FillSwitch, GoOn, Output, ReadEntries, RemoveEntries, Steer
 from steering.core.peer_facts import ClusterChanged, PeerTold, TurnOver
+from steering.core.peers.handover import Handover
+from steering.core.sessions.records import Session
+from steering.core.sessions.teardown import Teardown
 from steering.model.ids import DatapathId, read_token
 from steering.model.network import PortRole
 from steering.model.session import Refusal
@@ -186,3 +191,42 @@ def test_a_switch_that_is_lost_while_it_is_read_is_read_again_as_a_whole() -> No
     connected(cluster)
     fills = [o for outputs in pieces(cluster, "c", EntriesRead(LTE, held, [])) for o in outputs]
     assert any(isinstance(o, FillSwitch) for o in fills) and len(engine.sessions.table) == SESSIONS
+
+
+class Broken(Teardown):
+    def __init__(self) -> None:
+        pass
+
+    def end(self, session: Session) -> list[Output]:
+        raise ValueError("a session that cannot end")
+
+
+def test_an_error_as_sessions_are_forgotten_leaves_none_that_neither_goes_nor_stays() -> None:
+    cluster, _ = begun()
+    engine = cluster.engines["a"]
+    table = engine.sessions.table
+    handover = Handover(engine.map, table, Broken(), engine.switches, set(), engine.recovery.adopt)
+    work = handover.given_up({LTE})
+    assert next(work) == 0 and all(map(handover.leaves, table))
+    with pytest.raises(ValueError, match="cannot end"):
+        next(work)
+    assert not any(map(handover.leaves, table))
+
+
+def test_what_is_given_up_once_more_before_all_was_forgotten_still_leaves() -> None:
+    cluster, _ = begun()
+    handover, table = cluster.engines["a"].handover, cluster.engines["a"].sessions.table
+    first = handover.given_up({LTE})
+    assert next(first) == 0 and next(first)
+    second = handover.given_up({LTE})
+    first.close()
+    assert len(table) and all(map(handover.leaves, table))
+    assert sum(second) and not len(table)
+
+
+def test_numbers_of_which_no_session_is_left_are_work_too() -> None:
+    cluster, _ = begun()
+    engine = cluster.engines["a"]
+    for session in list(engine.sessions.table)[:-1]:
+        engine.sessions.teardown.end(session)
+    assert list(engine.handover.given_up({LTE})) == [0, PORTION]
