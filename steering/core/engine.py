@@ -39,7 +39,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, Site, with_mcps
 from steering.model.policy import Policy
 
-RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
+RECOVERY = 15.0  # seconds until unknown joins count as unknown if a switch never came; fourfold if one is being taken over
 
 
 class Engine:
@@ -136,9 +136,8 @@ class Engine:
                 # Switches are brought in line when all have ticked that change what they should hold.
                 Turn(lambda now: self.works.resume(now) + self.resync.tick(now), lambda: ALWAYS),
                 self.recovery,
-                # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
-                # What is being taken over is waited for: it ends by itself.
-                Turn(lambda now: [] if self.works else self._recovered(now), lambda: self._recover_until),
+                # Only then the time to recover may be over: what is taken back goes by links and rules as they are.
+                Turn(self._recovered_late, lambda: self._recover_until),
                 *self.sessions.parts(),
                 self.preferring,  # tells of sessions as handshakes left them
                 self.sessions.reports,
@@ -238,8 +237,7 @@ class Engine:
         return self._to_filled(told) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay, and no entry of
-        theirs is touched (D-6.7.7)."""
+        """Atomic: a new MCP gets SYNs once it answers; the others' sessions stay, and no entry of theirs is touched (D-6.7.7)."""
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
         self.site = with_mcps(self.site, given.mcps, given.switches, given.numbers)
         self.map.replace(self.site)
@@ -281,8 +279,7 @@ class Engine:
         return []
 
     def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
-        """An access network has another type or trust: joins are judged by it, and live subflows used by it, from
-        now on (D-6.3e)."""
+        """An access network has another type or trust: from now on joins are judged, and live subflows used, by it (D-6.3e)."""
         known = self.chooser.access.get(given.name)
         if known is not None:
             self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
@@ -306,8 +303,7 @@ class Engine:
         return []
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
-        """An operator weighed a link. Decisions go by the new weight from now on; labels follow in the stages of
-        core.rerouting (D-1.d)."""
+        """Decisions go by a link's new weight from now on; labels follow in the stages of core.rerouting (D-1.d)."""
         at_once = self.old_paths.weigh(given.a, given.b, given.weight, now)
         return self.resync.begin() if at_once else []
 
@@ -390,6 +386,10 @@ class Engine:
             return []
         self.sessions.readiness.recovering = False
         return self.parts.recovered(now)
+
+    def _recovered_late(self, now: float) -> list[Output]:
+        is_waited_for = now < self._recover_until + 3 * RECOVERY and self.works.has_any(self._unread)
+        return [] if is_waited_for else self._recovered(now)
 
     def _restored(self, given: inputs.Restored, now: float) -> list[Output]:
         """Take back what an earlier controller kept, before any switch connects."""

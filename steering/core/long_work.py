@@ -1,7 +1,7 @@
 """Long work that leaves packets their turns: a slice at a time, and one piece of work after the other, since each goes by what
 those before it left."""
 
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Iterable
 from typing import Any
 
 from steering.core.outputs import GoOn, Output
@@ -31,6 +31,10 @@ class LongWork:
 
     def __bool__(self) -> bool:
         return bool(self._works)
+
+    def has_any(self, names: Iterable[Hashable]) -> bool:
+        """Whether work of one of these names is under way."""
+        return not self._works.keys().isdisjoint(names)
 
     def begin(self, name: Hashable, work: Work, now: float) -> list[Output]:
         """Work is to be done, behind all that is under way. Its first slice is done at once where there is none."""

@@ -7,7 +7,17 @@ from types import FrameType
 
 import pytest
 
-from steering.core.inputs import Continue, EntriesRead, Input, ObservedEntry, SwitchDown, SwitchUp, SynSeen
+from steering.core.engine import RECOVERY
+from steering.core.inputs import (
+    Continue,
+    EntriesRead,
+    Input,
+    ObservedEntry,
+    SwitchDown,
+    SwitchUp,
+    SynSeen,
+    Tick,
+)  # fmt: skip
 from steering.core.long_work import AT_ONCE, PORTION
 from steering.core.outputs import FillSwitch, GoOn, Output, ReadEntries, RemoveEntries, Steer
 from steering.core.peer_facts import ClusterChanged, PeerTold, TurnOver
@@ -230,3 +240,27 @@ def test_numbers_of_which_no_session_is_left_are_work_too() -> None:
     for session in list(engine.sessions.table)[:-1]:
         engine.sessions.teardown.end(session)
     assert list(engine.handover.given_up({LTE})) == [0, PORTION]
+
+
+def test_what_is_given_up_keeps_no_join_waiting_for_a_switch_that_never_comes() -> None:
+    """Only what is being taken over of a switch that has not told is waited for, and not without end."""
+    cluster, _ = begun()
+    engine = cluster.engines["a"]
+    cluster.shares = {**SHARES, LTE: "c", DatapathId(3): "a"}
+    next(pieces(cluster, "a", changed(cluster, "a")))
+    assert engine.works and engine.sessions.readiness.recovering
+    engine.handle(Tick(), cluster.now + RECOVERY - 0.1)
+    assert engine.sessions.readiness.recovering
+    engine.handle(Tick(), cluster.now + RECOVERY)
+    assert engine.works and not engine.sessions.readiness.recovering
+
+
+def test_what_is_being_taken_over_is_waited_for_and_not_without_end() -> None:
+    cluster, held = begun()
+    connected(cluster)
+    engine = cluster.engines["c"]
+    next(pieces(cluster, "c", EntriesRead(LTE, held, [])))
+    engine.handle(Tick(), cluster.now + 4 * RECOVERY - 0.1)
+    assert engine.works and engine.sessions.readiness.recovering
+    engine.handle(Tick(), cluster.now + 4 * RECOVERY)
+    assert engine.works and not engine.sessions.readiness.recovering
