@@ -30,6 +30,7 @@ class McpLedger:
 
     def __init__(self) -> None:
         self.generation = ""
+        self._generation_before = ""  # of the run of the MCP before this one: what comes of it now comes late
         self.sequence = 0
         self.whole = False
         self.heard = NEVER  # when the last batch came
@@ -54,9 +55,9 @@ class McpLedger:
         return (given.generation, given.sequence) == (self.generation, self.sequence)
 
     def follows(self, given: McpSessions) -> bool:
-        """Whether this batch is the next one, so that it has to be taken."""
+        """Whether this batch is the next one, so that it has to be taken. A run that is over has no next one."""
         if given.part == 1:
-            return True
+            return given.generation != self._generation_before
         if given.generation != self.generation or given.sequence != self.sequence + 1:
             return False
         # Part 0 stands for changes. They may follow when no set is incomplete.
@@ -70,7 +71,7 @@ class McpLedger:
                 # A run that was too short to be compared hides nothing of the one before it.
                 if self.whole and not self._flows_before:
                     self._flows_before, self._tokens_before = self._flows, self._tokens
-                self.restarted = now
+                self.restarted, self._generation_before = now, self.generation
             self._live, self._flows, self._tokens = {}, {}, {}
             self.whole = self.overflowed = False
         self.generation, self.sequence, self.heard = given.generation, given.sequence, now

@@ -128,6 +128,8 @@ class McpReports(Part):
         if given.part and given.last:
             ledger.complete()
             self._checking = deque(self._table.by_id)
+            if not self._checking:
+                ledger.compared()
         return ReportOutcome(outputs, tuple(tokens))
 
     def _refused(self, mcp: McpId, why: ReportRefusal) -> ReportOutcome:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.counters import Abort, SessionReport
+from steering.core.counters import Abort, ReportRefusal, SessionReport
 from steering.core.inputs import FinSeen, McpSessions
 from steering.core.sessions.dead_mcps import EACH_TICK
 from steering.core.sessions.records import Session
@@ -154,6 +154,38 @@ def test_what_is_compared_is_forgotten_and_a_set_that_comes_later_resets_nobody(
     host = lab.host()
     lab.pass_by(1.0)
     assert host.lives and not host.heard and session.id not in lab.table.by_id
+
+
+def test_a_batch_of_the_run_before_that_comes_late_is_refused_and_costs_nobody_anything() -> None:
+    lab, session, _ = living()
+    host = lab.host()
+    fresh = relay_of(lab, session, generation=2)
+    fresh.begin(session.token, 40000)
+    fresh.tell()
+    lab.pass_by(3.0)
+    lab.give(McpSessions(session.mcp, f"{1:016x}", 1, 1, True, ()))
+    lab.pass_by(0.5)
+    assert host.lives and not host.heard and session.state is SessionState.ESTABLISHED
+    name = lab.engine.map.mcps[session.mcp].name
+    assert lab.counters.session_reports_refused[name, ReportRefusal.OUT_OF_ORDER] == 1
+    fresh.tell()
+    assert not fresh.refused
+
+
+def test_a_run_that_is_followed_while_nobody_has_a_session_is_forgotten_too() -> None:
+    lab = LivingLab(policy=KEEPING)
+    old = RelayWord(lab)
+    old.begin(None, 40000)  # not the network's
+    old.tell()
+    fresh = RelayWord(lab, generation=2)
+    fresh.tell()
+    session = lab.established()
+    assert session.mcp == fresh.mcp and session.flow.source_port == 40000
+    host = lab.host()
+    fresh.ledger.start_over()
+    fresh.tell()
+    lab.pass_by(0.5)
+    assert host.lives and not host.heard, "it has its time to be told"
 
 
 def test_many_that_were_cut_off_end_some_at_a_time() -> None:
