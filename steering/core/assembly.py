@@ -163,6 +163,7 @@ def assembled(
     waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
     # What handshakes are judged by.
     readiness = Readiness(sitemap.switches)
+    teardown.knows_all = lambda: not (readiness.recovering or readiness.offline)
     room = Room(table, readiness, in_force)
     explicit, natives = ExplicitMode(sitemap, chooser), NativeSessions()
     capabilities, bypass = Capabilities(policy.timers.capability), Bypass(Mechanism.OPTION_BYPASS in disabled)

@@ -57,6 +57,8 @@ class ClusteredEngine(Engine):
             self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
         )
         table.leaves = self.handover.leaves
+        # Subflows may all be at others' switches.
+        pieces.teardown.knows_all = lambda: False
         self.presence.is_elsewhere = lambda dpid: elsewhere(dpid) or self._is_elsewhere(dpid)
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}

@@ -60,6 +60,8 @@ class Teardown(Part):
         self._access_of = access_of
         self.timers = timers
         self._counters = counters
+        # Whether every edge switch is there and has told what it holds, and no other controller has sessions there.
+        self.knows_all: Callable[[], bool] = lambda: False
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._scanned: int | None = (
@@ -262,6 +264,9 @@ class Teardown(Part):
         ledger = self._ledgers.get(session.mcp)
         if ledger is not None and ledger.is_true(now) and ledger.lives(session):
             return []  # its entries stay: a segment that comes after hours must not pass its MCP
+        if not session.subflow_count and session.state in _MAY_IDLE and not session.ending:
+            # It ended as switches were read: one told of its server leg, and no other of a subflow.
+            return self.end(session) if self.knows_all() else []
         if session.unit is not None and not session.returns:
             # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
             session.touch(now)

@@ -8,6 +8,7 @@ from steering.core.outputs import FillSwitch, Output, ReadEntries, RemoveEntries
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
+from steering.model.policy import Policy
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
@@ -150,6 +151,17 @@ def test_a_switch_that_connected_as_another_one_was_taken_over_is_filled() -> No
     assert not engine.sessions.readiness.recovering and engine.switches.is_filled(WLAN)
     (session,) = engine.sessions.table
     assert len(session.subflows) == 3
+
+
+def test_a_session_known_by_its_server_leg_alone_stays_as_another_controller_may_have_its_subflows() -> None:
+    cluster, held = begun()
+    engine = cluster.engines["c"]
+    engine.recovery.adopt(held[4], cluster.now)
+    (session,) = engine.sessions.table
+    assert not session.subflows
+    for _ in range(3):
+        cluster.later(Policy().timers.idle)
+    assert session.id in engine.sessions.table.by_id
 
 
 def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:

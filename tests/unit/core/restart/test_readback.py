@@ -9,10 +9,12 @@ from steering.core.inputs import (
     ObservedEntry,
     ObservedHost,
     SessionBegan,
+    SwitchDown,
     SwitchUp,
     SynSeen,
     Tick,
 )
+from steering.core.outputs import RemoveEntries
 from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
 from steering.model.policy import Policy
@@ -213,3 +215,27 @@ def test_the_first_new_session_after_the_reading_gets_its_mcp_at_once_though_not
     release = steered(fresh.syn(1, 1, capable(UE_LTE, 47_000))).release
     core = fresh.site.mcps[0]
     assert release.waypoint == fresh.engine.map.inside[core.id].id
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["all-told", "a-switch-is-away"])
+def test_a_session_that_ended_as_its_switches_were_read_ends_when_it_was_silent_for_the_idle_limit(
+    is_away: bool,
+) -> None:
+    """Its server leg's entry is told, its host's is gone by then. Not while its host's may yet be told."""
+    driver = Driver()
+    driver.session()
+    held = snapshot(driver)
+    assert set(held) == {1, 4}
+    fresh = restarted(driver, {4: held[4]})
+    (ghost,) = fresh.table
+    assert ghost.state is SessionState.ESTABLISHED and not ghost.subflows
+    if is_away:
+        fresh.give(SwitchDown(2))
+    idle, removed = Policy().timers.idle, []
+    for at in (idle - 60.0, idle, idle + 60.0, idle + 120.0):
+        assert ghost.id in fresh.table.by_id or at > idle
+        fresh.now = 5000.0 + at
+        removed += [output for output in fresh.later(0.0) if isinstance(output, RemoveEntries)]
+    assert (ghost.id in fresh.table.by_id) is is_away
+    assert fresh.table.active[ghost.mcp] == is_away
+    assert {e for one in removed for e in one.entries} == (set() if is_away else {o.entry for o in held[4]})
