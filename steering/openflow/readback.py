@@ -22,6 +22,7 @@ from steering.openflow.line import Line
 from steering.openflow.reader import MULTIPART_LENGTH, Disconnect, Multipart, read_multipart
 
 MAX_ENTRIES = 2_000_000  # most entries of all unfinished answers together
+MAX_WAITING = 4_000_000  # most entries of all finished ones that may wait for their turn (core.long_work)
 PART_TIMEOUT = 30.0  # most seconds between two parts of an answer
 READ_TIMEOUT = 120.0  # most seconds for a whole answer
 MAX_EPOCHS = 4_096
@@ -61,6 +62,9 @@ class Readback:
         self._feed = feed
         self._readings: dict[tuple[DatapathId, int], _Reading] = {}
         self._held = 0  # entries in all readings
+        # The size of each switch's finished answer, from which it may not have been filled yet. Where it is only read once
+        # more, nobody says when: then it counts until it is asked again.
+        self._waiting: dict[DatapathId, int] = {}
         self._lines_about = LogLimit(LOG_INTERVAL)
         self.adopts = False  # whether another controller's static rules may stay, where they are right
         self._rules: dict[DatapathId, HeldRules] = {}
@@ -72,6 +76,7 @@ class Readback:
         """Send the request. Its answer becomes an EntriesRead."""
         line = self._lines.get(output.dpid)
         if line is not None:
+            self._waiting.pop(output.dpid, None)
             xid = next(self._xids)
             held = HeldRules() if self.adopts else None
             self._readings[(output.dpid, xid)] = _Reading(now, held=held)
@@ -109,6 +114,8 @@ class Readback:
                 self._feed(SweepRead(dpid, [], True, reading.sweep.shares == 1, reading.asked_at))
             else:
                 self._held -= reading.size
+                if not self._may_wait(dpid, reading.size):
+                    return True
                 self._cookies[dpid] = reading.cookies
                 epoch = None
                 if reading.held is not None:
@@ -153,18 +160,29 @@ class Readback:
         self._lines[largest].disconnect(Disconnect.TOO_MANY_ENTRIES)
         return largest != dpid
 
+    def _may_wait(self, dpid: DatapathId, size: int) -> bool:
+        """Bound the finished answers likewise."""
+        self._waiting[dpid] = size
+        if sum(self._waiting.values()) <= MAX_WAITING:
+            return True
+        largest = max(self._waiting, key=self._waiting.__getitem__)
+        self._lines[largest].disconnect(Disconnect.TOO_MANY_ENTRIES)
+        return largest != dpid
+
     def older_than(self, dpid: DatapathId, epoch: int) -> list[int]:
         """The cookies of rules of other epochs in the last reading, under the mask COOKIE_KIND_MASK | EPOCH_MASK."""
         seen = self._cookies.pop(dpid, set())
         return sorted(cookie for cookie in seen if (cookie & EPOCH_MASK) >> 32 != epoch & 0xFFFF)
 
     def held(self, dpid: DatapathId) -> HeldRules | None:
-        """The rules of the last reading, once; None where all are to be written anew."""
+        """The rules of the last reading, once; None where all are to be written anew. The switch is filled with them."""
+        self._waiting.pop(dpid, None)
         return self._rules.pop(dpid, None)
 
     def switch_down(self, dpid: DatapathId) -> None:
         self._cookies.pop(dpid, None)
         self._rules.pop(dpid, None)
+        self._waiting.pop(dpid, None)
         for key in [key for key in self._readings if key[0] == dpid]:
             self._held -= self._readings.pop(key).size
 

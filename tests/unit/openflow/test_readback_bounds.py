@@ -61,6 +61,41 @@ def test_all_answers_together_are_bounded_and_the_largest_goes(monkeypatch: pyte
     assert bench.reasons[0] is None, "what the other had held is free again"
 
 
+def test_finished_answers_that_wait_for_their_turn_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readback, "MAX_WAITING", 1_000)
+    bench = Bench()
+    for dpid, entries in ((1, 300), (2, 400)):
+        bench.part(dpid, entries, more=0)
+    assert bench.reasons == [None] * 3 and len(bench.fed) == 2
+    bench.part(3, 350, more=0)
+    assert bench.reasons == [None, Disconnect.TOO_MANY_ENTRIES, None] and len(bench.fed) == 3
+
+
+@pytest.mark.parametrize("end", ["filled", "gone", "asked again"])
+def test_an_answer_waits_until_its_switch_is_filled_or_gone_or_asked_again(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readback, "MAX_WAITING", 600)
+    bench = Bench()
+    bench.part(1, 400, more=0)
+    if end == "filled":
+        bench.readback.held(DatapathId(1))
+    elif end == "gone":
+        bench.readback.switch_down(DatapathId(1))
+    else:
+        bench.readback.ask(ReadEntries(DatapathId(1)), 1.0)
+    bench.part(2, 400, more=0)
+    assert bench.reasons == [None] * 3 and len(bench.fed) == 2
+
+
+def test_an_answer_that_is_the_largest_and_one_too_many_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readback, "MAX_WAITING", 600)
+    bench = Bench()
+    bench.part(1, 300, more=0)
+    bench.part(2, 400, more=0)
+    assert bench.reasons == [None, Disconnect.TOO_MANY_ENTRIES, None] and len(bench.fed) == 1
+
+
 def test_an_answer_that_drips_has_to_end_in_time() -> None:
     bench = Bench()
     now = 0.0
