@@ -56,8 +56,8 @@ def missed(document: dict[str, Any]) -> list[str]:
 
 
 def is_rate(name: str) -> bool:
-    """Whether a check is about a rate or a second, which other work on the machine costs."""
-    return "goodput" in name or "within a second" in name
+    """Whether a check is about a rate, a second or a 95th percentile of times, which other work on the machine costs."""
+    return "goodput" in name or "within a second" in name or "p95" in name
 
 
 def only_rates(failed: Collection[str]) -> bool:

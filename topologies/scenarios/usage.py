@@ -28,7 +28,8 @@ LTE_PORT = "s1:1"
 FALLBACKS = (
     "MPCapableFallbackSYNACK", "MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "MPCapableDataFallback", "DssFallback",
 )  # fmt: skip
-SLIPPED = 150_000  # bytes that a backup subflow may carry before its host has been told
+# Bytes that a backup subflow may carry before its host has been told: in 0.2 s at an access's rate, of some ten seconds.
+SLIPPED = 500_000
 POLICY = f"""\
 policy: 1
 timers: {{sweep: 1}}
