@@ -143,9 +143,10 @@ def assembled(
 
     trusting = Mechanism.LIVE_PINS in disabled
     ledgers: dict[McpId, McpLedger] = {}
+    readiness = Readiness(sitemap.switches)
     teardown = Teardown(
         table, life, policy.timers, counters, proactive.pin, ledgers, access_of, trusting,
-        Mechanism.IDLE_PINS not in disabled,
+        Mechanism.IDLE_PINS not in disabled, lambda: not (readiness.recovering or readiness.offline),
     )  # fmt: skip
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(
@@ -162,8 +163,6 @@ def assembled(
     half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
     waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
     # What handshakes are judged by.
-    readiness = Readiness(sitemap.switches)
-    teardown.knows_all = lambda: not (readiness.recovering or readiness.offline)
     room = Room(table, readiness, in_force)
     explicit, natives = ExplicitMode(sitemap, chooser), NativeSessions()
     capabilities, bypass = Capabilities(policy.timers.capability), Bypass(Mechanism.OPTION_BYPASS in disabled)

@@ -37,7 +37,8 @@ class Teardown(Part):
     """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
     which (core.proactive). `access_of`: the name of an address's access network. `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
     Negative controls: `believes`, each FIN counts for its end, whatever its numbers are; not `keeps_idle`, what is
-    silent loses its entries."""
+    silent loses its entries. `knows_all`: whether every edge switch is there and has told what it holds, and no other
+    controller has sessions there."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Teardown(Part):
         access_of: AccessOf,
         believes: bool = False,
         keeps_idle: bool = True,
+        knows_all: Callable[[], bool] = lambda: False,
     ) -> None:
         self._table = table
         self._life = life
@@ -60,8 +62,7 @@ class Teardown(Part):
         self._access_of = access_of
         self.timers = timers
         self._counters = counters
-        # Whether every edge switch is there and has told what it holds, and no other controller has sessions there.
-        self.knows_all: Callable[[], bool] = lambda: False
+        self.knows_all = knows_all
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._scanned: int | None = (
