@@ -146,7 +146,8 @@ def assembled(
     readiness = Readiness(sitemap.switches)
     teardown = Teardown(
         table, life, policy.timers, counters, proactive.pin, ledgers, access_of, trusting,
-        Mechanism.IDLE_PINS not in disabled, lambda: not (readiness.recovering or readiness.offline),
+        Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
+        lambda: not (readiness.recovering or readiness.offline),
     )  # fmt: skip
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(

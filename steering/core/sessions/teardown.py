@@ -25,6 +25,7 @@ from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.segment import Flags
 
+EARLY = 1_024  # FINs and resets of flows that no switch has told yet; beyond it the oldest go
 ENDED_EACH_TICK = 1_000  # of what closed, and of what lingers
 SCANNED_EACH_TICK = 512  # sessions looked at for silence: some 2 ms
 
@@ -37,8 +38,8 @@ class Teardown(Part):
     """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
     which (core.proactive). `access_of`: the name of an address's access network. `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
     Negative controls: `believes`, each FIN counts for its end, whatever its numbers are; not `keeps_idle`, what is
-    silent loses its entries. `knows_all`: whether every edge switch is there and has told what it holds, and no other
-    controller has sessions there."""
+    silent loses its entries. `recovering`: whether switches may still tell of sessions; `knows_all`: whether every edge
+    switch is there and has told what it holds, and no other controller has sessions there."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Teardown(Part):
         access_of: AccessOf,
         believes: bool = False,
         keeps_idle: bool = True,
+        recovering: Callable[[], bool] = lambda: False,
         knows_all: Callable[[], bool] = lambda: False,
     ) -> None:
         self._table = table
@@ -63,6 +65,8 @@ class Teardown(Part):
         self.timers = timers
         self._counters = counters
         self.knows_all = knows_all
+        self._recovering = recovering
+        self._early: deque[tuple[PortRole, FinSeen]] = deque(maxlen=EARLY)
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._scanned: int | None = (
@@ -79,6 +83,9 @@ class Teardown(Part):
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         flows = self._table.flows
+        if self._recovering() and self._of(sent, answered) is None:
+            self._early.append((role, seen))
+            return []
         if handshake.flags & Flags.RST:
             return self._reset(sent, answered, now) if role.is_mcp else []
         one = fin(handshake.seq, seen.payload, handshake.ack)
@@ -89,6 +96,27 @@ class Teardown(Part):
         if (subflow := flows.get(sent)) is not None and subflow.role == role:
             return self._fin_of(subflow, HOST_FIN, one, now)
         return self._leg_fin_of(answered, HOST_FIN, one, now)
+
+    def recovered(self, now: float) -> list[Output]:
+        """Now take what came of sessions before their switches told of them. One that began since is not meant."""
+        early = [*self._early]
+        self._early.clear()
+        outputs: list[Output] = []
+        for role, seen in early:
+            one = seen.handshake
+            sent = flow_key(one.src, one.dst, one.sport, one.dport)
+            answered = flow_key(one.dst, one.src, one.dport, one.sport)
+            session = self._of(sent, answered)
+            if session is not None and session.ruling is None:
+                outputs += self.fin(role, seen, now)
+        return outputs
+
+    def _of(self, sent: FlowKey, answered: FlowKey) -> Session | None:
+        """The session of a segment's flow or, where it went the other way, of the flow that it answers."""
+        subflow = self._table.flows.get(sent) or self._table.flows.get(answered)
+        if subflow is not None:
+            return subflow.session
+        return self._legs.get(sent) or self._legs.get(answered)
 
     def _fin_of(self, subflow: Subflow, side: int, one: Fin, now: float) -> list[Output]:
         """One end of a subflow sent a FIN: it is closed when the other end's belongs to it. Alone, only the MCP's
@@ -234,6 +262,8 @@ class Teardown(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End what has timed out."""
+        if self._early and not self._recovering():
+            self._early.clear()  # all the switches in question are another controller's now
         outputs: list[Output] = []
         for _ in range(min(ENDED_EACH_TICK, len(self._closing))):
             if self._closing[0][0] > now:

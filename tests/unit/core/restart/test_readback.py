@@ -5,6 +5,7 @@ import pytest
 from steering.core.engine import Engine
 from steering.core.inputs import (
     EntriesRead,
+    FinSeen,
     McpSessions,
     ObservedEntry,
     ObservedHost,
@@ -15,13 +16,15 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import RemoveEntries
+from steering.core.sessions.teardown import EARLY
 from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.support.half_open import NOTHING, PLAIN_ACK, RESET, passes
+from tests.support.relay_word import fins
 from tests.support.restarted import restarted, snapshot
-from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, packed, steered
+from tests.support.sites import FIN, UE_LTE, UE_WLAN, Driver, capable, handshake, join, packed, steered
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3, 4, 5), (5, 4, 3, 2, 1)])
@@ -239,3 +242,57 @@ def test_a_session_that_ended_as_its_switches_were_read_ends_when_it_was_silent_
     assert (ghost.id in fresh.table.by_id) is is_away
     assert fresh.table.active[ghost.mcp] == is_away
     assert {e for one in removed for e in one.entries} == (set() if is_away else {o.entry for o in held[4]})
+
+
+def test_the_ends_of_a_session_that_were_seen_before_its_switch_told_of_it_count() -> None:
+    driver = Driver()
+    known = driver.session()
+    held = snapshot(driver)
+    fresh = restarted(driver, held, (2, 3, 4, 5))
+    assert fresh.engine.sessions.readiness.recovering
+    fins(fresh, known)
+    fresh.up(1, held[1])
+    assert not fresh.engine.sessions.readiness.recovering
+    (session,) = fresh.table
+    assert session.subflows and session.state is SessionState.CLOSING
+
+
+def test_such_ends_are_not_of_a_session_that_began_since_with_the_same_ports() -> None:
+    driver = Driver()
+    known = driver.session()
+    fresh = restarted(driver, {}, (1, 2, 3, 4))
+    fins(fresh, known)
+    session = fresh.session()
+    assert session.first == known.first and fresh.engine.sessions.readiness.recovering
+    before = session.state
+    fresh.up(5)
+    assert not fresh.engine.sessions.readiness.recovering
+    assert session.state is before and not any(subflow.closed for subflow in session.subflows)
+
+
+def test_such_ends_are_forgotten_where_another_controller_has_the_switch_now() -> None:
+    driver = Driver()
+    known = driver.session()
+    held = snapshot(driver)
+    fresh = restarted(driver, held, (2, 3, 4, 5))
+    fins(fresh, known)
+    readiness = fresh.engine.sessions.readiness
+    readiness.recovering = False
+    fresh.later(0.05)
+    readiness.recovering = True
+    fresh.up(1, held[1])
+    (session,) = fresh.table
+    assert session.subflows and session.state is SessionState.ESTABLISHED
+
+
+def test_ends_of_flows_that_no_switch_has_told_yet_are_bounded() -> None:
+    driver = Driver()
+    known = driver.session()
+    held = snapshot(driver)
+    fresh = restarted(driver, held, (2, 3, 4, 5))
+    fins(fresh, known)
+    for n in range(EARLY):
+        fresh.give(FinSeen(1, 1, handshake(UE_LTE, 1 + n, flags=FIN)))
+    fresh.up(1, held[1])
+    (session,) = fresh.table
+    assert session.subflows and session.state is SessionState.ESTABLISHED, "the oldest go"
