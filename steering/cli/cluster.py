@@ -68,7 +68,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
     if told["rebalance"] is not None:
         share, taker = told["rebalance"]["share"], told["rebalance"]["taker"]
         print("the load is being levelled" + (f": {share} goes to {taker}" if share else ""))
-    elif told["gave_up"] is not None:
+    elif told.get("gave_up") is not None:
         share, taker = told["gave_up"]["share"], told["gave_up"]["taker"]
         print(f"the load is not levelled: {taker} has not taken {share}")
     if told["peers"]:
@@ -130,7 +130,7 @@ def _wait(
         told = controller.get("cluster")
         owners = {one["name"]: one["owner"] for one in told["shares"]}
         under_way = told["rebalance"]
-        pending = under_way or told["gave_up"]  # what was not taken is its taker's in etcd all the same
+        pending = under_way or told.get("gave_up")  # what was not taken is its taker's in etcd all the same
         for one in list(left):
             taken = pending is None or pending["share"] != one["share"]
             if owners.get(one["share"]) == one["taker"] and taken:

@@ -109,9 +109,10 @@ class Confirmed(NamedTuple):
 
 
 class ChannelProved(NamedTuple):
-    """A switch has answered what came after a ProveChannel: its channel carried all that was written before."""
+    """A switch has answered what a ProveChannel sent it at `asked_at`: its channel carried all that was written before."""
 
     dpid: DatapathId
+    asked_at: float
 
 
 class SynSeen(NamedTuple):

@@ -103,7 +103,8 @@ class ReadCounters(NamedTuple):
 
 class ProveChannel(NamedTuple):
     """Whether a switch's channel carries anything: the answer is ChannelProved, once all that the switch said before has
-    been read. Of several that are open for a switch one is answered. No answer: the channel is silent."""
+    been read. Of several that are open for a switch the first is answered. No answer: the channel is silent, or was for so
+    long that what was asked by it had no time to be answered."""
 
     dpid: DatapathId
 

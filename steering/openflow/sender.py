@@ -37,11 +37,14 @@ from steering.openflow.groupdesc import HeldGroups
 from steering.openflow.line import Line
 from steering.openflow.packetout import packet_out
 from steering.openflow.readback import Readback
+from steering.openflow.reader import Disconnect
 from steering.openflow.switch_filler import ENTRIES, Filler
 from steering.openflow.templates import entry_add, entry_delete, release
 
 LIMIT = 4_096  # most steers that wait for barriers
 BARRIER_TIMEOUT = 1.0  # seconds; a host repeats its SYN after one second
+# Seconds in which a switch has to answer what proves its channel; one that is silent altogether is given up before.
+PROOF_TIMEOUT = 20.0
 
 
 class PendingSteer:
@@ -78,8 +81,8 @@ class Sender:
         self._waiting: dict[DatapathId, list[PendingSteer]] = {}
         self._barriers: dict[tuple[DatapathId, int], list[PendingSteer]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
-        # Transaction id of the barrier that is to prove that a channel carries something.
-        self._proofs: dict[DatapathId, int] = {}
+        # Of the barrier that is to prove that a channel carries something: transaction id, and when it was sent.
+        self._proofs: dict[DatapathId, tuple[int, float]] = {}
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: (
             None
@@ -123,7 +126,7 @@ class Sender:
             elif type(output) is ReadCounters:
                 self.entry_counters.ask(output, now)
             elif type(output) is ProveChannel:
-                self._prove(output.dpid)
+                self._prove(output.dpid, now)
             elif type(output) is Authorise:
                 self.authorise(output)
             elif type(output) is Prefer:
@@ -195,12 +198,23 @@ class Sender:
 
     # ---- barriers ------------------------------------------------------------------------------
 
-    def _prove(self, dpid: DatapathId) -> None:
+    def _prove(self, dpid: DatapathId, now: float) -> None:
         """One barrier of this kind is open at a switch: more would only queue up behind it in a channel that is silent."""
         line = self._own.get(dpid)
         if line is not None and dpid not in self._proofs:
-            self._proofs[dpid] = next(self.xids)
-            line.write(barrier_request(self._proofs[dpid]))
+            xid = next(self.xids)
+            self._proofs[dpid] = (xid, now)
+            line.write(barrier_request(xid))
+
+    def _proved(self, dpid: DatapathId, xid: int, now: float) -> bool:
+        """Whether a barrier was one of those. One that took long waited in the channel, and so did what it is about."""
+        open_, asked_at = self._proofs.get(dpid, (-1, 0.0))
+        if open_ != xid:
+            return False
+        del self._proofs[dpid]
+        if now - asked_at <= BARRIER_TIMEOUT:
+            self._feed(ChannelProved(dpid, asked_at))
+        return True
 
     def end_batch(self, now: float) -> None:
         """Send one barrier to each switch that has to confirm something of this batch."""
@@ -221,10 +235,7 @@ class Sender:
         """A switch has confirmed. Send what waited only for it."""
         waiters = self._barriers.pop((dpid, xid), None)
         if waiters is None:
-            if self._proofs.get(dpid) == xid:
-                del self._proofs[dpid]
-                self._feed(ChannelProved(dpid))
-            else:
+            if not self._proved(dpid, xid, now):
                 self.filler.confirmed(dpid, xid, now)
             return
         for waiter in waiters:
@@ -260,6 +271,10 @@ class Sender:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = self._deadlines.popleft()
             self._fail(self._barriers.pop(key, []))
+        for dpid, (_, asked_at) in list(self._proofs.items()):
+            if asked_at + PROOF_TIMEOUT <= now:
+                del self._proofs[dpid]
+                self._own[dpid].disconnect(Disconnect.BARRIER_TIMEOUT)
         self.filler.expire(now)
         self.readback.expire(now)
         self.entry_counters.expire(now)

@@ -8,7 +8,8 @@ relay is not frozen only its own reports prove (selection.mcp_health).
 An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED questions: of a
 controller that lags behind every answer is late, and each proves that the MCP lived after the question. Misses count one after the
 other; time in which this controller was busy, or had no channel to the switch, does not count. A channel may be silent for long
-before anybody calls it lost: so a question that nobody answers counts as missed when the switch answers one that was sent after it. All questions together are at most
+before anybody calls it lost: so a question that nobody answers counts as missed when the switch answers one that was sent after it,
+or when no cable to that switch has carrier any more. All questions together are at most
 MOST a second: with more MCPs each is asked less often.
 """
 
@@ -24,7 +25,7 @@ from steering.core.outputs import Output, ProveChannel, SendFrame
 from steering.core.part import NEVER, Handler, McpsChange, Part
 from steering.core.selection.mcp_health import STALL, McpFault, McpHealth
 from steering.model.ids import DatapathId, McpId
-from steering.model.network import Address, Mcp
+from steering.model.network import Address, Mcp, PortRef
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.segment import Flags
 
@@ -89,6 +90,7 @@ class McpProbes(Part):
         self._counters = counters
         self.enabled = enabled
         self._probes: dict[McpId, McpProbe] = {}
+        self._cables: dict[DatapathId, list[PortRef]] = {}  # MCP's switch -> the other ends of its links
         self._slower = 1.0  # than the site file says
         self._ticked = 0.0
         self._begin(0.0)
@@ -106,6 +108,11 @@ class McpProbes(Part):
     def _begin(self, now: float) -> None:
         mcps = self._map.mcps
         self._slower = max(1.0, sum(1 / mcp.probe.interval for mcp in mcps.values()) / MOST)
+        self._cables = {mcp.inside.dpid: [] for mcp in mcps.values()}
+        for link in self._map.site.links:
+            for end, other in ((link.a, link.b), (link.b, link.a)):
+                if end.dpid in self._cables:
+                    self._cables[end.dpid].append(other)
         before, self._probes = self._probes, {}
         for place, (number, mcp) in enumerate(mcps.items()):
             known = before.get(number)
@@ -197,19 +204,30 @@ class McpProbes(Part):
             return
         if self._is_answered(probe, probe.asked_at):
             self._lives(probe, health, now)
+        elif self._is_off(probe.mcp.inside.dpid):
+            self._miss(probe, health, now)
         else:
             probe.doubted = probe.asked_at
 
     def proved(self, given: ChannelProved, now: float) -> list[Output]:
         """A channel works: what was asked by it and nobody answered is missed."""
         for number, probe in self._probes.items():
-            if probe.doubted is None or probe.mcp.inside.dpid != given.dpid:
+            if probe.mcp.inside.dpid != given.dpid or probe.doubted is None or probe.doubted > given.asked_at:
                 continue
             if self._is_answered(probe, probe.doubted):
                 self._lives(probe, self._health[number], now)
             else:
                 self._miss(probe, self._health[number], now)
         return []
+
+    def _is_off(self, dpid: DatapathId) -> bool:
+        """Whether no cable to a switch, of those that the site file names, has carrier at its other end: then the switch
+        itself is off, not its channel alone, and will prove nothing."""
+        cables = self._cables[dpid]
+        return bool(cables) and not any(
+            (switch := self._switches.get(end.dpid)) is None or switch.ports.get(end.port, True)
+            for end in cables
+        )
 
     def _miss(self, probe: McpProbe, health: McpHealth, now: float) -> None:
         probe.doubted = None

@@ -299,19 +299,21 @@ class RawSwitch:
             return self.seen[-1].order if self.seen else -1
 
     def quiet(self, seconds: float = 0.3, timeout: float = 30.0) -> None:
-        """Wait until no flow-mod and no barrier came for `seconds`, nor before the controller, which may be slow, has
-        answered an echo request sent then. Leases are renewed all the time, and do not count."""
+        """Wait until no flow-mod and none of its barriers came for `seconds`, nor before the controller, which may be slow,
+        has answered an echo request sent then. Leases are renewed all the time, and do not count; nor do barriers that
+        only ask whether the switch is there."""
         end = time.monotonic() + timeout
         last, since, asked = -1, time.monotonic(), False
         self._echoed.clear()
         while time.monotonic() < end:
             with self._news:
-                rules = [
-                    s.order
-                    for s in self.seen
-                    if s.type in (FLOW_MOD, BARRIER_REQUEST, METER_MOD) and not s.is_leased
-                ]
-            newest = rules[-1] if rules else -1
+                seen = list(self.seen)
+            newest, confirmed = -1, True
+            for one in seen:
+                if one.type in (FLOW_MOD, METER_MOD) and not one.is_leased:
+                    newest, confirmed = one.order, False
+                elif one.type == BARRIER_REQUEST and not confirmed:
+                    newest, confirmed = one.order, True
             if newest != last:
                 last, since = newest, time.monotonic()
                 self._echoed.clear()

@@ -35,7 +35,7 @@ from steering.openflow import sender, switch_filler
 from steering.openflow.encode import GROUP_MOD, delete_by_cookie, flow_mod, group_mod
 from steering.openflow.groupdesc import parse as parse_groups
 from steering.openflow.reader import Disconnect
-from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, Sender
+from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, PROOF_TIMEOUT, Sender
 from steering.openflow.templates import entry_add, entry_delete, release
 from tests.support.fakes.rawswitch import BARRIER_REQUEST, FLOW_MOD, METER_MOD, PACKET_OUT, read_packet_out
 from tests.support.sites import TOKEN, UE_LTE, Driver, answer, capable
@@ -198,10 +198,22 @@ def test_a_channel_is_proved_by_one_barrier_at_a_time_and_only_by_that_one() -> 
     bench.sender.barrier_reply(1, first, 0.1)
     assert not bench.fed
     bench.sender.barrier_reply(1, xid, 0.1)
-    assert bench.fed == [ChannelProved(1)]
+    assert bench.fed == [ChannelProved(1, 0.0)]
     bench.do(ProveChannel(1))
     bench.confirm(1)
-    assert bench.fed == 2 * [ChannelProved(1)]
+    assert bench.fed == 2 * [ChannelProved(1, 0.0)]
+
+
+def test_a_proof_that_took_long_proves_nothing_and_without_any_the_switch_is_given_up() -> None:
+    bench = Bench(1)
+    bench.do(ProveChannel(1))
+    bench.confirm(1, now=BARRIER_TIMEOUT + 0.1)
+    assert not bench.fed
+    bench.do(ProveChannel(1), now=2.0)
+    bench.sender.expire(2.0 + PROOF_TIMEOUT - 0.1)
+    assert bench.lines[1].reason is None
+    bench.sender.expire(2.0 + PROOF_TIMEOUT)
+    assert bench.lines[1].reason is Disconnect.BARRIER_TIMEOUT
 
 
 def test_a_switch_that_went_away_and_came_back_is_asked_anew() -> None:
@@ -213,7 +225,7 @@ def test_a_switch_that_went_away_and_came_back_is_asked_anew() -> None:
     bench.sender.barrier_reply(1, old, 0.1)
     assert not bench.fed
     bench.confirm(1)
-    assert bench.fed == [ChannelProved(1)]
+    assert bench.fed == [ChannelProved(1, 0.0)]
 
 
 def test_a_repeated_syn_that_waits_longer_than_the_first_ones_answer_leaves_the_token_in_place() -> None:

@@ -89,7 +89,7 @@ class Probed(Wired):
             if not self.is_silent:
                 self.apply(outputs)
                 for proof in (output for output in outputs if isinstance(output, ProveChannel)):
-                    self.apply(self.give(ChannelProved(proof.dpid)))
+                    self.apply(self.give(ChannelProved(proof.dpid, self.now)))
 
     @property
     def core(self):
@@ -283,8 +283,36 @@ def test_an_answer_that_overtakes_the_channels_proof_is_life() -> None:
     lab.lag = 0.15  # later than a question's patience
     for _ in range(20):
         lab.pass_by(0.2)
-        lab.give(ChannelProved(3))
+        lab.give(ChannelProved(3, lab.now))
     assert not lab.core.gone
+
+
+def test_what_was_asked_after_the_switch_was_is_not_missed_by_its_answer() -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.is_silent = True
+    lab.hosts.discard("core")
+    for _ in range(50):
+        lab.pass_by(0.2)
+        lab.give(ChannelProved(3, lab.now - 1.0))
+    assert not lab.core.gone
+
+
+def test_of_a_switch_that_is_off_the_mcps_are_dead_though_it_proves_nothing() -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.is_silent = True
+    lab.hosts.discard("core")
+    ends = [(link.a, link.b) for link in lab.site.links]
+    far = [b if a.dpid == 3 else a for a, b in ends if 3 in (a.dpid, b.dpid)]
+    assert far
+    for end in far[1:]:
+        lab.give(PortStatus(end.dpid, end.port, False))
+    lab.pass_by(2.0)
+    assert not lab.core.gone, "one cable has carrier: it may be the channel alone"
+    lab.give(PortStatus(far[0].dpid, far[0].port, False))
+    lab.pass_by(0.9)
+    assert lab.core.fault is McpFault.HOST_GONE
 
 
 def test_a_port_without_a_link_is_not_probed_and_told_as_such() -> None:
