@@ -89,8 +89,7 @@ class CountersRead(NamedTuple):
 
 
 class WatchSessions(NamedTuple):
-    """Whether changes of sessions are written down from now on. If they were before, that period is over, and can be
-    looked at."""
+    """Whether changes of sessions are written down from now on. A period before that is over, and can be looked at."""
 
     wanted: bool
 

@@ -11,6 +11,7 @@ from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, p
 from topologies.kit.processes import LabError
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view
+from topologies.measures.priorities import fresh
 
 LTE = FiveTuple("10.1.0.2", 40001, "10.9.0.2", 5001)
 NATTED = FiveTuple("10.3.0.2", 40002, "10.9.0.2", 5001)
@@ -168,3 +169,19 @@ def test_payload_counts_what_tcp_repeats_once() -> None:
     assert payload([*sent, carrying(900, 100)]) == 1600, "a hole is none of it"
     assert payload([*sent, carrying(0, 500, NATTED)]) == 2000, "another subflow's bytes are its own"
     assert payload(sent, 443) == 0
+
+
+def test_what_tcp_repeats_is_not_sent_anew_and_numbers_may_wrap() -> None:
+    first = 0xFFFF_FC18  # 1,000 before the end
+    sent = [
+        replace(segment(LTE), time=at, sequence=first + number & 0xFFFF_FFFF, length=length)
+        for at, number, length in (
+            (1.0, 0, 500),
+            (1.1, 500, 1_000),
+            (2.0, 500, 1_000),  # repeated
+            (2.1, 1_200, 500),  # 200 of them new
+            (2.2, 0, 500),
+        )
+    ]
+    sent.append(replace(segment(NATTED), time=2.3, sequence=7, length=100))
+    assert fresh(sent, 2.0) == 300 and fresh(sent, 0.0) == 1_800 and fresh(sent, 3.0) == 0

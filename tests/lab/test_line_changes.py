@@ -6,7 +6,7 @@ from tests.lab.running import Ran, assert_held
 
 
 @pytest.mark.row("N-5.2.2.1a", "D-1.c")
-@pytest.mark.lab("line-changes")
+@pytest.mark.lab("line-changes", alone=True)
 def test_nobody_waits_a_second_for_a_line_that_changes(ran: Ran) -> None:
     assert_held(ran)
     cases = ("renewal", "cable", "dead line")

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from topologies.kit.captures import Capture, Segment
+from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Kind, Plan, address_of
 from topologies.kit.processes import LabError, StartedProcess, relay_status
@@ -71,6 +72,21 @@ class Priority:
     backup: bool
 
 
+def fresh(segments: Iterable[Segment], begin: float) -> int:
+    """Bytes of payload, of segments in the order of their times, that were sent from a time on and never before on their
+    flow. Sequence numbers may wrap; all of a flow are less than 2 GiB apart."""
+    found = 0
+    ends: dict[FiveTuple, int] = {}  # flow -> the sequence number after the last byte that was sent
+    for one in segments:
+        if one.length:
+            behind = one.sequence + one.length & 0xFFFF_FFFF
+            new = behind - ends.get(one.flow, one.sequence) & 0xFFFF_FFFF
+            if 0 < new < 1 << 31:
+                ends[one.flow] = behind
+                found += min(new, one.length) if one.time >= begin else 0
+    return found
+
+
 class WatchedTransfer:
     """A transfer of one host, with a capture at each of its access ports. It is judged when the captures have ended."""
 
@@ -107,6 +123,11 @@ class WatchedTransfer:
         here = self.addresses[access]
         chosen = self.segments(access, port)
         return sum(s.length for s in chosen if s.flow.src == here and begin <= s.time < end)
+
+    def sent_anew(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
+        """The same without what its subflow had sent before: TCP repeats what was lost, however long ago it was sent."""
+        here = self.addresses[access]
+        return fresh((s for s in self.segments(access, port) if s.flow.src == here and s.time < end), begin)
 
     def got(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
         """Bytes of payload that reached the host over one access between two times."""

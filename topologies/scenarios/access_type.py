@@ -82,7 +82,7 @@ def classes(lab: Lab, report: Report) -> None:
     report.equal("classes: both transfers succeed", [None, None], done)
     joined = min((s.time for s in house.joins("lte", CLASSES)), default=0.0)
     told = expect_priority(report, "classes: house", house, "lte", CLASSES, joined, True)
-    waiting = house.sent("lte", CLASSES, told + STOPPED_S, cut)
+    waiting = house.sent_anew("lte", CLASSES, told + STOPPED_S, cut)
     report.equal("classes: house's data bytes on LTE while WLAN works", 0, waiting, "capture")
     slipped = house.sent("lte", CLASSES, 0, told + STOPPED_S)
     after = house.sent("lte", CLASSES, cut)
@@ -167,7 +167,7 @@ def offload(lab: Lab, report: Report) -> None:
 def _waits(
     report: Report, what: str, seen: WatchedTransfer, access: str, port: int, since: float, until: float
 ) -> None:
-    sent = seen.sent(access, port, since + STOPPED_S, until)
+    sent = seen.sent_anew(access, port, since + STOPPED_S, until)
     report.equal(f"{what}: data bytes", 0, sent, "capture")
 
 

@@ -19,7 +19,7 @@ from topologies.measures import aggregation
 from topologies.networks import off_path
 
 ROWS = ("D-6.2c", "D-6.3f", "D-6.4i", "N-7.2b")
-CHECKED, LEFT, TAKEN, IDS, MANY = 5001, 5002, 5003, 5004, 5005
+CHECKED, LEFT, TAKEN, IDS, MANY, ALL = range(5001, 5007)
 HOSTS = ("ue", "core", "edge")
 ENDPOINTS = 8  # most that a kernel has, and most subflows beside the initial one
 ADDRESSES = 10  # of WLAN, of which each would be an endpoint
@@ -32,7 +32,7 @@ DSS_WITH_CHECKSUM = re.compile("1e(14|18|1c)2")  # RFC 8684 section 3.3: kind, l
 WIDE = f"policy: 1\nlimits: {{subflows_per_session: {2 * ADDRESSES}}}\n"
 
 PLAN = replace(
-    off_path.PLAN, name="kernel-rest", services=(CHECKED, LEFT, TAKEN, IDS, MANY), policy="policy: 1\n"
+    off_path.PLAN, name="kernel-rest", services=(CHECKED, LEFT, TAKEN, IDS, MANY, ALL), policy="policy: 1\n"
 )
 
 
@@ -242,21 +242,21 @@ def _many(lab: Lab, report: Report) -> None:
         text = _address(number) if number < 4 else _give(lab, number)
         refused += ue.pexec(f"ip mptcp endpoint add {text} dev {ue.interface(1)} subflow")[2] != 0
     report.equal("many: endpoints that the kernel refuses", ADDRESSES - ENDPOINTS, refused, "kernel")
-    _opened(lab, report, "many, by default", ALLOWED)
+    _opened(lab, report, "many, by default", MANY, ALLOWED)
     lab.controller.put_policy(WIDE)
-    _opened(lab, report, "many, all allowed", 1 + ENDPOINTS)
+    _opened(lab, report, "many, all allowed", ALL, 1 + ENDPOINTS)
 
 
-def _opened(lab: Lab, report: Report, name: str, most: int) -> None:
+def _opened(lab: Lab, report: Report, name: str, port: int, most: int) -> None:
     """A session of a host with so many endpoints: so many subflows become of it, and no more."""
     agent = lab.agents["ue"]
-    capture = lab.capture_port("s3:1", f"tcp port {MANY}")
+    capture = lab.capture_port("s3:1", f"tcp port {port}")
     lab.mark()
     before = lab.controller.metric("steering_refusals_total", reason="subflows-full")
-    order = {"dst": address_of(lab.plan.box("server"), 4), "port": MANY, "seconds": 5.0}
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": port, "seconds": 5.0}
     agent.ask("start", name=name, kind="steady", mptcp=True, mbit=2.0, **order)
     time.sleep(3.0)
-    told = _sessions(lab, MANY)
+    told = _sessions(lab, port)
     refused = lab.controller.metric("steering_refusals_total", reason="subflows-full") - before
     done = agent.finish(name, 30.0)
     lab.stop_captures()

@@ -40,6 +40,9 @@ SOME_MBIT = (
 SMALL_MBIT = 7.0  # a session with more than this is not starved
 FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and the number of its uploads by plain TCP
 LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the last renewal of the lease is for `LAST_S`
+# Checks that TCP's rates in a few seconds decide.
+SHARE = "goodput of two sessions of one subscriber, which share its rate"
+BESIDE = "goodput of one subflow, which has a rate, and of one beside it from the same host, which has none"
 UPLOAD_S = 180
 ENDING_S = 20.0
 GUEST_LEASE_S = 5.0
@@ -127,7 +130,7 @@ class Trial:
         report.equal("after the lease nothing is reserved", [], left, "REST")
         after = self._measure("after")
         report.expect(
-            "without a reservation the session is starved",
+            "goodput without a reservation: the session is starved",
             before <= SMALL_MBIT,
             f"at most {SMALL_MBIT} Mbit/s",
             f"{before:.1f} Mbit/s",
@@ -148,7 +151,7 @@ class Trial:
             "kernel",
         )
         report.expect(
-            "after its lease it is starved again",
+            "goodput after its lease: it is starved again",
             after <= SMALL_MBIT,
             f"at most {SMALL_MBIT} Mbit/s",
             f"{after:.1f} Mbit/s",
@@ -204,6 +207,8 @@ class Trial:
             time.sleep(0.5)  # so that its SYN is sent before the flood, in which it may be lost several times
         report.equal("two sessions of guest carry data", 2, len(carrying), "kernel")
         if len(carrying) < 2:
+            for name in (SHARE, BESIDE):
+                report.expect(name, False, "two sessions that carry data", len(carrying), "kernel")
             return
         shared = self.ue.ask(
             "POST", "/reservations",
@@ -233,14 +238,14 @@ class Trial:
         )
         report.figures |= {"shared_mbit": round(both, 2), "subflow_mbit": round(own, 2)}
         report.expect(
-            "two sessions of one subscriber share its rate",
+            SHARE,
             SHARED_KEPT_MBIT <= both <= SHARED_MOST_MBIT and len(of_sessions) == 2 and of_sessions[0] > SOME_MBIT,
             f"{SHARED_KEPT_MBIT} to {SHARED_MOST_MBIT} Mbit/s together, both some",
             [round(rate, 1) for rate in of_sessions],
             "kernel",
         )  # fmt: skip
         report.expect(
-            "one subflow has its rate, and one beside it from the same host has not",
+            BESIDE,
             own >= ALONE_KEPT_MBIT and beside <= BESIDE_MBIT,
             f"at least {ALONE_KEPT_MBIT}, at most {BESIDE_MBIT} Mbit/s",
             f"{own:.1f}, {beside:.1f} Mbit/s",

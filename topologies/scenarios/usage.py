@@ -28,6 +28,7 @@ LTE_PORT = "s1:1"
 FALLBACKS = (
     "MPCapableFallbackSYNACK", "MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "MPCapableDataFallback", "DssFallback",
 )  # fmt: skip
+STOPPED_S = 0.8  # seconds after an MP_PRIO in which what the host's kernel had given to a subflow leaves it
 # Bytes that a backup subflow may carry before its host has been told: in 0.2 s at an access's rate, of some ten seconds.
 SLIPPED = 500_000
 POLICY = f"""\
@@ -99,11 +100,11 @@ def active_backup(lab: Lab, report: Report) -> None:
         slipped,
         "capture",
     )
-    waiting = seen.sent("wlan", BACKUP, told + 0.2, cut)
+    waiting = seen.sent_anew("wlan", BACKUP, told + STOPPED_S, cut)
     report.equal("active-backup: data bytes on the backup while the other works", 0, waiting, "capture")
     report.expect(
         "active-backup: data bytes on LTE meanwhile",
-        (n := seen.sent("lte", BACKUP, told + 0.2, cut)) > 1_000_000,
+        (n := seen.sent("lte", BACKUP, told + STOPPED_S, cut)) > 1_000_000,
         "> 1 MB",
         n,
         "capture",
@@ -186,12 +187,12 @@ def quota(lab: Lab, report: Report) -> None:
         "quota: used on LTE when it came", before >= QUOTA_BYTES, f">= {QUOTA_BYTES}", before, "capture"
     )
     report.equal(
-        "quota: data bytes on LTE from then on, after 0.3 s",
+        f"quota: new data bytes on LTE from then on, after {STOPPED_S} s",
         0,
-        seen.sent("lte", QUOTA, upto + 0.3),
+        seen.sent_anew("lte", QUOTA, upto + STOPPED_S),
         "capture",
     )
-    wlan = seen.sent("wlan", QUOTA, upto + 0.3)
+    wlan = seen.sent("wlan", QUOTA, upto + STOPPED_S)
     report.expect("quota: data bytes on WLAN from then on", wlan > 1_000_000, "> 1 MB", wlan, "capture")
     report.equal("quota: the transfer succeeds", None, done.get("error"))
     report.figures["quota"] = {"lte_bytes": used, "when_told": before}
