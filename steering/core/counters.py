@@ -51,6 +51,8 @@ class SessionReport(StrEnum):
     ABSENT = "absent"  # it does not live at its MCP, so it ended here
     CUT_OFF = "cut-off"  # the same, and its MCP restarted meanwhile: both of its ends are told by a reset
     LATE = "late"  # over, and what it had under way was waited for since its FINs were not seen
+    EARLY = "early"  # it is plain, and its SYN was handled after the first report of it
+    FORGOTTEN = "forgotten"  # such a report gave way to newer ones before a SYN came
 
 
 class ProbeAnswer(StrEnum):

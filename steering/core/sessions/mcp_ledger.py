@@ -14,14 +14,16 @@ SILENT = 5.0  # seconds without a batch, after which a ledger proves nothing any
 
 
 class Told:
-    """A session that lives at the MCP. `session`: the id of its record, 0 where no record is known."""
+    """A session that lives at the MCP. `session`: the id of its record, 0 where no record is known. `early`: it was reported
+    before its SYN was handled here (early_reports)."""
 
-    __slots__ = ("flow", "session", "token")
+    __slots__ = ("early", "flow", "session", "token")
 
     def __init__(self, token: Token, flow: FlowKey, session: int) -> None:
         self.token = token
         self.flow = flow
         self.session = session
+        self.early = False
 
 
 class McpLedger:

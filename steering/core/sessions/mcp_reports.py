@@ -18,6 +18,7 @@ from steering.core.inputs import McpSessions, SessionBegan, SessionOver
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
+from steering.core.sessions.early_reports import EarlyReports
 from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
@@ -57,7 +58,8 @@ class ReportOutcome(NamedTuple):
 
 class McpReports(Part):
     """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`: by MCP; only
-    this part changes them, others read them. `cut_off`: has the ends of a session told that its MCP lost it."""
+    this part changes them, others read them. `cut_off`: has the ends of a session told that its MCP lost it. `early`: what
+    was reported before its SYN was handled."""
 
     def __init__(
         self,
@@ -84,6 +86,9 @@ class McpReports(Part):
         )  # sessions that their MCP may not have reported yet, in order of age
         self._checking: deque[int] = deque()  # sessions to look up in a complete set
         self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
+        self.early = EarlyReports(counters)
+        # Sessions whose end was reported, and that were reported before their SYN was handled -> whether it was orderly.
+        self._early_ends: dict[int, bool] = {}
         self._counted: dict[DatapathId, float] = {}  # switch -> when its counters were read last
         self._count_at = 0.0
 
@@ -91,6 +96,7 @@ class McpReports(Part):
         """Forget the reports of MCPs that were removed or replaced."""
         for number in {*change.gone, *change.others}:
             self._ledgers.pop(number, None)
+            self.early.forget(number)
         return []
 
     def taken(self, mcp: McpId) -> tuple[str, int] | None:
@@ -156,15 +162,23 @@ class McpReports(Part):
         told = Told(event.token, flow, 0)
         ledger.add(event.id, told)
         session = known.session if known is not None and known.session.first == flow else None
+        if event.token < 0 and (known is None or (session is not None and session.id in self._leaving)):
+            told.early = True  # a session on this flow that is over already is another one
+            self.early.began(mcp, flow, now)
+            return NO_TOKEN
         if session is None or not ledger.lives(session):
             return NO_TOKEN
-        if session.reverse or session.unit is not None or not _unanswered(session, event.token):
+        return self._lives(session, event.token, outputs, now)
+
+    def _lives(self, session: Session, token: Token, outputs: list[Output], now: float) -> Token:
+        """An MCP told that a session lives there. Returns the token that was learnt by this, or NO_TOKEN."""
+        if session.reverse or session.unit is not None or not _unanswered(session, token):
             self._teardown.heard(session)
             return NO_TOKEN
         self._counters.session_reports[SessionReport.HEALED] += 1
-        self._first_answers.told(session, event.token, now)
+        self._first_answers.told(session, token, now)
         outputs.append(Steer(session.entries(PortRole.GATEWAY), None))
-        return event.token
+        return token
 
     def _foreign(self, mcp: McpId, token: Token) -> bool:
         """Whether sessions of other MCPs have a token, and none of this MCP has it."""
@@ -185,9 +199,19 @@ class McpReports(Part):
         if session is None and not told.session and told.token >= 0:
             owners = self._table.with_token(told.token)
             session = owners[0] if len(owners) == 1 and owners[0].token == told.token else None
-        if session is None or session.mcp != mcp or _is_aborted(session):
+        if told.early:
+            if not told.session:
+                self.early.ended(mcp, told.flow, event.orderly, now)
+            elif session is not None:
+                self._early_ends[session.id] = event.orderly
             return []
-        if not event.orderly:
+        return [] if session is None or session.mcp != mcp else self._end(session, event.orderly, now)
+
+    def _end(self, session: Session, orderly: bool, now: float) -> list[Output]:
+        """A session has ended at its MCP, and ends here: at once, or when its last segments have passed."""
+        if _is_aborted(session):
+            return []
+        if not orderly:
             return self._teardown.end(session)
         self._leaving.setdefault(session.id, now)
         self._teardown.ended_at_mcp(session)
@@ -198,6 +222,8 @@ class McpReports(Part):
     def tick(self, now: float) -> list[Output]:
         """End sessions whose last segments have passed, and sessions that their MCP does not have."""
         outputs = self._leave(now) if self._leaving else []
+        if self._early_ends:
+            outputs += self._end_early(now)
         for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
             session = self._table.by_id.get(self._checking.popleft())
             if session is not None:
@@ -210,9 +236,14 @@ class McpReports(Part):
     def _check_young(self, now: float) -> list[Output]:
         """Check new sessions, each once, when their MCP must have reported them."""
         youngest = self._table.youngest
-        self._young.extend(range(self._looked_at + 1, youngest + 1))
+        new = range(self._looked_at + 1, youngest + 1)
+        self._young.extend(new)
         self._looked_at = youngest
         outputs: list[Output] = []
+        if self.early:
+            self.early.expire(now)
+            for begun in filter(None, map(self._table.by_id.get, new)):
+                self._take_early(begun, outputs, now)
         for _ in range(CHECKED_EACH_TICK):
             if not self._young:
                 break
@@ -222,6 +253,35 @@ class McpReports(Part):
             self._young.popleft()
             if session is not None:
                 outputs += self._check(session, now)
+        return outputs
+
+    def _take_early(self, session: Session, outputs: list[Output], now: float) -> None:
+        """A session has begun. If its MCP reported it already, the report is about this one."""
+        early, ledger = self.early.take(session.mcp, session.first), self._ledgers.get(session.mcp)
+        if early is None or ledger is None:
+            return
+        if early.over:
+            self._early_ends[session.id] = early.orderly
+        elif ledger.lives(session):
+            self._lives(session, NO_TOKEN, outputs, now)
+
+    def _end_early(self, now: float) -> list[Output]:
+        """End sessions that were reported before their SYN was handled, and have ended at their MCP. The SYN may be of
+        another session, which follows on the flow of the one that was reported. Then the MCP reports that session too,
+        once its host has answered the SYN/ACK: so there is time for that."""
+        outputs: list[Output] = []
+        for number, orderly in list(self._early_ends.items()):
+            session = self._table.by_id.get(number)
+            ledger = None if session is None else self._ledgers.get(session.mcp)
+            if session is None or ledger is None:
+                del self._early_ends[number]
+                continue
+            # Of a host that was not heard the SYN/ACK may have to be repeated (half_open).
+            grace = GRACE if session.state in _STANDING else self._teardown.timers.half_open / 2
+            if now >= session.created + grace and ledger.is_true(now):
+                del self._early_ends[number]
+                if not ledger.lives(session):
+                    outputs += self._end(session, orderly, now)
         return outputs
 
     def _check(self, session: Session, now: float) -> list[Output]:
