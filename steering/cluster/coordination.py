@@ -26,6 +26,7 @@ from steering.cluster.cell import (
 )
 from steering.cluster.rebalance import TAKEN_WITHIN, plan
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
+from steering.cluster.silent_members import SilentMembers
 from steering.model.cluster import (
     LAST_GENERATION,
     NO_DUTY,
@@ -85,7 +86,7 @@ class Coordination:
         self._watch = EtcdWatch(keys, "")
         self._lease = 0
         self._stopped = False
-        self._unreachable: set[str] = set()  # members that their streams say are gone
+        self.silence = SilentMembers()  # of members, as their streams tell
         self._refused: dict[
             str, tuple[int, float]
         ] = {}  # by share: the generation that a switch refused, and when
@@ -215,7 +216,7 @@ class Coordination:
     def _is_there(self, controller: str) -> bool:
         if controller == self.me.id:
             return True
-        return controller in self.cell.members and controller not in self._unreachable
+        return controller in self.cell.members and controller not in self.silence.gone
 
     def refused(self, dpid: DatapathId, generation: int, newest: int) -> None:
         """A switch refused a generation of this controller, as it knows a newer one (0: it did not tell which)."""
@@ -228,16 +229,17 @@ class Coordination:
             self._newest = newest
         self.changed()
 
-    def lost(self, controller: str) -> None:
-        """A member's stream is silent: who stands by for it acts at once. It counts as there again after `found`."""
-        if controller in self.cell.members and controller not in {*self._unreachable, self.me.id}:
-            self._unreachable.add(controller)
+    def lost(self, *controllers: str) -> None:
+        """Members' streams are silent. Who stands by for one acts at once, unless nobody is heard any more (SilentMembers). It
+        counts as there again after `found`."""
+        if self.silence.lost(controllers, self.cell.members.keys() - {self.me.id}):
+            if self.silence.is_cut_off:
+                log.warning("no other controller is heard: none counts as gone before its lease has ended")
             self.changed()
 
     def found(self, controller: str) -> None:
-        """A member that was lost is heard of again."""
-        if controller in self._unreachable:
-            self._unreachable.discard(controller)
+        """A controller is heard, for the first time or again."""
+        if self.silence.found(controller):
             self.changed()
 
     # ---- agreement -------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ class Coordination:
     def _take(self, changes: Iterable[KeyChange]) -> None:
         for change in changes:
             self.cell.take(change.key, change.text, change.revision)
-        self._unreachable &= self.cell.members.keys()
+        self.silence.keep(self.cell.members)
         self.changed()
 
     def look(self) -> None:
@@ -253,7 +255,8 @@ class Coordination:
         self._claim()
         self._renew()
         self._tell_taken()
-        if self._is_eldest():
+        # Who is cut off knows of nobody whether it can decide, and would give itself what it sees nobody have.
+        if self._is_eldest() and not self.silence.is_cut_off:
             self._allot()
 
     def _is_eldest(self) -> bool:
@@ -378,7 +381,7 @@ class Coordination:
 
     def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
         """Level the load, unless `dry_run`. Returns the moves. Raises RebalanceRefusal and EtcdError."""
-        moves = tuple(plan(self.cell, self._unreachable))
+        moves = tuple(plan(self.cell, self.silence.silent))
         if not dry_run and not self._keys.commit(
             {REBALANCE: 0}, [Delete(GAVE_UP), Put(REBALANCE, rebalance_text(Rebalance()))]
         ):

@@ -36,6 +36,7 @@ from steering.model.policy import Policy
 from steering.openflow.peer_traffic import PeerTraffic
 from steering.openflow.roles import OpenFlowRole, Roles
 from steering.policy import parse_policy
+from steering.runtime.lost_members import LostMembers
 from steering.runtime.peer_rest import PeerRest
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
@@ -52,11 +53,11 @@ from steering.store.private_file import read_private
 from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
-GRACE = 0.1  # seconds in which a stream that ended may be there again
 SETTLED = 0.5  # seconds after a change of what is kept, until the first standby begins anew
 TURN = 5.0  # seconds of a standby's turn: time for one to be ready again before the next one begins anew
 SELDOM = 30.0  # least seconds between two starts of a standby, whatever changes how often
 LOOK = 0.1  # seconds
+SOON = 0.02  # seconds between looks at whether a member whose stream ended is lost
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,6 @@ class Cluster:
         self._wanted = wanted
         self._greenthreads: list[Any] = []
         self._named: Callable[[DatapathId], str] = lambda dpid: f"{dpid:016x}"
-        self._away: dict[str, Any] = {}  # members whose streams have just ended -> the greenthread that waits
         gateway = _gateway(wanted)
         secrets = Keys(gateway, f"/steering/{wanted.cell}/secret/")
         kept = Keys(gateway, f"/steering/{wanted.cell}/kept/")
@@ -93,7 +93,11 @@ class Cluster:
         self.owners: ShareOwners | None = None
         self._engine: Engine | None = None  # of several that decide at once
         self.roles: Roles | None = None
-        self.streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
+        self.streams = streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
+        self._lost_members = LostMembers(
+            self.coordination, (lambda name: 0.0) if streams is None else streams.heard_at
+        )
+        self._losing: Any = None  # the greenthread that looks at who is lost
         self.rest = PeerRest(
             me.id,
             self._others,
@@ -189,9 +193,9 @@ class Cluster:
     def stop(self) -> None:
         self.coordination.leave()
         self._kept_watch.stop()
-        for one in (*self._greenthreads, *self._away.values()):
-            hub.kill(one)
-        self._away.clear()
+        for one in (*self._greenthreads, self._losing):
+            if one is not None:
+                hub.kill(one)
         if self.streams is not None:
             self.streams.stop()
 
@@ -329,17 +333,20 @@ class Cluster:
         if self.owners is not None:
             self.owners.heard(given)
         if isinstance(given, PeerUp):
-            waiting = self._away.pop(given.name, None)
-            if waiting is not None:
-                hub.kill(waiting)
-            self.coordination.found(given.name)
-        elif isinstance(given, PeerLost) and given.name not in self._away:
-            self._away[given.name] = hub.spawn(self._lose, given.name)
+            self._lost_members.found(given.name)
+        elif isinstance(given, PeerLost):
+            self._lost_members.ended(given.name, monotonic())
+            if self._losing is None:
+                self._losing = hub.spawn(self._lose)
 
-    def _lose(self, name: str) -> None:
-        hub.sleep(GRACE)
-        self._away.pop(name, None)
-        self.coordination.lost(name)
+    def _lose(self) -> None:
+        while self._lost_members.are_awaited:
+            hub.sleep(SOON)
+            try:
+                self._lost_members.look(monotonic())
+            except Exception:
+                log.exception("who is lost could not be looked at")
+        self._losing = None
 
 
 def share_secrets(store: EtcdStore, state_dir: Path) -> None:

@@ -57,6 +57,7 @@ class PeerConversation:
         self._beats = 0
         self.peer: Hello | None = None  # once it has said who it is
         self.began = self.heard = now
+        self.came = now  # when something came; `heard` is later where this process heard nobody for a while
 
     def greeting(self) -> bytes:
         """What is sent first."""
@@ -70,7 +71,7 @@ class PeerConversation:
     def received(self, data: bytes, now: float) -> list[PeerMessage]:
         """What the peer says, in order, without its Hello and heartbeats. Raises PeerError; nothing that came with what
         is refused counts."""
-        self.heard = now
+        self.heard = self.came = now
         found: list[PeerMessage] = []
         try:
             stream = self._rest + data

@@ -207,6 +207,11 @@ class PeerStreams:
         peer = None if stream is None else stream.conversation.peer
         return 0 if peer is None else peer.common()
 
+    def heard_at(self, name: str) -> float:
+        """When something came of a peer last, in seconds, monotonic; 0 where it cannot be reached."""
+        stream = self._streams.get(name)
+        return 0.0 if stream is None else stream.conversation.came
+
     @property
     def unread(self) -> dict[str, int]:
         """Name -> bytes that it has not taken."""

@@ -58,6 +58,7 @@ def test_three_heartbeats_that_are_missing_end_it_and_a_stall_of_ones_own_does_n
     conversation.judge(10.3 + MISSED * BEAT)
     conversation.stalled(11.0)
     conversation.judge(11.0 + 3 * BEAT)
+    assert conversation.came == 10.3, "nothing came of it all the same"
     with pytest.raises(PeerError) as ended:
         conversation.judge(11.0 + 4 * BEAT)
     assert ended.value.reason is PeerFault.SILENT
