@@ -107,6 +107,7 @@ class FixedView:
 
     def __init__(self, sessions: int = 3) -> None:
         self.count = self.told = sessions
+        self.controller = ""  # what ids of sessions begin with
         self.missing: list[Json] = []
         self.unknown: list[Json] = []
         self.alarms: list[Json] = []
@@ -290,6 +291,9 @@ class FixedView:
         began, self.told = range(self.told + 1, self.count + 1), self.count
         changes = tuple(SessionChange(f"m-{number}", None, ("established", 2)) for number in began[:most])
         return ChangedSessions(changes, len(began[most:]))
+
+    def session_id(self, number: int) -> str:
+        return f"{self.controller}{number}"
 
     def session_number(self, session_id: str) -> int:
         return int(session_id.rpartition(":")[2] or 0)

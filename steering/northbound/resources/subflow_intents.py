@@ -30,14 +30,25 @@ class IntentPublisher:
     def tell(self, prefer: Prefer) -> None:
         """Publish; never waits. Nobody keeps what nobody hears: whoever comes gets all that is wanted then."""
         if self._hub.streams:
-            for data in _batches(self._view.mcp_name(prefer.mcp), prefer.intents, False):
+            for data in self._batches(self._view.mcp_name(prefer.mcp), prefer.intents, False):
                 self._hub.publish(KIND, data)
 
     def standing(self, mcp: str) -> list[tuple[str, Json]]:
         """All that is wanted of an MCP's subflows now, as the first events of its stream; what is not in it is
         as hosts wish."""
-        found = list(_batches(mcp, self._view.intents(mcp), True))
-        return [(KIND, data) for data in found or [_event(mcp, [], True)]]
+        found = list(self._batches(mcp, self._view.intents(mcp), True))
+        return [(KIND, data) for data in found or [self._event(mcp, [], True)]]
+
+    def _batches(self, mcp: str, intents: Iterable[Intent], first: bool) -> Iterator[Json]:
+        waiting = iter(intents)
+        while batch := list(islice(waiting, AT_ONCE)):
+            yield self._event(mcp, batch, first)
+            first = False
+
+    def _event(self, mcp: str, intents: list[Intent], first: bool) -> Json:
+        """`all`: from here on begins the whole of what is wanted, and what was told before is over."""
+        told = [_told(intent, self._view.session_id(intent.session)) for intent in intents]
+        return {"mcp": mcp, "all": first, "subflows": told}
 
 
 def is_for(event: StreamEvent, mcp: str) -> bool:
@@ -45,22 +56,10 @@ def is_for(event: StreamEvent, mcp: str) -> bool:
     return event.kind == KIND and event.data["mcp"] == mcp
 
 
-def _batches(mcp: str, intents: Iterable[Intent], first: bool) -> Iterator[Json]:
-    waiting = iter(intents)
-    while batch := list(islice(waiting, AT_ONCE)):
-        yield _event(mcp, batch, first)
-        first = False
-
-
-def _event(mcp: str, intents: list[Intent], first: bool) -> Json:
-    """`all`: from here on begins the whole of what is wanted, and what was told before is over."""
-    return {"mcp": mcp, "all": first, "subflows": [_told(intent) for intent in intents]}
-
-
-def _told(intent: Intent) -> Json:
-    """`host` and `server` are the ends as the host's segments name them."""
+def _told(intent: Intent, session: str) -> Json:
+    """`session`: the id by which REST names it. `host` and `server` are the ends as the host's segments name them."""
     return {
-        "session": str(intent.session),
+        "session": session,
         "token": f"{intent.token:08x}",
         "host": str(ip_address(intent.src)),
         "host_port": intent.sport,

@@ -133,6 +133,9 @@ class JsonView:
             changes=tuple(one._replace(id=self._prefix + one.id) for one in changed.changes)
         )
 
+    def session_id(self, number: int) -> str:
+        return f"{self._prefix}{number}"
+
     def session_number(self, session_id: str) -> int:
         number = self._number(session_id)
         return int(number) if number.isascii() and number.isdecimal() else 0

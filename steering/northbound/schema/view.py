@@ -119,6 +119,9 @@ class View(Protocol):
     def changed_sessions(self, most: int) -> ChangedSessions:
         """What changed of sessions, `most` of them, in the period that the last WatchSessions ended."""
 
+    def session_id(self, number: int) -> str:
+        """The id by which REST names a session that the engine knows by this number."""
+
     def session_number(self, session_id: str) -> int:
         """The number by which the engine knows a session that REST names so; 0 for what cannot be this controller's."""
 

@@ -15,6 +15,8 @@ MAX_WISHES = 65_536
 PATIENCE = 10.0  # seconds a wish waits for its subflow
 
 _TOKEN = re.compile(r"[0-9a-f]{8}", re.ASCII)
+# A session's number, behind its controller's name where there are several.
+_SESSION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,62}:)?[0-9]{1,20}", re.ASCII)
 
 Json = dict[str, Any]
 
@@ -36,6 +38,9 @@ def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
         token, share = told["token"], told["share"]
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
             raise ValueError("a token is 8 hex digits")
+        session = told["session"]
+        if not (isinstance(session, str) and _SESSION.fullmatch(session)):
+            raise ValueError("a session is a number, or a controller's name, a colon and a number")
         ports = (told["server_port"], told["host_port"])
         whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (*ports, share))
         if not whole or not all(0 < port < 65_536 for port in ports) or not 0 <= share <= 1_000:

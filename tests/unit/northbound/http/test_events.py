@@ -270,6 +270,21 @@ def test_intents_are_for_their_mcp_alone() -> None:
     assert told[1:] == [[{"mcp": "edge", "all": True, "subflows": []}], []]
 
 
+def test_intents_name_sessions_as_the_rest_of_a_clusters_answers_does() -> None:
+    view = FixedView()
+    view.controller = "c2:"
+    wish = Intent(17, 1, b"\n\1\0\2", 40000, b"\n\t\0\2", 80, "", "", SubflowWish(backup=True))
+    view.wanted["core"] = [wish]
+    made = north(view)
+    response = opened(made.application, "/v1/mcps/core/events")
+    made.intents.tell(Prefer(McpId(1), (wish,)))
+    chunks = iter(response.app_iter)
+    next(chunks)
+    blocks = [block for block in next(chunks).decode().split("\n\n") if "event: subflows" in block]
+    told = [json.loads(block.split("data: ")[1])["subflows"] for block in blocks]
+    assert [[one["session"] for one in some] for some in told] == [["c2:17"], ["c2:17"]]
+
+
 def test_intents_are_not_kept_for_nobody() -> None:
     made = north()
     made.intents.tell(Prefer(McpId(1), ()))

@@ -52,6 +52,7 @@ def test_a_number_without_a_controller_names_no_session_of_a_cluster() -> None:
     asked = (view.session, view.session_line, view.paths, view.decision)
     assert all(ask(f"c1:{number}")["id"] == f"c1:{number}" for ask in asked)
     assert view.session_number(f"c1:{number}") == int(number)
+    assert view.session_id(int(number)) == f"c1:{number}"
     for name in (number, f"c2:{number}", f"c1:c1:{number}", ""):
         assert [ask(name) for ask in (*asked, view.aborted)] == [None] * 5
         assert view.session_number(name) == 0

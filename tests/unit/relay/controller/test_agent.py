@@ -24,6 +24,7 @@ BACKUP = SubflowIntent(backup=True)
 @pytest.mark.row("D-1.m2", "N-5.6.1n")
 def test_an_intent_is_read():
     assert parse(TOLD) == (ONE, BACKUP)
+    assert parse({**TOLD, "session": "c2:17"}) == (ONE, BACKUP), "of a cluster"
     assert parse({**TOLD, "backup": False, "allowed": False, "share": 3})[1] == SubflowIntent(False, False, 3)
 
 
@@ -32,6 +33,8 @@ def test_an_intent_is_read():
     [
         {"token": "92c5"}, {"token": 7}, {"host": "lte"}, {"host": None}, {"host_port": 0}, {"share": 1001},
         {"server_port": 70000}, {"server_port": True}, {"share": -1}, {"host_port": "80"},
+        {"session": 17}, {"session": ""}, {"session": "c2:"}, {"session": ":17"}, {"session": "c2:c3:17"},
+        {"session": "c" * 64 + ":17"}, {"session": "c2:" + "1" * 21}, {"session": "c2:17\n"}, {"session": "c2:\u0661"},
     ],
 )  # fmt: skip
 def test_what_is_no_intent_is_refused(wrong):

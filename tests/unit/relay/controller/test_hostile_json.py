@@ -73,7 +73,7 @@ def test_a_binding_of_hostile_numbers_is_none(wrong: dict[str, object]) -> None:
 )
 def test_an_intent_of_hostile_numbers_is_none(wrong: dict[str, object]) -> None:
     good = {
-        "token": "0a0b0c0d", "server": "10.9.0.2", "server_port": 80, "host": "10.1.0.2", "host_port": 5_000,
+        "session": "c2:17", "token": "0a0b0c0d", "server": "10.9.0.2", "server_port": 80, "host": "10.1.0.2", "host_port": 5_000,
         "backup": True, "allowed": True, "share": 0,
     }  # fmt: skip
     assert intent(good)[1].backup
