@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from topologies.kit.captures import CAPABLE, JOIN, Segment
+from topologies.kit.captures import CAPABLE, JOIN, Segment, distinct
 from topologies.kit.controller import Controller
 from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
 from topologies.kit.processes import LabError
+from topologies.kit.waiting import until
+from topologies.measures.aggregation import settled
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view
 from topologies.measures.priorities import fresh
@@ -54,6 +56,16 @@ def test_kernel_view_sees_what_is_wrong(
 ) -> None:
     view = kernel_view({"ue": host}, {"alpha": alpha, "beta": beta}, (5001,))
     assert len(view.wrong) == 1 and not any(view.pinned.values())
+
+
+def test_a_transfer_has_settled_once_host_mcps_and_controller_have_the_join() -> None:
+    known = [{"subflows": [vars(one.flow) for one in HOST]}]
+    at = {"alpha": ALPHA, "beta": []}
+    assert settled(HOST, at, known) and settled(HOST, at, None)
+    assert not settled(HOST[:1], {"alpha": ALPHA[:1]}, [{"subflows": [vars(LTE)]}]), "no join yet"
+    assert not settled([HOST[0], replace(HOST[1], state="SYN-SENT")], at, known)
+    assert not settled(HOST, {"alpha": ALPHA[:1], "beta": []}, known), "the MCP does not have it"
+    assert not settled(HOST, at, [{"subflows": [vars(LTE)]}]), "the controller does not"
 
 
 def segment(
@@ -185,3 +197,13 @@ def test_what_tcp_repeats_is_not_sent_anew_and_numbers_may_wrap() -> None:
     ]
     sent.append(replace(segment(NATTED), time=2.3, sequence=7, length=100))
     assert fresh(sent, 2.0) == 300 and fresh(sent, 0.0) == 1_800 and fresh(sent, 3.0) == 0
+
+
+def test_a_repeated_syn_is_no_second_connection() -> None:
+    again, other = replace(FIRST, time=1.0), replace(FIRST, sequence=7)
+    assert distinct([FIRST, again, other, JOINING]) == [FIRST, other, JOINING]
+
+
+def test_a_wait_ends_with_what_it_waits_for_or_with_its_time() -> None:
+    answers = iter((0, 0, 1))
+    assert until(lambda: next(answers), 30.0, 0.0) and not until(lambda: False, 0.0)

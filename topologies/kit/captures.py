@@ -4,7 +4,7 @@ error."""
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +147,15 @@ def read(file: Path) -> Iterator[Segment]:
             raw,
             int(size),
         )
+
+
+def distinct(segments: Iterable[Segment]) -> list[Segment]:
+    """Of each flow and sequence number the first segment: a SYN that TCP repeated is no second connection, nor is its answer
+    a second one. For segments of one kind, such as SYNs."""
+    found: dict[tuple[FiveTuple, int], Segment] = {}
+    for one in segments:
+        found.setdefault((one.flow, one.sequence), one)
+    return list(found.values())
 
 
 def _hex(number: str, digits: int) -> str:

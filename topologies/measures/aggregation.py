@@ -2,10 +2,11 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from topologies.kit.captures import CAPABLE, JOIN, Capture
+from topologies.kit.captures import CAPABLE, JOIN, Capture, distinct
 from topologies.kit.controller import flows_of
 from topologies.kit.kernel_counters import CounterChanges, Subflow, subflows
 from topologies.kit.lab import Lab, running
@@ -15,7 +16,8 @@ from topologies.kit.scenario import Options
 
 SECONDS = 6.0
 GAIN = 1.7  # least rate of two equal accesses, as a multiple of the rate of one
-SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed
+SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed; later while a join is missing
+LEFT_S = 1.0  # seconds before its end after which they are not listed any more
 
 
 @dataclass
@@ -76,10 +78,15 @@ def upload(
         mptcp=True,
         **order,
     )
+    begun = time.monotonic()
     time.sleep(min(SETTLED_S, seconds / 2))
-    seen = subflows(lab.host(host))
-    seen_mcps = {name: subflows(lab.host(name)) for name in mcps}
-    sessions = lab.controller.detailed() if lab.controller.alive() else []
+    seen = _listed(lab, host, mcps)
+    while not seen.settled and time.monotonic() < begun + seconds - LEFT_S:
+        time.sleep(0.1)
+        later = _listed(lab, host, mcps)
+        if agent.ask("status", name="one")["done"]:
+            break
+        seen = later
     done = agent.finish("one", seconds + 45)
     after = access_bytes(lab, host, down)
     lab.stop_captures()
@@ -87,14 +94,49 @@ def upload(
         mbit=done.get("mbit", 0.0),
         seconds=done.get("seconds", 0.0),
         access_bytes={name: after[name] - before[name] for name in after},
-        ue=seen,
-        mcps=seen_mcps,
+        ue=seen.ue,
+        mcps=seen.mcps,
         counted={box.name: lab.counted(box.name) for box in plan.boxes},
-        sessions=sessions,
+        sessions=seen.sessions,
         server=at_server,
         error=done.get("error", ""),
         ports=at_mcps,
         host=host,
+    )
+
+
+class Inventory(NamedTuple):
+    """Subflows of host and MCPs and the controller's sessions, all of one moment. `settled`: whether nothing is to come: the
+    host fell back to plain TCP, or has a join, and its MCPs and the controller (if it lives) have all that it has."""
+
+    ue: list[Subflow]
+    mcps: dict[str, list[Subflow]]
+    sessions: list[dict[str, Any]]
+    settled: bool
+
+
+def _listed(lab: Lab, host: str, mcps: Sequence[str]) -> Inventory:
+    ue, alive = subflows(lab.host(host)), lab.controller.alive()
+    at = {name: subflows(lab.host(name)) for name in mcps}
+    sessions = lab.controller.detailed() if alive else []
+    fell_back = lab.counted(host)["MPCapableFallbackSYNACK"] > 0
+    return Inventory(ue, at, sessions, fell_back or settled(ue, at, sessions if alive else None))
+
+
+def settled(
+    ue: Sequence[Subflow],
+    mcps: Mapping[str, Sequence[Subflow]],
+    sessions: Sequence[dict[str, Any]] | None,
+) -> bool:
+    """Whether a host has a join, all of its subflows are established, and MCPs have as many joins of it and the controller
+    (where there is one) those very subflows."""
+    joins = sum(one.join for one in ue)
+    known = None if sessions is None else {flow for session in sessions for flow in flows_of(session)}
+    return (
+        joins > 0
+        and all(one.state == "ESTAB" for one in ue)
+        and sum(one.join and one.state == "ESTAB" for rows in mcps.values() for one in rows) >= joins
+        and (known is None or {one.flow for one in ue} <= known)
     )
 
 
@@ -238,7 +280,8 @@ def check_pinned(report: Report, on: Transfer, chosen: str, label: str = "on") -
 
 
 def _syns(capture: Capture, kind: str) -> list[Any]:
-    return [s for s in capture.segments() if s.syn and kind in s.options]
+    """SYNs with an MPTCP option, of which TCP may have sent some more than once."""
+    return distinct(s for s in capture.segments() if s.syn and kind in s.options)
 
 
 def _tabulate(report: Report, plan: Plan, off: Transfer, on: Transfer) -> None:

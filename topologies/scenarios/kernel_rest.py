@@ -7,14 +7,16 @@ The off-path network. WLAN's interface gets further addresses where a part needs
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from topologies.kit.captures import CAPABLE, Capture, Segment, frames
+from topologies.kit.captures import CAPABLE, Capture, Segment, distinct, frames
 from topologies.kit.kernel_counters import counters, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
@@ -24,6 +26,10 @@ HOSTS = ("ue", "core", "edge")
 ENDPOINTS = 8  # most that a kernel has, and most subflows beside the initial one
 ADDRESSES = 10  # of WLAN, of which each would be an endpoint
 ALLOWED = 4  # subflows of a session by the policy's default
+CHECKED_S = 5.0
+JOINED_S = (
+    10.0  # seconds for what a host's kernel repeats where it is lost: the SYN of a join after 1, 3 and 7 s
+)
 BYTES = 20_000  # of a connection whose first bytes go with the SYN
 FULL = 1_000  # a SYN's data is more than that: all that fits
 # Of net.ipv4.tcp_fastopen: as a client alone; every listener takes a SYN's data from who has a cookie, or from anybody.
@@ -63,7 +69,7 @@ def _set(lab: Lab, setting: str, *hosts: str) -> None:
 
 def _checksums(lab: Lab, report: Report) -> None:
     """both ends want checksums: the session aggregates, and is pinned"""
-    done = aggregation.upload(lab, 4, 3.0, port=CHECKED)
+    done = aggregation.upload(lab, 4, CHECKED_S, port=CHECKED)
     access = off_path.ACCESS_MBIT
     report.equal("checksums: the transfer succeeds", "", done.error)
     report.expect(
@@ -106,7 +112,7 @@ def _in_syn(lab: Lab, report: Report) -> None:
     taken = _taken(lab, "server") - before
     report.equal("plain TCP's SYN with data: all bytes came back", (True, None), plain)
     report.equal("plain TCP's SYN with data: SYNs whose data the server took", 1, taken, "kernel")
-    syns = [s for s in at_server.segments() if s.syn and s.length]
+    syns = distinct(s for s in at_server.segments() if s.syn and s.length)
     report.equal("plain TCP's SYN with data: those at the gateway", 1, len(syns), "capture")
     for name, port, how in (("left by", LEFT, CLIENT), ("taken by", TAKEN, FROM_ANYBODY)):
         if "settings" not in report.without:
@@ -115,7 +121,10 @@ def _in_syn(lab: Lab, report: Report) -> None:
         came, went, strayed = (lab.capture_port(at, f"tcp port {port}", 0) for at in ("s1:1", "s3:1", "s5:1"))
         lab.mark()
         before = _taken(lab, "core")
+        left = int(how == CLIENT)
         done = _exchanged(lab, name, port, True)
+        time.sleep(1.0)  # for the join, and for one that must not come
+        until(partial(_complete, lab, port, 1 - left), JOINED_S)
         session = _sessions(lab, port)
         lab.agents["ue"].ask("stop", name=name)
         lab.agents["ue"].finish(name, 10.0)
@@ -127,7 +136,6 @@ def _in_syn(lab: Lab, report: Report) -> None:
         report.equal(f"{title}: the same at the MCP", sent, seen, "capture")
         report.equal(f"{title}: at another MCP", [], _first(strayed.segments()), "capture")
         counted = lab.counted("core")
-        left = int(how == CLIENT)
         at_core = (counted["MPCapableSYNRX"], counted["MPJoinAckRx"])
         report.equal(f"{title}: sessions and joins at the MCP", (1, 1 - left), at_core, "kernel")
         fallen = (lab.counted("ue")["MPCapableDataFallback"], counted["MPCapableFallbackACK"])
@@ -147,7 +155,7 @@ def _taken(lab: Lab, name: str) -> int:
 
 def _first(segments: list[Segment]) -> list[int]:
     """Bytes of data of first SYNs with MP_CAPABLE."""
-    return [s.length for s in segments if s.syn and CAPABLE in s.options]
+    return [s.length for s in distinct(s for s in segments if s.syn and CAPABLE in s.options)]
 
 
 def _exchanged(lab: Lab, name: str, port: int, mptcp: bool) -> tuple[Any, Any]:
@@ -156,12 +164,15 @@ def _exchanged(lab: Lab, name: str, port: int, mptcp: bool) -> tuple[Any, Any]:
     ue = lab.agents["ue"]
     order = {"dst": address_of(lab.plan.box("server"), 4), "port": port, "bytes": BYTES}
     ue.ask("start", name=name, kind="exchange", mptcp=mptcp, fast_open=True, hold=mptcp, **order)
-    limit = time.monotonic() + 20.0
-    while not ({"same", "error"} & set(done := ue.ask("status", name=name))) and time.monotonic() < limit:
-        time.sleep(0.05)
-    if mptcp:
-        time.sleep(1.0)  # for the join
+    until(lambda: {"same", "error"} & set(ue.ask("status", name=name)), 20.0, 0.05)
+    done = ue.ask("status", name=name)
     return done.get("same"), done.get("error")
+
+
+def _complete(lab: Lab, port: int, joins: int) -> bool:
+    """Whether the controller has one session with so many joins at a port, and the MCP's kernel has completed them."""
+    counted = lab.counted("core")["MPJoinAckRx"]
+    return counted >= joins and _sessions(lab, port) == [("core", 1 + joins)]
 
 
 def _sessions(lab: Lab, port: int) -> list[tuple[str, int]]:
@@ -188,9 +199,10 @@ def _ids(lab: Lab, report: Report) -> None:
     lte, wlan = (address_of(lab.plan.box("ue"), 4, nic) for nic in (0, 1))
     other = _give(lab, 3)
     ue.run("ip mptcp endpoint flush", f"ip mptcp endpoint add {wlan} id 7 dev {ue.interface(1)} subflow")
-    order = {"dst": address_of(lab.plan.box("server"), 4), "port": IDS, "seconds": 60.0}
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": IDS, "seconds": 120.0}
     agent.ask("start", name="ids", kind="steady", mptcp=True, mbit=2.0, **order)
     time.sleep(2.0)
+    until(lambda: _at_core(lab) == {lte, wlan}, JOINED_S)
     steps = (
         ("id 0", lte, (f"ip mptcp endpoint delete id 0 {lte}",), f"{lte} dev {ue.interface(0)}"),
         ("an id used again", other, ("ip mptcp endpoint delete id 7",), f"{other} id 7 dev {ue.interface(1)}"),
@@ -200,9 +212,12 @@ def _ids(lab: Lab, report: Report) -> None:
         lab.mark()
         ue.run(*gone)
         time.sleep(1.5)
-        without = {s.flow.dst for s in subflows(lab.host("core")) if s.flow.sport == IDS}
+        rest = {wlan if address == lte else lte}
+        until(partial(_gone, lab, rest), JOINED_S)
+        without = _at_core(lab)
         ue.run(f"ip mptcp endpoint add {comes} subflow")
         time.sleep(2.0)
+        until(partial(_back, lab, address), JOINED_S)
         told = _sources(lab)
         lab.stop_captures()
         here, there = ([s for s in c.segments() if s.syn and s.token] for c in captures)
@@ -216,7 +231,7 @@ def _ids(lab: Lab, report: Report) -> None:
             f"{name}: where the join came to", ({address}, set()),
             ({s.flow.src for s in here}, {s.flow.src for s in there}), "capture",
         )  # fmt: skip
-        report.equal(f"{name}: subflows meanwhile", {wlan if address == lte else lte}, without, "kernel")
+        report.equal(f"{name}: subflows meanwhile", rest, without, "kernel")
         report.expect(f"{name}: subflows with it again", address in told, address, sorted(told), "REST")
     agent.ask("stop", name="ids")
     done = agent.finish("ids", 30.0)
@@ -231,6 +246,21 @@ def _sources(lab: Lab) -> set[str]:
     """Addresses of the host's subflows with IDS, as the controller has them."""
     found = [s for one in lab.controller.detailed() for s in one["subflows"]]
     return {s["src"] for s in found if s["dport"] == IDS}
+
+
+def _at_core(lab: Lab) -> set[str]:
+    """Addresses of the host's subflows with IDS, as the MCP's kernel has them."""
+    return {s.flow.dst for s in subflows(lab.host("core")) if s.flow.sport == IDS}
+
+
+def _gone(lab: Lab, rest: set[str]) -> bool:
+    """Whether the MCP's kernel has read of an address that it is gone, and has these."""
+    return _at_core(lab) == rest and lab.counted("core")["RmAddr"] > 0
+
+
+def _back(lab: Lab, address: str) -> bool:
+    """Whether the controller has a subflow from an address, and the MCP's kernel has completed a join."""
+    return address in _sources(lab) and lab.counted("core")["MPJoinAckRx"] > 0
 
 
 def _many(lab: Lab, report: Report) -> None:
@@ -253,11 +283,17 @@ def _opened(lab: Lab, report: Report, name: str, port: int, most: int) -> None:
     capture = lab.capture_port("s3:1", f"tcp port {port}")
     lab.mark()
     before = lab.controller.metric("steering_refusals_total", reason="subflows-full")
-    order = {"dst": address_of(lab.plan.box("server"), 4), "port": port, "seconds": 5.0}
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": port, "seconds": 30.0}
     agent.ask("start", name=name, kind="steady", mptcp=True, mbit=2.0, **order)
     time.sleep(3.0)
+    until(lambda: _complete(lab, port, most - 1), JOINED_S)
     told = _sessions(lab, port)
-    refused = lab.controller.metric("steering_refusals_total", reason="subflows-full") - before
+    beyond = 1 + ENDPOINTS - most
+    refused = lab.controller.settled(
+        "steering_refusals_total", before + beyond, JOINED_S, reason="subflows-full"
+    )
+    time.sleep(2.0)
+    agent.ask("stop", name=name)
     done = agent.finish(name, 30.0)
     lab.stop_captures()
     counted, at_ue = lab.counted("core"), lab.counted("ue")
@@ -267,7 +303,7 @@ def _opened(lab: Lab, report: Report, name: str, port: int, most: int) -> None:
     report.equal(f"{name}: joins that the MCP rejected", 0, counted["MPJoinRejected"], "kernel")
     report.equal(f"{name}: addresses whose joins left for the MCP", most - 1, len(joins), "capture")
     report.equal(f"{name}: MCP and subflows of the session", [("core", most)], told, "REST")
-    report.equal(f"{name}: joins refused", 1 + ENDPOINTS - most, round(refused), "REST")
+    report.equal(f"{name}: joins refused", beyond, round(refused - before), "REST")
     report.equal(f"{name}: the stream's error", None, done.get("error"))
 
 
