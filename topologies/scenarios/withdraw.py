@@ -14,13 +14,15 @@ from typing import Any
 
 from steering.model.rules import CookieKind
 from topologies.kit import kernel_counters
-from topologies.kit.captures import ADD_ADDR, CAPABLE, JOIN
+from topologies.kit.captures import ADD_ADDR, CAPABLE, JOIN, distinct
 from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, address_of
 from topologies.kit.processes import relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
+from topologies.measures.passage import both_ways
 from topologies.networks import off_path
 
 ROWS = (
@@ -28,7 +30,10 @@ ROWS = (
     "D-6.1a", "N-7.1", "N-1.a", "N-2.1",
 )  # fmt: skip
 MCP, CAPABLE_SERVER, PLAIN_SERVER = "core", "server", "old"
-JOINED_S = 0.8
+JOINED_S, PATIENCE_S = (
+    0.8,
+    10.0,
+)  # seconds for a join, and where it needs more: a lost SYN is sent again after 1, 3 and 7 s
 WITHDRAW = "policy: 1\nmcp_presence: withdraw\n"
 
 
@@ -67,13 +72,23 @@ class ObservedStep:
         self._accepted = relay_status(lab.record, MCP)["counters"]["accepted"]
         lab.mark()
 
-    def open(self, report: Report, what: str, host: str, server: str) -> None:
-        """Open a connection with an echo, and wait for its join."""
+    def open(self, report: Report, what: str, host: str, server: str, join_to: str = "") -> None:
+        """Open a connection with an echo, and wait for its join, if it is MPTCP: to the address `join_to`, if given."""
         order = {"group": what, "dst": address_of(PLAN.box(server), 4), "ports": [5001], "first": True}
         (opened,) = self.lab.agents[host].ask("open", mptcp=host == "ue", **order)["opened"]
         report.equal(f"{what}: the connection works", "", opened.get("error", ""))
         time.sleep(JOINED_S)
+        if token := opened.get("token"):
+            until(lambda: self._joined(host, token, join_to), PATIENCE_S)
         report.equal(f"{what}: and goes on", [], self.lab.agents[host].ask("echo", group=what)["failed"])
+
+    def _joined(self, host: str, token: str, to: str) -> bool:
+        """Whether the connection of this token has a later subflow, and all that the host asked for are complete."""
+        rows = [s for s in kernel_counters.subflows(self.lab.host(host)) if s.own_token == token]
+        there = [s for s in rows if s.join and s.state == "ESTAB" and s.flow.dst in (to or s.flow.dst,)]
+        asked = self.lab.counted(host)["MPJoinSynTx"]
+        done = sum(self.lab.counted(name)["MPJoinAckRx"] for name in (MCP, CAPABLE_SERVER))
+        return bool(there) and asked == done
 
     def finish(self) -> None:
         """End the captures."""
@@ -84,12 +99,6 @@ class ObservedStep:
     def at(self, *ports: str) -> list[Any]:
         """The segments at these edges."""
         return [s for port in ports for s in self._captures[port].segments()]
-
-    def shapes(self, *ports: str) -> list[tuple[Any, ...]]:
-        """K-OPT: the parts of segments that have to be the same at both edges, in any order."""
-        return sorted(
-            (s.flow.src, s.flow.sport, s.sequence, s.flags, s.length, s.raw_options) for s in self.at(*ports)
-        )
 
 
 def run(options: Options, report: Report) -> None:
@@ -120,11 +129,14 @@ def _capable_pair(lab: Lab, report: Report, options: Options) -> None:
     seen = ObservedStep(lab)
     seen.open(report, "M-M", "ue", CAPABLE_SERVER)
     ue, server = (kernel_counters.subflows(lab.host(name)) for name in ("ue", CAPABLE_SERVER))
-    sessions = lab.controller.detailed()
+    until(lambda: not _session_entries(lab), PATIENCE_S)
+    sessions = lab.controller.taken_up()
     entries = _session_entries(lab)
     seen.finish()
     target = address_of(PLAN.box(CAPABLE_SERVER), 4)
-    answers = [s for s in seen.at("s4:1") if s.syn_ack and CAPABLE in s.options and s.flow.src == target]
+    answers = distinct(
+        s for s in seen.at("s4:1") if s.syn_ack and CAPABLE in s.options and s.flow.src == target
+    )
     report.equal("M-M: the server's SYN/ACKs with MP_CAPABLE", 1, len(answers), "capture")
     joins = {(s.flow.src, s.flow.dst) for s in seen.at("s4:1") if s.syn and JOIN in s.options}
     report.equal("M-M: joins that reach the server", {("10.2.0.2", target)}, joins, "capture")
@@ -179,12 +191,13 @@ def _equal_options(
     report: Report, title: str, seen: ObservedStep, near: Iterable[str], far: Iterable[str]
 ) -> None:
     """K-OPT: check that segments are the same at the host's edges and at the server's edge."""
-    here, there = seen.shapes(*near), seen.shapes(*far)
+    servers = {address_of(PLAN.box(name), 4) for name in (CAPABLE_SERVER, PLAIN_SERVER)}
+    way = both_ways(seen.at(*near), seen.at(*far), servers)
     report.expect(
         f"{title}: segments are the same at host and server, options byte for byte",
-        here == there != [],
-        f"{len(here)} equal segments",
-        f"{len(there)}, {len(set(here) ^ set(there))} of them not on both sides",
+        way.faithful,
+        "none altered, none lost for good",
+        way.told(),
         "capture",
     )
 
@@ -205,17 +218,24 @@ def _kind_of(line: str) -> str:
     return cookie.rjust(16, "0")[2]
 
 
+def _is_over(lab: Lab) -> bool:
+    """Whether neither MCP nor controller has a live M-session."""
+    relayed = any(row["mptcp"] for row in relay_status(lab.record, MCP)["sessions"])
+    return not relayed and all(s["state"] != "established" for s in lab.controller.sessions())
+
+
 def _maintained(lab: Lab, report: Report, options: Options) -> None:
     options.say("M-UE and M-server, the default: Figure 16")
     for name, group in (("ue", "M-M"), ("ue", "M-N")):
         lab.agents[name].ask("close", group=group)
     time.sleep(0.5)
+    until(lambda: _is_over(lab), PATIENCE_S)
     lab.host("ue").run(
         "ip mptcp endpoint flush",
         f"ip mptcp endpoint add 10.2.0.2 dev {lab.host('ue').interface(1)} subflow fullmesh",
     )
     seen = ObservedStep(lab)
-    seen.open(report, "kept", "ue", CAPABLE_SERVER)
+    seen.open(report, "kept", "ue", CAPABLE_SERVER, address_of(PLAN.box(MCP), 4))
     ue = [s for s in kernel_counters.subflows(lab.host("ue")) if s.state == "ESTAB"]
     server = [s for s in kernel_counters.subflows(lab.host(CAPABLE_SERVER)) if s.state == "ESTAB"]
     rows = [r for r in relay_status(lab.record, MCP)["sessions"] if r["mptcp"]]
@@ -245,7 +265,7 @@ def _maintained(lab: Lab, report: Report, options: Options) -> None:
         "kept: joins sent and completed at the MCP", sent == done >= 1, "as many", f"{sent}, {done}", "kernel"
     )
     outside = seen.at("s4:1")
-    syns = [s for s in outside if s.syn]
+    syns = distinct(s for s in outside if s.syn)
     report.equal(
         "kept: SYNs at the server with MP_CAPABLE", [True], [CAPABLE in s.options for s in syns], "capture"
     )

@@ -1,0 +1,86 @@
+"""What became of segments on their way between two places, at both of which they were captured.
+
+A segment that was lost on its way and sent again is no change of it, and neither is the order in which segments arrived, nor
+where offload cut the bytes of one direction into segments.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from topologies.kit.captures import Segment
+
+FIN, SYN, RST = 0x01, 0x02, 0x04
+CONTROL = FIN | SYN | RST  # a segment with none of them and without data is an acknowledgement alone
+HALF = 1 << 31  # half of the range of sequence numbers; all of one direction are nearer to each other
+
+
+class Passage(NamedTuple):
+    """`altered`: segments that arrived and were not sent like that, byte for byte of their TCP options. `lost`: segments
+    that were sent, and of which no other copy arrived either."""
+
+    sent: int
+    altered: list[Segment]
+    lost: list[Segment]
+
+    @property
+    def faithful(self) -> bool:
+        """Whether there were segments, and all of them arrived as they were sent."""
+        return self.sent > 0 and not self.altered and not self.lost
+
+    def told(self) -> str:
+        """It in words for a report."""
+        return f"{self.sent} sent, {len(self.altered)} altered, {len(self.lost)} lost"
+
+
+def passage(sent: Iterable[Segment], arrived: Iterable[Segment]) -> Passage:
+    """Compare what was sent at one place with what arrived at the other."""
+    here, there = list(sent), list(arrived)
+    shapes, copies = set(map(_shape, here)), set(map(_copy, there))
+    strange = [one for one in there if _shape(one) not in shapes]
+    missing = [one for one in here if _copy(one) not in copies]
+    altered = [s for s in strange if not _within(s, [o for o in here if o.raw_options == s.raw_options])]
+    return Passage(len(here), altered, [one for one in missing if not _within(one, there)])
+
+
+def both_ways(near: Iterable[Segment], far: Iterable[Segment], at_far: Collection[str]) -> Passage:
+    """The same for segments of both directions: those from the addresses `at_far` were sent at the far place, all others
+    at the near one."""
+    here, there = list(near), list(far)
+    out = passage(
+        (s for s in here if s.flow.src not in at_far), (s for s in there if s.flow.src not in at_far)
+    )
+    back = passage((s for s in there if s.flow.src in at_far), (s for s in here if s.flow.src in at_far))
+    return Passage(out.sent + back.sent, out.altered + back.altered, out.lost + back.lost)
+
+
+def _shape(one: Segment) -> tuple[object, ...]:
+    """All of a segment that nobody may change."""
+    return one.flow, one.sequence, one.flags, one.length, one.raw_options
+
+
+def _copy(one: Segment) -> tuple[object, ...]:
+    """What a segment has in common with its repetitions, whose timestamps are others. An acknowledgement alone is not
+    repeated: the next one of its flow says the same, and more."""
+    if one.length or one.flags & CONTROL:
+        return one.flow, one.sequence, one.length, one.flags & CONTROL, one.options
+    return one.flow, one.options
+
+
+def _within(one: Segment, others: Iterable[Segment]) -> bool:
+    """Whether others of its flow carry all of a segment's bytes, and its FIN, cut in another way."""
+    if not one.length or one.flags & (SYN | RST):
+        return False
+    parts = [
+        (_after(one, other), other) for other in others if other.flow == one.flow and not other.flags & (SYN | RST)
+    ]  # fmt: skip
+    reach = 0
+    for start, other in sorted(parts, key=lambda part: part[0]):
+        if start <= reach:
+            reach = max(reach, start + other.length)
+    ended = not one.flags & FIN or any(o.flags & FIN and at + o.length == one.length for at, o in parts)
+    return reach >= one.length and ended
+
+
+def _after(one: Segment, other: Segment) -> int:
+    """By how many bytes another segment begins after this one; sequence numbers may wrap."""
+    return (other.sequence - one.sequence + HALF) % (2 * HALF) - HALF
