@@ -5,7 +5,6 @@ The needed settings are those that --apply makes and --nft prints, and come from
 """
 
 import os
-import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -183,8 +182,8 @@ def _setting(setting: sysctls.Setting, machine: CheckedMachine) -> Iterator[Faul
     elif not setting.holds(value):
         yield Fault(
             FaultKind.SYSCTL,
-            f"{setting.name} is {' '.join(value.split())}, {setting.mended(value)} is wanted: {setting.without}",
-            "sysctl -w " + shlex.quote(f"{setting.path.relative_to(sysctls.PROC)}={setting.mended(value)}"),
+            f"{setting.name} is {value}, {setting.value} is wanted: {setting.without}",
+            f"sysctl -w {setting.path.relative_to(sysctls.PROC)}={setting.value}",
         )
 
 

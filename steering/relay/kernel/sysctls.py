@@ -4,7 +4,6 @@ Source: measured facts of kernel MPTCP (docs/design/measured.rst).
 """
 
 import operator
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +20,8 @@ PROC = Path("/proc/sys")
 
 
 class Setting(NamedTuple):
-    """A sysctl of one number or several. `fits(found, value)`: whether another number is good too. `version`: the IP
-    version that it concerns, 0 for both."""
+    """A sysctl. `fits(found, value)`: whether another value is good too. `version`: the IP version that it concerns,
+    0 for both."""
 
     name: str
     value: str
@@ -36,15 +35,7 @@ class Setting(NamedTuple):
 
     def holds(self, found: str) -> bool:
         """Whether the kernel's value is good."""
-        return self.mended(found).split() == found.split()
-
-    def mended(self, found: str) -> str:
-        """The value to be written over the kernel's. A number that is good stays."""
-        here, wanted = found.split(), self.value.split()
-        if len(here) != len(wanted) or not all(word.lstrip("-").isdigit() for word in here):
-            return self.value
-        pairs = zip(here, wanted, strict=True)
-        return " ".join(one if self.fits(int(one), int(other)) else other for one, other in pairs)
+        return found.lstrip("-").isdigit() and self.fits(int(found), int(self.value))
 
 
 def _not_strict(found: int, _wanted: int) -> bool:
@@ -84,12 +75,6 @@ SYSCTLS: tuple[Setting, ...] = (
         "net.ipv4.tcp_mtu_probing",
         "1",
         "a path that drops large packets and does not say so stalls a connection for good",
-        operator.ge,
-    ),
-    Setting(  # it concerns both IP versions; the bytes of a receive buffer: least, at first, most
-        "net.ipv4.tcp_rmem",
-        "4096 1048576 6291456",
-        "Linux 6.18 corrupts data of a host with two subflows that fills a small receive window",
         operator.ge,
     ),
     Setting("net.ipv4.tcp_fastopen", "3", "a destination that comes with the SYN is not read", operator.ge),
@@ -138,7 +123,7 @@ def apply(options: RelayOptions) -> None:
 
 def script(options: RelayOptions) -> str:
     """The settings as shell lines."""
-    lines = [f"sysctl -qw {shlex.quote(f'{setting.name}={setting.value}')}" for setting in settings(options)]
+    lines = [f"sysctl -qw {setting.name}={setting.value}" for setting in settings(options)]
     lines += [
         f'for f in {path_of(INTERFACES)}/*/{setting.name}; do echo {setting.value} > "$f"; done'
         for setting in PER_INTERFACE
@@ -154,11 +139,11 @@ def return_path_manager(options: RelayOptions) -> None:
 
 def _hold(setting: Setting, path: Path) -> None:
     try:
-        found = path.read_text().strip()
+        if setting.holds(path.read_text().strip()):
+            return
     except OSError:
-        found = ""  # the following write reports the error
-    if not setting.holds(found):
-        _write(path, setting.mended(found))
+        pass  # the following write reports the error
+    _write(path, setting.value)
 
 
 def _write(path: Path, value: str) -> None:

@@ -41,7 +41,7 @@ def echo(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Echo]:
     server.close()
 
 
-def transfer(lab: Lab, family: int, address: str = "", size: int = 3_000_000) -> None:
+def transfer(lab: Lab, family: int, address: str = "", size: int = 1_000_000) -> None:
     """Send and get back; the digests have to agree."""
     data = os.urandom(size)
     with lab.connect(family, address=address) as sock:

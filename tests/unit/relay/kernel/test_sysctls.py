@@ -19,15 +19,6 @@ def test_a_path_that_drops_large_packets_in_silence_is_probed() -> None:
     assert "net.ipv4.tcp_mtu_probing=1" in sysctls.script(options())
 
 
-def test_of_several_numbers_each_that_is_good_stays() -> None:
-    buffers = setting("net.ipv4.tcp_rmem")
-    assert not buffers.holds("4096\t131072\t33554432")
-    assert buffers.mended("4096\t131072\t33554432") == "4096 1048576 33554432"
-    assert buffers.holds("8192\t2097152\t6291456")
-    assert [buffers.mended(odd) for odd in ("", "1 2", "a b c")] == [buffers.value] * 3
-    assert "sysctl -qw 'net.ipv4.tcp_rmem=4096 1048576 6291456'" in sysctls.script(options())
-
-
 def test_apply_writes_what_does_not_hold_and_lowers_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
