@@ -1,7 +1,7 @@
 """Whether the kernel's MPTCP carries a stream whole: a host with two accesses and an MPTCP server, with no relay between.
 
 Run by itself, as root: `python -m tests.bench.stream_integrity SECONDS [RECEIVE BUFFER]`; prints JSON. RECEIVE BUFFER:
-the bytes of the server's buffer at first (`net.ipv4.tcp_rmem`), 131072 unless told otherwise.
+the bytes of both ends' buffers at first (`net.ipv4.tcp_rmem`), 131072 unless told otherwise.
 """
 
 import json
@@ -54,8 +54,9 @@ def measured(seconds: float, receive_buffer: int = 131_072) -> dict[str, Any]:
     the server's counters."""
     lab = Lab(Path(mkdtemp()))
     try:
-        with lab.inside("mcp"):
-            Path("/proc/sys/net/ipv4/tcp_rmem").write_text(f"4096 {receive_buffer} 6291456")
+        for where in ("ue", "mcp"):
+            with lab.inside(where):
+                Path("/proc/sys/net/ipv4/tcp_rmem").write_text(f"4096 {receive_buffer} 6291456")
         listener = lab.tcp("mcp", 4)
         listener.settimeout(None)
         listener.bind(("0.0.0.0", PORT))
