@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from steering.cli.main import main
-from tests.support.relay_lab import HOST, SERVER, Echo, Lab, wait_for
+from tests.support.relay_lab import HOST, SERVER, Echo, Lab, RelayProcess, wait_for
 
+FIRST = 1000  # bytes
 V4_POOL, V6_POOL, IDENTIFIERS = "192.0.2.0/30", "2001:db8:7::/56", "::5354:1:0:0/96"
 
 
@@ -41,12 +42,16 @@ def echo(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Echo]:
     server.close()
 
 
-def transfer(lab: Lab, family: int, address: str = "", size: int = 1_000_000) -> None:
-    """Send and get back; the digests have to agree."""
+def transfer(lab: Lab, relay: RelayProcess, family: int, address: str = "", size: int = 3_000_000) -> None:
+    """Send and get back; the digests have to agree. Most is sent when both subflows are there: Linux 6.18 corrupts
+    some of what is under way while the second one comes (docs/design/measured.rst)."""
     data = os.urandom(size)
     with lab.connect(family, address=address) as sock:
         sock.settimeout(60)
-        sender = threading.Thread(target=sock.sendall, args=(data,), daemon=True)
+        sock.sendall(data[:FIRST])
+        if size > FIRST:
+            relay.session(lambda row: row["subflows"] == 2, sock)
+        sender = threading.Thread(target=sock.sendall, args=(data[FIRST:],), daemon=True)
         sender.start()
         got = hashlib.sha256()
         left = size
@@ -66,9 +71,9 @@ NPTV6 = ("nptv6", ("--pool", V6_POOL), 6)
 OWN = ("ipv6-address", (), 6)
 
 
-def start(lab: Lab, mode: str, words: tuple[str, ...], family: int) -> None:
+def start(lab: Lab, mode: str, words: tuple[str, ...], family: int) -> RelayProcess:
     prefix = "10.9.0.0/24" if family == 4 else "fd00:9::/64"
-    lab.relay(*words, modes=(mode,), prefixes=(prefix,))
+    return lab.relay(*words, modes=(mode,), prefixes=(prefix,))
 
 
 @pytest.mark.row("N-5.4.1.2a", "N-5.4.1.3", "N-5.4.2a", "N-5.4.2.1a", "N-5.4.2.2", "N-5.4.2.3")
@@ -77,9 +82,9 @@ def start(lab: Lab, mode: str, words: tuple[str, ...], family: int) -> None:
 )
 def test_the_server_sees_what_the_mode_says(lab: Lab, mode: str, words: tuple[str, ...], echo: Echo) -> None:
     family = 6 if mode in ("ipv6-prefix", "nptv6", "ipv6-address") else 4
-    start(lab, mode, words, family)
+    relay = start(lab, mode, words, family)
     for _ in range(2):
-        transfer(lab, family)
+        transfer(lab, relay, family)
     (first, port), (second, _) = echo.peers
     assert first == second  # stable across sessions
     seen, host = ip_address(first), ip_address(HOST[family])
@@ -96,10 +101,10 @@ def test_the_server_sees_what_the_mode_says(lab: Lab, mode: str, words: tuple[st
 @pytest.mark.row("D-5.1c")
 @pytest.mark.parametrize("echo", [4], indirect=True)
 def test_an_ipv6_host_reaches_an_ipv4_server(lab: Lab, echo: Echo) -> None:
-    lab.relay(
+    relay = lab.relay(
         "--pool", V4_POOL, "--nat64", "64:ff9b::/96", modes=("shared",), prefixes=("10.9.0.0/24",)
     )  # fmt: skip
-    transfer(lab, 6, address=f"64:ff9b::{SERVER[4]}")
+    transfer(lab, relay, 6, address=f"64:ff9b::{SERVER[4]}")
     assert ip_address(echo.peers[0][0]) in ip_network(V4_POOL)
 
 
@@ -150,7 +155,7 @@ def test_the_mapping_log_names_the_host_and_is_switched_by_signals(
         modes=("shared",), prefixes=("10.9.0.0/24",),
     )  # fmt: skip
     for _ in range(20):
-        transfer(lab, 4, size=10)
+        transfer(lab, relay, 4, size=10)
     assert len(file.read_text().splitlines()) == 1  # a block, not 20 sessions
     relay.process.send_signal(signal.SIGUSR2)
     wait_for(lambda: not relay.status()["mapping_log"]["enabled"])
