@@ -11,7 +11,6 @@ import hashlib
 import logging
 import socket
 from collections.abc import Callable
-from math import ceil
 from pathlib import Path
 from secrets import randbits
 from ssl import SSLError
@@ -20,7 +19,6 @@ from typing import Any
 
 from os_ken.lib import hub
 
-from steering.cluster.cell import ClusterCell
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
 from steering.core.clustered_engine import ClusteredEngine
@@ -36,11 +34,13 @@ from steering.model.policy import Policy
 from steering.openflow.peer_traffic import PeerTraffic
 from steering.openflow.roles import OpenFlowRole, Roles
 from steering.policy import parse_policy
+from steering.runtime.demotion import Demotion
 from steering.runtime.lost_members import LostMembers
 from steering.runtime.peer_rest import PeerRest
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
 from steering.runtime.share_owners import ShareOwners, events_of
+from steering.runtime.standby_turns import line_of, turn_of
 from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
 from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
 from steering.store.etcd.etcd_store import EtcdStore
@@ -53,9 +53,6 @@ from steering.store.private_file import read_private
 from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
-SETTLED = 0.5  # seconds after a change of what is kept, until the first standby begins anew
-TURN = 5.0  # seconds of a standby's turn: time for one to be ready again before the next one begins anew
-SELDOM = 30.0  # least seconds between two starts of a standby, whatever changes how often
 LOOK = 0.1  # seconds
 SOON = 0.02  # seconds between looks at whether a member whose stream ended is lost
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
@@ -91,6 +88,7 @@ class Cluster:
         self.several = wanted.shares > 1  # controllers decide at once, each for its shares
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
         self.owners: ShareOwners | None = None
+        self._demotion: Demotion | None = None
         self._engine: Engine | None = None  # of several that decide at once
         self.roles: Roles | None = None
         self.streams = streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
@@ -176,6 +174,8 @@ class Cluster:
                 ),
             )
             streams.turn_over = lambda: app.settle(monotonic())
+        look = None if self.owners is None else self.owners.look
+        self._demotion = Demotion(self.coordination, look, self._kept_revision, monotonic, hub.sleep)
         return self.roles
 
     def start(self, is_active: Any) -> None:
@@ -284,11 +284,13 @@ class Cluster:
             self.roles.look()
 
     def _stepped_down(self, dpid: DatapathId) -> None:
-        """Of several owners, one hands a share over when that was agreed on. Whoever did not know of it was away."""
-        agreed = self.coordination.owner_of(dpid) not in ("", self.coordination.me.id)
-        if self.owners is not None and agreed and self.coordination.reached:
-            self.owners.look()
-        else:
+        """Another controller decides at a switch now."""
+        assert self._demotion is not None
+        if self._demotion.of(dpid):
+            self._greenthreads.append(hub.spawn(self._settle_demotion, self._demotion))
+
+    def _settle_demotion(self, demotion: Demotion) -> None:
+        if demotion.wait():
             self.begins_anew = True
 
     def _kept_changed(self, changes: list[KeyChange]) -> None:
@@ -309,6 +311,8 @@ class Cluster:
         while monotonic() < due and not self.decides():
             hub.sleep(LOOK)
         log.info("what is kept has changed: this controller reads it anew")
+        if self._demotion is not None:
+            self._demotion.wait_for_etcd()
         self.begins_anew = True
 
     # ---- heartbeats -----------------------------------------------------------------------------
@@ -360,27 +364,6 @@ def share_secrets(store: EtcdStore, state_dir: Path) -> None:
         if shared is not None and shared != own:
             directory.write(name, shared)
             key_of(state_dir)  # refuses what is no key
-
-
-def line_of(cell: ClusterCell, me: str) -> list[str]:
-    """Who begins anew when what is kept has changed, in this order, which is the same at each: all members but the one that
-    decides for the first share, as it has made the change. `me`: the asking member, which may not know of itself yet."""
-    first = cell.shares.get(share_name(0))
-    decides = "" if first is None else first.owner.controller
-    return sorted({one.id for one in cell.present()} - {decides} | {me})
-
-
-def turn_of(place: int, standbys: int, now: float, started: float, wall: float) -> float:
-    """When the standby at a place of so many, counted from 0, begins anew. `now`, `started` and the answer are seconds of
-    its own monotonic clock; `wall` is `now` in seconds since 1970."""
-    # Members start and hear of the change at different moments, so turns are counted by the clock that all have in common.
-    # Where clocks differ by seconds, several may begin anew at once. That is safe: a switch without a controller forwards by
-    # the entries that it has.
-    earliest = max(now + SETTLED, started + SELDOM)
-    if standbys == 1:
-        return earliest  # nobody to wait for
-    turn = ceil((earliest - now + wall) / TURN)
-    return now + (turn + (place - turn) % standbys) * TURN - wall
 
 
 def _endpoint(stream: str) -> tuple[str, int]:

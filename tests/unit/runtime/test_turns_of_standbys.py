@@ -7,7 +7,7 @@ import pytest
 from steering.cluster.cell import ClusterCell
 from steering.cluster.shares import share_names
 from steering.model.cluster import ClusterMember, Grant, ShareAssignment
-from steering.runtime.cluster import SELDOM, SETTLED, TURN, line_of, turn_of
+from steering.runtime.standby_turns import SELDOM, SETTLED, TURN, line_of, turn_of
 
 WALL = 1_800_000_000.0  # seconds since 1970, when each hears of a change
 
