@@ -44,6 +44,16 @@ def commit_of(root: Path, name: str) -> str:
         raise BenchError(f"no commit {name!r} in this checkout") from None
 
 
+def described(root: Path) -> str:
+    """The commit of the tree at `root`, and whether its files are that commit's; "unknown" for a tree without git."""
+    try:
+        commit = commit_of(root, "HEAD")
+        changed = git(root, "status", "--porcelain", "--untracked-files=no")
+    except BenchError:
+        return "unknown"
+    return commit + (" and changes that are not committed" if changed else "")
+
+
 @contextmanager
 def checked_out(root: Path, commit: str) -> Iterator[Path]:
     """A worktree of `commit` in a temporary directory. It goes with the context, also after SIGINT and SIGTERM where

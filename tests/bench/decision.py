@@ -1,11 +1,17 @@
-"""Time of one decision, by the size of the network and the number of MCPs: pure functions, in this process."""
+"""Time of one decision, by the size of the network and the number of MCPs: pure functions, in this process.
 
+Run by itself for the whole decision in one network, in the thread's processor time:
+`python -m tests.bench.decision SWITCHES MCPS GATEWAYS`; prints JSON.
+"""
+
+import json
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from statistics import median
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 from steering.core.engine import Engine
@@ -93,9 +99,10 @@ def _one(
     }
 
 
-def large(size: tuple[int, int, int] = LARGE) -> dict[str, float]:
+def large(size: tuple[int, int, int] = LARGE, clock: Callable[[], int] = perf_counter_ns) -> dict[str, float]:
     """A whole decision in a large network, microseconds: from a flow's addresses to the MCP, with loads as they are then.
-    `first`: for a pair of an access edge and a gateway that nobody has asked for since the network changed."""
+    `first`: for a pair of an access edge and a gateway that nobody has asked for since the network changed. `clock`:
+    nanoseconds."""
     switches, mcps, count = size
     chance = random.Random(2)
     whole = site(switches, mcps)
@@ -127,9 +134,9 @@ def large(size: tuple[int, int, int] = LARGE) -> dict[str, float]:
     def one(pair: tuple[DatapathId, bytes]) -> float:
         access, server = pair
         flow = UsualFlow(4, bytes((11, 0, 0, 2)), server, chance.randrange(1_024, 65_536), 443, 1)
-        began = perf_counter_ns()
+        began = clock()
         decision = chooser.choose(terms, access, sitemap.exits_to(server), flow, active, 1.0)
-        took = perf_counter_ns() - began
+        took = clock() - began
         if decision.mcp is not None:  # a session begins, and another one ends
             chooser.chosen(access, decision.mcp.id)
             active[decision.mcp.id] += 1
@@ -154,3 +161,12 @@ def _time(work: Callable[[], object], times: int) -> float:
     for _ in range(times):
         work()
     return (perf_counter_ns() - began) / times / 1000
+
+
+def main(switches: str, mcps: str, gateways: str) -> None:
+    """One size."""
+    print(json.dumps(large((int(switches), int(mcps), int(gateways)), thread_time_ns)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SOURCES = ("generator.c", "connections.c", "held.c", "responder.c", "wire.c")
 READY_S = 20.0
+PROCESS_LIMIT_S = 240
 QUIET_MS = 700  # without a rule: the controller has filled its switches
 
 
@@ -52,6 +53,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
         return number
+
+
+def by_itself(module: str, *words: str) -> dict[str, Any]:
+    """What a measurement prints that runs in a process of its own: what others left in memory costs it nothing.
+    Raises BenchError."""
+    command = [sys.executable, "-m", module, *words]
+    try:
+        made = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PROCESS_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"not done after {PROCESS_LIMIT_S} s") from None
+    if made.returncode:
+        raise BenchError((made.stderr.strip().splitlines() or ["no output"])[-1])
+    answer: dict[str, Any] = json.loads(made.stdout)
+    return answer
 
 
 class Process:

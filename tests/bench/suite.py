@@ -3,7 +3,6 @@
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from tests.bench import report, two_trees
-from tests.bench.machines import ROOT, BenchError
+from tests.bench.checkouts import described
+from tests.bench.machines import ROOT, BenchError, by_itself
 
 PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "stalls", "delay")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
@@ -23,7 +23,6 @@ LINKS, QUICK_LINKS = 30, 3
 CROWD, QUICK_CROWD = 1_000_000, 5_000  # sessions while the controller is busy with something long
 STALL_S, QUICK_STALL_S = 8.0, 1.0
 QUICK_SCALE = 0.4
-PROCESS_LIMIT_S = 240
 WORSE_THAN = 1.25  # wider than what two rounds of one commit differ by
 
 Json = dict[str, Any]
@@ -60,7 +59,12 @@ def run(args: argparse.Namespace) -> int:
     if args.against is not None:
         written = Path(args.json) if args.json else ROOT / "build" / "bench-against.json"
         return two_trees.run(ROOT, args, say, written, args.worse_than or WORSE_THAN)
-    found: Json = {"machine": report.machine(), "quick": args.quick, "not_measured": {}}
+    found: Json = {
+        "machine": report.machine(),
+        "commit": described(ROOT),
+        "quick": args.quick,
+        "not_measured": {},
+    }
     for names, measure in _measurements(args, say):
         if not set(names) & set(parts):
             continue
@@ -127,7 +131,7 @@ def _resync(quick: bool, say: Say) -> Json:
     curve = []
     for switches in QUICK_SWITCHES if quick else SWITCHES:
         say(f"resync: {switches} switches are filled, then links go down")
-        curve.append(_by_itself("tests.bench.resync", str(switches), str(QUICK_LINKS if quick else LINKS)))
+        curve.append(by_itself("tests.bench.resync", str(switches), str(QUICK_LINKS if quick else LINKS)))
     return keys(curve)
 
 
@@ -145,14 +149,14 @@ def _selection(quick: bool, say: Say) -> Json:
 
 def _policy(say: Say) -> Json:
     say("policy: look-ups among 10,000 rules")
-    found = _by_itself("tests.bench.policy_lookup")
+    found = by_itself("tests.bench.policy_lookup")
     return {"policy_lookup_us": found["median_us"], "policy_lookup": found}
 
 
 def _memory(quick: bool, say: Say) -> Json:
     sessions, table = (QUICK_SESSIONS, QUICK_TABLE) if quick else (SESSIONS, TABLE)
     say(f"memory: {sessions} sessions through the engine, look-ups among {table}")
-    answer = _by_itself("tests.bench.memory", str(sessions), str(table))
+    answer = by_itself("tests.bench.memory", str(sessions), str(table))
     told = ("bytes_per_session", "longest_gc_ms", "longest_growth_ms")
     return {key: answer[key] for key in told} | {"memory": answer}
 
@@ -161,21 +165,6 @@ def _stalls(quick: bool, say: Say) -> Json:
     from tests.bench.stalls import measure
 
     return measure(*((QUICK_CROWD, QUICK_STALL_S) if quick else (CROWD, STALL_S)), say)
-
-
-def _by_itself(module: str, *words: str) -> Json:
-    """What a measurement prints that runs in a process of its own: what others left in memory costs it nothing."""
-    command = [sys.executable, "-m", module, *words]
-    try:
-        made = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PROCESS_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"not done after {PROCESS_LIMIT_S} s") from None
-    if made.returncode:
-        raise BenchError((made.stderr.strip().splitlines() or ["no output"])[-1])
-    answer: Json = json.loads(made.stdout)
-    return answer
 
 
 def _delay(quick: bool, say: Say) -> Json:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import regression
-from tests.bench.checkouts import checked_out, git
+from tests.bench.checkouts import checked_out, described, git
 from tests.bench.machines import ROOT, BenchError
 
 KINDS = {"setup_us", "syn_us", "join_us"}
@@ -71,6 +71,14 @@ def test_a_tree_is_compared_with_its_parent_its_branchs_beginning_or_its_last_co
     repository.commit("3")
     repository.commit("4")
     assert regression.earlier(repository.path) == second
+
+
+def test_a_measurement_names_its_commit_and_whether_files_differ_from_it(repository: Repository) -> None:
+    assert described(repository.path) == "unknown"
+    first = repository.commit("1")
+    assert described(repository.path) == first
+    repository.change("2")
+    assert described(repository.path) == f"{first} and changes that are not committed"
 
 
 def test_there_is_nothing_to_compare_with_before_the_first_commit_and_its_measurement(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench import comparison, report
-from tests.bench.checkouts import checked_out, commit_of, git
+from tests.bench.checkouts import checked_out, commit_of, described
 from tests.bench.machines import BenchError
 
 Json = dict[str, Any]
@@ -52,7 +52,7 @@ def run(root: Path, args: argparse.Namespace, say: Say, written: Path, bound: fl
         return 2
     try:
         with checked_out(root, commit) as tree:
-            found = {"then": commit, "now": _now(root), "machine": report.machine()}
+            found = {"then": commit, "now": described(root), "machine": report.machine()}
             found |= _rounds(tree, root, args, say)
     except BenchError as error:
         print(f"steering bench: {error}", file=sys.stderr)
@@ -64,11 +64,6 @@ def run(root: Path, args: argparse.Namespace, say: Say, written: Path, bound: fl
     print("\n".join(comparison.notes(found, bound)))
     print(f"all rounds are in {written}")
     return 1 if found["worse"] or not found["keys"] else 0
-
-
-def _now(root: Path) -> str:
-    changed = git(root, "status", "--porcelain", "--untracked-files=no")
-    return git(root, "rev-parse", "HEAD") + (" and changes that are not committed" if changed else "")
 
 
 def _rounds(earlier: Path, root: Path, args: argparse.Namespace, say: Say) -> Json:
