@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
+from math import ceil
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -24,6 +25,7 @@ Say = Callable[[str], None]
 PER_SECOND = 1_000  # SYNs at one switch
 ANOTHER = 9  # the switch that reconnects, and one whose link goes down
 LINK_PORT = 4
+MOST = 1_000_000  # sessions that the policy allows
 PAUSE_S = 0.2  # between two requests of a reader
 # A sweep goes on when its row is over, so it comes last.
 ROWS = ("nothing", "reconnect", "filter", "events", "metrics", "page", "link", "policy", "sweep")
@@ -161,8 +163,15 @@ class Stalls:
         return row
 
 
+def room_for(sessions: int, seconds: float, rows: int) -> int:
+    """How many of so many sessions may begin beforehand, so that there is room for those of all rows: a SYN above the
+    policy's limit is refused, which takes next to no time."""
+    return min(sessions, MOST - rows * PER_SECOND * ceil(seconds))
+
+
 def measure(sessions: int, seconds: float, say: Say, names: Sequence[str] = ROWS) -> Json:
-    """The rows of these names, with so many sessions live."""
+    """The rows of these names, with so many sessions live, or as many as the limit leaves room for."""
+    sessions = room_for(sessions, seconds, len(names))
     with Bench(sessions, sessions + 20 * round(seconds + 1) * PER_SECOND) as bench:
         say(f"stalls: {sessions} sessions begin")
         arm = bench.steering()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench import stalls
+
 ROOT = Path(__file__).resolve().parents[2]
 AT_LEAST = {"setup_vs_naive": 4.0, "join_vs_naive": 4.0, "syn_answer_vs_testcontroller": 0.2}
 
@@ -45,6 +47,7 @@ def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     found = json.loads(results.read_text())
+    assert found["commit"]
     small, large = found["resync"]
     assert found["resync_first_ms"] == large["resync_first_ms"] <= large["resync_total_ms"]
     assert found["relink_ms"] and found["resync_longest_slice_ms"]
@@ -76,6 +79,11 @@ def test_syns_are_answered_while_the_controller_is_busy(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found["stall_lost"] == 0 and all(row["syns"] > 900 for row in rows.values())
     assert "meanwhile: reconnect" in made.stdout
+
+
+def test_sessions_of_all_rows_of_stalls_have_room_below_the_limit() -> None:
+    assert stalls.room_for(1_000_000, 8.0, 9) == 1_000_000 - 9 * 8_000
+    assert stalls.room_for(5_000, 1.0, 9) == 5_000
 
 
 def test_parts_that_nobody_knows_are_refused() -> None:
