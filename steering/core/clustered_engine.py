@@ -6,7 +6,7 @@ from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
 from steering.core.inputs import EntriesRead, SwitchDown
 from steering.core.long_work import Work
-from steering.core.outputs import Output
+from steering.core.outputs import ForgetReading, Output
 from steering.core.part import Parts
 from steering.core.peer_facts import ClusterChanged
 from steering.core.peers.exchange import PeerExchange
@@ -107,7 +107,8 @@ class ClusteredEngine(Engine):
         yield 0
         own = yield from self.own(read)
         now = yield from self.handover.read(read, own)
-        return self._recovered(now) if not self._unread else self.handover.read_later()
+        done = self._recovered(now) if not self._unread else self.handover.read_later()
+        return [ForgetReading(read.dpid), *done]  # first: it may be read anew
 
     def _take_over(self, read: EntriesRead) -> Work:
         return (yield from super()._take_over(read)) + self.handover.read_later()

@@ -85,6 +85,12 @@ class ReadEntries(NamedTuple):
     dpid: DatapathId
 
 
+class ForgetReading(NamedTuple):
+    """All was done with the last EntriesRead of a switch that is not filled after it: it holds what it should."""
+
+    dpid: DatapathId
+
+
 class SweepEntries(NamedTuple):
     """Ask a switch what its session entries have counted: those whose token is `share` modulo `shares`, a power of two.
     The answer is SweepRead, in pieces."""
@@ -148,6 +154,7 @@ Output = (
     | RenewRules
     | FillSwitch
     | ReadEntries
+    | ForgetReading
     | SweepEntries
     | ReadCounters
     | ProveChannel

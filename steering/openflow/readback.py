@@ -62,8 +62,8 @@ class Readback:
         self._feed = feed
         self._readings: dict[tuple[DatapathId, int], _Reading] = {}
         self._held = 0  # entries in all readings
-        # The size of each switch's finished answer, from which it may not have been filled yet. Where it is only read once
-        # more, nobody says when: then it counts until it is asked again.
+        # The size of each switch's finished answer, for as long as the engine may hold it: until the switch is filled from it,
+        # or the engine says that there is nothing to fill.
         self._waiting: dict[DatapathId, int] = {}
         self._lines_about = LogLimit(LOG_INTERVAL)
         self.adopts = False  # whether another controller's static rules may stay, where they are right
@@ -179,10 +179,14 @@ class Readback:
         self._waiting.pop(dpid, None)
         return self._rules.pop(dpid, None)
 
-    def switch_down(self, dpid: DatapathId) -> None:
+    def forget(self, dpid: DatapathId) -> None:
+        """All was done with the last reading, from which the switch is not filled."""
         self._cookies.pop(dpid, None)
         self._rules.pop(dpid, None)
         self._waiting.pop(dpid, None)
+
+    def switch_down(self, dpid: DatapathId) -> None:
+        self.forget(dpid)
         for key in [key for key in self._readings if key[0] == dpid]:
             self._held -= self._readings.pop(key).size
 

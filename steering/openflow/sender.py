@@ -14,6 +14,7 @@ from steering.core.inputs import ChannelProved, Input
 from steering.core.outputs import (
     Authorise,
     FillSwitch,
+    ForgetReading,
     GoOn,
     Output,
     Prefer,
@@ -121,6 +122,8 @@ class Sender:
             elif type(output) is ReadEntries:
                 self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
                 self.readback.ask(output, now)
+            elif type(output) is ForgetReading:
+                self.readback.forget(output.dpid)
             elif type(output) is SweepEntries:
                 self.readback.sweep(output, now)
             elif type(output) is ReadCounters:

@@ -5,14 +5,16 @@ from itertools import count
 
 import pytest
 
+from steering.core.counters import Counters
 from steering.core.inputs import Input
-from steering.core.outputs import ReadEntries
+from steering.core.outputs import ForgetReading, ReadEntries
 from steering.model.ids import DatapathId
 from steering.model.rules import static_cookie
 from steering.openflow import readback
 from steering.openflow.flowstats import parse, pieces
 from steering.openflow.readback import PART_TIMEOUT, READ_TIMEOUT, Readback
 from steering.openflow.reader import Disconnect
+from steering.openflow.sender import Sender
 from tests.support.openflow_forms import REAL
 
 
@@ -71,8 +73,8 @@ def test_finished_answers_that_wait_for_their_turn_are_bounded_too(monkeypatch: 
     assert bench.reasons == [None, Disconnect.TOO_MANY_ENTRIES, None] and len(bench.fed) == 3
 
 
-@pytest.mark.parametrize("end", ["filled", "gone", "asked again"])
-def test_an_answer_waits_until_its_switch_is_filled_or_gone_or_asked_again(
+@pytest.mark.parametrize("end", ["filled", "nothing to fill", "gone", "asked again"])
+def test_an_answer_waits_until_its_switch_is_filled_or_need_not_be_or_is_gone_or_asked_again(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readback, "MAX_WAITING", 600)
@@ -80,6 +82,10 @@ def test_an_answer_waits_until_its_switch_is_filled_or_gone_or_asked_again(
     bench.part(1, 400, more=0)
     if end == "filled":
         bench.readback.held(DatapathId(1))
+    elif end == "nothing to fill":
+        sender = Sender(bench.lines, Counters(), bench.fed.append)
+        sender.readback = bench.readback
+        sender.execute([ForgetReading(DatapathId(1))], 1.0)
     elif end == "gone":
         bench.readback.switch_down(DatapathId(1))
     else:

@@ -4,7 +4,7 @@ import pytest
 
 from steering.core.engine import RECOVERY
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp
-from steering.core.outputs import FillSwitch, Output, ReadEntries, RemoveEntries
+from steering.core.outputs import FillSwitch, ForgetReading, Output, ReadEntries, RemoveEntries
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
@@ -79,6 +79,9 @@ def test_who_takes_a_switch_over_reads_its_other_switches_once_more(gives_up_lat
     assert asked(outputs) == {2, 4} and engine.sessions.readiness.recovering
     outputs = told(cluster, held, asked(outputs))
     assert not [output for output in outputs if isinstance(output, FillSwitch)], "they hold what they should"
+    assert [o.dpid for o in outputs if isinstance(o, ForgetReading)] == [2, 4], (
+        "so nobody needs what they told"
+    )
     assert not engine.sessions.readiness.recovering
     if gives_up_late:
         cluster.give("a", changed["a"])
