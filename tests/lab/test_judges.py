@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from topologies.campaign.verdicts import only_rates
 from topologies.kit.captures import CAPABLE, JOIN, Segment, distinct
 from topologies.kit.controller import Controller
 from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
 from topologies.kit.processes import LabError
+from topologies.kit.report import Report
 from topologies.kit.waiting import until
 from topologies.measures.aggregation import settled
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view
-from topologies.measures.priorities import fresh
+from topologies.measures.priorities import Priority, WatchedTransfer, expect_priority, fresh
 
 LTE = FiveTuple("10.1.0.2", 40001, "10.9.0.2", 5001)
 NATTED = FiveTuple("10.3.0.2", 40002, "10.9.0.2", 5001)
@@ -181,6 +183,46 @@ def test_payload_counts_what_tcp_repeats_once() -> None:
     assert payload([*sent, carrying(900, 100)]) == 1600, "a hole is none of it"
     assert payload([*sent, carrying(0, 500, NATTED)]) == 2000, "another subflow's bytes are its own"
     assert payload(sent, 443) == 0
+
+
+def test_a_join_counts_from_when_it_is_complete_and_not_from_a_syn_that_was_lost() -> None:
+    class Seen(WatchedTransfer):
+        def __init__(self, seen: list[Segment]) -> None:
+            """No lab: only what was captured."""
+            self.addresses, self._seen = {"lte": LTE.src}, seen
+
+        def segments(self, access: str, port: int) -> list[Segment]:
+            return self._seen
+
+    syn = replace(segment(LTE, 0x02, (JOIN,)), size=74)
+    answer, complete = (
+        replace(segment(LTE.reversed(), 0x12, (JOIN,)), time=1.1),
+        replace(segment(LTE), time=1.2),
+    )
+    data = replace(carrying(1, 500), time=2.0, size=566)
+    seen = Seen([syn, replace(syn, time=1.0), answer, complete, data])
+    assert seen.joined("lte", 5001, 9.0) == 1.2 and Seen([syn]).joined("lte", 5001, 9.0) == 9.0
+    assert seen.frames_sent("lte", 5001, 0.0) == 714 and seen.frames_sent("lte", 5001, 0.0, 2.0) == 148
+
+
+@pytest.mark.parametrize(
+    ("after", "failed"), [(0.9, []), (1.1, ["it: MP_PRIO 'backup' on lte, within a second"]), (6.0, None)]
+)
+def test_an_mp_prio_that_comes_late_fails_the_check_of_a_time_alone(
+    after: float, failed: list[str] | None
+) -> None:
+    class Seen(WatchedTransfer):
+        def __init__(self) -> None:
+            """No lab: only what was captured."""
+
+        def priorities(self, access: str, port: int, begin: float = 0.0) -> list[Priority]:
+            return [Priority(after, LTE.src, True)]
+
+    report = Report("lab", "figure", ())
+    assert expect_priority(report, "it", Seen(), "lte", 5001, 0.0, True) == (after if after < 6 else 1.0)
+    names = [check.name for check in report.failed]
+    assert names == failed or (failed is None and len(names) == 2)
+    assert only_rates(names) == (after == 1.1)
 
 
 def test_what_tcp_repeats_is_not_sent_anew_and_numbers_may_wrap() -> None:

@@ -64,8 +64,9 @@ def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
     carried = seen.got if kind == "download" else seen.sent
     off = expect_priority(report, kind, seen, "lte", port, moved, True)
     on = expect_priority(report, kind, seen, "wlan", port, moved, False)
-    joined = min((s.time for s in seen.joins("wlan", port)), default=moved)
-    first = carried("wlan", port, joined + STOPPED_S, moved)
+    joined = seen.joined("wlan", port, moved)
+    waits = [p.time for p in seen.priorities("wlan", port, joined) if p.backup and p.time < moved]
+    first = carried("wlan", port, min(waits, default=joined) + STOPPED_S, moved)
     report.equal(f"{kind}: bulk bytes on WLAN before the rule", 0, first, "capture")
     for access, begin, end in (("lte", joined, moved), ("wlan", on, float("inf"))):
         n = carried(access, port, begin, end)
@@ -74,7 +75,7 @@ def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
         )
     late = carried("lte", port, off + STOPPED_S)
     report.expect(f"{kind}: bulk bytes on LTE from then on", late <= AGAIN, f"<= {AGAIN}", late, "capture")
-    joined = min((s.time for s in seen.joins("wlan", INTERACTIVE)), default=moved)
+    joined = seen.joined("wlan", INTERACTIVE, moved)
     stayed = {
         name: seen.sent(name, INTERACTIVE, joined + STOPPED_S)
         + seen.got(name, INTERACTIVE, joined + STOPPED_S)
