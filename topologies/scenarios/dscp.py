@@ -14,6 +14,7 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Box, Plan, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
@@ -22,7 +23,7 @@ HOST, LATER, SERVER = 34, 26, 10
 REMARKED, AS = 46, 8
 REMAP = ("--dscp-remap", f"{REMARKED}:{AS}")
 ROUNDS = 5
-SECONDS = 1.5
+SECONDS = 4.0  # of the download, of which a join whose SYN is lost leaves some
 CHANGE_S = 1.0  # seconds in which a change has to arrive
 
 
@@ -104,6 +105,18 @@ def _open(lab: Lab, report: Report, group: str, target: str, dscp: int) -> None:
     )["opened"][0]
     report.equal(f"session '{group}' that failed to open", "", opened.get("error", ""))
     time.sleep(0.5)  # for its join
+    token = opened.get("token")
+    until(lambda: _joined(lab, token))
+
+
+def _joined(lab: Lab, token: str | None) -> bool:
+    """Whether a session of the host, by its own token, has two subflows, and the MCP has the join too."""
+    mine = [
+        s for s in kernel_counters.subflows(lab.host("ue")) if s.own_token == token and s.state == "ESTAB"
+    ]
+    joins = {s.flow.reversed() for s in mine if s.join}
+    at_core = {s.flow for s in kernel_counters.subflows(lab.host("core")) if s.state == "ESTAB"}
+    return len(mine) == 2 and bool(joins) and joins <= at_core
 
 
 def _talk(lab: Lab, report: Report, group: str, rounds: int) -> None:

@@ -22,6 +22,7 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Box, Kind, Nic, Plan, address_of, site_text
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.networks.two_mcps import ACCESS_MBIT, two_mcps
 
 ROWS = (
@@ -31,6 +32,7 @@ ROWS = (
 BYTES = 2_000_000
 FEW = 20_000
 PATIENCE_S = 6.0
+JOINED_S = 10.0  # seconds for the joins of what arrived: a lost SYN is sent again after 1, 3 and 7 s
 OWN, COMMON = 5001, 5002
 HOSTS = {"ue1": "alpha", "ue2": "beta"}
 TRANSLATED = "64:ff9b::"
@@ -161,11 +163,11 @@ def _exchange(lab: Lab, phase: Phase, report: Report) -> None:
             patience=PATIENCE_S, hold=True,
         )  # fmt: skip
     time.sleep(1.5)
-    limit = time.monotonic() + PATIENCE_S + 2
-    while time.monotonic() < limit and not all(
-        _whole(lab.agents[host].ask("status", name=f"x{family}")) for host, family in _all()
-    ):
-        time.sleep(0.2)
+    until(
+        lambda: all(_whole(lab.agents[host].ask("status", name=f"x{family}")) for host, family in _all()),
+        PATIENCE_S + 2,
+    )
+    until(lambda: all(_joined(lab, host, family) for host, family in _all()), JOINED_S)
     relays = {mcp: processes.relay_status(lab.record, mcp)["sessions"] for mcp in HOSTS.values()}
     sessions = lab.controller.detailed()
     peers = _established(lab)
@@ -202,6 +204,19 @@ def _exchange(lab: Lab, phase: Phase, report: Report) -> None:
 
 def _whole(status: dict[str, Any]) -> bool:
     return bool(status["done"] or status.get("same") is not None)
+
+
+def _joined(lab: Lab, host: str, family: int) -> bool:
+    """Whether relay and controller have both subflows of a host's transfer, or it failed."""
+    status, mcp = lab.agents[host].ask("status", name=f"x{family}"), HOSTS[host]
+    if status.get("error"):
+        return True
+    local = status.get("local")
+    rows = processes.relay_status(lab.record, mcp)["sessions"]
+    known = [s["subflows"] for s in lab.controller.detailed() if s["mcp"] == mcp and s["subflows"]]
+    return any(row["client"] == local and row["subflows"] == 2 for row in rows) and any(
+        len(flows) == 2 and [flows[0]["src"], flows[0]["sport"]] == local for flows in known
+    )
 
 
 def _all() -> Iterator[tuple[str, int]]:
@@ -259,18 +274,17 @@ def _share(lab: Lab, report: Report) -> None:
     (D-6.7.2). Also checks NAT64."""
     server = address_of(PLAN.box("server"), 4)
     orders = (("ue1", server), ("ue2", server), ("ue1", TRANSLATED + server))
-    sources: list[tuple[str, int]] = []
     for number, (host, target) in enumerate(orders):
         lab.agents[host].ask(
             "start", name=f"s{number}", kind="exchange", dst=target, port=COMMON, mptcp=True, bytes=FEW,
             patience=PATIENCE_S, hold=True,
         )  # fmt: skip
     time.sleep(1.0)
-    rows = processes.relay_status(lab.record, "alpha")["sessions"]
-    for number, (host, _) in enumerate(orders):
-        local = lab.agents[host].ask("status", name=f"s{number}").get("local")
-        sources += [tuple(row["source"]) for row in rows if row["client"] == local]
-        lab.agents[host].ask("stop", name=f"s{number}")
+    names = [(host, f"s{number}") for number, (host, _) in enumerate(orders)]
+    until(lambda: len(_sources(lab, names)) == len(names), PATIENCE_S)
+    sources = _sources(lab, names)
+    for host, name in names:
+        lab.agents[host].ask("stop", name=name)
     now = time.time()
     done = [lab.agents[host].finish(f"s{n}", PATIENCE_S + 10) for n, (host, _) in enumerate(orders)]
     report.equal(
@@ -288,6 +302,13 @@ def _share(lab: Lab, report: Report) -> None:
     lines = log_of(lab, "alpha").read_text().splitlines()
     begun = [line for line in lines if '"end": null' in line and '"192.0.2.1"' in line]
     report.equal("shared: lines of the log, one a block", 3, len(begun))
+
+
+def _sources(lab: Lab, names: list[tuple[str, str]]) -> list[tuple[str, int]]:
+    """By which addresses and ports alpha goes to the server for these tasks of hosts, of those that it has."""
+    rows = processes.relay_status(lab.record, "alpha")["sessions"]
+    local = [lab.agents[host].ask("status", name=name).get("local") for host, name in names]
+    return [tuple(row["source"]) for own in local for row in rows if row["client"] == own]
 
 
 def _owner(lab: Lab, port: int, at: float) -> str:
