@@ -159,7 +159,10 @@ class Lab:
         _run(f"ip -n {srv} addr add {OUTSIDE[6]}/128 dev srv0")
         _run(f"ip -n {mcp} route add {OUTSIDE[4]}/32 via {SERVER[4]}")
         _run(f"ip -6 -n {mcp} route add {OUTSIDE[6]}/128 via {SERVER[6]}")
-        for where in ("ue", "mcp"):  # Linux 6.18 corrupts streams else (docs/design/measured.rst, two subflows)
+        for where in (
+            "ue",
+            "mcp",
+        ):  # Linux 6.18 corrupts streams else (docs/design/measured.rst, two subflows)
             with self.inside(where):
                 Path("/proc/sys/net/ipv4/tcp_rmem").write_text("4096 1048576 6291456")
         self.sysctl("srv", "net.mptcp.enabled=0")
