@@ -14,7 +14,7 @@ from steering.wire.peer_codec import encoded
 from steering.wire.peer_messages import Heartbeat, Hello
 from tests.support.peer_processes import Peer, set_up, started
 from tests.support.rest_calls import certificates
-from tests.support.waiting import wait_for
+from tests.support.waiting import sent_until, wait_for
 
 SESSIONS = 200
 
@@ -32,37 +32,47 @@ def counted(peer: Peer, fault: str) -> Callable[[], bool]:
     return lambda: bool(peer.do("report")["faults"].get(fault, 0) > before)
 
 
+def unreachable(peer: Peer) -> int:
+    """Joins that were refused because some controller is gone; none may be refused as nobody's."""
+    refusals = peer.do("report")["refusals"]
+    assert "unknown-token" not in refusals
+    return int(refusals.get("peer-unreachable", 0))
+
+
 @pytest.mark.row("D-6.7.1", "D-6.2c")
 def test_joins_across_three_processes_and_one_that_dies_and_one_that_freezes(folder: Path) -> None:
     with started(folder) as peers:
         a, c = peers["a"], peers["c"]
         wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
         set_up(peers, 0, SESSIONS)
-        c.do("joins", count=SESSIONS, first=0)
-        wait_for(lambda: a.reports(subflows=2 * SESSIONS))
-        assert a.do("report")["steered"].count(2) == SESSIONS, (
+        times = sent_until(
+            lambda: c.do("joins", count=SESSIONS, first=0), lambda: a.reports(subflows=2 * SESSIONS)
+        )
+        assert SESSIONS <= a.do("report")["steered"].count(2) <= times * SESSIONS, (
             "each held segment at s2 goes on by its session's owner"
         )
-        assert c.do("report")["events"]["join-passed-on"] == SESSIONS
+        assert SESSIONS <= c.do("report")["events"]["join-passed-on"] <= times * SESSIONS
 
         os.kill(a.process.pid, signal.SIGSTOP)
         wait_for(lambda: c.reports(reached=["b"]))
         assert c.do("report")["faults"]["silent"] >= 1
+        before = unreachable(c)
         c.do("joins", count=10, first=0, port=30_000)
-        refused = c.do("report")["refusals"]
-        assert refused["peer-unreachable"] == 10 and "unknown-token" not in refused
+        assert unreachable(c) == before + 10
         os.kill(a.process.pid, signal.SIGCONT)
         wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
-        c.do("joins", count=10, first=0, port=30_000)
-        wait_for(lambda: a.reports(subflows=2 * SESSIONS + 10))
+        sent_until(
+            lambda: c.do("joins", count=10, first=0, port=30_000),
+            lambda: a.reports(subflows=2 * SESSIONS + 10),
+        )
 
         os.kill(a.process.pid, signal.SIGKILL)
         wait_for(lambda: c.reports(reached=["b"]))
+        before = unreachable(c)
         c.do(
             "joins", count=1, first=SESSIONS + 1, port=40_000
         )  # a token that nobody knows, as far as is known
-        refused = c.do("report")["refusals"]
-        assert refused["peer-unreachable"] == 11 and "unknown-token" not in refused
+        assert unreachable(c) == before + 1
 
 
 def test_who_is_called_and_freezes_is_called_again(folder: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.waiting import wait_for
+from tests.support.waiting import sent_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,5 +63,7 @@ def set_up(peers: dict[str, Peer], first: int, count: int) -> None:
     """Sessions that begin at a's switch, and whose MCPs answer at b's; their tokens are known at c."""
     before = peers["c"].do("report")["tokens"].get("a", 0)
     places = peers["a"].do("begin", count=count, first=first)
-    peers["b"].do("answers", places=places, first=first)
-    wait_for(lambda: peers["c"].do("report")["tokens"].get("a") == before + count)
+    sent_until(
+        lambda: peers["b"].do("answers", places=places, first=first),
+        lambda: peers["c"].do("report")["tokens"].get("a") == before + count,
+    )
