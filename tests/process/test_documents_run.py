@@ -35,7 +35,7 @@ def run(page: str, folder: Path, before: str) -> tuple[str, str]:
         env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert "Traceback" not in done.stderr and "usage" not in done.stderr, done.stderr

@@ -18,6 +18,8 @@ from tests.support.controller_process import LINKS, SITE, Running, refused
 from tests.support.fakes.rawswitch import RawSwitch
 from tests.support.waiting import wait_for
 
+LEAST_TIME_OUT_S = 4.9  # of a switch that says nothing, and of a request that does not come, it is 5 s
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("switches", [0, 1])
@@ -30,7 +32,7 @@ def test_a_signal_ends_it_quickly_with_status_0(tmp_path: Path, number: int, swi
         for switch in connected:
             switch.close()
         assert status == 0, running.log()
-        assert seconds < running.start_s, "it waits for nobody's time-out"
+        assert seconds < max(running.start_s, LEAST_TIME_OUT_S), "it waits for nobody's time-out"
         assert not (running.state / "rest").exists()
         assert "Traceback" not in running.log()
 

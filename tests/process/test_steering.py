@@ -159,9 +159,15 @@ def test_a_second_connection_of_a_switch_replaces_the_first_that_answers_no_echo
         assert network.running.json("/v1/health")["switches"]["connected"] == 4
 
 
+def most_lines(began: float) -> float:
+    """How many lines about one reason, of more things to tell, there may be since then: five in a minute."""
+    return 5 * (1 + (time.monotonic() - began) // 60)
+
+
 def test_a_second_connection_of_a_switch_that_answers_is_refused_and_sees_no_entry(tmp_path: Path) -> None:
     with Network(tmp_path) as network, RawSwitch(1, (1, 2)) as again:
         network.establish()
+        began = time.monotonic()
         for _ in range(20):
             again.connect(network.running.port)
             assert again.ended.wait(30)
@@ -171,12 +177,13 @@ def test_a_second_connection_of_a_switch_that_answers_is_refused_and_sees_no_ent
         running = network.running
         assert running.metric("steering_disconnects_total", reason="duplicate-switch") == 20
         assert running.metric("steering_disconnects_total", reason="replaced") == 0
-        assert running.log().count("duplicate-switch") == 5, "so many lines a minute"
+        assert 5 <= running.log().count("duplicate-switch") <= most_lines(began), "so many lines a minute"
         network.wait_for_release(1, network.syn(40_001))
 
 
 def test_a_switch_that_the_site_does_not_name_is_told_and_not_used(tmp_path: Path) -> None:
     with Network(tmp_path) as network, RawSwitch(77, (1, 2)) as stranger:
+        began = time.monotonic()
         for _ in range(20):
             stranger.connect(network.running.port)
             assert stranger.ended.wait(30)
@@ -184,7 +191,8 @@ def test_a_switch_that_the_site_does_not_name_is_told_and_not_used(tmp_path: Pat
             stranger.close()
         running = network.running
         assert running.metric("steering_disconnects_total", reason="unknown-switch") == 20
-        assert running.log().count("switch 000000000000004d at 127.0.0.1") == 5, "so many lines a minute"
+        lines = running.log().count("switch 000000000000004d at 127.0.0.1")
+        assert 5 <= lines <= most_lines(began), "so many lines a minute"
         refused = [{"dpid": "000000000000004d", "reason": "unknown-switch", "times": 20}]
         assert running.json("/v1/topology")["refused"] == refused
 
