@@ -159,12 +159,9 @@ class Lab:
         _run(f"ip -n {srv} addr add {OUTSIDE[6]}/128 dev srv0")
         _run(f"ip -n {mcp} route add {OUTSIDE[4]}/32 via {SERVER[4]}")
         _run(f"ip -6 -n {mcp} route add {OUTSIDE[6]}/128 via {SERVER[6]}")
-        for where in (
-            "ue",
-            "mcp",
-        ):  # Linux 6.18 corrupts streams else (docs/design/measured.rst, two subflows)
-            with self.inside(where):
-                Path("/proc/sys/net/ipv4/tcp_rmem").write_text("4096 1048576 6291456")
+        for where in ("ue", "mcp"):
+            # Linux 6.18 corrupts streams else (docs/design/measured.rst, two subflows)
+            self.receive_buffers(where, 1 << 20)
         self.sysctl("srv", "net.mptcp.enabled=0")
         self.sysctl("ue", "net.mptcp.close_timeout=3")
         _run(f"ip -n {ue} mptcp limits set subflows 8")
@@ -185,6 +182,11 @@ class Lab:
     def sysctl(self, where: str, setting: str) -> None:
         """Write one sysctl (`name=value`) in a namespace."""
         self._sysctl_of(self._names[where], setting)
+
+    def receive_buffers(self, where: str, size: int) -> None:
+        """The bytes that sockets of a namespace have for what comes, at first; Linux's own are 131,072."""
+        with self.inside(where):
+            Path("/proc/sys/net/ipv4/tcp_rmem").write_text(f"4096 {size} 6291456")
 
     def exec_in(self, where: str) -> tuple[str, ...]:
         """The words that run a command in a namespace."""
@@ -234,7 +236,7 @@ class Lab:
         sock = self.tcp("srv", family, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("::" if family == 6 else "0.0.0.0", port))
-        sock.listen(64)
+        sock.listen(256)
         return sock
 
     def connect(

@@ -123,7 +123,7 @@ def test_who_is_not_to_be_served_or_says_nothing_is_closed_and_no_server_hears_o
     relay = lab.relay("--ident", str(tmp_path / "ids"))
     with identd(lab, name), lab.server(4) as listener:
         listener.settimeout(0.2)
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):  # the reset may come before what is said
             sock = lab.connect(4)
             sock.sendall(b"hello")
             assert sock.recv(1)  # an orderly end would be wrong too

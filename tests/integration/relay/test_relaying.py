@@ -131,6 +131,8 @@ def test_download(lab: Lab, family: int) -> None:
         conn, _ = listener.accept()
         with conn:
             assert conn.recv(3) == b"GET"
+            # Linux 6.18 corrupts some of what is under way while the second one comes (docs/design/measured.rst).
+            relay.session(lambda row: row["subflows"] == 2)
             sender = threading.Thread(target=send_and_end, args=(conn, payload))
             sender.start()
             assert hashlib.sha256(read_all(host)).digest() == hashlib.sha256(payload).digest()
@@ -256,7 +258,7 @@ def test_only_service_prefixes_and_ports_are_intercepted(lab: Lab, family: int) 
             host.shutdown(socket.SHUT_WR)
             assert read_all(host) == b"received 1000 bytes"
     assert relay.counter("accepted") == 0
-    lab.run("ue", f"ping -c 1 -W 2 {SERVER[family]}")
+    lab.run("ue", f"ping -c 1 -W 30 {SERVER[family]}")
     relay.stop()
 
 
