@@ -34,7 +34,7 @@ class Switch:
         self._packet_ins: list[bytes] = []
         self._ports: dict[int, socket.socket] = {}
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(60)
+        self._socket.settimeout(300)  # also for a hundred thousand entries on a slow machine
         self._socket.connect(str(_RUN / f"{name}.mgmt"))
         self._socket.sendall(message(_HELLO, 1, struct.pack("!HHI", 1, 8, 1 << 4)))
         while self._next()[1] != _HELLO:

@@ -64,7 +64,8 @@ def test_a_silent_stream_is_enough_and_etcd_is_told_afterwards(start: Start) -> 
     eventually(first.owns)
     second, third = start("b"), start("c")
     eventually(lambda: first.owns() and second.stands_by() and third.stands_by())
-    heir = first.coordination.cell.shares["s0000"].standbys[0].controller
+    eventually(lambda: len(standbys(first, "s0000")) == 2)
+    heir = standbys(first, "s0000")[0]
     follower = second if heir == "b" else third
     follower.coordination.lost("a")
     assert follower.owns()  # at once
@@ -158,6 +159,11 @@ def test_while_etcd_is_gone_all_stays_as_it_was(start: Start, etcd: EtcdMembers)
     eventually(lambda: first.owns() != second.owns())
 
 
+def standbys(member: CellMember, share: str) -> list[str]:
+    """Who stands by for a share, in their order, as far as a member has heard."""
+    return [one.controller for one in member.coordination.cell.shares[share].standbys]
+
+
 def owned(member: CellMember, name: str) -> int:
     return sum(one.owner.controller == name for one in member.coordination.cell.shares.values())
 
@@ -167,6 +173,7 @@ def test_an_order_levels_the_load_one_share_after_the_other(start: Start) -> Non
     eventually(lambda: owned(first, "a") == 4)
     second = start("b", shares=4, levels=False)
     eventually(lambda: all(second.stands_by(f"s000{n}") for n in range(4)))
+    eventually(lambda: all(standbys(first, f"s000{n}") == ["b"] for n in range(4)))
     taken = set[str]()
     second.coordination.has_taken = taken.__contains__
     assert owned(first, "a") == 4, "nobody ordered it"
@@ -192,6 +199,7 @@ def test_a_share_that_nobody_takes_ends_the_levelling(start: Start, taker_ends: 
     eventually(lambda: owned(first, "a") == 4)
     second = start("b", shares=4, levels=False)
     eventually(lambda: all(second.stands_by(f"s000{n}") for n in range(4)))
+    eventually(lambda: all(standbys(first, f"s000{n}") == ["b"] for n in range(4)))
     second.coordination.has_taken = lambda share: False
     moves = first.coordination.rebalance(dry_run=False)
     eventually(lambda: first.coordination.cell.rebalance == (moves[0].share, "b"))
