@@ -22,8 +22,8 @@ rules:
 PORT = PLAN.services[0]
 
 
-def _until(true: Callable[[], object], seconds: float) -> bool:
-    limit = time.monotonic() + seconds
+def _until(true: Callable[[], object]) -> bool:
+    limit = time.monotonic() + 30
     while not true() and time.monotonic() < limit:
         time.sleep(0.1)
     return bool(true())
@@ -35,7 +35,7 @@ def _open(lab: Lab, group: str) -> str:
     known = _sessions(lab)
     asked = lab.agents["ue"].ask("open", group=group, dst="10.9.0.2", ports=[PORT], mptcp=True, first=True)
     assert "error" not in asked["opened"][0], asked
-    assert _until(lambda: lab.counted("ue").get("MPJoinSynAckRx"), 5), lab.counted("ue")
+    assert _until(lambda: lab.counted("ue").get("MPJoinSynAckRx")), lab.counted("ue")
     assert lab.agents["ue"].ask("echo", group=group) == {"asked": 1, "failed": []}
     (new,) = _sessions(lab) - known
     return str(new)
@@ -52,7 +52,7 @@ def _delete(lab: Lab, session: str) -> int:
         method="DELETE",
         headers={"Authorization": f"Bearer {(state / 'token').read_text().strip()}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return int(answer.status)
 
 
@@ -81,25 +81,26 @@ def test_real_joins_prove_themselves_and_a_real_host_believes_the_end(tmp_path: 
 
         session = _open(lab, "first")
         metric = lab.controller.metric
-        assert metric("steering_joins_total", result="authenticated") == 1
+        # The echo went over the first subflow: the other one's proof may be on its way still.
+        assert _until(lambda: metric("steering_joins_total", result="authenticated") == 1)
         assert metric("steering_joins_total", result="token-only") == 0
-        assert _watching(lab) == []
+        assert _until(lambda: not _watching(lab)), _watching(lab)
 
         assert _delete(lab, session) in (200, 202, 204)
         assert "reset by peer" in _broken(lab, "first")
         assert lab.counted("ue").get("MPFastcloseRx", 0) >= 1, lab.counted(
             "ue"
         )  # one on each subflow, at most
-        assert _until(lambda: not _sessions(lab), 8)
+        assert _until(lambda: not _sessions(lab))
         for name in ("core", "server"):  # both ends, and the MCP between them
-            assert _until(partial(_is_dead, lab, name), 8), name
+            assert _until(partial(_is_dead, lab, name)), name
 
         _open(lab, "second")
         lab.host("core").pexec("ip link set dev " + lab.host("core").interface(0) + " down")
-        assert _until(lambda: not _session_lines(lab), 8)
+        assert _until(lambda: not _session_lines(lab))
         assert "reset by peer" in _broken(lab, "second")
         assert lab.counted("ue").get("MPFastcloseRx", 0) >= 1
-        assert not _sessions(lab)
+        assert _until(lambda: not _sessions(lab))
         log = lab.controller.log_path().read_text()
         assert "ERROR" not in log, log
 

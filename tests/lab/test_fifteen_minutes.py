@@ -40,7 +40,7 @@ def test_the_page_leads_from_nothing_to_a_session_of_two_subflows(tmp_path: Path
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=240, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr + "".join(log.read_text() for log in sorted(tmp_path.glob("*.log")))
     assert done.returncode == 0, said

@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.pool import LabSlots, Pool, Wanted
 from tests.lab.running import Ran
+from tests.support.waiting import wait_for
 
 
 class Written(Pool):
@@ -25,7 +26,7 @@ class Written(Pool):
     def _do(self, words: tuple[str, ...]) -> Ran:
         self._inside.add(words[0])
         self.together.append(set(self._inside))
-        self.release.wait(10)
+        self.release.wait(60)
         time.sleep(0.02)
         self._inside.remove(words[0])
         failed = self._answers.get(words[0], [[]]).pop(0)
@@ -40,7 +41,7 @@ def test_two_at_a_time_in_order_and_one_alone(tmp_path: Path) -> None:
         time.sleep(0.1)
         assert pool.together == []
         pool.allow(2)
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + 30
         while len(pool.together) < 2 and time.monotonic() < limit:
             time.sleep(0.01)
         pool.release.set()
@@ -59,12 +60,13 @@ def test_who_wants_to_be_alone_is_not_overtaken() -> None:
 
     with slots.entered(False):
         visitors = [threading.Thread(target=visit, args=one) for one in (("alone", True), ("late", False))]
-        for visitor in visitors:
+        for waiting, visitor in enumerate(visitors, 1):
             visitor.start()
-            time.sleep(0.1)
+            wait_for(lambda waiting=waiting: len(slots._queue) == waiting)  # type: ignore[misc]
+        time.sleep(0.1)
         assert order == []
     for visitor in visitors:
-        visitor.join(5)
+        visitor.join(30)
     assert order == ["alone", "late"]
 
 
@@ -72,11 +74,15 @@ def test_none_beside_what_is_measured(tmp_path: Path) -> None:
     with Written(tmp_path, 2, {}) as pool:
         pool.start([Wanted(("a",)), Wanted(("b",))])
         pool.allow(1)
-        threading.Timer(0.3, pool.release.set).start()
-        while not pool.together:
-            time.sleep(0.01)
-        pool.allow(0)  # waits for the one that runs
-        assert pool.release.is_set() and pool.together == [{"a"}]
+        wait_for(lambda: pool.together)
+        none = threading.Thread(target=pool.allow, args=(0,))
+        none.start()
+        wait_for(lambda: not pool._slots._most)
+        time.sleep(0.1)
+        assert none.is_alive(), "it waits for the one that runs"
+        pool.release.set()
+        none.join(30)
+        assert not none.is_alive() and pool.together == [{"a"}]
         time.sleep(0.1)
         assert pool.together == [{"a"}]
         pool.allow(2)
@@ -114,7 +120,7 @@ def test_the_end_takes_down_what_runs_and_starts_nothing_more(tmp_path: Path) ->
         pool.start([first, second])
         pool.allow(1)
         text = tmp_path / "1-off-path.txt"
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 240
         while not (text.exists() and "building" in text.read_text()) and time.monotonic() < limit:
             time.sleep(0.1)
         pool.end()
