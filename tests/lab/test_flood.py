@@ -7,6 +7,8 @@ import pytest
 
 from tests.lab.running import Ran, assert_held
 
+NOT_FELT = 20  # by which a 95th percentile may be longer under the flood on any machine
+
 
 @pytest.mark.row("N-7.2c", "N-7.2b", "D-6.4.0")
 @pytest.mark.lab("flood", alone=True)
@@ -17,8 +19,7 @@ def test_a_flood_on_one_access_leaves_the_other_its_sessions(
     felt = "p95 of a set-up {flooded_p95_ms:.1f} ms, {quiet_p95_ms:.1f} ms without"
     record_property("felt", felt.format(**figures))
     assert set(ran.failed()) <= {"p95 of the set-up"}
-    assert ran.report["figures"]["rate"] >= 24_000
-    assert ran.report["figures"]["flooded_p95_ms"] < 100
+    assert figures["flooded_p95_ms"] < NOT_FELT * figures["quiet_p95_ms"]
 
 
 @pytest.mark.row("N-7.2c")

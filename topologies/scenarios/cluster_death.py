@@ -26,8 +26,9 @@ PLAN = two_mcps("cluster-death")
 SESSIONS = 100
 STAND_BY_S = 90.0  # in which the other one has to be ready
 FOLLOW_S = 30.0  # in which it has to decide; the lease alone is 3 s
-SETTLE_S = 15.0
+SETTLE_S = 30.0
 PACE_S = 0.1  # seconds between new connections
+PATIENCE_S = 15.0  # for a connection or an echo: what is lost is sent again after 1, 3 and 7 s
 LATER = "opened while nobody decided"
 
 
@@ -101,7 +102,14 @@ class ClusterDeath:
 
     def _open(self, group: str, count: int, family: int) -> list[dict[str, object]]:
         found: list[dict[str, object]] = self.agent.ask(
-            "open", group=group, count=count, dst=self.target[family], ports=SERVICES, mptcp=True, first=True
+            "open",
+            group=group,
+            count=count,
+            dst=self.target[family],
+            ports=SERVICES,
+            mptcp=True,
+            first=True,
+            wait=PATIENCE_S,
         )["opened"]
         return found
 
@@ -136,7 +144,7 @@ class ClusterDeath:
         report.figures["follows_after_s"] = round(followed - began, 2) if followed else None
         report.figures["slowest_new_connection_s"] = round(slowest, 2)
         report.equal(f"connections {LATER} that failed", [], failed[:3])
-        broken = self.agent.ask("echo", group="sessions")["failed"]
+        broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("after the death: sessions that broke", [], broken[:3])
         # Some passed naturally while nobody decided, as without any controller; joins are judged of the others.
         report.figures["later_steered"] = sum(
@@ -192,7 +200,7 @@ class ClusterDeath:
         limit = time.monotonic() + SETTLE_S
         while lab.counted("ue1")["MPJoinSynAckRx"] < total and time.monotonic() < limit:
             time.sleep(0.2)
-        broken = self.agent.ask("echo", group="sessions")["failed"]
+        broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("after the joins: sessions that broke", [], broken[:3])
         kernel = pins.kernel_view(
             {"ue1": subflows(lab.host("ue1"))},

@@ -14,6 +14,7 @@ from topologies.kit.network import add_endpoints, drop_endpoints
 from topologies.kit.plan import address_of, first_host
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import pins
 from topologies.networks.two_mcps import MCPS, SERVICES, two_mcps
 
@@ -23,8 +24,11 @@ SESSIONS, FEW = 200, 8
 ALONE_S = 60.0
 NATURAL = 20  # plain connections that live through it
 REACHABLE_MS = 3000  # ms for which hosts trust a neighbour
-SETTLE_S = 15.0
-WIPED_UPLOAD_S = 10.0
+SETTLE_S = 20.0
+PATIENCE_S = 10.0  # for an echo: what is lost is sent again after 0.2 s, 0.6 s and so on
+PING_S = 3.0  # for the answer to a ping
+WIPED_AFTER_S, FILLED_S = 2.0, 5.0  # of the upload, before its switch is wiped and until it may carry again
+WIPED_UPLOAD_S = 90.0  # it is stopped once it has been seen to carry again
 MOVED_BYTES = 200_000  # a tenth of what an access carries in a second
 
 
@@ -128,10 +132,10 @@ class Restart:
         while time.monotonic() < end:
             for what, targets in (("gateway pings", gateways), ("server pings", list(self.target.values()))):
                 for target in targets:
-                    answered = quiet.ask("ping", dst=target, count=1)["answered"]
+                    answered = quiet.ask("ping", dst=target, count=1, wait=PING_S)["answered"]
                     asked[what] += 1
                     lost[what] += 1 - answered
-            echoed = self.agent.ask("echo", group="plain")
+            echoed = self.agent.ask("echo", group="plain", wait=PATIENCE_S)
             asked["plain echoes"] += echoed["asked"]
             lost["plain echoes"] += len(echoed["failed"])
             time.sleep(min(1.0, max(0.0, end - time.monotonic())))
@@ -150,7 +154,7 @@ class Restart:
             answers,
             "capture",
         )
-        broken = self.agent.ask("echo", group="sessions")["failed"]
+        broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("without a controller: sessions that broke", [], broken[:3])
 
     def come_back(self) -> None:
@@ -161,7 +165,7 @@ class Restart:
         start = time.monotonic()
         lab.start_controller()
         lab.say(f"ready {time.monotonic() - start:.1f} s after its start")
-        broken = self.agent.ask("echo", group="sessions")["failed"]
+        broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("after the restart: sessions that broke", [], broken[:3])
         account = {row["token"]: row["mcp"] for row in lab.controller.sessions() if row["token"]}
         missing = {t: m for t, m in self.homes.items() if account.get(t) != m}
@@ -182,7 +186,7 @@ class Restart:
         limit = time.monotonic() + SETTLE_S
         while lab.counted("ue1")["MPJoinSynAckRx"] < self.total and time.monotonic() < limit:
             time.sleep(0.2)
-        broken = self.agent.ask("echo", group="sessions")["failed"]
+        broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("after the joins: sessions that broke", [], broken[:3])
         kernel = pins.kernel_view(
             {"ue1": subflows(lab.host("ue1"))},
@@ -205,7 +209,7 @@ class Restart:
     def wipe_edge(self) -> None:
         """Delete all entries of an access switch during an upload. The controller fills it again when it connects."""
         lab, report = self.lab, self.report
-        lab.say(f"upload of {WIPED_UPLOAD_S:.0f} s; after 2 s the first access's switch loses its entries")
+        lab.say(f"an upload; after {WIPED_AFTER_S:g} s the first access's switch loses its entries")
         self.agent.ask("close", group="sessions")
         self.agent.ask(
             "start",
@@ -216,14 +220,20 @@ class Restart:
             seconds=WIPED_UPLOAD_S,
             mptcp=True,
         )
-        time.sleep(2.0)
+        time.sleep(WIPED_AFTER_S)
+        until(lambda: len(self._acked()) == 2)
         before = self._acked()
         ofctl(lab.switch("s1"), "del-flows")
         set_controller(lab.switch("s1"), lab.controller.port)
-        time.sleep(WIPED_UPLOAD_S / 2)
-        filled = self._acked()
-        time.sleep(1.0)
-        later = self._acked()
+        time.sleep(FILLED_S)
+        moved: dict[tuple[str, int], int] = {}
+        # TCP waits twice as long after each try that is lost, so the subflow that the switch cut may need some seconds.
+        limit = time.monotonic() + SETTLE_S
+        while time.monotonic() < limit and not (moved.keys() == before.keys() and _carry(moved)):
+            filled = self._acked()
+            time.sleep(1.0)
+            moved = {address: count - filled.get(address, 0) for address, count in self._acked().items()}
+        self.agent.ask("stop", name="up")
         done = self.agent.finish("up", WIPED_UPLOAD_S + 60)
         report.expect(
             "wiped switch: the upload ends well", "error" not in done, "no error", done.get("error", "none")
@@ -232,12 +242,9 @@ class Restart:
         report.expect(
             "wiped switch: subflows of both accesses before", len(before) == 2, "2", len(before), "kernel"
         )
-        moved = {address: later[address] - filled.get(address, 0) for address in later}
         report.expect(
             "wiped switch: the same subflows carry again after it",
-            len(before) == 2
-            and before.keys() == moved.keys()
-            and all(count > MOVED_BYTES for count in moved.values()),
+            len(before) == 2 and before.keys() == moved.keys() and _carry(moved),
             f"more than {MOVED_BYTES} bytes acknowledged on each in a second",
             moved,
             "kernel",
@@ -247,6 +254,11 @@ class Restart:
         """Bytes that were acknowledged on the upload's subflows, by the host's address and port."""
         rows = [r for r in subflows(self.lab.host("ue1")) if r.state == "ESTAB"]
         return {(r.flow.src, r.flow.sport): r.bytes_acked for r in rows if r.bytes_acked > MOVED_BYTES}
+
+
+def _carry(moved: dict[tuple[str, int], int]) -> bool:
+    """Whether each subflow has carried enough in a second."""
+    return all(count > MOVED_BYTES for count in moved.values())
 
 
 SCENARIO = Scenario(
