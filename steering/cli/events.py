@@ -23,7 +23,9 @@ class ReceivedEvent(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mcp", metavar="NAME", help="what this MCP is told: access networks, its drain")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--mcp", metavar="NAME", help="what this MCP is told: access networks, its drain")
+    whose.add_argument("--controller", metavar="NAME", help="only events of this controller of a cluster")
     parser.add_argument(
         "--kind",
         action="append",
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     path = ["events"] if args.mcp is None else ["mcps", args.mcp, "events"]
     left = args.count
-    for event in events(controller.lines(*path)):
+    for event in events(controller.lines(*path, controller=args.controller)):
         if args.kind and event.kind not in args.kind:
             continue
         print(json.dumps(event._asdict()) if args.json else _line(event))

@@ -18,8 +18,16 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events i
 class WantedEvents:
     """Which events are followed, the last that was seen, and when a stream that was lost is asked for again."""
 
-    def __init__(self, mcp: str | None, kinds: Collection[str], after: str | None, again: bool) -> None:
+    def __init__(
+        self,
+        mcp: str | None,
+        kinds: Collection[str],
+        after: str | None,
+        again: bool,
+        controller: str | None,
+    ) -> None:
         self.path = ["events"] if mcp is None else ["mcps", mcp, "events"]
+        self.controller = controller
         self._kinds = kinds
         self._after = after
         self._again = again
@@ -80,12 +88,13 @@ class SteeringClient(Operations):
         kinds: Collection[str] = (),
         after: str | None = None,
         again: bool = True,
+        controller: str | None = None,
     ) -> Generator[ReceivedEvent, None, None]:
         """Events as they happen, without end. `mcp`: what this MCP is told; `kinds`: only these; `after`: the id of
-        the last event that was seen; `again`: a stream that is lost is asked for again after that event, else
+        the last event that was seen, also at another controller of a cluster; `controller`: only its events; `again`: a stream that is lost is asked for again after that event, else
         Unavailable is raised or, where the controller ended it, iteration ends. A token that was taken back or has
         expired meanwhile ends it with NotAllowed."""
-        wanted = WantedEvents(mcp, kinds, after, again)
+        wanted = WantedEvents(mcp, kinds, after, again, controller)
         while True:
             try:
                 for event in self.event_stream(wanted):
@@ -101,7 +110,10 @@ class SteeringClient(Operations):
         self, wanted: "WantedEvents", opened: Callable[[socket.socket], None] | None = None
     ) -> Iterator[ReceivedEvent]:
         """Events of one stream, of all kinds, until it ends. `opened` is told its socket. Raises as methods do."""
-        return events(self._connection.lines(*wanted.path, headers=wanted.headers, opened=opened))
+        lines = self._connection.lines(
+            *wanted.path, headers=wanted.headers, opened=opened, controller=wanted.controller
+        )
+        return events(lines)
 
     def etag(self, *path: str) -> str | None:
         """The entity tag of a resource, for `if_match`."""

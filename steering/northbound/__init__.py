@@ -52,6 +52,7 @@ class Northbound(NamedTuple):
     observe: Callable[[int, float], None]
     save: Callable[[], None]
     restore: Restorers
+    gather: Callable[[], None]
 
 
 def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -123,6 +124,7 @@ def northbound(
     from steering.northbound.resources.mappings import MappingLog, RecentMappings
     from steering.northbound.resources.mcp_registration import McpRegistration
     from steering.northbound.resources.mcps import Mcps
+    from steering.northbound.resources.member_events import MemberEvents
     from steering.northbound.resources.metrics import Collector
     from steering.northbound.resources.pairings import McpDiscovery, Pairings
     from steering.northbound.resources.peer_reads import PeerReads
@@ -148,7 +150,8 @@ def northbound(
 
     store = store or MemoryStore()
     lists, orders = AccessLists(store), KeptOrders(store)
-    hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
+    hub = events.EventHub(epoch, "" if peers is None else peers.name, now)
+    meter, lock = HttpMeter(), Lock()
     collector = Collector(view, counters, meter, hub, malformed, disconnects, pause)
     if cluster is None:
         registry.register(collector)
@@ -161,6 +164,7 @@ def northbound(
     acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
     pairings = Pairings(lists, control.give)
     reads = PeerReads(peers, pause)
+    members = None if peers is None else MemberEvents(hub, reads, peers, watcher, pause)
     links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
         Status(view, pseudonyms), Description(_document, registry, work), links, LayoutResource(view, work),
@@ -170,7 +174,7 @@ def northbound(
         Sessions(view, control, Lock(), pause, reads),
         Decisions(view, control, now, discreet, reads), ReservationsResource(view, control, discreet),
         SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
-        EventStreams(view, hub, watcher, updates, bindings, intents, beat, pause), ClusterResource(cluster),
+        EventStreams(view, hub, watcher, updates, bindings, intents, beat, pause, members), ClusterResource(cluster),
     )  # fmt: skip
 
     def restore_lists() -> None:
@@ -197,4 +201,5 @@ def northbound(
         meter.observe,
         save,
         Restorers(restore_lists, links.restore, restore_orders),
+        (lambda: None) if members is None else members.look,
     )

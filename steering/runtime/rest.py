@@ -189,6 +189,8 @@ class Rest:
             application = StandbyGuard(application, self._cluster, self._peers is not None)
         server = RestServer(self._socket, application, self._counters, self._secured)
         self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
+        if self._peers is not None:
+            self._threads.append(eventlet.spawn(self._gather))
 
     def tell(self, prefer: Prefer) -> None:
         """Publish to an MCP what is wanted of its subflows."""
@@ -205,6 +207,15 @@ class Rest:
                     self._north.save()
             except Exception:
                 log.exception("what changed could not be told")
+
+    def _gather(self) -> None:
+        """Waits for other controllers, and so is no part of `_watch`."""
+        while True:
+            eventlet.sleep(PERIOD)
+            try:
+                self._north.gather()
+            except Exception:
+                log.exception("events of other controllers could not be told")
 
     def stop(self) -> None:
         """Remove the URL and stop listening."""

@@ -7,9 +7,10 @@ from webob import Request, Response
 
 from steering.core.inputs import AbortSession
 from steering.model.cluster import PeerFailure, PeerReply, PeerRequest, nothing_meanwhile
+from steering.model.session_change import ChangedSessions
 from steering.model.view import SessionFilter
 from steering.northbound import Northbound
-from tests.support.fixed_view import DECISION, HEAD, TOKEN, FixedView, Json, Noted, north
+from tests.support.fixed_view import CLOCK, DECISION, HEAD, TOKEN, FixedView, Json, Noted, north
 
 
 class NumberedView(FixedView):
@@ -27,6 +28,11 @@ class NumberedView(FixedView):
         self.searching()
         told, total, more = super().sessions(after, limit, wanted, pause)
         return [one | {"id": one["id"].replace("m-", f"{self.name}:")} for one in told], total, more
+
+    def changed_sessions(self, most: int) -> ChangedSessions:
+        changes, omitted = super().changed_sessions(most)
+        own = (one._replace(id=one.id.replace("m-", f"{self.name}:")) for one in changes)
+        return ChangedSessions(tuple(own), omitted)
 
     def session(self, session_id: str) -> Json | None:
         _, _, number = session_id.rpartition(":")
@@ -49,20 +55,38 @@ class NumberedView(FixedView):
 
 class NorthboundCell:
     """`sessions`: how many each controller has. `silent`: who answers nothing; `lies`: by controller, what it answers in place
-    of the truth. `asked`: what each was asked by others."""
+    of the truth. `asked`: what each was asked by others. `now`: everybody's clock. `pause`: happens where others have their turn, `answering`
+    when others have answered, before the asking one knows."""
 
     def __init__(self, **sessions: int) -> None:
         self.names = sorted(sessions)
+        self.now = CLOCK
+        self.pause: Callable[[], None] = lambda: None
+        self.answering: Callable[[], None] = lambda: None
         self.silent: dict[str, PeerFailure] = {}
         self.lies: dict[str, PeerReply] = {}
         self.asked: list[tuple[str, PeerRequest]] = []
         self.controls = {name: Noted() for name in sessions}
         self.failures: list[tuple[str, PeerFailure]] = []
         self.views = {name: NumberedView(name, count) for name, count in sessions.items()}
-        self.north: dict[str, Northbound] = {
-            name: north(view, control=self.controls[name], peers=CellPeers(self, name))
-            for name, view in self.views.items()
-        }
+        self.north: dict[str, Northbound] = {}
+        for name in self.names:
+            self.starts(name)
+
+    def starts(self, name: str, epoch: str = "0badcafe") -> None:
+        """A controller's northbound begins, for the first time or anew."""
+        self.north[name] = north(
+            self.views[name], control=self.controls[name], peers=CellPeers(self, name), now=lambda: self.now,
+            epoch=epoch, heartbeat=0.001, pause=lambda: self.pause(),
+        )  # fmt: skip
+
+    def look(self, seconds: float = 0.5) -> None:
+        """Time goes by, and each does what it does twice a second."""
+        self.now += seconds
+        for one in self.north.values():
+            one.watcher.look()
+        for one in self.north.values():
+            one.gather()
 
     def get(self, name: str, path: str, token: str = TOKEN, method: str = "GET") -> Response:
         """An answer of one of them to a client."""
@@ -95,6 +119,7 @@ class CellPeers:
         assert 0 < seconds <= 1.0
         found = {name: self._answer(name, request) for name, request in requests.items()}
         meanwhile()
+        self._cell.answering()
         return found
 
     def _answer(self, name: str, request: PeerRequest) -> PeerReply | PeerFailure:

@@ -99,7 +99,7 @@ class RestApplication:
         if Uses.PEERS not in route.uses:
             raise forbidden("this is not for other controllers")
         _check_role(route, who, values)
-        query = parse_query(environ["QUERY_STRING"], route.parameters)
+        query = parse_query(environ["QUERY_STRING"], route.parameters + route.of_peers)
         call = Call(values, query, JSON_TYPE, who, None, None, "", controller)
         return _reply_response(route.answer(self._owners[route.name], call), target, self._pause)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
 from steering.model.view import Pause, no_pause
+from steering.northbound.http.event_positions import Position
 
 Json = dict[str, Any]
 
@@ -28,11 +29,23 @@ _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 
 class StreamEvent(NamedTuple):
-    """`kind` is the event's name, `data` a JSON object."""
+    """`kind` is the event's name, `data` a JSON object. In a cluster: `origin`, the controller that it is of, and the `run` in which
+    it has its number, "" for what only the reader's controller tells."""
 
     number: int
     kind: str
     data: Json
+    origin: str = ""
+    run: str = ""
+
+
+class EventPage(NamedTuple):
+    """A controller's own events after `begin`, as another one reads them. `end`: up to where they go; `more`: others follow."""
+
+    begin: Position
+    events: list[StreamEvent]
+    end: int
+    more: bool
 
 
 Wants = Callable[[StreamEvent], bool]
@@ -45,17 +58,37 @@ class TooManyStreams(Exception):
 class Stream:
     """The queue of one listener."""
 
+    hears_others = False  # controllers
+
     def __init__(self, wants: Wants, hears_sessions: bool) -> None:
         self.wants = wants
         self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
         self.is_over = False
 
+    def takes(self, event: StreamEvent) -> bool:
+        """Whether an event is for it. One that is counts as told."""
+        return self.wants(event)
+
+    def begins_anew(self) -> bool:
+        """Whether what a full queue holds could be replaced by the word that events were missed: nobody reads it yet."""
+        return False
+
+    def text(self, event: StreamEvent, epoch: str) -> bytes:
+        data = json.dumps(event.data, separators=(",", ":"))
+        return f"id: {epoch}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+
 
 class EventHub:
-    """`epoch`: 8 hex digits that tell this run's numbers from those of an earlier one."""
+    """`epoch`: 8 hex digits that tell this run's numbers from those of an earlier one. `controller`: this one's name in a cluster,
+    where others listen as well; `now`: their clock, seconds."""
 
-    def __init__(self, epoch: str) -> None:
+    def __init__(self, epoch: str, controller: str = "", now: Callable[[], float] = lambda: 0.0) -> None:
+        self.controller = controller
+        self._now = now
+        self._heard_until = 0.0  # by who does not say that it went
+        self._silences = 0  # times after which nobody knows what happened
+        self._whole_from = 0  # number of the last event before the last of them ended
         self._epoch = epoch
         self._number = 0
         self._kept: deque[StreamEvent] = deque(maxlen=KEPT)
@@ -69,25 +102,62 @@ class EventHub:
         return len(self._streams)
 
     @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens, here or at another controller."""
+        return bool(self._streams) or self._is_leased
+
+    @property
     def hears_sessions(self) -> bool:
-        """Whether some stream wants what changes of sessions."""
-        return any(stream.hears_sessions for stream in self._streams)
+        """Whether somebody wants what changes of sessions."""
+        return self._is_leased or any(stream.hears_sessions for stream in self._streams)
+
+    @property
+    def hears_others(self) -> bool:
+        """Whether some stream wants the events of other controllers."""
+        return any(stream.hears_others for stream in self._streams)
+
+    @property
+    def _is_leased(self) -> bool:
+        return self._now() < self._heard_until
+
+    def heard_for(self, seconds: float) -> None:
+        """Somebody listens for so long who does not say when it is over: another controller, or a listener that lost its
+        stream and will ask for another."""
+        self._heard_until = max(self._heard_until, self._now() + seconds)
+
+    def fall_silent(self) -> None:
+        """Nobody hears of sessions any more: what changes from now on is told by no event."""
+        self._silences += 1
+        self._whole_from = self._number
+
+    @property
+    def position(self) -> Position:
+        """Where this controller's own events are now."""
+        return Position(f"{self._epoch}{self._silences:x}", self._number)
 
     def publish(self, kind: str, data: Json) -> None:
         """Tell every stream that wants it; never waits."""
         with self._changed:
             self._number += 1
-            event = StreamEvent(self._number, kind, data)
+            event = StreamEvent(self._number, kind, data, self.controller, self.position.run)
             self._kept.append(event)
-            for stream in list(self._streams):
-                if not stream.wants(event):
-                    continue
-                if len(stream.queue) >= MAX_QUEUE:
-                    self.dropped += 1
-                    self._end(stream)
-                else:
-                    stream.queue.append(event)
-            self._changed.notify_all()
+            self._tell(event, self._streams)
+
+    def pass_on(self, event: StreamEvent) -> None:
+        """Tell what is another controller's, or about it, to the streams that hear others. It is not kept."""
+        with self._changed:
+            self._tell(event, {stream for stream in self._streams if stream.hears_others})
+
+    def _tell(self, event: StreamEvent, streams: set[Stream]) -> None:
+        for stream in list(streams):
+            if not stream.takes(event):
+                continue
+            if len(stream.queue) < MAX_QUEUE:
+                stream.queue.append(event)
+            elif not stream.begins_anew():
+                self.dropped += 1
+                self._end(stream)
+        self._changed.notify_all()
 
     def open(
         self, wants: Wants, last: str, first: list[tuple[str, Json]], hears_sessions: bool = True
@@ -97,16 +167,56 @@ class EventHub:
         that only this stream gets, how things stand: before anything new, and after what is sent again. `hears_sessions`: False where `wants` takes no event of
         a session, so that nobody looks for them. Raises TooManyStreams."""
         with self._changed:
-            if len(self._streams) >= MAX_STREAMS:
-                raise TooManyStreams
-            stream = Stream(wants, hears_sessions)
+            stream = self.add(Stream(wants, hears_sessions))
             missed = self._since(last)
             if missed is None:
                 stream.queue.append(StreamEvent(self._number, EventKind.RESET, {}))
             stream.queue.extend(event for event in missed or () if wants(event))
             stream.queue.extend(StreamEvent(self._number, kind, data) for kind, data in first)
+            return stream
+
+    def add(self, stream: Stream) -> Stream:
+        """Raises TooManyStreams."""
+        with self._changed:
+            if len(self._streams) >= MAX_STREAMS:
+                raise TooManyStreams
             self._streams.add(stream)
             return stream
+
+    def since(self, seen: Position) -> list[StreamEvent] | None:
+        """The own events after a position; None where some are not known any more."""
+        return [one for one in self._kept if one.number > seen.number] if self._knows(seen) else None
+
+    def page(self, after: Position | None, wants: Wants, most: int, size: int) -> EventPage:
+        """Own events that `wants` takes: after a position, after the oldest that is kept where it is not known any more, none where
+        there is no position. At most so many, and so many bytes of them."""
+        begin = Position(self.position.run, self._first_known)
+        if after is None:
+            begin = self.position
+        elif self._knows(after):
+            begin = after
+        found: list[StreamEvent] = []
+        end = begin.number
+        for event in self._kept:
+            if event.number <= begin.number:
+                continue
+            if wants(event):
+                size -= len(json.dumps(event.data))
+                if len(found) == most or (found and size < 0):
+                    return EventPage(begin, found, end, True)
+                found.append(event)
+            end = event.number
+        return EventPage(begin, found, end, False)
+
+    def _knows(self, seen: Position) -> bool:
+        run, number = self.position
+        return seen.run == run and self._first_known <= seen.number <= number
+
+    @property
+    def _first_known(self) -> int:
+        """The least number after which all is known."""
+        oldest = self._kept[0].number if self._kept else self._number + 1
+        return max(self._whole_from, oldest - 1)
 
     def _since(self, last: str) -> list[StreamEvent] | None:
         """The events after the one named `last`; None if they are not known any more."""
@@ -126,11 +236,7 @@ class EventHub:
             if stream.is_over:
                 return None
             few = min(len(stream.queue), WRITTEN_AT_ONCE)
-            return b"".join(self._text(stream.queue.popleft()) for _ in range(few))
-
-    def _text(self, event: StreamEvent) -> bytes:
-        data = json.dumps(event.data, separators=(",", ":"))
-        return f"id: {self._epoch}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+            return b"".join(stream.text(stream.queue.popleft(), self._epoch) for _ in range(few))
 
     def leave(self, stream: Stream) -> None:
         """Its reader is gone."""

@@ -78,3 +78,4 @@ class RestRoute(NamedTuple):
     bound: bool = False
     changes: bool = False  # it is audited
     largest: int = 1 << 20  # bytes of the request's body
+    of_peers: tuple[Parameter, ...] = ()  # that other controllers give, and nobody else

@@ -18,8 +18,8 @@ Json = dict[str, Any]
 ADDRESS_SCHEMA: Json = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 _FLAGS = {"0": False, "1": True, "false": False, "true": True, "": True}  # `?dry_run` alone says it too
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
-_CONTROLLER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-_CURSOR = re.compile(rf"(?:({_CONTROLLER}):)?([0-9]{{1,18}})", re.ASCII)
+CONTROLLER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_CURSOR = re.compile(rf"(?:({CONTROLLER_NAME}):)?([0-9]{{1,18}})", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
 
 
@@ -136,7 +136,7 @@ CLIENT = Parameter("client", "Only sessions of a host with this address", ADDRES
 CURSOR = Parameter(
     "cursor",
     "Where the page before ended; the Link header of each page has the next one's",
-    {"type": "string", "pattern": f"^({_CONTROLLER}:)?[0-9]{{1,18}}$"},
+    {"type": "string", "pattern": f"^({CONTROLLER_NAME}:)?[0-9]{{1,18}}$"},
     SessionCursor("", 0),
     _cursor,
 )
@@ -147,6 +147,7 @@ CONTROLLER = Parameter(
     None,
     _name,
 )
+EVENTS_OF = CONTROLLER._replace(description="Only events of this controller of a cluster")
 IP = Parameter("ip", "An external address", ADDRESS_SCHEMA, None, _address)
 PORT = Parameter(
     "port", "An external port", {"type": "integer", "minimum": 0, "maximum": 65_535}, None, _whole(0, 65_535)

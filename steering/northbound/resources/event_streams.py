@@ -1,13 +1,14 @@
 """/v1/events and /v1/mcps/{name}/events: what changes, for operators and for one MCP."""
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steering.model.view import Pause
 from steering.northbound.http import events
-from steering.northbound.http.events import EventBody, EventHub, StreamEvent, TooManyStreams, Wants
+from steering.northbound.http.events import EventBody, EventHub, Stream, StreamEvent, TooManyStreams, Wants
 from steering.northbound.http.exchange import Call, RestReply
-from steering.northbound.http.problems import Problem
+from steering.northbound.http.problems import Problem, bad_request, not_found
 from steering.northbound.resources import bindings, subflow_intents
 from steering.northbound.resources.access_networks import told_of
 from steering.northbound.resources.access_updates import AccessUpdates
@@ -17,11 +18,15 @@ from steering.northbound.resources.subflow_intents import IntentPublisher
 from steering.northbound.resources.watcher import Watcher, policy_told
 from steering.northbound.schema.view import View
 
+if TYPE_CHECKING:
+    from steering.northbound.resources.member_events import MemberEvents
+
 Json = dict[str, Any]
 
 
 class EventStreams:
-    """`heartbeat`: seconds of silence after which a stream is sent a comment."""
+    """`heartbeat`: seconds of silence after which a stream is sent a comment. `members`: of the controllers of a cluster, None for
+    one alone."""
 
     def __init__(
         self,
@@ -33,7 +38,9 @@ class EventStreams:
         intents: IntentPublisher,
         heartbeat: float,
         pause: Pause,
+        members: "MemberEvents | None" = None,
     ) -> None:
+        self._members = members
         self._pause = pause
         self._view = view
         self._hub = hub
@@ -44,7 +51,15 @@ class EventStreams:
         self._heartbeat = heartbeat
 
     def all(self, call: Call) -> RestReply:
-        """All but intents and bindings: those name hosts, and are for their MCP alone (N-7.1)."""
+        """All but intents and bindings: those name hosts, and are for their MCP alone (N-7.1). In a cluster of all controllers;
+        another one that asks gets a page of this one's own."""
+        members = self._members
+        if members is not None:
+            return members.page(call) if call.asked_by else self._sent(lambda: members.open(call))
+        if call.asked_by:
+            raise not_found("this controller tells others nothing")
+        if call.query["controller"] is not None:
+            raise bad_request("this is no cluster whose controllers can be asked one by one")
         return self._stream(call, lambda event: event.kind not in (subflow_intents.KIND, bindings.KIND), [])
 
     def of_mcp(self, call: Call) -> RestReply:
@@ -70,13 +85,20 @@ class EventStreams:
     def _stream(
         self, call: Call, wants: Wants, first: list[tuple[str, Json]], hears_sessions: bool = True
     ) -> RestReply:
-        try:
+        def opened() -> Stream:
             stream = self._hub.open(wants, call.last_event, first, hears_sessions)
+            self._watcher.look()
+            return stream
+
+        return self._sent(opened)
+
+    def _sent(self, opened: Callable[[], Stream]) -> RestReply:
+        try:
+            stream = opened()
         except TooManyStreams:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{events.MAX_STREAMS} event streams are open, which is all there are",
                 (("Retry-After", "5"),),
             ) from None
-        self._watcher.look()
         return RestReply(EventBody(self._hub, stream, self._heartbeat, self._pause), events.MEDIA_TYPE)

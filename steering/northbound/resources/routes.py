@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from steering.model.identity import Role
 from steering.northbound.http import events, parameters
+from steering.northbound.http.event_positions import AFTER
 from steering.northbound.http.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, RestRoute, Uses
 from steering.northbound.resources.access_networks import AccessNetworks
 from steering.northbound.resources.acl import Acl
@@ -314,7 +315,7 @@ ROUTES = (
     RestRoute(
         "GET", "events", "/v1/events",
         "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain, reservation", EventStreams.all, None,
-        media_type=events.MEDIA_TYPE, uses=STREAM,
+        parameters=(parameters.EVENTS_OF,), media_type=events.MEDIA_TYPE, uses=STREAM | PEERS, of_peers=(AFTER,),
     ),
     RestRoute("GET", "openapi", "/v1/openapi.json", "This description", Description.openapi, None, EVERYONE),
     RestRoute("GET", "metrics", "/metrics", "Prometheus metrics", Description.metrics, None, media_type=TEXT_TYPE),

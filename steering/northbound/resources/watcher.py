@@ -66,8 +66,10 @@ class Watcher:
         hears = self._hub.hears_sessions
         if hears or self._watching:
             self._take(WatchSessions(hears))
+        if self._watching and not hears:
+            self._hub.fall_silent()
         watched, self._watching = self._watching and hears, hears
-        if not self._hub.streams:
+        if not self._hub.is_heard:
             self._seen = None
             return
         before, now = self._seen, self._look()

@@ -5,6 +5,7 @@ from typing import Any
 
 from steering.model.view import Pause, no_pause
 from steering.northbound.schema.answers import SCHEMAS
+from steering.northbound.schema.member_events import EVENTS
 
 Json = dict[str, Any]
 
@@ -18,15 +19,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
+_OF_PEERS = SCHEMAS | EVENTS
 
 
 def answer_of(data: bytes, schema: str, pause: Pause = no_pause) -> Json | None:
-    """The object of a JSON text that has a schema of the API; None for anything else."""
+    """The object of a JSON text that has a schema of the API, or of what controllers tell each other alone; None for anything else."""
     try:
         found = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
-    return found if _fits(found, SCHEMAS[schema], pause) else None
+    return found if _fits(found, _OF_PEERS[schema], pause) else None
 
 
 def _no_number(word: str) -> float:

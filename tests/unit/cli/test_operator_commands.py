@@ -126,6 +126,15 @@ def test_events_are_followed(run: Run) -> None:
     assert out.split(" ", 1)[1].split() == ["drain", "name=core", "draining=no"]
 
 
+def test_events_of_one_controller_are_asked_for(
+    run: Run, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["events", "--controller", "c2", "--state-dir", str(state_dir)]) == 2
+    assert "this is no cluster" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["events", "--controller", "c2", "--mcp", "core", "--state-dir", str(state_dir)])
+
+
 def test_a_stream_is_read_event_by_event() -> None:
     lines = [
         "retry: 1000", "", "id: a-1", "event: policy", 'data: {"version":2}', "", ": still here", "",
