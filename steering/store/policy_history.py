@@ -84,33 +84,18 @@ class History:
     def read(self, number: int) -> Version:
         """One version. Raises HistoryError when there is none or when it is not as it was written."""
         try:
-            text = self._store.read(_name(number))
-            version = None if text is None else Version(**decoded(_name(number), text))
+            text = self._store.read(version_name(number))
         except StateError as error:
-            if error.refusal in (StateRefusal.DAMAGED, StateRefusal.TOO_DEEP, StateRefusal.NOT_TEXT):
-                raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}") from None
-            raise HistoryError(f"the versions of the policy cannot be used: {error}") from None
-        except TypeError:
-            raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}") from None
-        if version is None:
+            raise _unusable(number, error) from None
+        if text is None:
             raise HistoryError(f"there is no version {number} of the policy")
-        try:
-            whole = version.version == number and version.sha256 == _digest(version.text)
-            whole = whole and isinstance(version.when, int | float) and 0 <= version.when < YEAR_3000
-            whole = whole and isinstance(version.who, str) and isinstance(version.comment, str)
-        except (ValueError, TypeError, AttributeError):
-            whole = False
-        if not whole:
-            raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}")
-        return version
+        return read_version(number, text)
 
     def apply(self, text: str, who: str, now: float, comment: str = "") -> Version:
         """Make `text` the version in force; the same text again stays the version it is.
 
         The caller has checked the text. Raises HistoryError when it cannot be written.
         """
-        if len(text) > MAX_TEXT:
-            raise HistoryError(f"a policy of more than {MAX_TEXT} characters is not kept")
         numbers = self.numbers()
         if numbers:
             try:
@@ -120,13 +105,16 @@ class History:
             else:
                 if newest.text == text:
                     return newest
-        number = numbers[0] + 1 if numbers else 1
-        version = Version(number, _digest(text), now, _short(who), _short(comment), text)
+        version = drafted(numbers[0] + 1 if numbers else 1, text, who, now, comment)
         self._write(version)
-        for old in numbers[KEPT - 1 :]:
-            with suppress(StateError):  # one too many is no reason against the new one
-                self._store.remove(_name(old))
+        self.forget_old()
         return version
+
+    def forget_old(self) -> None:
+        """Remove the versions before the last KEPT. One too many is no reason against the new one: nothing is raised."""
+        with suppress(HistoryError, StateError):
+            for old in self.numbers()[KEPT:]:
+                self._store.remove(version_name(old))
 
     def rollback(self, number: int, who: str, now: float) -> Version:
         """Make the text of an earlier version the newest one. Raises HistoryError as `read` and `apply` do."""
@@ -135,19 +123,55 @@ class History:
     def _write(self, version: Version) -> None:
         """Whole or not at all; a number that another process took meanwhile is refused, not overwritten."""
         try:
-            made = self._store.create(_name(version.version), json.dumps(asdict(version)))
+            made = self._store.create(version_name(version.version), version_text(version))
         except StateError as error:
             raise HistoryError(f"the versions of the policy cannot be used: {error}") from None
         if not made:
             raise HistoryError(f"version {version.version} was written by another process meanwhile")
 
 
-def _name(number: int) -> str:
+def drafted(number: int, text: str, who: str, now: float, comment: str = "") -> Version:
+    """A version that is not written yet. `now`: seconds since 1970. Raises HistoryError for a text that is too long."""
+    if len(text) > MAX_TEXT:
+        raise HistoryError(f"a policy of more than {MAX_TEXT} characters is not kept")
+    return Version(number, digest(text), now, _short(who), _short(comment), text)
+
+
+def version_name(number: int) -> str:
+    """The name of a version's value in a store."""
     return f"{FOLDER}/{number}.json"
 
 
-def _digest(text: str) -> str:
+def version_text(version: Version) -> str:
+    """A version as it is kept: JSON, in ASCII."""
+    return json.dumps(asdict(version))
+
+
+def read_version(number: int, text: str) -> Version:
+    """The version with that number, from its kept text. Raises HistoryError when it is not as it was written."""
+    try:
+        version = Version(**decoded(version_name(number), text))
+        whole = version.version == number and version.sha256 == digest(version.text)
+        whole = whole and isinstance(version.when, int | float) and 0 <= version.when < YEAR_3000
+        whole = whole and isinstance(version.who, str) and isinstance(version.comment, str)
+    except StateError as error:
+        raise _unusable(number, error) from None
+    except (ValueError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise HistoryError(f"version {number} of the policy is damaged: {version_name(number)}")
+    return version
+
+
+def digest(text: str) -> str:
+    """A policy's, in hex: SHA-256 of its UTF-8 text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _unusable(number: int, error: StateError) -> HistoryError:
+    if error.refusal in (StateRefusal.DAMAGED, StateRefusal.TOO_DEEP, StateRefusal.NOT_TEXT):
+        return HistoryError(f"version {number} of the policy is damaged: {version_name(number)}")
+    return HistoryError(f"the versions of the policy cannot be used: {error}")
 
 
 def _short(text: str) -> str:

@@ -79,20 +79,22 @@ class EtcdStore:
             if kept is not None:
                 self._forget(name, kept)
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
 
     def names(self, folder: str = "") -> list[str]:
         begin = _HEADS + (f"{checked_name(folder)}/" if folder else "")
         try:
             found = self._keys.below(begin, names_only=True, most=MOST_NAMES).found
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
         return [name for one in found if "/" not in (name := one.key.removeprefix(begin))]
 
     def sweep(self) -> int:
         """Remove chunks that no head names and that are old; how many values' they were. Raises StateError."""
         try:
             chunks = self._keys.below(_CHUNKS, names_only=True).found
+            if not chunks:
+                return 0  # the heads are many, and some hold their text
             written = {one.key.removeprefix(_CHUNKS).rpartition("/")[0] for one in chunks}
             heads = self._keys.below(_HEADS).found
             named = {
@@ -105,8 +107,59 @@ class EtcdStore:
             for orphan in orphans:
                 self._keys.delete(f"{_CHUNKS}{orphan}/", all_below=True)
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
         return len(orphans)
+
+    # ---- a value that is not in its place yet ---------------------------------------------------
+
+    def stage(self, name: str, text: str) -> str:
+        """Write a value's chunks, and return its head: the value is in its place once that head is put there. Raises
+        StateError."""
+        checked_name(name)
+        checked_text(name, text)
+        number = f"{int(time.time())}-{secrets.token_hex(8)}"
+        head: dict[str, Any] = {
+            "bytes": len(text),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "number": number,
+        }
+        if len(json.dumps(text)) <= CHUNK:  # with what JSON escapes
+            return json.dumps(head | {"text": text})
+        head |= {"chunks": number, "count": -(-len(text) // CHUNK)}
+        try:
+            for place in range(head["count"]):
+                part = text[place * CHUNK : (place + 1) * CHUNK]
+                self._keys.put(f"{_CHUNKS}{name}/{number}/{place:05}", part)
+        except EtcdError as error:
+            raise state_error(error) from None
+        return json.dumps(head)
+
+    def staged(self, name: str, head: str) -> str:
+        """The value of a head that need not be in its place. Raises StateError, also where its chunks are gone."""
+        told = _head(name, KeyValue(name, head, 0))
+        text = told["text"] if "text" in told else self._chunks(name, told)
+        if text is None or hashlib.sha256(text.encode()).hexdigest() != told["sha256"]:
+            raise StateError(StateRefusal.DAMAGED, f"{name} in etcd is not whole: write it again")
+        return str(text)
+
+    def placed(self, name: str, head: str) -> Put:
+        """What puts a head in its place: an operation for a transaction of the same keys."""
+        return Put(_HEADS + checked_name(name), head)
+
+    def discard(self, name: str, head: str) -> None:
+        """Remove the chunks of a head, unless it is in its place. Raises StateError."""
+        told = _head(name, KeyValue(name, head, 0))
+        if "chunks" not in told:
+            return
+        there = self._get(_HEADS + name)
+        if there is not None and _head(name, there).get("chunks") == told["chunks"]:
+            return
+        gone = Delete(f"{_CHUNKS}{name}/{told['chunks']}/", all_below=True)
+        try:
+            # Whoever puts a head there in this moment may mean these chunks.
+            self._keys.commit({_HEADS + name: 0 if there is None else there.revision}, [gone])
+        except EtcdError as error:
+            raise state_error(error) from None
 
     # ---- heads and chunks -----------------------------------------------------------------------
 
@@ -114,33 +167,20 @@ class EtcdStore:
         try:
             return self._keys.get(key)
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
 
     def _put(self, name: str, text: str, before: KeyValue | None) -> bool:
         """Put a value in place of `before`; False where another one stands there meanwhile."""
-        number = f"{int(time.time())}-{secrets.token_hex(8)}"
-        head: dict[str, Any] = {
-            "bytes": len(text),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "number": number,
-        }
         key = _HEADS + name
+        head = self.stage(name, text)
         try:
-            if len(json.dumps(text)) <= CHUNK:  # with what JSON escapes
-                head["text"] = text
-            else:
-                head |= {"chunks": number, "count": -(-len(text) // CHUNK)}
-                for place in range(head["count"]):
-                    part = text[place * CHUNK : (place + 1) * CHUNK]
-                    self._keys.put(f"{_CHUNKS}{name}/{number}/{place:05}", part)
-            written = json.dumps(head)
-            done = self._commit(key, written, 0 if before is None else before.revision)
+            done = self._commit(key, head, 0 if before is None else before.revision)
             if done and before is not None:
                 self._forget(name, before)
-            elif not done and "chunks" in head:
-                self._keys.delete(f"{_CHUNKS}{name}/{number}/", all_below=True)
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
+        if not done:
+            self.discard(name, head)
         return done
 
     def _commit(self, key: str, head: str, revision: int) -> bool:
@@ -168,7 +208,7 @@ class EtcdStore:
                     return None
                 parts.append(kept.text)
         except EtcdError as error:
-            raise _refused(error) from None
+            raise state_error(error) from None
         return "".join(parts)
 
     def _forget(self, name: str, kept: KeyValue) -> None:
@@ -201,5 +241,6 @@ def _written_at(chunks: str) -> float:
     return float(seconds) if seconds.isdigit() else 0.0
 
 
-def _refused(error: EtcdError) -> StateError:
+def state_error(error: EtcdError) -> StateError:
+    """Why a value is not kept, where etcd did not do what it was asked for."""
     return StateError(_REFUSALS.get(error.fault, StateRefusal.INPUT_OUTPUT), str(error))
