@@ -109,6 +109,11 @@ class Coordination:
         """etcd's revision up to which all is known."""
         return self._watch.revision
 
+    @property
+    def lease(self) -> int:
+        """etcd's number of the lease with which this membership ends."""
+        return self._lease
+
     # ---- the start and the end -------------------------------------------------------------------
 
     def join(self, sleep: Callable[[float], None] = time.sleep) -> None:

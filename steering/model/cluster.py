@@ -94,7 +94,8 @@ class ClusterStatus(NamedTuple):
     """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
     `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
     of shares, where there are several shares; `rebalance`: what is under way, None for nothing; `streams`: controllers with
-    which a stream is open; `gave_up`: the move with which the last order ended early, None where it did not."""
+    which a stream is open; `gave_up`: the move with which the last order ended early, None where it did not;
+    `policy_seconds`: from when this controller saw the last policy to its activation here, None before the first."""
 
     controller: str
     reached: bool
@@ -107,6 +108,19 @@ class ClusterStatus(NamedTuple):
     rebalance: Rebalance | None = None
     streams: tuple[str, ...] = ()
     gave_up: Rebalance | None = None
+    policy_seconds: float | None = None
+
+
+class PolicyEvent(StrEnum):
+    """What happened to policies that the controllers of a cell agree on."""
+
+    ACTIVATED = "policy-activated"  # another policy came into force here
+    REFUSED = "policy-refused"  # a member refused what was written here
+    LATE = "policy-late"  # what was written here was not agreed on in time
+    TURNED_DOWN = "policy-turned-down"  # this controller refused what was written at another
+    LEFT_OVER = "policy-left-over"  # the remains of a policy that never came into force were removed
+    NOT_TAKEN = "policy-not-taken"  # it is in force, and this controller cannot use it
+    DAMAGED = "policy-damaged"  # a record in etcd that is none of ours
 
 
 class ClusterUnreachable(Exception):

@@ -1,9 +1,10 @@
 """The changes that the northbound can make in a running controller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from steering.model.policy import Policy
 from steering.model.snapshot import DecisionSnapshot
 
 Json = dict[str, Any]
@@ -31,6 +32,46 @@ class PolicyOutcome(NamedTuple):
     version: int
     findings: list[Json]
     accepted: bool
+
+
+class PolicyWish(NamedTuple):
+    """A policy that was checked here, and is to come into force. `check_seconds`: how long that took."""
+
+    policy: Policy
+    text: str
+    who: str
+    comment: str
+    check_seconds: float
+
+
+class PolicyDisagreement(Exception):
+    """A policy that comes into force at no controller of the cell; the message is one line. `refused`: the controllers that
+    refuse it, with their reasons; without any it may be written again."""
+
+    def __init__(self, message: str, refused: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused or {}
+
+
+class PolicyAgreed(Protocol):
+    """Where several controllers have one policy: it comes into force at all of them, or at none."""
+
+    def put(self, wish: PolicyWish, unchanged: Condition) -> int:
+        """Put a policy in force and return its version, when it is in force here. `unchanged`: asked when nobody else can
+        put another one in force any more. Raises PolicyDisagreement, what `unchanged` raises, and StateError."""
+
+
+class PolicyTaker(Protocol):
+    """Whoever goes by the policy that the controllers of a cell have agreed on."""
+
+    def policy(self) -> PolicyText:
+        """The policy in force here."""
+
+    def check_policy(self, text: str) -> tuple[Policy | None, str]:
+        """A policy, or None and the reason why this controller's site does not allow it, in one line."""
+
+    def activate(self, policy: Policy, version: int, text: str) -> None:
+        """It is in force from now on."""
 
 
 class WhatIf(NamedTuple):

@@ -1,0 +1,323 @@
+"""A policy comes into force at all members of a cell, or at none: two phases, by compare-and-set on keys of etcd.
+
+Who was asked for it writes its text beside what is kept, and proposes it. There is one proposal at a time, and it ends with the
+lease of who made it. Each member that was there then says that it is prepared, or why not (policy_follower). When all have said so
+that are there still, one transaction puts the policy in force, gives its version its place in the history, and ends the proposal;
+it does nothing where an answer, the proposal or what was in force before is another one meanwhile. Otherwise the proposal is
+withdrawn, with all that it left.
+"""
+
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from steering.cluster.cell import CONTROLLER, MEMBER
+from steering.cluster.policy_follower import PolicyFollower, PreparedPolicy
+from steering.cluster.policy_records import (
+    ACK,
+    ACTIVE,
+    PROPOSAL,
+    ActivePolicy,
+    PolicyAck,
+    PolicyProposal,
+    read_ack,
+    read_active,
+    read_proposal,
+    record_text,
+)
+from steering.model.cluster import MOST_MEMBERS, PolicyEvent
+from steering.model.control import Condition, PolicyDisagreement, PolicyWish
+from steering.store.etcd.access import EtcdError
+from steering.store.etcd.etcd_store import EtcdStore, state_error
+from steering.store.etcd.keys import Delete, Keys, KeyValue, Put
+from steering.store.interface import StateError
+from steering.store.policy_history import History, HistoryError, digest, drafted, version_name, version_text
+
+PATIENCE = 1.0  # seconds in which every member has to be prepared
+CHECKS = 3.0  # in addition: times that the check took where the policy was written
+LOOK = 0.05  # seconds between looks at what members say
+MOST_REMAINS = 8  # proposals whose withdrawal failed, and is tried again
+MOST_NAMED = 8  # members in one answer
+
+Members = Mapping[str, int]
+"""Names of those whose lease lives, and the revision of etcd at which each came."""
+
+log = logging.getLogger(__name__)
+
+
+class PolicyAgreement:
+    """Implements `model.control.PolicyAgreed` for what is written at this member. `members`: those of the cell, read anew;
+    raises EtcdError. `patience`: seconds, see PATIENCE. `now`: seconds, monotonic."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        store: EtcdStore,
+        follower: PolicyFollower,
+        members: Callable[[], Members],
+        lease: Callable[[], int],
+        patience: float = PATIENCE,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._keys = keys
+        self._store = store
+        self._history = History(store)
+        self._follower = follower
+        self._members = members
+        self._lease = lease
+        self._patience = patience
+        self._now = now
+        self._sleep = sleep
+        self._remains: deque[PolicyProposal] = deque(maxlen=MOST_REMAINS)
+
+    def put(self, wish: PolicyWish, unchanged: Condition) -> int:
+        began = self._now()
+        try:
+            proposed = self._propose(wish, unchanged)
+            if proposed is None:
+                return self._follower.taker.policy().version
+            proposal, base = proposed
+            self._follower.prepare_own(PreparedPolicy(proposal.id, wish.policy, wish.text, began))
+            try:
+                self._agree(proposal, base, digest(wish.text), self._bound(wish))
+            except Exception as error:
+                came = self._withdraw(proposal)
+                if came is None:
+                    raise PolicyDisagreement(
+                        f"etcd does not answer: whether version {proposal.version} of the policy is in force is told by "
+                        "GET /v1/policy when it does"
+                    ) from error
+                if not came:
+                    raise
+                log.warning("policy version %d is in force all the same: %s", proposal.version, error)
+            except BaseException:  # nobody waits for the answer any more
+                self._remains.append(proposal)
+                raise
+        except PolicyDisagreement as why:
+            self._follower.events[PolicyEvent.REFUSED if why.refused else PolicyEvent.LATE] += 1
+            raise
+        except EtcdError as error:
+            raise state_error(error) from None
+        except HistoryError as error:
+            raise PolicyDisagreement(str(error)) from None
+        self._follower.in_force(PreparedPolicy(proposal.id, wish.policy, wish.text, began), proposal.version)
+        self._tidy()
+        return proposal.version
+
+    def look(self) -> None:
+        """Withdraw what could not be withdrawn. To be called now and then."""
+        for _ in range(len(self._remains)):
+            self._withdraw(self._remains.popleft())
+
+    # ---- the first phase ------------------------------------------------------------------------
+
+    def _bound(self, wish: PolicyWish) -> float:
+        """Until when all have to be prepared. Checking the longest policies takes minutes, at the others as here."""
+        return self._now() + self._patience + CHECKS * wish.check_seconds
+
+    def _propose(self, wish: PolicyWish, unchanged: Condition) -> tuple[PolicyProposal, int] | None:
+        """The proposal, and the revision of what is in force; None where that is the same policy. Raises PolicyDisagreement
+        where another proposal stands all the time, what `unchanged` raises, EtcdError and HistoryError."""
+        ends = self._bound(wish)
+        while True:
+            standing, active = self._keys.get(PROPOSAL), self._keys.get(ACTIVE)
+            base = 0 if active is None else active.revision
+            if standing is not None:
+                self._clear(standing)
+            elif base == self._follower.revision:
+                unchanged()
+                if active is not None and self._is_same(active.text, wish.text):
+                    return None
+                made = self._try(wish, base)
+                if made is not None:
+                    return made, base
+            if self._now() >= ends:
+                what = (
+                    "the policy in force is not known here yet"
+                    if standing is None
+                    else "another one is proposed"
+                )
+                raise PolicyDisagreement(f"the policy stays as it is: {what}; write it again")
+            self._sleep(LOOK)
+
+    def _is_same(self, active: str, text: str) -> bool:
+        """Whether what is in force, here too, is that policy already."""
+        try:
+            told = read_active(active)
+        except ValueError:
+            return False
+        return told.sha256 == digest(text) and told.version == self._follower.taker.policy().version
+
+    def _clear(self, standing: KeyValue) -> None:
+        """Remove a proposal whose writer is gone. It ends with a lease, so this is for what has none: an earlier run of this
+        member could not take it back, or it is none of ours."""
+        try:
+            proposal = read_proposal(standing.text)
+            if proposal.by in self._others():
+                return
+        except ValueError:
+            proposal = None
+        self._follower.events[PolicyEvent.LEFT_OVER] += 1
+        self._keys.commit({PROPOSAL: standing.revision}, [Delete(PROPOSAL), Delete(ACK, all_below=True)])
+        if proposal is not None:
+            self._discard(proposal)
+
+    def _try(self, wish: PolicyWish, base: int) -> PolicyProposal | None:
+        """Propose it; None where somebody else was faster."""
+        numbers = self._history.numbers()
+        number = numbers[0] + 1 if numbers else 1
+        version = drafted(number, wish.text, wish.who, time.time(), wish.comment)
+        name = version_name(number)
+        head = self._store.stage(name, version_text(version))
+        proposal = PolicyProposal(secrets.token_hex(8), self._follower.me, number, head)
+        put = Put(PROPOSAL, record_text(proposal), self._lease())
+        try:
+            if self._keys.commit({PROPOSAL: 0, ACTIVE: base, self._store.placed(name, head).key: 0}, [put]):
+                return proposal
+        except EtcdError:
+            self._remains.append(proposal)  # it may stand there
+            raise
+        self._discard(proposal)
+        return None
+
+    # ---- the second phase -----------------------------------------------------------------------
+
+    def _agree(self, proposal: PolicyProposal, base: int, sha256: str, ends: float) -> None:
+        """Put it in force when all are prepared. Raises PolicyDisagreement where not all are, and EtcdError."""
+        standing = self._keys.get(PROPOSAL)
+        revision = 0 if standing is None or _id(standing.text) != proposal.id else standing.revision
+        required = self._others()
+        while True:
+            if not self._stands(revision):
+                if self._is_in_force(proposal):
+                    return  # the answer to that was lost
+                raise PolicyDisagreement(
+                    "the policy stays as it is: etcd took this controller for gone meanwhile; write it again"
+                )
+            said, there = self._said(proposal.id), self._others()
+            # Who came again since then reads what is in force, like who comes anew.
+            required = {name: since for name, since in required.items() if there.get(name) == since}
+            refused = {
+                name: said[name][0].refusal for name in required if name in said and said[name][0].refusal
+            }
+            if refused:
+                raise PolicyDisagreement(f"the policy stays as it is: {_reasons(refused)}", refused)
+            late = sorted(required.keys() - said.keys())
+            answers = {ACK + name: said[name][1] for name in required if name in said}
+            if not late and self._activate(proposal, sha256, {PROPOSAL: revision, ACTIVE: base, **answers}):
+                return
+            if self._now() >= ends:
+                who = f"not prepared in time: {_named(late)}" if late else "members came and went"
+                raise PolicyDisagreement(f"the policy stays as it is: {who}; write it again")
+            self._sleep(LOOK)
+
+    def _activate(self, proposal: PolicyProposal, sha256: str, unchanged: dict[str, int]) -> bool:
+        """False where something is another than it was seen, or where nobody knows."""
+        place = self._store.placed(version_name(proposal.version), proposal.head)
+        active = ActivePolicy(proposal.id, proposal.version, sha256)
+        try:
+            return self._keys.commit(
+                unchanged | {place.key: 0},
+                [Put(ACTIVE, record_text(active)), place, Delete(PROPOSAL), Delete(ACK, all_below=True)],
+            )
+        except EtcdError as error:
+            if not error.unsure:
+                raise
+            return False
+
+    def _said(self, proposal: str) -> dict[str, tuple[PolicyAck, int]]:
+        """What members say of a proposal, and at which revision."""
+        found = {}
+        for one in self._keys.below(ACK, most=2 * MOST_MEMBERS).found:
+            try:
+                ack = read_ack(one.text)
+            except ValueError:
+                self._follower.events[PolicyEvent.DAMAGED] += 1
+                continue
+            if ack.id == proposal:
+                found[one.key.removeprefix(ACK)] = ack, one.revision
+        return found
+
+    def _others(self) -> dict[str, int]:
+        return {name: since for name, since in self._members().items() if name != self._follower.me}
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def _stands(self, revision: int) -> bool:
+        """Whether the proposal of that revision stands. Its text is not read again."""
+        found = self._keys.below(PROPOSAL, names_only=True).found
+        return any(one.key == PROPOSAL and one.revision == revision for one in found)
+
+    def _is_in_force(self, proposal: PolicyProposal) -> bool:
+        active = self._keys.get(ACTIVE)
+        try:
+            return active is not None and read_active(active.text).id == proposal.id
+        except ValueError:
+            return False
+
+    def _withdraw(self, proposal: PolicyProposal) -> bool | None:
+        """Take a proposal back, and remove what it left. True where it has come into force after all: an answer of etcd may
+        be lost. None where etcd does not answer: that is done later."""
+        try:
+            standing = self._keys.get(PROPOSAL)
+            if standing is not None and _id(standing.text) == proposal.id:
+                self._keys.commit(
+                    {PROPOSAL: standing.revision}, [Delete(PROPOSAL), Delete(ACK, all_below=True)]
+                )
+            if self._is_in_force(proposal):
+                return True
+        except EtcdError:
+            self._remains.append(proposal)
+            return None
+        self._discard(proposal)
+        return False
+
+    def _discard(self, proposal: PolicyProposal) -> None:
+        try:
+            self._store.discard(version_name(proposal.version), proposal.head)
+        except StateError as error:
+            log.warning("a policy that is in force nowhere stays in etcd until it is old: %s", error)
+
+    def _tidy(self) -> None:
+        """Remove what is old. No reason against what is new."""
+        self._history.forget_old()
+        try:
+            self._store.sweep()
+        except StateError as error:
+            log.warning("what is old stays in etcd: %s", error)
+
+
+def claim(keys: Keys, version: int, text: str) -> None:
+    """The first policy of a cell is in force without being proposed: nobody goes by another one yet. Where there is one in force
+    it stays that. Raises EtcdError."""
+    first = ActivePolicy("", version, digest(text))
+    keys.commit({ACTIVE: 0}, [Put(ACTIVE, record_text(first))])
+
+
+def members_of(keys: Keys) -> dict[str, int]:
+    """Those of a cell whose lease lives, as etcd knows them now. `keys`: of its coordination. Raises EtcdError."""
+    found = keys.below(MEMBER, names_only=True, most=2 * MOST_MEMBERS).found
+    names = ((one.key.removeprefix(MEMBER), one.revision) for one in found)
+    return {name: since for name, since in names if CONTROLLER.fullmatch(name)}
+
+
+def _id(text: str) -> str:
+    try:
+        return read_proposal(text).id
+    except ValueError:
+        return ""
+
+
+def _reasons(refused: Mapping[str, str]) -> str:
+    told = [f"{name} refuses it: {refused[name]}" for name in sorted(refused)]
+    more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+    return "; ".join(told[:MOST_NAMED]) + more
+
+
+def _named(some: Iterable[str]) -> str:
+    names = list(some)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
