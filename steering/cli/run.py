@@ -116,6 +116,13 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         help="move shares to level the load without being told to, or only where 'steering cluster rebalance' orders it; "
         "the same at all controllers (default: always)",
     )
+    parser.add_argument(
+        "--cluster-patience",
+        type=float,
+        metavar="SECONDS",
+        help="in which every controller has to be prepared for a policy that is written at this one: else it comes into force "
+        "nowhere (default: 1)",
+    )
     parser.add_argument("--cluster-ca", metavar="FILE", help="the CA of etcd's certificates (PEM)")
     parser.add_argument("--cluster-cert", metavar="FILE", help="this controller's certificate at etcd (PEM)")
     parser.add_argument("--cluster-key", metavar="FILE", help="that certificate's private key (PEM)")

@@ -30,10 +30,9 @@ from steering.core.snapshots.site import site
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
 from steering.model.ids import DatapathId
 from steering.model.network import Site
-from steering.model.policy import Policy
 from steering.openflow.peer_traffic import PeerTraffic
 from steering.openflow.roles import OpenFlowRole, Roles
-from steering.policy import parse_policy
+from steering.runtime.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.demotion import Demotion
 from steering.runtime.lost_members import LostMembers
 from steering.runtime.peer_rest import PeerRest
@@ -48,7 +47,6 @@ from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
 from steering.store.etcd.watch import EtcdWatch, KeyChange
 from steering.store.interface import StateError
-from steering.store.policy_history import History, HistoryError
 from steering.store.private_file import read_private
 from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
@@ -85,6 +83,7 @@ class Cluster:
         me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
         self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
+        self.policies = ClusterPolicies(kept, self.kept, keys, self.coordination, wanted.patience)
         self.several = wanted.shares > 1  # controllers decide at once, each for its shares
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
         self.owners: ShareOwners | None = None
@@ -104,20 +103,6 @@ class Cluster:
         )
 
     # ---- the start ------------------------------------------------------------------------------
-
-    def policy(self, site: Site) -> tuple[Policy, str] | None:
-        """The policy that is in force in the cell, None before the first one. Raises StateError for one that this site
-        does not allow."""
-        try:
-            version = History(self.kept).current()
-        except HistoryError as error:
-            raise SettingsError(f"--cluster: {error}") from None
-        if version is None:
-            return None
-        policy, findings = parse_policy(version.text, f"version {version.version} of the policy", site)
-        if policy is None or findings:
-            raise SettingsError(f"--cluster: {findings[0]}")
-        return policy, version.text
 
     def share_secrets(self, state_dir: Path) -> None:
         """Have the cell's secrets in the state directory. Raises SettingsError."""
@@ -190,11 +175,14 @@ class Cluster:
             hub.spawn(member.agree, hub.sleep),
             hub.spawn(self.roles.run, is_active, hub.sleep),
             hub.spawn(self._kept_watch.run, self._kept_changed),
+            hub.spawn(self.policies.follow),
+            hub.spawn(self.policies.look, hub.sleep),
         ]
 
     def stop(self) -> None:
         self.coordination.leave()
         self._kept_watch.stop()
+        self.policies.stop()
         for one in (*self._greenthreads, self._losing):
             if one is not None:
                 hub.kill(one)
@@ -230,6 +218,7 @@ class Cluster:
             cell.rebalance,
             tuple(sorted(self.streams.unread)) if self.streams else (),
             cell.gave_up,
+            self.policies.seconds(),
         )
 
     def _others(self) -> tuple[str, ...]:
@@ -244,6 +233,7 @@ class Cluster:
     def _events(self) -> dict[str, int]:
         found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
         found |= {f"rest-{one.value}": count for one, count in self.rest.failures.items()}
+        found |= {one.value: count for one, count in self.policies.events().items()}
         if self.streams is not None:
             found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
         return found if self._engine is None else found | peer_events(self._engine)
@@ -297,11 +287,7 @@ class Cluster:
 
     def _kept_changed(self, changes: list[KeyChange]) -> None:
         """Who decides has changed it. A standby has read what was before."""
-        if (
-            any(one.revision > self._began_at for one in changes)
-            and not self.decides()
-            and not self._is_stale
-        ):
+        if outdates(changes, self._began_at) and not self.decides() and not self._is_stale:
             self._is_stale = True
             self._greenthreads.append(hub.spawn(self._begin_anew_in_turn))
 

@@ -1,7 +1,7 @@
 """All that can happen to a controller's part in a cluster, by the names that `events` of /v1/cluster has."""
 
 from steering.core.snapshots.peers import PEER_EVENTS
-from steering.model.cluster import PeerFailure
+from steering.model.cluster import PeerFailure, PolicyEvent
 from steering.openflow.roles import RoleEvent
 from steering.runtime.peer_conversation import PeerFault
 from steering.runtime.share_owners import WRITE_REFUSED
@@ -12,5 +12,6 @@ CLUSTER_EVENTS: tuple[str, ...] = (
     *PEER_EVENTS,
     *(f"stream-{fault}" for fault in PeerFault),
     *(f"rest-{failure}" for failure in PeerFailure),
+    *PolicyEvent,
     WRITE_REFUSED,
 )

@@ -62,8 +62,15 @@ class Controller:
         self.counters = Counters()
         site = declared.site
         shared = None if cluster is None else cluster.kept
-        history = History(shared or StateDirectory(settings.state_dir, synced=True))
-        text = PolicyText(keep_version(history, policy_text, "start", "started with", 1), policy_text)
+
+        def keep(history: History) -> int:
+            return keep_version(history, policy_text, "start", "started with", 1)
+
+        if cluster is None:
+            version = keep(History(StateDirectory(settings.state_dir, synced=True)))
+        else:
+            version = cluster.policies.begin_with(policy_text, keep)
+        text = PolicyText(version, policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine: Engine = (Engine if cluster is None else cluster.engine_type)(
             site,
@@ -78,8 +85,9 @@ class Controller:
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
         self.operator = Operator(
-            self.engine, self.counters, registrar, view, settings.state_dir, self.now, text, shared
-        )
+            self.engine, self.counters, registrar, view, settings.state_dir, self.now, text,
+            shared, None if cluster is None else cluster.policies,
+        )  # fmt: skip
         self.keeper = Keeper(
             self.engine, self.counters, settings.state_dir, self.now,
             # Another controller may have decided since: what this one kept is older than what the switches hold.
@@ -93,6 +101,7 @@ class Controller:
             shared, cluster.rest if asks else None,
         )  # fmt: skip
         if cluster is not None:
+            cluster.policies.follow_with(self.operator)
             cluster.rest.answer = self.rest.for_peer
             cluster.join(self.rest.url, site.switch_name)
 
@@ -131,7 +140,7 @@ def _assemble(settings: Settings) -> Controller:
     declared, findings = declare(settings.site, store if cluster is None else cluster.kept)
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     text = "policy: 1\n"
-    in_force = None if cluster is None or declared is None else cluster.policy(declared.site)
+    in_force = None if cluster is None or declared is None else cluster.policies.at_start(declared.site)
     if in_force is not None:
         policy, text = in_force
     elif settings.policy is not None:

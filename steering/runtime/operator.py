@@ -27,8 +27,11 @@ from steering.model.control import (
     Condition,
     Json,
     McpOutcome,
+    PolicyAgreed,
+    PolicyDisagreement,
     PolicyOutcome,
     PolicyText,
+    PolicyWish,
     WhatIf,
     no_condition,
 )
@@ -44,7 +47,7 @@ from steering.policy.language.document import load_text
 from steering.runtime.policy_check import checked
 from steering.runtime.registrar import Registrar
 from steering.store.credentials import pseudonym_key
-from steering.store.interface import StateError, StateRefusal, Store
+from steering.store.interface import StateError, Store
 from steering.store.policy_history import History, HistoryError
 from steering.store.state_directory import StateDirectory
 
@@ -68,15 +71,16 @@ class Operator:
         now: Callable[[], float],
         text: PolicyText = NO_POLICY,
         shared: Store | None = None,
+        agreed: PolicyAgreed | None = None,
     ) -> None:
-        """`text`: the policy that the engine began with. `shared`: where several controllers keep its versions; what
-        cannot be kept there is not in force."""
+        """`text`: the policy that the engine began with. `shared`: where several controllers keep its versions; `agreed`: how
+        another one comes into force at all of them."""
         self._engine = engine
         self._counters = counters
         self._registrar = registrar
         self._view = view
         self._history = History(shared or StateDirectory(state_dir, synced=True))
-        self._must_keep = shared is not None
+        self._agreed = agreed
         self._putting = Lock()
         self._now = now
         self._feed: Callable[[Input], None] | None = None
@@ -106,39 +110,43 @@ class Operator:
     def replace_policy(
         self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
     ) -> PolicyOutcome:
+        began = self._now()
         policy, findings = checked(text, "policy", site(self._engine))
         said = [_json(finding) for finding in findings]
         if policy is None or findings:
             return PolicyOutcome(self._text.version, said, False)
         if dry_run:
             return PolicyOutcome(self._text.version, said, True)
-        return self._put(policy, text, who, "", unchanged)
+        return self._put(PolicyWish(policy, text, who, "", self._now() - began), unchanged)
 
-    def _put(
-        self, policy: Policy, text: str, who: str, comment: str, unchanged: Condition = no_condition
-    ) -> PolicyOutcome:
+    def _put(self, wish: PolicyWish, unchanged: Condition = no_condition) -> PolicyOutcome:
+        """Raises PolicyDisagreement and StateError, where several controllers have one policy."""
         with self._putting:  # one after the other: versions are numbered
-            unchanged()
-            if self._must_keep:
-                version = self._kept(text, who, comment)
+            if self._agreed is not None:
+                version = self._agreed.put(wish, unchanged)
             else:
+                unchanged()
                 # A thread waits for the disk.
                 otherwise = self._text.version + 1
-                version = tpool.execute(keep_version, self._history, text, who, comment, otherwise)
-            policy = replace(policy, version=version)
-            self._text = PolicyText(version, text)
-            self.give(PolicyReplaced(policy))
-        for note in unenforced(policy, site(self._engine)):
-            log.warning("policy: %s", note)
-        log.info("policy version %d is in force, by %s", version, who)
+                version = tpool.execute(
+                    keep_version, self._history, wish.text, wish.who, wish.comment, otherwise
+                )
+                self.activate(wish.policy, version, wish.text)
+        log.info("policy version %d is in force, by %s", version, wish.who)
         return PolicyOutcome(version, [], True)
 
-    def _kept(self, text: str, who: str, comment: str) -> int:
-        """Keep a policy for all controllers. Raises StateError, and nothing is changed then."""
-        try:
-            return self._history.apply(text, who, time.time(), comment).version
-        except HistoryError as error:
-            raise StateError(StateRefusal.UNREACHABLE, str(error)) from None
+    # ---- PolicyTaker ---------------------------------------------------------------------------
+
+    def check_policy(self, text: str) -> tuple[Policy | None, str]:
+        policy, findings = checked(text, "policy", site(self._engine))
+        return (policy, "") if policy is not None and not findings else (None, str(findings[0]))
+
+    def activate(self, policy: Policy, version: int, text: str) -> None:
+        policy = replace(policy, version=version)
+        self._text = PolicyText(version, text)
+        self.give(PolicyReplaced(policy))
+        for note in unenforced(policy, site(self._engine)):
+            log.warning("policy: %s", note)
 
     def policy_versions(self) -> list[Json]:
         return [
@@ -165,10 +173,12 @@ class Operator:
             text = self._history.read(version).text
         except HistoryError:
             return None
+        began = self._now()
         policy, findings = checked(text, "policy", site(self._engine))
         if policy is None or findings:
             return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
-        return self._put(policy, text, who, f"rolled back to version {version}", unchanged)
+        comment = f"rolled back to version {version}"
+        return self._put(PolicyWish(policy, text, who, comment, self._now() - began), unchanged)
 
     def mcp(self, name: str) -> Json | None:
         return self._registrar.mcp(name)
@@ -201,12 +211,15 @@ class Operator:
 
     def reload(self, path: str) -> None:
         """Read the policy file again. Findings are logged, and change nothing."""
+        began = self._now()
         policy, text, findings = _read(path, site(self._engine))
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
         if policy is not None and not findings:
             try:
-                self._put(policy, text, "file", "")
+                self._put(PolicyWish(policy, text, "file", "", self._now() - began))
+            except PolicyDisagreement as why:
+                log.error("%s", why)
             except StateError as error:
                 log.error("the policy stays as it is: %s", error)
 

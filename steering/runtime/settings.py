@@ -20,6 +20,11 @@ from steering.store.state_directory import default_state_dir
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"
+PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = (
+    1.0,
+    0.1,
+    60.0,
+)  # seconds in which members have to be prepared for a policy
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -70,6 +75,7 @@ class ClusterSettings:
     shares: int = 1  # of the switches, each of which one controller decides for
     capacity: int = 1  # its part of the work beside others'
     levels: bool = True  # whether the load is levelled without an order to
+    patience: float = PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +161,14 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     more = (
         args.cluster_name, args.cluster_cell, args.cluster_ca, args.cluster_cert, args.cluster_key, args.cluster_user,
         args.cluster_password_file, args.cluster_shares, args.cluster_capacity, args.cluster_level,
+        args.cluster_patience,
     )  # fmt: skip
     peers = (args.peer_listen, args.peer_cert, args.peer_key, args.peer_ca)
     if args.cluster is None:
         if any(one is not None for one in (*more, *peers)):
             raise SettingsError("--cluster-... and --peer-... go with --cluster, which says where etcd is")
         return None
-    name, cell, ca, cert, key, user, password, shares, capacity, level = more
+    name, cell, ca, cert, key, user, password, shares, capacity, level, patience = more
     if (cert is None) != (key is None):
         raise SettingsError("--cluster-cert and --cluster-key go together")
     if (user is None) != (password is None):
@@ -172,9 +179,11 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
         raise SettingsError(f"--cluster-shares: from 1 to {MOST_SHARES}")
     if capacity is not None and not 1 <= capacity <= MOST_CAPACITY:
         raise SettingsError(f"--cluster-capacity: from 1 to {MOST_CAPACITY}")
+    if patience is not None and not LEAST_PATIENCE <= patience <= MOST_PATIENCE:
+        raise SettingsError(f"--cluster-patience: from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g} seconds")
     found = ClusterSettings(
         args.cluster, name or "", cell or "default", ca, cert, key, user, password, shares=shares or 1,
-        capacity=capacity or 1, levels=level != "ordered",
+        capacity=capacity or 1, levels=level != "ordered", patience=patience or PATIENCE,
     )  # fmt: skip
     if not any(peers):
         if found.shares > 1:

@@ -1,4 +1,5 @@
-"""What a controller answers to changes that another one takes: the owner of the first share. A change here would be lost."""
+"""What a controller answers to changes that another one takes: the owner of the first share. A change here would be lost. A policy
+is taken by any member, as all agree on it."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from steering.northbound.http.problems import MEDIA_TYPE, Problem
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CLUSTER = "/v1/cluster"  # orders to the cluster are taken by any member
 SESSIONS = "/v1/sessions/"  # an abort is passed on to the session's owner
+POLICIES = frozenset({"/v1/policy", "/v1/policy/rollback"})
 RETRY_S = 1  # seconds in which another one may have taken over
 
 Application = Callable[..., Iterable[bytes]]
@@ -33,6 +35,7 @@ class StandbyGuard:
             environ.get("REQUEST_METHOD") in SAFE
             or path == CLUSTER
             or path.startswith(f"{CLUSTER}/")
+            or path in POLICIES
             or (self._passes_aborts and path.startswith(SESSIONS))
             or self._cluster.decides()
         ):

@@ -16,6 +16,9 @@ from topologies.kit.processes import LabError, StartedProcess
 
 NAMES = ("a", "b", "c")
 READY_S = 90.0  # for members to find each other, divide the switches and read them
+PREPARE_S = (
+    4.0  # for all members to be prepared for a policy: this machine is one for all of them and the kernels
+)
 ANSWER_S = 30.0  # for a member to take a change: one that begins anew listens after some seconds
 
 
@@ -34,6 +37,7 @@ class Members:
     def _peering(self, name: str) -> tuple[str, ...]:
         folder = self._lab.record.directory
         return (
+            *("--cluster-patience", f"{PREPARE_S:g}"),
             *("--cluster-shares", str(len(NAMES)), "--peer-listen", f"127.0.0.1:{free_port()}"),
             *("--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key")),
             *("--peer-ca", str(folder / "peers.pem")),

@@ -198,6 +198,12 @@ class Cluster:
         self._changed = time.monotonic()
         took = members.change(order[0], "PUT", "/v1/policy", CHANGED)
         self.report.figures["policy"] = f"put at {order[0]}, taken by {took}"
+        limit = self._changed + AGREE_S
+        while (lacking := self._without_policy()) and time.monotonic() < limit:
+            time.sleep(0.05)
+        # Before anything is ordered for which members begin anew.
+        self.report.figures["policy_in_force_at_all_by_s"] = round(time.monotonic() - self._changed, 2)
+        self.report.equal("members without the policy that another one was told", [], lacking, "REST")
         took = members.change(order[1], "POST", f"/v1/mcps/{DRAINED}/drain")
         self.report.figures["drain"] = f"ordered at {order[1]}, taken by {took}"
 
@@ -223,7 +229,7 @@ class Cluster:
 
     def _lacking(self) -> list[str]:
         """Members that do not answer, or that lack the policy or the drain."""
-        lacking = [name for name, text in self.members.texts().items() if text != CHANGED]
+        lacking = self._without_policy()
         for name, one in self.members.controllers.items():
             try:
                 health = one.mcps()[DRAINED]["health"]
@@ -232,6 +238,9 @@ class Cluster:
             if health != "draining" and name not in lacking:
                 lacking.append(name)
         return lacking
+
+    def _without_policy(self) -> list[str]:
+        return [name for name, text in self.members.texts().items() if text != CHANGED]
 
     def _later(self) -> None:
         """New sessions of each host and service: where they are, by the kernels."""

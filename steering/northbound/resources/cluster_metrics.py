@@ -35,6 +35,11 @@ class ClusterMetrics:
         whole = {one.name: float(one.whole) for one in told.peers}
         yield _of_peers("whole", "1 when another controller has told all of its tokens", whole)
         yield self._shares(told)
+        text = "Seconds from when this controller saw the last policy to its activation here"
+        took = GaugeMetricFamily("steering_policy_activation_seconds", text)
+        if told.policy_seconds is not None:
+            took.add_metric([], told.policy_seconds)
+        yield took
         family = CounterMetricFamily(
             "steering_cluster_events", "What happened to this controller's part in the cluster", labels=["happened"]
         )  # fmt: skip

@@ -1,15 +1,18 @@
 """/v1/policy: the policy in force, another one in its place, and those that were in force."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, cast
 
-from steering.model.control import Control, PolicyOutcome
+from steering.model.control import Control, PolicyDisagreement, PolicyOutcome
 from steering.northbound.http.body import unprocessable
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, RestReply
-from steering.northbound.http.problems import not_found, shown
+from steering.northbound.http.problems import Problem, conflict, not_found, shown
 from steering.northbound.schema.bodies import Rollback
 
 Json = dict[str, Any]
@@ -37,9 +40,10 @@ class Policies:
         with self._lock:
             if not dry_run or call.if_match is not None:
                 self._require_match(call)
-            outcome = self._control.replace_policy(
-                cast(str, call.body), call.who.id, dry_run, partial(self._require_match, call)
-            )
+            with _agreed():
+                outcome = self._control.replace_policy(
+                    cast(str, call.body), call.who.id, dry_run, partial(self._require_match, call)
+                )
         return self._outcome(outcome, dry_run)
 
     def versions(self, _: Call) -> RestReply:
@@ -57,7 +61,10 @@ class Policies:
         version = cast(Rollback, call.body).version
         with self._lock:
             self._require_match(call)
-            outcome = self._control.rollback_policy(version, call.who.id, partial(self._require_match, call))
+            with _agreed():
+                outcome = self._control.rollback_policy(
+                    version, call.who.id, partial(self._require_match, call)
+                )
         if outcome is None:
             raise not_found(f"no version {version} of the policy is kept")
         return self._outcome(outcome, False)
@@ -74,3 +81,15 @@ class Policies:
             raise unprocessable(findings, "the policy has findings; the one in force stays")
         body = {"version": outcome.version, "dry_run": dry_run, "findings": findings}
         return RestReply(body, tag=None if dry_run else tag_of(self._current()))
+
+
+@contextmanager
+def _agreed() -> Iterator[None]:
+    """Raises Problem 409 with their reasons where other controllers refuse a policy, 503 where they do not all agree in
+    time."""
+    try:
+        yield
+    except PolicyDisagreement as why:
+        if why.refused:
+            raise conflict(str(why)) from None
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(why), (("Retry-After", "1"),)) from None

@@ -211,7 +211,7 @@ ROUTES = (
     RestRoute("GET", "policy", "/v1/policy", "The policy in force", Policies.current, "Policy", OPERATOR),
     RestRoute(
         "PUT", "put_policy", "/v1/policy", "Check a policy and put it in force", Policies.put,
-        "PolicyOutcome", OPERATOR, (parameters.DRY_RUN,), takes=str, uses=IF_MATCH, changes=True,
+        "PolicyOutcome", OPERATOR, (parameters.DRY_RUN,), takes=str, uses=IF_MATCH | Uses.STATE, changes=True,
     ),
     RestRoute(
         "GET", "policy_versions", "/v1/policy/versions", "Policies that were in force", Policies.versions,
@@ -223,7 +223,7 @@ ROUTES = (
     ),
     RestRoute(
         "POST", "rollback", "/v1/policy/rollback", "Put an earlier policy in force again", Policies.rollback,
-        "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH, changes=True,
+        "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH | Uses.STATE, changes=True,
     ),
     RestRoute(
         "GET", "clock", "/v1/policy/clock", "The time that rules go by, and which windows are open",

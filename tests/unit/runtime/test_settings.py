@@ -175,6 +175,12 @@ def test_a_cluster_has_one_share_unless_it_is_told() -> None:
     assert one is not None and three is not None and (one.shares, three.shares) == (1, 3)
 
 
+def test_members_have_a_second_to_prepare_unless_it_is_told() -> None:
+    words = ("--cluster", "http://a")
+    one, more = arguments(*words).cluster, arguments(*words, "--cluster-patience", "2.5").cluster
+    assert one is not None and more is not None and (one.patience, more.patience) == (1.0, 2.5)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -187,6 +193,10 @@ def test_a_cluster_has_one_share_unless_it_is_told() -> None:
         ("--cluster-shares", "2"),
         ("--cluster", "http://a", "--cluster-shares", "0"),
         ("--cluster", "http://a", "--cluster-shares", "4097"),
+        ("--cluster-patience", "2"),
+        ("--cluster", "http://a", "--cluster-patience", "0"),
+        ("--cluster", "http://a", "--cluster-patience", "61"),
+        ("--cluster", "http://a", "--cluster-patience", "nan"),
         ("--cluster", "http://a", "--cluster-shares", "2"),  # owners that cannot reach each other
     ],
 )

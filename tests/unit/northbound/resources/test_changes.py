@@ -9,7 +9,7 @@ from webob import Request, Response
 
 from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.core.snapshots.view import EngineView
-from steering.model.control import PolicyText
+from steering.model.control import PolicyDisagreement, PolicyText
 from steering.model.identity import Role
 from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
@@ -336,6 +336,25 @@ def test_a_policy_with_findings_stays_out(rest: Rest) -> None:
     problem(response, 422)
     (error,) = response.json["errors"]
     assert (error["line"], error["code"], error["message"]) == (2, "unknown-key", "unknown key 'wrong'")
+    assert rest.control.current.version == 3
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"), [({"c2": "unknown MCP 'far'"}, 409), ({}, 503)], ids=["refused", "late"]
+)
+def test_a_policy_that_others_do_not_agree_on_says_who_and_why(
+    rest: Rest, refused: dict[str, str], status: int
+) -> None:
+    def disagree() -> None:
+        raise PolicyDisagreement("the policy stays as it is: c2 and why", refused)
+
+    rest.control.checking = disagree
+    for answer in (
+        rest("PUT", "/v1/policy", b"policy: 1\n", kind="application/yaml", If_Match="*"),
+        rest("POST", "/v1/policy/rollback", {"version": 3}, If_Match="*"),
+    ):
+        assert problem(answer, status) == "the policy stays as it is: c2 and why"
+        assert answer.headers.get("Retry-After") == (None if refused else "1")
     assert rest.control.current.version == 3
 
 

@@ -117,6 +117,13 @@ def test_a_standby_answers_questions_and_orders_to_the_cluster() -> None:
     assert ask(cell, "POST", "/v1/clusters", guarded=True).status_int == 503
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/policy"), ("POST", "/v1/policy/rollback")])
+def test_a_policy_is_taken_by_any_member(method: str, path: str) -> None:
+    """All agree on it. The clock of rules is each controller's own, and nothing else is agreed on so."""
+    assert ask(Cell(), method, path, guarded=True).status_int not in (200, 503)  # the request has no body
+    assert ask(Cell(), "PUT", "/v1/policy/clock", guarded=True).status_int == 503
+
+
 def test_who_decides_takes_changes() -> None:
     assert ask(Cell(decides=True), "DELETE", "/v1/mcps/nobody", guarded=True).status_int != 503
 

@@ -5,7 +5,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from webob import Request
 
-from steering.model.cluster import ClusterMember
+from steering.model.cluster import ClusterMember, ClusterStatus
 from steering.northbound.resources.cluster_metrics import MOST_REMEMBERED, ClusterMetrics
 from steering.runtime.cluster_events import CLUSTER_EVENTS
 from tests.support.fixed_view import TOKEN, served
@@ -81,6 +81,14 @@ def test_of_controllers_with_ever_new_names_the_latest_are_remembered() -> None:
     names = {one.labels["peer"] for one in family.samples}
     latest = {f"m{3 * MOST_REMEMBERED - 1 - back}" for back in range(MOST_REMEMBERED - 2)}
     assert names == {"a", "gone"} | latest
+
+
+def test_how_long_the_last_policy_took_is_told_once_there_was_one() -> None:
+    def told(status: ClusterStatus) -> list[float]:
+        families = {one.name: one for one in ClusterMetrics(lambda: status).collect()}
+        return [one.value for one in families["steering_policy_activation_seconds"].samples]
+
+    assert told(STATUS) == [] and told(STATUS._replace(policy_seconds=0.25)) == [0.25]
 
 
 def test_shares_etcd_and_events_are_told() -> None:

@@ -1,0 +1,141 @@
+"""The policy of a cell, wired: what a start goes by, and the watch and the agreement by which it changes at all members."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from os_ken.lib import hub
+
+from steering.cluster.coordination import Coordination
+from steering.cluster.policy_agreement import PolicyAgreement, claim, members_of
+from steering.cluster.policy_follower import PolicyFollower
+from steering.cluster.policy_records import ACTIVE, POLICY, read_active
+from steering.model.cluster import PolicyEvent
+from steering.model.control import Condition, PolicyTaker, PolicyWish
+from steering.model.network import Site
+from steering.model.policy import Policy
+from steering.policy import parse_policy
+from steering.runtime.settings import SettingsError
+from steering.store.etcd.access import EtcdError
+from steering.store.etcd.etcd_store import EtcdStore
+from steering.store.etcd.keys import Keys
+from steering.store.etcd.watch import EtcdWatch, KeyChange
+from steering.store.policy_history import FOLDER, History, HistoryError, Version
+
+LOOK = 1.0  # seconds between attempts at what etcd did not answer
+
+log = logging.getLogger(__name__)
+
+
+class ClusterPolicies:
+    """Implements `model.control.PolicyAgreed`, from `follow_with` on. `kept`: the keys of what is kept, and `store` on them;
+    `cluster`: the keys of the members; `patience`: seconds in which every member has to be prepared."""
+
+    def __init__(
+        self, kept: Keys, store: EtcdStore, cluster: Keys, coordination: Coordination, patience: float
+    ) -> None:
+        self._keys = kept
+        self._store = store
+        self._cluster = cluster
+        self._coordination = coordination
+        self._patience = patience
+        self._watch = EtcdWatch(kept, POLICY)
+        self._follower: PolicyFollower | None = None
+        self._agreement: PolicyAgreement | None = None
+        self._began: Version | None = None
+        self._stopped = False
+
+    # ---- the start ------------------------------------------------------------------------------
+
+    def at_start(self, site: Site) -> tuple[Policy, str] | None:
+        """The policy in force in the cell and its text, None before the first one. Raises SettingsError for one that this
+        site does not allow."""
+        try:
+            version = self._began = self._in_force()
+        except (EtcdError, HistoryError, ValueError) as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        if version is None:
+            return None
+        policy, findings = parse_policy(version.text, f"version {version.version} of the policy", site)
+        if policy is None or findings:
+            raise SettingsError(f"--cluster: {findings[0]}")
+        return policy, version.text
+
+    def begin_with(self, text: str, keep: Callable[[History], int]) -> int:
+        """The version of the policy that this controller starts with, whose text this is. `keep`: makes it the first one of the
+        cell. Where another member was faster, the watch tells of that one's. Raises SettingsError."""
+        version = keep(History(self._store)) if self._began is None else self._began.version
+        try:
+            claim(self._keys, version, text)
+        except EtcdError as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        return version
+
+    def _in_force(self) -> Version | None:
+        """Raises EtcdError, HistoryError, and ValueError for what is none of ours."""
+        history, active = History(self._store), self._keys.get(ACTIVE)
+        if active is None:
+            return history.current()
+        try:
+            told = read_active(active.text)
+        except ValueError:
+            raise ValueError("what etcd says of the policy in force is none of ours") from None
+        version = history.read(told.version)
+        if version.sha256 != told.sha256:
+            raise HistoryError(f"version {told.version} of the policy is another one than that in force")
+        return version
+
+    def follow_with(self, taker: PolicyTaker) -> None:
+        """`taker` goes by what is agreed on from now on."""
+        member = self._coordination
+        self._follower = PolicyFollower(
+            self._keys, self._store, member.me.id, taker, lambda: member.lease, time.monotonic
+        )
+        self._agreement = PolicyAgreement(
+            self._keys,
+            self._store,
+            self._follower,
+            lambda: members_of(self._cluster),
+            lambda: member.lease,
+            self._patience,
+            sleep=hub.sleep,
+        )
+
+    # ---- while it runs --------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Go by what is agreed on until `stop`; in a greenthread of its own."""
+        assert self._follower is not None
+        self._watch.run(self._follower.take)
+
+    def look(self, sleep: Callable[[float], None]) -> None:
+        """Try again what etcd did not answer, until `stop`; in a greenthread of its own."""
+        assert self._follower is not None and self._agreement is not None
+        while not self._stopped:
+            sleep(LOOK)
+            try:
+                self._follower.look()
+                self._agreement.look()
+            except Exception:
+                log.exception("a policy could not be agreed on")
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._watch.stop()
+
+    def put(self, wish: PolicyWish, unchanged: Condition) -> int:
+        assert self._agreement is not None
+        return self._agreement.put(wish, unchanged)
+
+    def events(self) -> Mapping[PolicyEvent, int]:
+        return {} if self._follower is None else self._follower.events
+
+    def seconds(self) -> float | None:
+        """From when the last policy was seen here to its activation; None before the first."""
+        return None if self._follower is None else self._follower.seconds
+
+
+def outdates(changes: Iterable[KeyChange], read_at: int) -> bool:
+    """Whether what is kept is other than what a start has read at that revision of etcd. Versions of the policy do not count:
+    they come into force without another start."""
+    return any(one.revision > read_at and not one.key.startswith(f"kept/{FOLDER}/") for one in changes)
