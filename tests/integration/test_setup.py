@@ -64,7 +64,7 @@ def test_open_vswitch_is_started_where_it_does_not_run() -> None:
         " ovs-vsctl --timeout=3 show && exit 8;"
         # No systemd is seen either, so that the same path is taken on a machine that has one.
         " [ ! -d /run/systemd/system ] || mount -t tmpfs none /run/systemd || exit 7;"
-        f" {SETUP} lab && {SETUP} lab && ovs-vsctl --timeout=3 show && ovs-appctl --timeout=3 version"
+        f" {SETUP} lab && {SETUP} lab && ovs-vsctl --timeout=60 show && ovs-appctl --timeout=60 version"
     )
     ran = run("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", private)
     assert ran.returncode == 0, ran.stderr

@@ -52,6 +52,7 @@ def manager() -> Path:
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--retries=20",  # a registry may be away for a moment
         ]
         subprocess.run([*pip, *wanted], check=True, timeout=500)
         done.touch()
