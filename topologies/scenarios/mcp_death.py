@@ -18,6 +18,7 @@ from topologies.kit.network import drop_endpoints
 from topologies.kit.plan import address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import PATIENCE_S, until
 from topologies.measures.priorities import way_to_controller
 from topologies.networks.two_mcps import MCPS, SERVICES, two_mcps
 
@@ -37,8 +38,10 @@ PLAN = replace(
 )
 SECOND = 1.0
 MODES = {"taking": "D", "sending": "S", "idle": "E"}
-BEFORE_S, AFTER_S = 1.5, 3.0
+BEFORE_S, AFTER_S = 1.5, 5.0
+LATER_S = 3.0  # after a death: by then new sessions go elsewhere even on a machine that is slow to see it
 GAP_S = 0.05  # between new connections
+SAID_S = 10.0  # for what the controller says of it
 FORGOTTEN_S = 6.0  # then nobody is told any more
 BACK_S = 40.0
 
@@ -96,24 +99,24 @@ class Deaths:
         )  # fmt: skip
         time.sleep(BEFORE_S)
         lab.say(f"{VICTIM} dies: {death.name}")
-        died = time.monotonic()
+        begun = time.monotonic()
         death.die(self)
+        died = time.monotonic()  # what it took to bring it about is no time of the product
         server_s = self.until_server_is_told(locals_, died) if death.tells else None
         time.sleep(max(0.0, died + AFTER_S - time.monotonic()))
         self.new.ask("stop", name="tries")
         tries: list[Try] = self.new.finish("tries", 20.0)["tries"]
         ends = {mode: self.ended(mode) for mode in MODES}
+        early = [one for one in tries if one["error"] and one["at"] + one["took"] < begun]
+        self.report.equal(f"{death.name}: new sessions that failed before", [], early[:2])
         self.judge(death, died, tries, ends, server_s)
         death.come_back(self)
 
     def wait_well(self) -> None:
         """Both MCPs serve, and the relays that run now have said so: where nobody probes, the controller takes an MCP that
         was frozen for well until 15 s after its last report, and would end the sessions of the next case then."""
-        limit = time.monotonic() + BACK_S
-        while not self.are_well():
-            if time.monotonic() > limit:
-                raise processes.LabError("the MCPs do not come back")
-            time.sleep(0.2)
+        if not until(self.are_well, BACK_S, 0.2):
+            raise processes.LabError("the MCPs do not come back")
 
     def are_well(self) -> bool:
         """Whether both MCPs serve, by the controller and by a report of each relay."""
@@ -131,7 +134,7 @@ class Deaths:
             self.old.ask(
                 "start", name=mode, kind="listener", mode=letter, dst=self.target, port=SERVICES[1], mptcp=True
             )  # fmt: skip
-        limit = time.monotonic() + 5.0
+        limit = time.monotonic() + PATIENCE_S
         found: dict[str, int] = {}
         while len(found) < len(MODES) and time.monotonic() < limit:
             states = {mode: self.old.ask("status", name=mode) for mode in MODES}
@@ -170,25 +173,28 @@ class Deaths:
         report, name = self.report, death.name
         told = {mode: one["told_at"] and round(one["told_at"] - died, 2) for mode, one in ends.items()}
         words = {mode: one["word"] for mode, one in ends.items()}
+        if not death.tells:
+            until(lambda: self.lab.controller.mcps()[VICTIM]["health"] == "sick", SAID_S)
         health = self.lab.controller.mcps()[VICTIM]["health"]
         if death.tells:
             self.judge_told(name, told, words, server_s)
         else:
             report.equal(f"{name}: sessions that live there are left alone", {}, _only(words), "kernel")
             report.equal(f"{name}: the controller says so", "sick", health, "REST")
-        after = [one for one in tries if one["at"] > died + SECOND]
-        wrong = [one for one in after if one["error"] or not one["mptcp"]]
-        report.expect(
-            f"{name}: new sessions of a second later go through an MCP",
-            bool(after) and not wrong, f"all of {len(after)}", f"{len(after) - len(wrong)} of {len(after)}, not {wrong[:2]}",
-        )  # fmt: skip
+        after, later = ([one for one in tries if one["at"] > died + wait] for wait in (SECOND, LATER_S))
+        for begun, what in (
+            (after, "new sessions go through an MCP within a second"),
+            (later, f"new sessions of {LATER_S:g} s later go through an MCP"),
+        ):
+            wrong = [one for one in begun if one["error"] or not one["mptcp"]]
+            right = len(begun) - len(wrong)
+            found = f"{right} of {len(begun)}, not {wrong[:2]}"
+            report.expect(f"{name}: {what}", bool(begun) and not wrong, f"all of {len(begun)}", found)
         longest = max((one["took"] for one in after), default=None)
         report.expect(
             f"{name}: they are there within a second", longest is not None and longest < SECOND,
             f"under {SECOND:g} s", longest and round(longest, 2),
         )  # fmt: skip
-        failed = [one for one in tries if one["error"] and one["at"] + one["took"] < died]
-        report.equal(f"{name}: new sessions that failed before", [], failed[:2])
         moving = [one for mode, one in ends.items() if mode != "idle" and one["told_at"]]
         silence = max((one["told_at"] - one["heard_at"] for one in moving), default=None)
         meanwhile = max((one["took"] for one in tries if died <= one["at"] <= died + SECOND), default=None)
@@ -226,15 +232,13 @@ class Deaths:
             self.lab.controller.request("DELETE", f"/v1/sessions/{row['id']}")
         server_s = self.until_server_is_told(locals_, begun)
         time.sleep(0.5)
-        said = [self.lab.controller.get(f"/v1/aborts/{row['id']}") for row in rows]
+        wanted = [{"host": "closed", "server": "closed"}] * len(MODES)
+        until(lambda: self.outcomes(rows) == wanted, SAID_S)
         ends = {mode: self.ended(mode) for mode in MODES}
         told = {mode: one["told_at"] and round(one["told_at"] - begun, 2) for mode, one in ends.items()}
         self.judge_told("aborted", told, {mode: one["word"] for mode, one in ends.items()}, server_s)
-        outcomes = [{end["end"]: end["outcome"] for end in one["ends"]} for one in said]
-        wanted = [{"host": "closed", "server": "closed"}] * len(MODES)
-        self.report.equal(
-            "aborted: what the controller says of each session's ends", wanted, outcomes, "REST"
-        )
+        said = self.outcomes(rows)
+        self.report.equal("aborted: what the controller says of each session's ends", wanted, said, "REST")
         moving = [one for mode, one in ends.items() if mode != "idle" and one["told_at"]]
         silence = max((one["told_at"] - one["heard_at"] for one in moving), default=None)
         self.report.figures["aborted"] = {
@@ -245,6 +249,11 @@ class Deaths:
         self.rows.append(
             ["aborted", *("never" if at is None else f"{at:.2f} s" for at in shown), "-", "-", "up"]
         )
+
+    def outcomes(self, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+        """What the controller says of the ends of sessions that were aborted."""
+        said = [self.lab.controller.get(f"/v1/aborts/{row['id']}") for row in rows]
+        return [{end["end"]: end["outcome"] for end in one["ends"]} for one in said]
 
     def table(self) -> list[list[str]]:
         """What was measured, one death a row."""
