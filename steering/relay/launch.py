@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from steering.relay.kernel import check, rules, sysctls, uplinks
 from steering.relay.kernel.delivery import wait_finished
-from steering.relay.kernel.sockets import check_platform
+from steering.relay.kernel.sockets import check_platform, is_free
 from steering.relay.kernel.uplink_watch import UplinkWatch
 from steering.relay.kernel.uplinks import Uplink
 from steering.relay.log import Log
@@ -51,6 +51,8 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
 
 def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequence[Uplink]) -> bool:
     """Whether nothing is left that the kernel still delivers, and that needs its routes for it."""
+    if apply and all(map(is_free, options.ports)):  # else a relay lives here, and this one ends
+        rules.calm(options)
     relay = Relay(options, log, dial)
     warnings = check.Warnings(options, log, ways, check.ThisMachine())
 

@@ -163,12 +163,14 @@ class Reporter:
 
     def _run(self) -> None:
         wait = FIRST_WAIT_S
+        gather = 0.0  # the first report tells that this run began: who lived in the one before is waiting to be told
         last = False
         while not last:
             last = self._over.is_set()
             if not last:
                 self._work.wait(max(0.0, self._pace - GATHER_S))
-            self._over.wait(GATHER_S)
+            self._over.wait(gather)
+            gather = GATHER_S
             try:
                 self._tell()
                 wait = FIRST_WAIT_S

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from steering.relay.kernel import dscp, mss, sysctls
 from steering.relay.kernel.commands import RuleError, command
 from steering.relay.kernel.implicit_mode import announcing, silencing
+from steering.relay.kernel.late_segments import FAMILIES, NO_FLOWS, Flows, calming, flows_of, late, listing
 from steering.relay.model import Network, Ranges, RelayInterception, UnknownOptions
 from steering.relay.options.relay_options import RelayOptions
 from steering.relay.options.roles import LISTEN_PORT
@@ -33,11 +34,6 @@ RULE_PRIORITY = 90
 """Comes before any source-routing rule of the machine, since a marked segment is the relay's, from anywhere."""
 
 SUBFLOW_LIMIT = 8
-LATE_S = 60
-"""Seconds after the last segment of a connection in which a late one is still recognised: longer than retransmissions."""
-
-MAX_LATE = 65_536
-RESET = "reject with tcp reset"
 ADD_ADDR = 3
 JOIN = 1
 """Subtypes of MPTCP options, which nft knows only by number."""
@@ -73,8 +69,9 @@ class NftTable(NamedTuple):
     chains: Mapping[str, str] = MappingProxyType({})
 
 
-def ruleset(options: RelayOptions) -> str:
-    """The nft table as text for `nft -f`. It replaces the relay's own table and no other."""
+def ruleset(options: RelayOptions, before: Flows = NO_FLOWS) -> str:
+    """The nft table as text for `nft -f`. It replaces the relay's own table and no other. `before`: the 4-tuples that the
+    table of an earlier run knows (late_segments)."""
     if options.role.takes_plain:
         return _plain_ruleset(options)
     quoted = [f'"{name}"' for name in options.inside]
@@ -82,7 +79,7 @@ def ruleset(options: RelayOptions) -> str:
     elsewhere = (
         "    meta l4proto tcp goto fresh\n" if options.listener else ""
     )  # most SYNs match no socket in that case
-    told = options.agent is not None and not options.listener  # hosts, when this relay has died
+    told = is_told(options)
     to = options.listener or "tcp dport"
     option = "tcp option mptcp exists " if options.interception is RelayInterception.MPTCP else ""
     if options.marked:
@@ -94,8 +91,7 @@ def ruleset(options: RelayOptions) -> str:
         if (ports := _relayed_ports(options, word))
     )
     return _table(f"""\
-{_late("drop" if told else RESET)}
-{_over() if told else ""}  chain prerouting {{
+{late(MARK, told, before if told else NO_FLOWS)}  chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
 {_identifiers(options)}{_ERRORS}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
@@ -111,6 +107,12 @@ def ruleset(options: RelayOptions) -> str:
 {_discretion(options)}""")
 
 
+def is_told(options: RelayOptions) -> bool:
+    """Whether a controller tells hosts and servers when this relay has died. Explicit mode's listeners say nothing of
+    whether a relay lives."""
+    return options.agent is not None and not options.listener
+
+
 def _others(options: RelayOptions) -> str:
     """Rules for SYNs that are forwarded unchanged (D-6.7.3, D-6.7.4): their options fill the space, or a relay cannot
     pass one of them on.
@@ -123,46 +125,6 @@ def _others(options: RelayOptions) -> str:
         kinds = (kind for kind in range(256) if kind not in COMMON | KEYED)
         lines += "".join(f"    tcp option {kind} exists counter accept\n" for kind in kinds)
     return lines
-
-
-def _late(verdict: str = RESET) -> str:
-    """Rules for late segments (S-15). A relayed session is MPTCP only between the relay and one peer. Segments that
-    the peer sends before it learns that its session is over meet no socket any more. They would be forwarded to the
-    other end, which knows no MPTCP, so they are reset. This concerns only 4-tuples whose MPTCP met a socket of this
-    relay. Other MPTCP is forwarded, also where it began while no relay ran.
-
-    `verdict`: where a controller ends the sessions of a relay that died, such segments are dropped. The kernel's own
-    MP_FASTCLOSE of a dying relay may be lost, or overtake data, so that the host does not believe it. A plain reset
-    would then end the last subflow on which the controller can tell the host's program (D-6.7.1). While the relay
-    lives, `over` resets.
-    """
-    sets, notes, resets = [], [], []
-    for word, kind in (("ip", "ipv4_addr"), ("ip6", "ipv6_addr")):
-        key = f"{word} saddr . tcp sport . {word} daddr . tcp dport"
-        sets.append(f"""\
-  set late_{word} {{
-    type {kind} . inet_service . {kind} . inet_service; flags dynamic; timeout {LATE_S}s; size {MAX_LATE};
-  }}
-""")
-        notes.append(f"    tcp option mptcp exists update @late_{word} {{ {key} }}\n")
-        resets.append(f"    tcp option mptcp exists {key} @late_{word} counter {verdict}\n")
-    return f"""\
-{"".join(sets)}  chain ours {{
-    meta mark set {MARK:#x}
-{"".join(notes)}    accept
-  }}
-  chain late {{
-    type filter hook forward priority filter; policy accept;
-{"".join(resets)}  }}"""
-
-
-def _over() -> str:
-    """Rules for late segments that would have met a listener of this relay, so that it is known to live."""
-    resets = "".join(
-        f"    tcp option mptcp exists {word} saddr . tcp sport . {word} daddr . tcp dport @late_{word} counter {RESET}\n"
-        for word in ("ip", "ip6")
-    )
-    return f"  chain over {{\n{resets}    accept\n  }}\n"
 
 
 def _discretion(options: RelayOptions) -> str:
@@ -194,8 +156,7 @@ def _plain_ruleset(options: RelayOptions) -> str:
         for word, where in _anywhere_or(options.prefixes)
     )
     return _table(f"""\
-{_late()}
-  chain prerouting {{
+{late(MARK)}  chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
 {_ERRORS}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
@@ -335,9 +296,9 @@ def limits(options: RelayOptions) -> str:
     return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
 
 
-def tables(options: RelayOptions) -> tuple[NftTable, ...]:
-    """The nft tables that a relay with these options needs."""
-    found = [NftTable(TABLE, ruleset(options), "nothing is intercepted", WITHOUT)]
+def tables(options: RelayOptions, before: Flows = NO_FLOWS) -> tuple[NftTable, ...]:
+    """The nft tables that a relay with these options needs; `before` as in `ruleset`."""
+    found = [NftTable(TABLE, ruleset(options, before), "nothing is intercepted", WITHOUT)]
     if options.dscp is not None:
         found.append(NftTable(dscp.TABLE, dscp.ruleset(dict(options.dscp)), "DSCP is not carried over"))
     found.append(
@@ -354,6 +315,13 @@ def apply_sysctls(options: RelayOptions) -> None:
     command(limits(options))
 
 
+def calm(options: RelayOptions) -> None:
+    """The listeners of this relay are about to be there, and the table of an earlier run of it may be in force, which died
+    (late_segments)."""
+    if is_told(options):
+        command("nft -f -", text=calming(TABLE), must=False)
+
+
 def install(options: RelayOptions) -> None:
     """Install routes, rules and the nft tables in place of those that an earlier relay left. Undoes everything before
     it raises RuleError."""
@@ -362,11 +330,26 @@ def install(options: RelayOptions) -> None:
             command(line, must=False)
         for line in routing(options):
             command(line)
-        for table in tables(options):
-            command("nft -f -", text=table.text)
+        _load(options, _before() if is_told(options) else NO_FLOWS)
     except RuleError:
         remove()
         raise
+
+
+def _before() -> Flows:
+    """The 4-tuples that the table of an earlier run knows."""
+    return {word: flows_of(command(listing(TABLE, word), must=False) or "") for word in FAMILIES}
+
+
+def _load(options: RelayOptions, before: Flows) -> None:
+    """Raises RuleError."""
+    try:
+        for table in tables(options, before):
+            command("nft -f -", text=table.text)
+    except RuleError:
+        if not any(before.values()):
+            raise
+        _load(options, NO_FLOWS)  # what is taken along must not keep a relay from its work
 
 
 def retire() -> None:
@@ -377,8 +360,7 @@ def retire() -> None:
     command(
         "nft -f -",
         text=_table(f"""\
-{_late()}
-  chain prerouting {{
+{late(MARK)}  chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
 {_ERRORS}    meta l4proto tcp socket transparent 1 goto ours
   }}

@@ -75,6 +75,18 @@ def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
     )
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            sock.bind(("::", port))
+        except OSError:
+            return False
+    return True
+
+
 def plain_listener(port: int) -> socket.socket:
     """A dual-stack listener for plain TCP on this machine's own addresses. Raises PlatformError if the port is taken."""
     return _dual_stack(port, 0, ())

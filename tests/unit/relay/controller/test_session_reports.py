@@ -67,6 +67,17 @@ def test_load_and_health_are_told_when_nothing_happens(
     assert not any(batch["events"] for batch in controller.batches)
 
 
+@pytest.mark.row("D-6.7.1")
+def test_a_run_reports_at_once_that_it_began_and_gathers_only_from_then_on(
+    controller: ReportServer, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who lived in the run before it are waiting to be told."""
+    monkeypatch.setattr(reports, "GATHER_S", 600.0)
+    reporter.start()
+    wait_for(lambda: controller.batches)
+    assert controller.batches[0]["whole"] == {"part": 1, "last": True}
+
+
 @pytest.mark.parametrize(("wanted", "done"), [(1.5, 1.5), (0.0, 0.2), (1e6, 60.0), (True, 0.2), ("1", 0.2)])
 def test_a_relay_reports_as_often_as_its_controller_asks_within_bounds(
     controller: ReportServer, reporter: Reporter, wanted: object, done: float
