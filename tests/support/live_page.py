@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIServer
 from webob import Request
 
 from steering.core.snapshots.view import EngineView
+from steering.model.cluster import ClusterPeers
 from steering.model.network import Site
 from steering.northbound import Northbound
 from steering.northbound.http.pages import Pages
@@ -36,15 +37,17 @@ class ThreadedServer(ThreadingMixIn, WSGIServer):
 
 
 class LivePage:
-    """`driver` moves the engine and `look` publishes what changed; both under `lock`, which requests take too."""
+    """`driver` moves the engine and `look` publishes what changed; both under `lock`, which requests take too. `peers`: other
+    controllers of its cluster."""
 
-    def __init__(self, site: Site | None = None, **options: Any) -> None:
+    def __init__(self, site: Site | None = None, peers: ClusterPeers | None = None, **options: Any) -> None:
         self.driver = Driver(site, **options)
         self.control = Driven(self.driver)
         self.lock = threading.Lock()
-        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0"))
+        name = "" if peers is None else peers.name
+        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0"), name)
         self.north: Northbound = north(
-            view, self.driver.counters, self.control, now=lambda: self.driver.now, heartbeat=1.0
+            view, self.driver.counters, self.control, now=lambda: self.driver.now, heartbeat=1.0, peers=peers
         )
         self.pages = Pages(self.north.application, page_files(), self.north.observe)
         self.paths: list[str] = []  # what was asked for, with its query
@@ -61,6 +64,7 @@ class LivePage:
         with self.lock:
             self.north.alarms.look()
             self.north.watcher.look()
+            self.north.gather()
 
     @contextmanager
     def served(self, listening: socket) -> Iterator["LivePage"]:

@@ -11,7 +11,7 @@ import { Refused, Rest, words } from "./rest.js";
 import { MOST } from "./sessions.js";
 import { Stream } from "./stream.js";
 import { WhatIf } from "./whatif.js";
-import { plural, STATES } from "./words.js";
+import { plural, STATES, unanswered } from "./words.js";
 
 const TOKEN = "steering.token";
 const COLOURS = 6; // of accesses, in style.css
@@ -30,6 +30,7 @@ function leave(why = "") {
   byId("door").hidden = false;
   say(byId("role"), "");
   say(byId("state"), "");
+  say(byId("incomplete"), "");
   say(byId("refused"), why);
   byId("token").value = "";
   byId("token").focus();
@@ -151,6 +152,7 @@ class Page {
     const found = sessions.listed();
     const cut = sessions.total > MOST ? `, the first ${MOST} of ${sessions.total} are known here: filter for others` : "";
     say(byId("count"), `${plural(found.length, "session")}${cut}`);
+    say(byId("incomplete"), unanswered(sessions.missing));
     list?.show(found, this.model.picked?.session.id ?? null);
     const select = byId("filter-mcp");
     for (const one of this.model.mcps) {

@@ -7,6 +7,7 @@ const MOST_LINES = 2_000; // of all sessions' timelines together
 const PERIOD = 5_000; // milliseconds between two looks at what no event tells: loads, sessions' numbers
 const GATHER = 150; // milliseconds in which changes of the network are gathered
 const RELOAD = 5_000; // milliseconds between two readings of all sessions
+const AGAIN = 15_000; // milliseconds until they are read again where some are missing
 
 export class Model {
   /** `changed(...names)` is called when something of that name is to be drawn anew. */
@@ -25,6 +26,7 @@ export class Model {
     this.picked = null; // {session, paths, decision}
     this.timers = new Map();
     this.loaded = -RELOAD;
+    this.stopped = false;
   }
 
   /** Read what stands first. Throws Refused where the token may not. */
@@ -42,6 +44,7 @@ export class Model {
   }
 
   stop() {
+    this.stopped = true;
     clearInterval(this.timer);
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.sessions.round += 1;
@@ -75,7 +78,7 @@ export class Model {
 
   /** Do something soon, once for all who ask meanwhile. */
   once(name, milliseconds, act) {
-    if (this.timers.has(name)) return;
+    if (this.stopped || this.timers.has(name)) return;
     this.timers.set(name, setTimeout(() => {
       this.timers.delete(name);
       Promise.resolve(act()).catch(() => {});
@@ -87,14 +90,20 @@ export class Model {
     const wait = Math.max(0, this.loaded + RELOAD - performance.now());
     this.once("sessions", wait, () => {
       this.loaded = performance.now();
-      return this.sessions.load(() => this.changed("sessions"));
+      return this.load();
     });
   }
 
   /** Another filter: read at once. */
   filtered() {
     this.changed("sessions");
-    return this.sessions.load(() => this.changed("sessions")).catch(() => {});
+    return this.load().catch(() => {});
+  }
+
+  /** Read all sessions, and later again where a controller does not answer. */
+  async load() {
+    await this.sessions.load(() => this.changed("sessions"));
+    if (this.sessions.missing.length) this.once("missing", AGAIN, () => this.reload());
   }
 
   /** Pick a session; null for none. Throws Refused where it is gone. */
@@ -128,6 +137,7 @@ export class Model {
     }
     if (kind === "session" || kind === "subflow") this.ofSession(kind, data, text);
     else if (kind === "omitted" || kind === "reset") this.lost(kind);
+    else if (kind === "controller") this.reload();
     else if (kind === "topology" || kind === "drain" || kind === "alarm") this.refresh();
     else if (kind === "access") this.once("attached", GATHER, () => this.attached());
     else if (kind === "policy") this.changed("policy");
@@ -184,6 +194,10 @@ function sentence(kind, data) {
       return `${data.change}: ${data.text}`;
     case "binding":
       return `a port binding changed`;
+    case "controller":
+      return `controller ${data.controller} ${data.heard ? "is heard again" : `is not heard: ${data.why}`}`;
+    case "reset":
+      return data.controller ? `events of controller ${data.controller} were missed` : null;
     case "omitted":
       return `${data.sessions} more sessions changed`;
     default:

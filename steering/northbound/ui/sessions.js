@@ -11,6 +11,7 @@ export class Sessions {
     this.rest = rest;
     this.known = new Map(); // id -> summary, the oldest first
     this.total = 0;
+    this.missing = []; // controllers of a cluster whose sessions are not here, by name
     this.filter = { text: "", state: "", mcp: "" };
     this.round = 0;
   }
@@ -28,11 +29,14 @@ export class Sessions {
     const round = (this.round += 1);
     const query = this.query();
     const found = new Map();
+    const missing = new Set();
     let cursor = null;
     do {
       const page = await this.rest.get(["sessions"], { ...query, limit: PAGE, cursor });
       if (round !== this.round) return;
       for (const session of page.sessions) found.set(session.id, session);
+      for (const name of page.incomplete) missing.add(name);
+      this.missing = [...missing].sort();
       this.total = page.total;
       cursor = page.next;
       this.known = found;

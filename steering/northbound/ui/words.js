@@ -87,3 +87,10 @@ export function plural(count, one, many = `${one}s`) {
 export function listing(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
+
+/** Which controllers of a cluster do not tell their sessions; "" where all do. */
+export function unanswered(names) {
+  if (!names.length) return "";
+  const who = names.length === 1 ? `controller ${names[0]} does` : `controllers ${listing(names)} do`;
+  return `Not all sessions are here: ${who} not answer.`;
+}
