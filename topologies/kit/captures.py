@@ -16,7 +16,7 @@ from topologies.kit.records import Record
 SNAP = 160  # Ethernet 14, VLAN 4, IPv6 40, TCP with all options 60, and some data
 BUFFER_KIB = 8192
 JOIN, CAPABLE, ADD_ADDR = "1", "0", "3"
-C_FLAG = "tcp.flags.syn == 1 && tcp.flags.ack == 1 && tcp.options.mptcp.nomoresubflows.flag == 1"
+C_FLAG = "tcp.flags.syn == 1 && tcp.flags.ack == 1 && tcp.options.mptcp.nomoresubflows.flag == 1 && !tcp.analysis.retransmission"
 _DROPPED = re.compile(r"(\d+) packets? dropped by kernel")
 _FIELDS = (
     "frame.time_epoch", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport",

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
+from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment, distinct
 from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, subflows
 from topologies.kit.lab import Lab, session_entries
 from topologies.kit.plan import Kind, address_of
 from topologies.kit.report import Report
+from topologies.kit.waiting import until
 from topologies.networks.hybrid import CPE, LAN_HOSTS, SERVICE
 
-SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed
+SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed; later while a join is missing
+LEFT_S = 1.0  # seconds before its end after which they are not listed any more
 REPEATED = (
     1.1  # most bytes of a leg, as a multiple of the transfer: MPTCP sends some data again on another subflow
 )
@@ -72,7 +74,7 @@ def observed(lab: Lab, host: str, kind: str, seconds: float) -> ObservedTransfer
     task = "fetch" if kind == "download" else kind
     lab.agents[host].ask("start", name=kind, kind=task, **order)
     time.sleep(SETTLED_S)
-    watch.look()
+    until(watch.sees_a_join, max(0.0, seconds - SETTLED_S - LEFT_S))
     seen = watch.finish(lab.agents[host].finish(kind, seconds + 45))
     seen.gain = WHOLE if task == "fetch" else GAIN
     return seen
@@ -107,6 +109,12 @@ class Watch:
             "entries": session_entries(lab),
         }
 
+    def sees_a_join(self) -> bool:
+        """Look, and tell whether CPE and MCP have a join, and the controller a session with it."""
+        self.look()
+        joined = (any(s.join and s.state == "ESTAB" for s in self.looked[end]) for end in ("cpe", "mcp"))
+        return all(joined) and any(len(s["subflows"]) > 1 for s in self.looked["sessions"])
+
     def finish(self, done: dict[str, Any]) -> ObservedTransfer:
         """End the captures; all the evidence."""
         self._lab.stop_captures()
@@ -115,8 +123,10 @@ class Watch:
 
 
 def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
-    """SYNs with one of these MPTCP options. Without `kinds`: SYNs without any MPTCP option."""
-    return [s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)]
+    """SYNs with one of these MPTCP options, of repeated ones the first. Without `kinds`: SYNs without any MPTCP option."""
+    return distinct(
+        s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)
+    )
 
 
 def payload(segments: list[Segment], port: int = SERVICE) -> int:

@@ -7,13 +7,14 @@ from topologies.kit.captures import CAPABLE, JOIN
 from topologies.kit.lab import Lab
 from topologies.kit.processes import relay_status
 from topologies.kit.report import Report
+from topologies.kit.waiting import until
 from topologies.measures.cpe_transfer import payload, syns
 from topologies.networks.data_center import CLIENT, FIRST, LINK_MBIT, SECOND
 from topologies.networks.hybrid import SERVICE
 
 GAIN = 1.7
 SECONDS = 6.0
-SETTLED_S = 1.5
+SETTLED_S, LEFT_S = 1.5, 1.0  # when subflows are listed: after the begin, and at last before the end
 
 
 def warm_up(lab: Lab) -> None:
@@ -21,6 +22,10 @@ def warm_up(lab: Lab) -> None:
     for target in (FIRST, SECOND):
         lab.agents["client"].ask("ping", dst=target, count=3)
         lab.host("entrance").pexec(f"ping -c 2 -i 0.2 -W 1 {target}")
+
+
+def _established(lab: Lab, name: str) -> list[kernel_counters.Subflow]:
+    return [s for s in kernel_counters.subflows(lab.host(name)) if s.state == "ESTAB"]
 
 
 def transfer(lab: Lab, report: Report, kind: str, seconds: float, far: str = "server") -> None:
@@ -33,7 +38,8 @@ def transfer(lab: Lab, report: Report, kind: str, seconds: float, far: str = "se
     order = {"dst": FIRST, "port": SERVICE, "seconds": seconds}
     lab.agents["client"].ask("start", name=kind, kind=kind, **order)
     time.sleep(SETTLED_S)
-    server = [s for s in kernel_counters.subflows(lab.host(far)) if s.state == "ESTAB"]
+    until(lambda: any(s.join for s in _established(lab, far)), max(0.0, seconds - SETTLED_S - LEFT_S))
+    server = _established(lab, far)
     done = lab.agents["client"].finish(kind, seconds + 45)
     lab.stop_captures()
     report.equal(f"{kind}: it succeeds", "", done.get("error", ""))

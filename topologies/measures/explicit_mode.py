@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
+from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment, distinct
 from topologies.kit.lab import Lab
 from topologies.kit.processes import LabError, StartedProcess, listeners
 from topologies.kit.report import Report
@@ -31,8 +31,8 @@ def mptcp_segments(captures: Sequence[Capture]) -> list[Segment]:
 
 
 def syns(segments: Sequence[Segment], *kinds: str) -> list[Segment]:
-    """SYNs with one of these MPTCP options."""
-    return [s for s in segments if s.syn and any(kind in s.options for kind in kinds)]
+    """SYNs with one of these MPTCP options; what TCP repeated is no further one."""
+    return distinct(s for s in segments if s.syn and any(kind in s.options for kind in kinds))
 
 
 def first_bytes(capture: Capture, where: str, port: int) -> tuple[bool, bytes]:

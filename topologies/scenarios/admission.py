@@ -16,6 +16,7 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
@@ -107,6 +108,12 @@ def _joins(lab: Lab, report: Report) -> None:
     before = lab.controller.metric("steering_refusals_total", reason="subflows-full")
     _open(lab, "joins", SERVICE)
     time.sleep(2.5)  # the host's kernel tries each once
+    until(
+        lambda: (
+            lab.counted("core")["MPJoinAckRx"] > 0
+            and lab.controller.metric("steering_refusals_total", reason="subflows-full") > before
+        )
+    )
     found = _counted(lab, {"ue tried": "MPJoinSynTx", "core heard": "MPJoinSynRx", "core has": "MPJoinAckRx"})
     told = lab.controller.detailed()
     refused = lab.controller.metric("steering_refusals_total", reason="subflows-full") - before
@@ -249,7 +256,7 @@ def _none_left(lab: Lab, report: Report) -> None:
         subprocess.run(["ip", "link", "set", port, "up"], check=True)
     report.equal("no MCP is left: a new connection's error", None, opened.get("error"))
     report.expect(
-        "no MCP is left: it was there within two seconds",
+        "no MCP is left: it was there within a second or two",
         opened.get("connect_s", 9.0) < 2.0,
         "under 2 s",
         opened.get("connect_s"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from topologies.kit import processes
-from topologies.kit.captures import CAPABLE, JOIN
+from topologies.kit.captures import CAPABLE, JOIN, distinct
 from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.processes import LabError, relay_status
@@ -136,9 +136,9 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     syns = [
         (name, s.flow.src, s.flow.dst, kind)
         for name, capture in accesses.items()
-        for s in capture.segments()
+        for s in distinct(s for s in capture.segments() if s.syn)
         for kind in (CAPABLE, JOIN)
-        if s.syn and kind in s.options
+        if kind in s.options
     ]
     first = [("lte", MCP, HOST, CAPABLE), ("wlan", MCP, SECOND, JOIN)]
     report.equal("first segments to the device: the MCP's own", first, syns, "capture")

@@ -18,7 +18,9 @@ from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, a
 from topologies.kit.processes import PROGRAMS, LabError, StartedProcess
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 
+JOINED_S = 10.0  # seconds for a genuine join
 UNKNOWN = "deadbeef"
 REPEATS, GAP_S = (
     14,
@@ -116,9 +118,7 @@ def _genuine(lab: Lab, report: Report, group: str, joins: int) -> None:
     server = address_of(PLAN.box("server"), 4)
     opened = lab.agents["ue"].ask("open", group=group, dst=server, ports=[SERVICE], mptcp=True, first=True)
     report.equal(f"the genuine session {group}", [], [o for o in opened["opened"] if "error" in o])
-    limit = time.monotonic() + 4
-    while lab.counted("core")["MPJoinAckRx"] < joins and time.monotonic() < limit:
-        time.sleep(0.1)
+    until(lambda: lab.counted("core")["MPJoinAckRx"] >= joins, JOINED_S)
     found = lab.counted("core")["MPJoinAckRx"]
     report.equal(f"genuine joins through the NAT, {group}", joins, found, "kernel")
 

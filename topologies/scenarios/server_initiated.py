@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 from topologies.kit import processes
-from topologies.kit.captures import CAPABLE, JOIN, Capture
+from topologies.kit.captures import CAPABLE, JOIN, Capture, distinct
 from topologies.kit.kernel_counters import CounterChanges, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.report import Report
@@ -94,9 +94,9 @@ def _captured(
     syns = [
         (name, s.flow.src, s.flow.dst, kind)
         for name, capture in accesses.items()
-        for s in capture.segments()
+        for s in distinct(s for s in capture.segments() if s.syn)
         for kind in (CAPABLE, JOIN)
-        if s.syn and kind in s.options
+        if kind in s.options
     ]
     wanted = [("lte", SERVER, HOST, CAPABLE), ("wlan", MCP, "10.2.0.2", JOIN)]
     report.equal("first segments to the host: the server's name, then the MCP's own", wanted, syns, "capture")

@@ -5,17 +5,17 @@ still it is a client of MPTCP. The service `page` has short flows that a rule by
 only `film` is eligible, so switches do not punt SYNs to `page` at all.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import quantiles
 from typing import Any
 
-from topologies.kit.captures import CAPABLE, Segment
+from topologies.kit.captures import CAPABLE
 from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Box, Kind, Nic, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.measures.passage import both_ways
 from topologies.networks import off_path
 
 ROWS = ("S-18b", "N-2.2")
@@ -112,12 +112,12 @@ def _pages(lab: Lab, report: Report, title: str, served: int, asked: int) -> Non
         f"{title}: SYNs that the controller was asked about", punted == asked, asked, punted, "REST"
     )
     if not served:
-        near, far = (_shapes(seen[port]) for port in (ACCESS, SERVER))
+        way = both_ways(seen[ACCESS], seen[SERVER], {address_of(PLAN.box("server"), 4)})
         report.expect(
             f"{title}: segments are the same at host and server, options byte for byte",
-            near == far != [],
-            f"{len(near)} equal segments",
-            f"{len(far)}, {len(set(near) ^ set(far))} of them not on both sides",
+            way.faithful,
+            "none altered, none lost for good",
+            way.told(),
             "capture",
         )
     cuts = quantiles(done["took"] or [0.0, 0.0], n=20)
@@ -144,10 +144,6 @@ def _punted(lab: Lab) -> int:
     """How many first SYNs reached the controller."""
     names = ("steering_sessions_started_total", "steering_natural_syns_total")
     return int(sum(lab.controller.metric(name) for name in names))
-
-
-def _shapes(segments: Sequence[Segment]) -> list[tuple[int, int, int, int, str]]:
-    return sorted((s.flow.sport, s.sequence, s.flags, s.length, s.raw_options) for s in segments)
 
 
 SCENARIO = Scenario(
