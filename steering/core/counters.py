@@ -75,6 +75,20 @@ class Abort(StrEnum):
     SILENT = "silent"  # no end of it answered
 
 
+class TraceSkip(StrEnum):
+    """Why a set-up is not traced, though tracing is on."""
+
+    RATE = "rate"  # more began in this second than are to be traced
+    OPEN = "open"  # as many traced set-ups as may be are under way
+
+
+class SpanDrop(StrEnum):
+    """Why a span of a trace does not reach its collector."""
+
+    QUEUE_FULL = "queue-full"  # the collector takes them too slowly, or not at all
+    NOT_TAKEN = "not-taken"  # the collector refused it, or did not answer in time
+
+
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
 
 
@@ -155,6 +169,9 @@ class Counters:
         "answers_of",
         "fallbacks_of",
         "limits_reached",
+        "traces_skipped",
+        "spans_dropped",
+        "spans_sent",
     )
 
     def __init__(self) -> None:
@@ -206,6 +223,9 @@ class Counters:
         self.answers_of: Counter[McpId] = Counter()
         self.fallbacks_of: Counter[McpId] = Counter()
         self.limits_reached: Counter[str] = Counter()  # by kind of limit
+        self.traces_skipped: Counter[TraceSkip] = Counter()
+        self.spans_dropped: Counter[SpanDrop] = Counter()
+        self.spans_sent = 0
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
     def refuse_switch(self, dpid: DatapathId, why: SwitchRefusal) -> None:

@@ -95,10 +95,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         bounded: bool = True,
         fast: bool = True,
         door: EarlyDoor | None = None,
+        watch: Any = None,
         **kwargs: Any,
     ) -> None:
         """`bounded`: False lets each connection take what it can, for negative controls. `fast`: whether usual messages take the fast path. `door`: what listens for
-        switches already."""
+        switches already. `watch`: a traced_feed.SetUpWatch, if set-ups are traced."""
         super().__init__(*args, **kwargs)
         self.budgets = Budgets() if bounded else UNBOUNDED
         self.unread = UnreadBytes(self.budgets.backlog_total)
@@ -129,6 +130,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )
         self._feed = EngineFeed(engine, counters, self._sender.execute)
+        if watch is not None:
+            from steering.openflow.traced_feed import TracedFeed  # few trace their set-ups
+
+            self._feed = traced = TracedFeed(engine, counters, self._sender.execute, watch)
+            self._sender.let_go = traced.let_go
         self._give = self._feed.give
         declared = {
             (port.dpid, port.port): access.capacity

@@ -51,10 +51,10 @@ PROOF_TIMEOUT = 20.0
 class PendingSteer:
     """A steer that not all of its other switches have confirmed."""
 
-    __slots__ = ("dpid", "ended", "local", "missing")
+    __slots__ = ("ended", "held", "local", "missing")
 
-    def __init__(self, dpid: DatapathId, local: bytes, missing: int) -> None:
-        self.dpid = dpid  # the switch at which the segment is held
+    def __init__(self, held: Release, local: bytes, missing: int) -> None:
+        self.held = held  # the segment, at its switch
         self.local = local  # entries and packet-out for that switch
         self.missing = missing  # how many switches have not confirmed
         self.ended = False
@@ -74,6 +74,8 @@ class Sender:
     ) -> None:
         self._lines = self._own = lines
         self.tell_peer: Callable[[TellPeer], None] = lambda told: None
+        # Told of each segment that waited for other switches, and whether they confirmed; None: nobody traces set-ups.
+        self.let_go: Callable[[Release, bool], None] | None = None
         self._feed = feed
         self._tell = tell
         self._go_on = go_on
@@ -169,10 +171,10 @@ class Sender:
         # Without the entries at other switches, the answer to the segment would miss the MCP. The host will send it
         # again.
         if self._steers >= LIMIT or not others.keys() <= self._lines.keys():
-            self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
+            self._drop(held)
             return
         self._note(entries)
-        waiter = PendingSteer(home, local, len(others))
+        waiter = PendingSteer(held, local, len(others))
         self._steers += 1
         for dpid, messages in others.items():
             self._lines[dpid].write(messages)
@@ -246,14 +248,22 @@ class Sender:
             if not waiter.missing and not waiter.ended:
                 waiter.ended = True
                 self._steers -= 1
-                self._to(waiter.dpid, waiter.local)
+                self._to(waiter.held.dpid, waiter.local)
+                if self.let_go is not None:
+                    self.let_go(waiter.held, True)
 
     def _fail(self, waiters: list[PendingSteer]) -> None:
         for waiter in waiters:
             if not waiter.ended:
                 waiter.ended = True
                 self._steers -= 1
-                self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
+                self._drop(waiter.held)
+
+    def _drop(self, held: Release) -> None:
+        """A held segment does not go on, as entries that it needs are not confirmed."""
+        self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
+        if self.let_go is not None:
+            self.let_go(held, False)
 
     def switch_down(self, dpid: DatapathId) -> None:
         """A switch is gone, or another controller decides there: nothing waits for it, and nothing is let go there."""
@@ -263,7 +273,7 @@ class Sender:
             self._fail(self._barriers.pop(key))
         # A segment that is held there may be another controller's now, and its session is forgotten here.
         for waiters in (*self._waiting.values(), *self._barriers.values()):
-            self._fail([waiter for waiter in waiters if waiter.dpid == dpid])
+            self._fail([waiter for waiter in waiters if waiter.held.dpid == dpid])
         self.filler.switch_down(dpid)
         self.readback.switch_down(dpid)
         self.entry_counters.switch_down(dpid)

@@ -1,0 +1,51 @@
+"""A trace of a set-up under way: what is known of it, and the root span that is told of its phases."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from steering.core.outputs import Release
+from steering.core.snapshots import set_up
+from steering.model.ids import Token
+from steering.model.session import FlowKey
+
+LONGEST = 60.0  # seconds until a trace ends, whatever became of its session
+
+Attributes = Mapping[str, str | int | bool | list[str]]
+
+
+class SetUpSpan(Protocol):
+    """The root span of one trace. Times are seconds of the monotonic clock."""
+
+    def child(self, name: str, begun: float, ended: float, attributes: Attributes) -> None: ...
+    def note(self, name: str, now: float) -> None: ...
+    def add(self, attributes: Attributes) -> None: ...
+    def link(self, other: Any) -> None:
+        """`other`: the context of another trace's root."""
+
+    def end(self, now: float, attributes: Attributes, is_failed: bool) -> None: ...
+    @property
+    def context(self) -> Any: ...
+
+
+class OpenTrace:
+    """A set-up under way."""
+
+    __slots__ = (
+        "began", "entries", "frame", "is_join", "key", "release", "session", "since", "source", "span", "switches", "token",
+        "until", "was_answered",
+    )  # fmt: skip
+
+    def __init__(self, key: FlowKey, frame: bytes, token: Token, span: SetUpSpan, now: float) -> None:
+        self.key = key
+        self.frame = frame  # as it came in: by this object a natural release is known
+        self.token = token  # of a join; NO_TOKEN for a first SYN
+        self.is_join = token >= 0
+        self.source = set_up.ends_of(key)[0]
+        self.span = span
+        self.began = self.since = now  # `since`: when its present phase began
+        self.until = now + LONGEST  # of a SYN that waits for an authoriser: when it is denied
+        self.session = 0  # 0: nothing is decided yet
+        self.release: Release | None = None  # it waits for other switches
+        self.entries = 0
+        self.switches: list[str] = []
+        self.was_answered = False
