@@ -134,6 +134,8 @@ REASONS = (
     ("What is not restored", "``steering_not_restored_total{what}``.", "steering/model/kept.py", "LostPiece"),
     ("Probes of MCPs", "``steering_probe_answers_total{answer}``.", "steering/core/counters.py", "ProbeAnswer"),
     ("Aborted sessions", "How a session that was to be aborted ended (``steering_aborts_total{outcome}``).", "steering/core/counters.py", "Abort"),
+    ("Set-ups that are not traced", "``steering_traces_skipped_total{reason}``.", "steering/core/counters.py", "TraceSkip"),
+    ("Spans that are dropped", "``steering_spans_dropped_total{reason}``.", "steering/core/counters.py", "SpanDrop"),
     ("Reports that are not believed", "``steering_session_reports_refused_total{reason}``.", "steering/core/counters.py", "ReportRefusal"),
 )  # fmt: skip
 

@@ -111,7 +111,7 @@ make_venv() {
     # By environment and not by option, so that it also holds for what builds the packages.
     export PIP_CONSTRAINT="$TREE/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
     # eventlet loads pyOpenSSL where it finds one, and Debian's breaks on the cryptography that os-ken brings.
-    step "installing Python packages into .venv" .venv/bin/python -m pip install --no-input -e '.[dev,docs]' pyOpenSSL
+    step "installing Python packages into .venv" .venv/bin/python -m pip install --no-input -e '.[dev,docs,otel]' pyOpenSSL
     echo "$key" >.venv/setup.stamp
 }
 

@@ -7,7 +7,9 @@ from steering.model.mechanism import Mechanism
 from steering.runtime.settings import (
     DEFAULT_LISTEN,
     DEFAULT_REST,
+    DEFAULT_TRACES,
     LOG_LEVELS,
+    MOST_TRACES,
     SettingsError,
     from_arguments,
 )
@@ -63,6 +65,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
+    )
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        nargs="?",
+        const="",
+        help="send traces of set-ups by OTLP over HTTP to this collector, as http://127.0.0.1:4318; without URL to the one that "
+        "OTEL_EXPORTER_OTLP_ENDPOINT names (needs steering[otel])",
+    )
+    parser.add_argument(
+        "--otlp-rate",
+        type=int,
+        metavar="N",
+        help=f"traces that begin in a second at most, from 1 to {MOST_TRACES} (default: {DEFAULT_TRACES})",
     )
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
     _add_cluster(parser)

@@ -39,6 +39,7 @@ class ControllerApp(SteeringApp):
             fast=controller.settings.fast_path
             and (controller.cluster is None or not controller.cluster.several),
             door=door,
+            watch=controller.traces,
             **kwargs,
         )
         self._controller = controller
@@ -81,6 +82,8 @@ class ControllerApp(SteeringApp):
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, changed)
         self._keeping = hub.spawn(keeper.watch)
         self._controller.rest.start()
+        if self._controller.traces is not None:
+            self._controller.traces.start()
         if self._controller.cluster is not None:
             self._controller.cluster.start(lambda: self.is_active)
         log.info(
@@ -99,6 +102,8 @@ class ControllerApp(SteeringApp):
         self._controller.keeper.save()
         self._controller.rest.stop()
         super().stop()
+        if self._controller.traces is not None:
+            self._controller.traces.stop()
 
 
 def _check_certificates(cert: str, key: str, ca: str | None) -> None:

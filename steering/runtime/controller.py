@@ -54,8 +54,10 @@ class Controller:
         policy_text: str,
         lock: StateLock,
         cluster: Any = None,
+        collector: Any = None,
     ) -> None:
-        """`cluster`: runtime.cluster.Cluster, None for one controller alone."""
+        """`cluster`: runtime.cluster.Cluster, None for one controller alone; `collector`: runtime.otlp.TraceCollector, None where
+        nobody wants traces."""
         self.settings = settings
         self.cluster = cluster
         self.lock = lock  # for as long as the controller lives
@@ -82,6 +84,8 @@ class Controller:
         )
         self.discovery = _discovery(settings, site)
         self.now = monotonic
+        # runtime.otlp.ExportedTraces
+        self.traces: Any = None if collector is None else collector.traces(self.engine, self.counters)
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
         self.operator = Operator(
@@ -132,6 +136,11 @@ def _assemble(settings: Settings) -> Controller:
     """Make the controller. Raises StateError or SettingsError for a single fault, StartError after printing
     findings of the files."""
     store = StateDirectory(settings.state_dir)
+    collector = None
+    if settings.otlp is not None:
+        from steering.runtime.otlp import TraceCollector  # OpenTelemetry is nothing to those without
+
+        collector = TraceCollector(settings)
     cluster = None
     if settings.cluster is not None:
         from steering.runtime.cluster import Cluster  # etcd is nothing to one controller alone
@@ -162,4 +171,4 @@ def _assemble(settings: Settings) -> Controller:
     if cluster is not None:
         cluster.check(declared.site)
         cluster.share_secrets(settings.state_dir)
-    return Controller(settings, declared, policy, text, lock, cluster)
+    return Controller(settings, declared, policy, text, lock, cluster, collector)

@@ -25,6 +25,7 @@ PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = (
     0.1,
     60.0,
 )  # seconds in which members have to be prepared for a policy
+DEFAULT_TRACES, MOST_TRACES = 10, 100  # traces of set-ups that begin in a second
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -95,6 +96,8 @@ class Settings:
     page: bool = True  # the REST serves the live page too
     watch: bool = False  # read the policy file again when it changes
     cluster: ClusterSettings | None = None  # None: one controller alone
+    otlp: str | None = None  # collector of traces; "": OpenTelemetry's environment says; None: no traces
+    otlp_rate: int = DEFAULT_TRACES
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
@@ -199,6 +202,33 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     return replace(found, peers=listen, peer_tls=TlsFiles(args.peer_cert, args.peer_key, args.peer_ca))
 
 
+def _collector(url: str | None) -> str | None:
+    if not url:
+        return url
+    from urllib.parse import urlsplit  # few send traces
+
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good or parts.query or parts.fragment or url.split() != [url]:
+        raise SettingsError(f"--otlp: '{url}' is no URL of a collector, for example http://127.0.0.1:4318")
+    if parts.username is not None:
+        raise SettingsError("--otlp: credentials do not go into the URL, but into OTEL_EXPORTER_OTLP_HEADERS")
+    return url
+
+
+def _traces(rate: int | None, url: str | None) -> int:
+    if rate is None:
+        return DEFAULT_TRACES
+    if url is None:
+        raise SettingsError("--otlp-rate goes with --otlp, which says where traces go")
+    if not 1 <= rate <= MOST_TRACES:
+        raise SettingsError(f"--otlp-rate: from 1 to {MOST_TRACES}")
+    return rate
+
+
 def from_arguments(args: argparse.Namespace) -> Settings:
     """The settings of `steering run`. Raises SettingsError."""
     tls = _tls(args.rest_cert, args.rest_key, args.rest_client_ca)
@@ -221,13 +251,16 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         switch_insecure=args.switch_insecure,
         page=not args.no_ui,
         cluster=_cluster(args),
+        otlp=_collector(args.otlp),
+        otlp_rate=_traces(args.otlp_rate, args.otlp),
     )
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings under osken-manager: STEERING_SITE, and if wanted STEERING_POLICY, STEERING_REST,
     STEERING_REST_ALLOW_REMOTE=1, STEERING_REST_CERT, STEERING_REST_KEY, STEERING_REST_CLIENT_CA,
-    STEERING_STATE_DIR, STEERING_NO_UI=1, STEERING_SWITCH_INSECURE=1, STEERING_DISABLE (comma separated). Raises SettingsError."""
+    STEERING_STATE_DIR, STEERING_NO_UI=1, STEERING_SWITCH_INSECURE=1, STEERING_OTLP (may be empty), STEERING_DISABLE (comma
+    separated). Raises SettingsError."""
     site = environ.get("STEERING_SITE")
     if not site:
         raise SettingsError("STEERING_SITE is not set: it names the site file")
@@ -245,4 +278,5 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         rest_tls=tls,
         switch_insecure=environ.get("STEERING_SWITCH_INSECURE") == "1",
         page=environ.get("STEERING_NO_UI") != "1",
+        otlp=_collector(environ.get("STEERING_OTLP")),
     )

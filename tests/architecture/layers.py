@@ -34,7 +34,7 @@ LAYERS = {
     "relay": _layer("wire", "pyroute2"),
     "runtime": _layer(
         "wire model core policy openflow northbound store cluster relay",
-        "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
+        "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad opentelemetry requests",
     ),
     "cli": _layer("runtime model policy wire trace relay topologies", "dpkt shtab rich"),
     "client": _layer("cli"),

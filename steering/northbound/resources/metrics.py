@@ -23,6 +23,8 @@ from steering.core.counters import (
     JoinResult,
     ProbeAnswer,
     SessionReport,
+    SpanDrop,
+    TraceSkip,
 )
 from steering.model.authorisation import Authorizer, Verdict
 from steering.model.kept import LostPiece
@@ -59,6 +61,7 @@ _PLAIN = (
     ("retransmitted_syns", "Retransmitted initial SYNs, answered like the first"),
     ("challenged_syns", "SYNs on the 5-tuple of a live subflow, put to its MCP"),
     ("flow_mods", "Flow-mods sent"),
+    ("spans_sent", "Spans that the collector of traces took"),
     ("floods", "Times an access port's SYN meter was cut, as it got ten times as many"),
 )
 
@@ -194,6 +197,10 @@ class Collector:
         text = "What MCPs reported of sessions and was not believed, by MCP and reason"
         refused = have.session_reports_refused.items()
         yield _of_site("session_reports_refused", text, ("mcp", "reason"), refused)
+        text = "Set-ups that were not traced though tracing is on, by reason"
+        yield _counter("traces_skipped", text, "reason", have.traces_skipped.items(), tuple(TraceSkip))
+        text = "Spans that the collector of traces did not get, by reason"
+        yield _counter("spans_dropped", text, "reason", have.spans_dropped.items(), tuple(SpanDrop))
         text = "Connections and tokens that REST turned away"
         yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefusal))
 

@@ -203,3 +203,42 @@ def test_members_have_a_second_to_prepare_unless_it_is_told() -> None:
 def test_options_of_a_cluster_that_do_not_fit_are_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match=r"--(cluster|peer)"):
         arguments(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "otlp", "rate"),
+    [
+        ([], None, 10),
+        (["--otlp"], "", 10),
+        (["--otlp", "http://127.0.0.1:4318"], "http://127.0.0.1:4318", 10),
+        (["--otlp", "https://[fd00::1]/otlp", "--otlp-rate", "100"], "https://[fd00::1]/otlp", 100),
+    ],
+)
+def test_traces_go_where_the_option_says(words: list[str], otlp: str | None, rate: int) -> None:
+    settings = arguments(*words)
+    assert (settings.otlp, settings.otlp_rate) == (otlp, rate)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--otlp", "127.0.0.1:4318"], "no URL of a collector, for example http"),
+        (["--otlp", "grpc://127.0.0.1:4317"], "no URL of a collector"),
+        (["--otlp", "http://"], "no URL of a collector"),
+        (["--otlp", "http://c:99999"], "no URL of a collector"),
+        (["--otlp", "http://c/?x=1"], "no URL of a collector"),
+        (["--otlp", "http://c:4318 "], "no URL of a collector"),
+        (["--otlp", "http://me:secret@c:4318"], "OTEL_EXPORTER_OTLP_HEADERS"),
+        (["--otlp-rate", "5"], "goes with --otlp"),
+        (["--otlp", "--otlp-rate", "0"], "from 1 to 100"),
+        (["--otlp", "--otlp-rate", "101"], "from 1 to 100"),
+    ],
+)
+def test_a_collector_that_cannot_be_is_refused(words: list[str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        arguments(*words)
+
+
+def test_the_environment_asks_for_traces_too() -> None:
+    asked = {"STEERING_SITE": "s.yaml", "STEERING_OTLP": ""}
+    assert from_environment(asked).otlp == "" and from_environment({"STEERING_SITE": "s.yaml"}).otlp is None

@@ -1,0 +1,273 @@
+"""Sends spans to a collector by OTLP over HTTP, with OpenTelemetry's own SDK and exporter (`steering[otel]`).
+
+The library is loaded when a `TraceCollector` is made. Exporting happens in a thread of the operating system: encoding computes, looking
+up a name blocks, and a collector may be slow or never answer. The hub only puts a span that has ended into a bounded queue.
+
+That thread runs the library as eventlet patched it, so it gets a hub of its own when it waits for a socket. What both
+threads share has to be no lock of eventlet's: the queue is one of C, counters have one writer for each value, and the
+library's loggers, whose handlers have such locks, are off. What went wrong is counted, and told by the hub's thread.
+"""
+
+import logging
+from collections.abc import Callable
+from time import monotonic, monotonic_ns, time_ns
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import eventlet
+from eventlet import patcher
+
+from steering import __version__
+from steering.core.counters import Counters, SpanDrop
+from steering.core.engine import Engine
+from steering.model.log_limit import LogLimit, and_more
+from steering.runtime.open_trace import Attributes
+from steering.runtime.set_up_traces import SetUpTraces
+from steering.runtime.settings import Settings, SettingsError
+
+MOST_QUEUED = 4_096  # spans that wait to be sent
+BATCH = 512  # spans in a request
+GATHER = 1.0  # seconds for which a batch waits to get full
+FLUSH = 2.0  # seconds that a stop waits for what is queued
+LOG_INTERVAL = 60.0  # seconds between lines about a collector that takes nothing
+TRACES = "v1/traces"  # below a collector's base URL (OTLP specification, OTLP/HTTP Request)
+MISSING = "--otlp: OpenTelemetry is not installed: pip install 'steering[otel]'"
+_NOISY = ("opentelemetry", "requests", "urllib3", "charset_normalizer")
+_END = object()
+
+log = logging.getLogger(__name__)
+
+
+class SpanQueue:
+    """Spans that wait for `export`, which says whether the collector took a list of them. It is called in a thread of its
+    own from `start` on. `why`: what went wrong last."""
+
+    def __init__(
+        self,
+        export: Callable[[list[Any]], bool],
+        counters: Counters,
+        most: int = MOST_QUEUED,
+        why: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._export = export
+        self._counters = counters
+        self._most = most
+        self._why = why
+        self._spans = patcher.original("queue").SimpleQueue()
+        self._thread = patcher.original("threading").Thread(target=self._run, name="otlp", daemon=True)
+        self._told = 0  # spans that were not taken, of which a line told
+        self._lines = LogLimit(LOG_INTERVAL)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, span: Any) -> None:
+        """Take a span that has ended; never waits. A span for which there is no room is counted."""
+        dropped = self._counters.spans_dropped
+        if self._spans.qsize() >= self._most:
+            dropped[SpanDrop.QUEUE_FULL] += 1
+        else:
+            self._spans.put(span)
+        failed = dropped[SpanDrop.NOT_TAKEN]
+        if failed != self._told:
+            more = self._lines.left_out("collector", monotonic())
+            if more is not None:
+                count, self._told = failed - self._told, failed
+                log.warning(
+                    "the collector of traces did not take %d spans (%s)%s", count, self._why(), and_more(more)
+                )
+
+    def stop(self, seconds: float = FLUSH) -> bool:
+        """Send what is queued, for so long at most, while other greenthreads run. Whether all of it was sent."""
+        self._spans.put(_END)
+        until = monotonic() + seconds
+        while self._thread.is_alive() and monotonic() < until:
+            eventlet.sleep(0.01)
+        if self._thread.is_alive():
+            log.warning("the collector of traces did not take what was left within %g s", seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            batch, is_last = self._gathered()
+            if batch and not self._is_taken(batch):
+                self._counters.spans_dropped[SpanDrop.NOT_TAKEN] += len(batch)
+
+    def _gathered(self) -> tuple[list[Any], bool]:
+        """The next spans to be sent, and whether they are the last ones."""
+        span = self._spans.get()
+        batch: list[Any] = []
+        until = monotonic() + GATHER
+        while span is not _END:
+            batch.append(span)
+            left = until - monotonic()
+            if len(batch) >= BATCH or left <= 0:
+                return batch, False
+            try:
+                span = self._spans.get(timeout=left)
+            except patcher.original("queue").Empty:
+                return batch, False
+        return batch, True
+
+    def _is_taken(self, batch: list[Any]) -> bool:
+        try:
+            is_taken = self._export(batch)
+        except Exception:
+            return False
+        if is_taken:
+            self._counters.spans_sent += len(batch)
+        return is_taken
+
+
+class OtlpSpan:
+    """One trace's root span, and its children. Times are seconds of the monotonic clock."""
+
+    def __init__(self, api: Any, tracer: Any, name: str, now: float, attributes: Attributes) -> None:
+        self._api = api
+        self._tracer = tracer
+        self._offset = time_ns() - monotonic_ns()  # of this trace: steps of the clock tear no trace
+        self._span = tracer.start_span(
+            name, context=api.context.Context(), start_time=self._at(now), attributes=attributes
+        )
+        self._within = api.trace.set_span_in_context(self._span, api.context.Context())
+
+    @property
+    def context(self) -> Any:
+        """What other traces are linked by."""
+        return self._span.get_span_context()
+
+    def child(self, name: str, begun: float, ended: float, attributes: Attributes) -> None:
+        """A phase of the set-up that is over."""
+        span = self._tracer.start_span(
+            name, context=self._within, start_time=self._at(begun), attributes=attributes
+        )
+        span.end(self._at(max(begun, ended)))
+
+    def note(self, name: str, now: float) -> None:
+        self._span.add_event(name, timestamp=self._at(now))
+
+    def add(self, attributes: Attributes) -> None:
+        self._span.set_attributes(attributes)
+
+    def link(self, other: Any) -> None:
+        self._span.add_link(other)
+
+    def end(self, now: float, attributes: Attributes, is_failed: bool) -> None:
+        self._span.set_attributes(attributes)
+        if is_failed:
+            self._span.set_status(self._api.trace.StatusCode.ERROR)
+        self._span.end(self._at(now))
+
+    def _at(self, seconds: float) -> int:
+        """Nanoseconds since 1970."""
+        return int(seconds * 1e9) + self._offset
+
+
+class SpanMaker:
+    """Makes root spans whose spans go to `take` when they have ended. Raises SettingsError without the library."""
+
+    def __init__(self, take: Callable[[Any], None], instance: str = "") -> None:
+        """`instance`: this controller's name among several."""
+        try:
+            import opentelemetry.context
+            import opentelemetry.trace
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+        except ImportError:
+            raise SettingsError(MISSING) from None
+
+        class EndedSpans(SpanProcessor):
+            def on_end(self, span: Any) -> None:
+                take(span)
+
+        about = {"service.name": "steering", "service.version": __version__}
+        if instance:
+            about["service.instance.id"] = instance
+        provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
+        provider.add_span_processor(EndedSpans())
+        self._api = opentelemetry
+        self._tracer = provider.get_tracer("steering", __version__)
+
+    def begin(self, name: str, now: float, attributes: Attributes) -> OtlpSpan:
+        return OtlpSpan(self._api, self._tracer, name, now, attributes)
+
+
+class TraceExporter(NamedTuple):
+    """`send` says whether the collector took some spans, `why` what it said last if not."""
+
+    send: Callable[[list[Any]], bool]
+    why: Callable[[], str]
+
+
+def exporter(url: str) -> TraceExporter:
+    """What sends spans to the collector at a base URL; "": where the environment says (OTEL_EXPORTER_OTLP_...), which also
+    gives headers, time-out, certificates and compression. Raises SettingsError without the library."""
+    try:
+        import requests
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import SpanExportResult
+    except ImportError:
+        raise SettingsError(MISSING) from None
+
+    class BoundedSession(requests.Session):
+        """Reads no answer but its head: a collector's body may have any length, and says nothing that is needed."""
+
+        said = ""
+
+        def request(self, *args: Any, **more: Any) -> Any:
+            try:
+                answer = super().request(*args, **{**more, "stream": True})
+            except Exception as error:
+                self.said = type(error).__name__
+                raise
+            answer.close()
+            self.said = f"status {answer.status_code}"
+            return answer
+
+    session = BoundedSession()
+    made = OTLPSpanExporter(endpoint=traces_url(url) or None, session=session)
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in _NOISY:
+            logging.getLogger(name).disabled = True
+    return TraceExporter(lambda spans: made.export(spans) is SpanExportResult.SUCCESS, lambda: session.said)
+
+
+def traces_url(url: str) -> str:
+    """Where spans go below a collector's base URL, as OpenTelemetry says; a URL that names the place stays."""
+    if not url or urlsplit(url).path.endswith(f"/{TRACES}"):
+        return url
+    return f"{url.rstrip('/')}/{TRACES}"
+
+
+class ExportedTraces(SetUpTraces):
+    """Traces of set-ups, and the queue that they leave by."""
+
+    def __init__(
+        self, engine: Engine, counters: Counters, maker: SpanMaker, rate: int, queue: SpanQueue
+    ) -> None:
+        super().__init__(engine, counters, maker.begin, rate)
+        self._queue = queue
+
+    def start(self) -> None:
+        """Send from now on."""
+        self._queue.start()
+
+    def stop(self, seconds: float = FLUSH) -> None:
+        """End what is under way, and send what is left, as far as the collector takes it in time."""
+        self.close()
+        self._queue.stop(seconds)
+
+
+class TraceCollector:
+    """Where the settings send traces to. Raises SettingsError without the library."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._exporter = exporter(settings.otlp or "")
+        self._instance = "" if settings.cluster is None else settings.cluster.name
+        self._rate = settings.otlp_rate
+
+    def traces(self, engine: Engine, counters: Counters) -> ExportedTraces:
+        """What traces the set-ups of an engine."""
+        queue = SpanQueue(self._exporter.send, counters, why=self._exporter.why)
+        return ExportedTraces(engine, counters, SpanMaker(queue.put, self._instance), self._rate, queue)
