@@ -10,17 +10,18 @@ import time
 from dataclasses import replace
 
 from topologies.kit.captures import CAPABLE, JOIN
-from topologies.kit.kernel_counters import subflows
+from topologies.kit.kernel_counters import Subflow, subflows
 from topologies.kit.lab import Lab, running, session_entries
 from topologies.kit.plan import Plan
 from topologies.kit.processes import PROGRAMS, LabError, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import explicit_mode as em
 from topologies.measures.aggregation import warm_up
 from topologies.networks.off_path import PLAN as OFF_PATH
 
-SECONDS = 3.0
+SECONDS, LEFT_S = 5.0, 1.0  # of an upload, and before its end when subflows are listed at last
 ACCESS_MBIT = 10.0
 GAIN = 1.6
 MCP, SERVER, LTE, WLAN = "10.8.0.2", "10.9.0.2", "10.1.0.2", "10.2.0.2"
@@ -79,7 +80,8 @@ def transfer(
         order = {"dst": SERVER, "port": service, "mptcp": True}
     lab.agents["ue"].ask("start", name=title, kind="upload", seconds=seconds, **order)
     time.sleep(seconds / 2)
-    at_core = [s for s in subflows(lab.host("core")) if s.flow.sport == port]
+    until(lambda: len(_at_core(lab, port)) == 2, max(0.0, seconds / 2 - LEFT_S))
+    at_core = _at_core(lab, port)
     sessions = [s for s in lab.controller.detailed() if s["state"] == "established"]
     entries = session_entries(lab)
     done = lab.agents["ue"].finish(title, seconds + 45)
@@ -121,6 +123,10 @@ def transfer(
     report.equal(f"{title}: session entries in switches", 0, entries, "REST")
     row = [how, source, f"{SERVER}:{service}", f"{done.get('mbit', 0.0):.1f} Mbit/s", str(len(at_core))]
     report.table.append([*row, str(entries)])
+
+
+def _at_core(lab: Lab, port: int) -> list[Subflow]:
+    return [s for s in subflows(lab.host("core")) if s.flow.sport == port]
 
 
 def check_refused(lab: Lab, options: Options, report: Report) -> None:

@@ -13,6 +13,7 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import foreign_programs as programs
 from topologies.measures.aggregation import access_bytes
 from topologies.measures.pins import KernelView, capture_view, kernel_view
@@ -21,7 +22,7 @@ ACCESS_MBIT = 5.0
 GAIN = 1.6  # least median over the pairs: the rate of two equal accesses, as a multiple of the rate of one
 EACH_GAIN = 1.25  # the same of each pair: one loss that is repaired by a time-out costs one second of five
 SECONDS = 5.0
-SETTLED_S = 2.0
+SETTLED_S, LEFT_S = 2.0, 1.5  # when subflows are listed: after the begin, and at last before the end
 SERVICE = 5001
 SYNS = "tcp[tcpflags] & tcp-syn != 0"
 EDGES = {"lte": "s1", "wlan": "s2", "hotspot": "s3", "dsl": "s4"}
@@ -106,6 +107,11 @@ def run(options: Options, report: Report) -> None:
             lab.command_line()
 
 
+def _view(lab: Lab, names: tuple[str, ...]) -> KernelView:
+    hosts = {name: [s for s in subflows(lab.host(name)) if s.flow.dport == SERVICE] for name in names}
+    return kernel_view(hosts, {"core": subflows(lab.host("core"))}, (SERVICE,))
+
+
 def _pairs(lab: Lab, report: Report, kind: str, names: tuple[str, ...], seconds: float) -> None:
     both = f"{kind} of {' and '.join(names)}"
     down = kind == "download"
@@ -118,8 +124,8 @@ def _pairs(lab: Lab, report: Report, kind: str, names: tuple[str, ...], seconds:
     for name in names:
         lab.agents[name].ask("start", name=kind, dst=address_of(PLAN.box("server"), 4), **order)
     time.sleep(SETTLED_S)
-    hosts = {name: [s for s in subflows(lab.host(name)) if s.flow.dport == SERVICE] for name in names}
-    view = kernel_view(hosts, {"core": subflows(lab.host("core"))}, (SERVICE,))
+    until(lambda: not _view(lab, names).wrong, max(0.0, seconds - SETTLED_S - LEFT_S))
+    view = _view(lab, names)
     sessions = {s["token"]: s for s in lab.controller.detailed()}
     done = {name: lab.agents[name].finish(kind, seconds + 45) for name in names}
     after = {name: access_bytes(lab, name, down) for name in names}

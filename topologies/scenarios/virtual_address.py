@@ -17,11 +17,12 @@ from topologies.kit.plan import Plan, SharedAddress, address_of
 from topologies.kit.processes import PROGRAMS
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import explicit_mode as em
 from topologies.measures.aggregation import warm_up
 from topologies.networks.off_path import PLAN as OFF_PATH
 
-SECONDS = 3.0
+SECONDS, LEFT_S = 5.0, 1.0  # of an upload, and before its end when subflows are listed at last
 ACCESS_MBIT, GAIN = 10.0, 1.6
 VIRTUAL, SERVER, SERVICE = "10.8.9.9", "10.9.0.2", 5001
 LTE, WLAN = "10.1.0.2", "10.2.0.2"
@@ -98,6 +99,7 @@ def transfer(lab: Lab, options: Options, report: Report, number: int, one: Round
     order = {"dst": "127.0.0.1", "port": listen, "mptcp": False, "seconds": seconds}
     lab.agents["ue"].ask("start", name=title, kind="upload", **order)
     time.sleep(seconds / 2)
+    until(lambda: lab.counted(one.mcp)["MPJoinAckRx"] > 0, max(0.0, seconds / 2 - LEFT_S))
     there = {name: subflows(lab.host(name)) for name in MCPS}
     sessions = [s for s in lab.controller.detailed() if s["state"] == "established" and s["explicit"]]
     entries = session_entries(lab)
