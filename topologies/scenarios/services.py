@@ -15,13 +15,15 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.networks.two_mcps import MCPS, NATURAL_PORTS, two_mcps
 
 ROWS = ("N-5.6.3a", "N-5.6.3b", "S-22", "D-3.2c")
 USERS, MANAGEMENT, LATER = 5001, 5002, 5003
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EACH = 4  # sessions of each service
-LIVE_S = 6.0  # seconds of the upload during which the policy changes
+LIVE_S = 10.0  # seconds of the upload during which the policy changes
+JOINED_S = 4.0  # seconds for its join, where the first SYN is lost
 AT_MOST_S = 1.0  # seconds until a policy is in force
 SETTLE_S = 6.0
 
@@ -162,6 +164,7 @@ class Services:
             "start", name="live", kind="upload", dst=self.target[4], port=USERS, seconds=LIVE_S, mptcp=True
         )
         time.sleep(1.5)
+        until(lambda: len(self._of_upload()) == 2, JOINED_S)
         before = self._of_upload()
         began = time.monotonic()
         lab.controller.put_policy(MORE)
@@ -215,7 +218,7 @@ class Services:
             lab.say(f"a window that is {'open' if covers else 'closed'} at this hour")
             lab.controller.put_policy(at_this_hour(covers))
             rule = "rush" if covers else "users"
-            limit = time.monotonic() + AT_MOST_S
+            limit = time.monotonic() + 5 * AT_MOST_S
             told = lab.controller.whatif("10.1.0.2", self.target[4], USERS)
             while told["rule"] != rule and time.monotonic() < limit:
                 time.sleep(0.05)

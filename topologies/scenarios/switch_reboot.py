@@ -26,6 +26,7 @@ SHORT_S = 2.0  # some tenths of a second here, on a busy machine more
 WHOLE_S = (
     30.0  # a switch looks for its controller each second, and a link that was lost must be good for three
 )
+ENTRIES_S = 10.0  # for the entries of live sessions, once links and status are whole
 FLAPS_S = 3.0
 FLAPPING = Wire("s2:8", "s3:9")
 FIRST_STATUS = "s2:9"  # a port of a link
@@ -81,6 +82,7 @@ class Reboots:
         happen()
         whole = await_(lambda: is_whole(lab), WHOLE_S)
         time.sleep(1.0)
+        await_(lambda: before <= self.entries(ports), ENTRIES_S)
         after = self.entries(ports)
         seen = stream.end()
         lab.stop_captures()

@@ -14,6 +14,7 @@ from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.kit.vlans import has_vlan_interfaces, remove_trunk, trunk
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
@@ -21,7 +22,7 @@ ROWS = ("D-F3", "D-1.a")
 LTE, WLAN, NOBODY, UPLINK = 20, 30, 40, 100
 ACCESS, GATEWAY = "s1:1", "s4:1"
 TAGGED = {ACCESS: {"ue:0": LTE, "ue:1": WLAN, "stranger:0": NOBODY}, GATEWAY: {"server:0": UPLINK}}
-SECONDS = 3.0
+SECONDS, LEFT_S = 5.0, 1.0  # of the download, and before its end when subflows are listed at last
 PINGS = 5
 
 
@@ -79,6 +80,13 @@ def _download(lab: Lab, report: Report) -> None:
     order = {"dst": address_of(plan.box("server"), 4), "port": plan.services[0], "seconds": SECONDS}
     ue.ask("start", name="down", kind="download", mptcp=True, **order)
     time.sleep(SECONDS / 2)
+    until(
+        lambda: (
+            lab.counted("core")["MPJoinAckRx"] > 0
+            and any(len(one["subflows"]) == 2 for one in lab.controller.detailed())
+        ),
+        SECONDS / 2 - LEFT_S,
+    )
     subflows = kernel_counters.subflows(lab.host("ue"))
     sessions = lab.controller.detailed()
     done = ue.finish("down", SECONDS + 30)
