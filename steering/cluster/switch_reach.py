@@ -5,6 +5,7 @@ whose connection was lost, or is back since a short time only, is none that a sh
 started has lost nothing, as its switches connect when they are ready; it has not shown either that it can have them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -19,6 +20,7 @@ BACK = (
     10.0  # seconds of a connection that was lost before, until it counts as steady; switches try that often
 )
 START = 30.0  # seconds in which a switch may connect for the first time
+STALL = 2.0  # seconds between two looks above which this process was busy, and for which it reads then what came meanwhile
 
 
 class SwitchReach:
@@ -30,12 +32,17 @@ class SwitchReach:
         self._lost: dict[DatapathId, float] = {}  # since when
         self._back: dict[DatapathId, float] = {}  # since when
         self._steady: set[DatapathId] = set()
+        self._looked = math.inf
+        self._judges_from = 0.0
 
     def look(
         self, named: Iterable[DatapathId], heard: Collection[DatapathId], now: float
     ) -> dict[str, SwitchLack]:
         """By share, of which switches are lacked. `named`: those of the site; `heard`: those with a connection that carries
         something."""
+        if now > self._looked + STALL:
+            self._judges_from = now + STALL
+        self._looked = now
         lost, unsteady, unproved = Counter[str](), Counter[str](), Counter[str]()
         for dpid in named:
             self._note(dpid, dpid in heard, now)
@@ -60,6 +67,8 @@ class SwitchReach:
         elif is_heard:
             self._first.pop(dpid, None)
             self._steady.add(dpid)
+        elif now < self._judges_from:
+            pass  # this process heard nobody: that is not the switch's silence
         elif dpid in self._steady or dpid in self._back:
             self._steady.discard(dpid)
             self._back.pop(dpid, None)
