@@ -70,7 +70,7 @@ class Pool:
             self._slots.allow(most)
 
     def result(self, one: Wanted) -> Ran:
-        """Wait for a lab that was started. One that missed nothing but rates and times runs once more, alone, and the run's
+        """Wait for a lab that was started. One that missed nothing but rates runs once more, alone, and the run's
         summary says so: two labs and whoever else is on the machine cost rate. What else is missed is a failure."""
         ran = self._runs[one].result()
         failed = ran.failed()

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from topologies.campaign.verdicts import of_control, only_rates
+from topologies.campaign.verdicts import only_rates
 from topologies.kit.captures import CAPABLE, JOIN, Segment, distinct
 from topologies.kit.controller import Controller
 from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
 from topologies.kit.processes import LabError
 from topologies.kit.report import Report
-from topologies.kit.scenario import Breaks
 from topologies.kit.waiting import until
 from topologies.measures.aggregation import settled
 from topologies.measures.cpe_transfer import payload
@@ -224,14 +223,6 @@ def test_an_mp_prio_that_comes_late_fails_the_check_of_a_time_alone(
     names = [check.name for check in report.failed]
     assert names == failed or (failed is None and len(names) == 2)
     assert only_rates(names) == (after == 1.1)
-
-
-def test_a_silence_may_be_measured_once_more_and_still_counts_in_a_control() -> None:
-    silence = "core, carrier, no controller: longest silence"
-    assert only_rates([silence, "goodput over one access"]) and not only_rates([silence, "joins at the MCP"])
-    control = {"checks": [{"name": silence, "held": False}]}
-    assert of_control(control, Breaks(frozenset({silence}))).word == "caught"
-    assert of_control(control, Breaks(frozenset(), frozenset({"another"}))).word == "astray"
 
 
 def test_what_tcp_repeats_is_not_sent_anew_and_numbers_may_wrap() -> None:
