@@ -74,7 +74,9 @@ def observed(lab: Lab, host: str, kind: str, seconds: float) -> ObservedTransfer
     task = "fetch" if kind == "download" else kind
     lab.agents[host].ask("start", name=kind, kind=task, **order)
     time.sleep(SETTLED_S)
-    until(watch.sees_a_join, max(0.0, seconds - SETTLED_S - LEFT_S))
+    until(
+        watch.sees_a_join, max(0.0, seconds * GAIN / 2 - SETTLED_S - LEFT_S)
+    )  # a download may take no longer
     seen = watch.finish(lab.agents[host].finish(kind, seconds + 45))
     seen.gain = WHOLE if task == "fetch" else GAIN
     return seen
