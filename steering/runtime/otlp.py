@@ -203,6 +203,8 @@ class TraceExporter(NamedTuple):
 def exporter(url: str) -> TraceExporter:
     """What sends spans to the collector at a base URL; "": where the environment says (OTEL_EXPORTER_OTLP_...), which also
     gives headers, time-out, certificates and compression. Raises SettingsError without the library."""
+    from http.cookiejar import DefaultCookiePolicy
+
     try:
         import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -211,17 +213,28 @@ def exporter(url: str) -> TraceExporter:
         raise SettingsError(MISSING) from None
 
     class BoundedSession(requests.Session):
-        """Reads no answer but its head: a collector's body may have any length, and says nothing that is needed."""
+        """Reads no answer but its head, and keeps nothing of it: a collector's body may have any length, and says nothing that is
+        needed. `taken`: whether the last answer was a success; a redirect is none, and is not followed."""
 
         said = ""
+        taken = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+        def get_redirect_target(self, resp: Any) -> None:
+            """Nowhere: a session that looks where to reads the whole body."""
 
         def request(self, *args: Any, **more: Any) -> Any:
+            self.taken = False
             try:
                 answer = super().request(*args, **{**more, "stream": True})
             except Exception as error:
                 self.said = type(error).__name__
                 raise
             answer.close()
+            self.taken = 200 <= answer.status_code < 300
             self.said = f"status {answer.status_code}"
             return answer
 
@@ -230,7 +243,11 @@ def exporter(url: str) -> TraceExporter:
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in _NOISY:
             logging.getLogger(name).disabled = True
-    return TraceExporter(lambda spans: made.export(spans) is SpanExportResult.SUCCESS, lambda: session.said)
+
+    def send(spans: list[Any]) -> bool:
+        return made.export(spans) is SpanExportResult.SUCCESS and session.taken
+
+    return TraceExporter(send, lambda: session.said)
 
 
 def traces_url(url: str) -> str:

@@ -23,7 +23,8 @@ class CollectedSpan(NamedTuple):
 
 
 class TraceCollector:
-    """`answer`: "200", another status, "never", or "endless" for a 200 with a body that does not end."""
+    """`answer`: "200", another status, "never", or "endless" for a 200 with a body that does not end, "endless 302" for a
+    redirect with such a body. Each answer sets another cookie."""
 
     def __init__(self, answer: str = "200") -> None:
         self.answer = answer
@@ -74,12 +75,15 @@ class TraceCollector:
         if self.answer == "never":
             self.is_over.wait(600)
             return
-        request.send_response(200 if self.answer == "endless" else int(self.answer))
-        if self.answer != "endless":
+        is_endless = self.answer.startswith("endless")
+        request.send_response(int(self.answer.removeprefix("endless") or 200))
+        if not is_endless:
             request.send_header("Content-Length", "0")
+        request.send_header("Location", "/elsewhere")
+        request.send_header("Set-Cookie", f"c{len(self.requests)}=kept")
         request.end_headers()
         try:
-            while self.answer == "endless" and not self.is_over.is_set():
+            while is_endless and not self.is_over.is_set():
                 request.wfile.write(bytes(65_536))
         except OSError:
             pass  # the exporter has hung up

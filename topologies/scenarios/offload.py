@@ -12,7 +12,7 @@ from topologies.kit.lab import Lab
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures.aggregation import warm_up
-from topologies.measures.priorities import WatchedTransfer, expect_priority, expect_wanted, managed
+from topologies.measures.priorities import PROMPT_S, WatchedTransfer, expect_priority, expect_wanted, managed
 from topologies.networks.off_path import PLAN as OFF_PATH
 
 ROWS = ("D-3.2e", "N-5.6.2b")
@@ -66,7 +66,7 @@ def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
     on = expect_priority(report, kind, seen, "wlan", port, moved, False)
     joined = seen.joined("wlan", port, moved)
     waits = [p.time for p in seen.priorities("wlan", port, joined) if p.backup and p.time < moved]
-    first = carried("wlan", port, min(waits, default=joined) + STOPPED_S, moved)
+    first = carried("wlan", port, min(*waits, joined + PROMPT_S) + STOPPED_S, moved)
     report.equal(f"{kind}: bulk bytes on WLAN before the rule", 0, first, "capture")
     for access, begin, end in (("lte", joined, moved), ("wlan", on, float("inf"))):
         n = carried(access, port, begin, end)

@@ -156,6 +156,21 @@ def test_an_answer_that_does_not_end_is_not_read() -> None:
         assert sent(collector.url) and sent(collector.url)
 
 
+@pytest.mark.parametrize("answer", ["302", "endless 302"])
+def test_a_redirect_is_neither_followed_nor_taken(answer: str) -> None:
+    with TraceCollector(answer) as collector:
+        assert not sent(collector.url)
+        assert [path for path, _ in collector.requests] == ["/v1/traces"]
+
+
+def test_a_collectors_cookies_are_not_kept() -> None:
+    with TraceCollector() as collector:
+        to, spans = exporter(collector.url), list[Any]()
+        SpanMaker(spans.append).begin("join", 1.0, {}).end(2.0, {}, False)
+        assert to.send(spans) and to.send(spans)
+        assert ["cookie" in headers for _, headers in collector.requests] == [False, False]
+
+
 def test_a_stop_ends_what_is_under_way_and_sends_it(counters: Counters) -> None:
     taken: list[Any] = []
 
