@@ -4,13 +4,11 @@ ours is left out and counted.
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from steering.model.cluster import (
     LAST_GENERATION,
     MOST_CAPACITY,
-    MOST_LACKED,
     MOST_MEMBERS,
     MOST_SHARES,
     MOST_STANDBYS,
@@ -18,14 +16,12 @@ from steering.model.cluster import (
     Grant,
     Rebalance,
     ShareAssignment,
-    SwitchLack,
 )
 
 # Keys below the cell's own.
-MEMBER, DRAIN, OWN, LACKS, GENERATION, SHARES = "ctl/", "drain/", "own/", "lacks/", "generation", "shares"
+MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
 REBALANCE, GAVE_UP = "rebalance", "rebalance-gave-up"
 MOST_TEXT = 4_096  # characters of a value
-MOST_SWITCHES = 1_000_000  # of one share
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SHARE = re.compile(r"s[0-9]{4}", re.ASCII)
@@ -44,7 +40,6 @@ class ClusterCell:
         self.sites: dict[str, str] = {}
         self.draining: set[str] = set()
         self.shares: dict[str, ShareAssignment] = {}
-        self.lacks: dict[str, dict[str, SwitchLack]] = {}  # by member and share
         self.last = 0  # the last generation that was granted
         self.count = 0  # of shares; 0: nobody has said yet
         self.rebalance: Rebalance | None = None  # what is under way
@@ -88,10 +83,6 @@ class ClusterCell:
                 self.draining.discard(name)
             elif CONTROLLER.fullmatch(name) and len(self.draining) < MOST_MEMBERS:
                 self.draining.add(name)
-        elif folder == LACKS:
-            self.lacks.pop(name, None)
-            if text is not None and CONTROLLER.fullmatch(name) and len(self.lacks) < MOST_MEMBERS:
-                self.lacks[name] = read_lacks(text)
         elif folder == OWN:
             self.shares.pop(name, None)
             if text is not None and _SHARE.fullmatch(name):
@@ -136,21 +127,6 @@ def read_assignment(text: str) -> ShareAssignment:
     if len({one.controller for one in line}) < len(line) or len({one.generation for one in line}) < len(line):
         raise ValueError
     return ShareAssignment(line[0], tuple(line[1:]))
-
-
-def lacks_text(lacks: Mapping[str, SwitchLack]) -> str:
-    """Of MOST_LACKED shares at most."""
-    return json.dumps(lacks)
-
-
-def read_lacks(text: str) -> dict[str, SwitchLack]:
-    """Raises ValueError, KeyError or TypeError for what is none."""
-    told = _object(text)
-    if len(told) > MOST_LACKED or not all(map(_SHARE.fullmatch, told)):
-        raise ValueError
-    return {
-        share: SwitchLack(*(_number(one, MOST_SWITCHES) for one in counts)) for share, counts in told.items()
-    }
 
 
 def rebalance_text(rebalance: Rebalance) -> str:

@@ -8,21 +8,19 @@ stays as it was last known.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from steering.cluster.cell import (
     CONTROLLER,
     DRAIN,
     GAVE_UP,
     GENERATION,
-    LACKS,
     MEMBER,
     OWN,
     REBALANCE,
     SHARES,
     ClusterCell,
     assignment_text,
-    lacks_text,
     member_text,
     rebalance_text,
 )
@@ -31,7 +29,6 @@ from steering.cluster.shares import Allotment, claimed, granted, share_names, sh
 from steering.cluster.silent_members import SilentMembers
 from steering.model.cluster import (
     LAST_GENERATION,
-    MOST_LACKED,
     NO_DUTY,
     ClusterMember,
     Duty,
@@ -41,7 +38,6 @@ from steering.model.cluster import (
     ShareAssignment,
     ShareMove,
     ShareRole,
-    SwitchLack,
 )
 from steering.model.ids import DatapathId
 from steering.store.etcd.access import EtcdError
@@ -91,14 +87,17 @@ class Coordination:
         self._lease = 0
         self._stopped = False
         self.silence = SilentMembers()  # of members, as their streams tell
-        # By share: the generation that a switch refused, and when.
-        self._refused: dict[str, tuple[int, float]] = {}
+        self._refused: dict[
+            str, tuple[int, float]
+        ] = {}  # by share: the generation that a switch refused, and when
         self._newest = 0  # generation that a switch told of
         self._failing = False
         self._levels = levels
-        self.lacks: Mapping[str, SwitchLack] = {}  # by share, what this member lacks now
         self.has_taken: Callable[[str], bool] = lambda share: True
-        self._moving = 0, 0.0  # etcd's revision of a move that is under way, and since when
+        self._moving: tuple[int, float] = (
+            0,
+            0.0,
+        )  # etcd's revision of a move that is under way, and since when
 
     @property
     def reached(self) -> bool:
@@ -260,7 +259,6 @@ class Coordination:
         """Agree on what is to be agreed on now. Raises EtcdError."""
         self._claim()
         self._renew()
-        self._tell_lacks()
         self._tell_taken()
         # Who is cut off knows of nobody whether it can decide, and would give itself what it sees nobody have.
         if self._is_eldest() and not self.silence.is_cut_off:
@@ -305,7 +303,6 @@ class Coordination:
             (one for one in self.cell.present() if self._is_there(one.id)),
             share_names(self._count),
             self.cell.shares,
-            self.cell.lacks,
         )
         last = self.cell.last
         changes = {}
@@ -357,13 +354,6 @@ class Coordination:
         ):
             known = self.cell.revisions.get(REBALANCE, 0)
             self._keys.commit({REBALANCE: known}, [Put(REBALANCE, rebalance_text(Rebalance()))])
-
-    def _tell_lacks(self) -> None:
-        """Tell which switches are lacked here, for as long as this member's lease lives."""
-        wanted = dict(sorted(self.lacks.items())[:MOST_LACKED])
-        if wanted != self.cell.lacks.get(self.me.id, {}):
-            key = LACKS + self.me.id
-            self._keys.commit({}, [Put(key, lacks_text(wanted), self._lease) if wanted else Delete(key)])
 
     def _commit(
         self, changes: dict[str, ShareAssignment], last: int, also: tuple[str, int, Put] | None = None

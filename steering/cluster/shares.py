@@ -1,29 +1,18 @@
 """Who should decide for which share: a pure function of who is there, what each can do, and who decides now.
 
 An owner stays owner as long as it is there and does not drain: moving a share costs a read-back. Where one goes, its
-first standby follows, which has a generation already. One that has lost switches of a share gives it to a standby that has
-more of them. Where loads differ by more than one share, a share moves from who has most to who would have least then, so many
-at a time.
+first standby follows, which has a generation already. Where loads differ by more than one share, a share moves from
+who has most to who would have least then, so many at a time.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
-from steering.model.cluster import (
-    MOST_STANDBYS,
-    ClusterMember,
-    Grant,
-    ShareAssignment,
-    ShareMove,
-    SwitchLack,
-)
+from steering.model.cluster import MOST_STANDBYS, ClusterMember, Grant, ShareAssignment, ShareMove
 from steering.model.ids import DatapathId
 
 Assignments = Mapping[str, ShareAssignment]
-Lacks = Mapping[str, Mapping[str, SwitchLack]]  # by member and share
-_NOTHING = SwitchLack(0, 0, 0)
 
 
 def share_name(number: int) -> str:
@@ -49,16 +38,9 @@ class WantedShare(NamedTuple):
 
 class Allotment:
     """One allotment of shares to members. `members`: those that are there. `now`: who decides at the moment, also
-    controllers that are gone. `lacks`: who lacks switches."""
+    controllers that are gone."""
 
-    def __init__(
-        self,
-        members: Iterable[ClusterMember],
-        shares: Collection[str],
-        now: Assignments,
-        lacks: Lacks = MappingProxyType({}),
-    ) -> None:
-        self._lacks = lacks
+    def __init__(self, members: Iterable[ClusterMember], shares: Collection[str], now: Assignments) -> None:
         everyone = {member.id: member for member in members}
         able = {name: member for name, member in everyone.items() if not member.draining}
         self._candidates = able or everyone
@@ -93,12 +75,10 @@ class Allotment:
         owners = {}
         for share in self._shares:
             known = self._now.get(share)
-            grants = () if known is None else (known.owner, *known.standbys)
-            line = [one.controller for one in grants if one.controller in self._candidates]
-            if line:
-                lost = self._lack(line[0], share).lost
-                better = [one for one in line if self._lack(one, share).unproved < lost]
-                owners[share] = min(better or line[:1], key=lambda one: self._lack(one, share).unproved)
+            line = () if known is None else (known.owner, *known.standbys)
+            heir = next((one.controller for one in line if one.controller in self._candidates), None)
+            if heir is not None:
+                owners[share] = heir
         return owners
 
     def _give_away(self, owners: dict[str, str]) -> None:
@@ -106,10 +86,7 @@ class Allotment:
         for share in self._shares:
             if share not in owners:
                 loads = self._loads(owners)
-                owners[share] = min(
-                    self._candidates,
-                    key=lambda one: (self._lack(one, share).unsteady, loads[one], self._rank(share, one)),
-                )
+                owners[share] = min(self._candidates, key=lambda one: (loads[one], self._rank(share, one)))
 
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
@@ -117,30 +94,16 @@ class Allotment:
             loads, then = self._loads(owners), self._loads(owners, more=1)
             giver = max(loads, key=lambda one: (loads[one], one))
             # By what each would have then: who has least now may soon have most, and would give the share away again.
-            takers = sorted(
-                (one for one in then if then[one] < loads[giver]), key=lambda one: (then[one], one)
-            )
-            found = next(
-                ((able, taker) for taker in takers if (able := self._able(owners, giver, taker))), None
-            )
-            if found is None:
+            taker = min(then, key=lambda one: (then[one], one))
+            if then[taker] >= loads[giver]:
                 break
-            able, taker = found
-            share = min(able, key=lambda one: self._rank(one, taker))
+            share = min(
+                (share for share, owner in owners.items() if owner == giver),
+                key=lambda one: self._rank(one, taker),
+            )
             owners[share] = taker
             moves.append(ShareMove(share, giver, taker))
         return moves
-
-    def _able(self, owners: Mapping[str, str], giver: str, taker: str) -> list[str]:
-        """Shares of the giver of which the taker lacks no more switches."""
-        return [
-            share
-            for share, owner in owners.items()
-            if owner == giver and self._lack(taker, share).unsteady <= self._lack(giver, share).lost
-        ]
-
-    def _lack(self, controller: str, share: str) -> SwitchLack:
-        return self._lacks.get(controller, {}).get(share, _NOTHING)
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
         """Those that are standbys stay; others follow by rank. The owner before, if it is there, is the best of them."""

@@ -38,18 +38,11 @@ class PeerTold(NamedTuple):
     message: PeerMessage
 
 
-class WriteMissed(NamedTuple):
-    """Another controller was to write to a switch of its own, and could not: it has lost it, or too much waits there."""
-
-    name: str
-    dpid: DatapathId
-
-
 class TurnOver(NamedTuple):
     """The batch of messages from switches and controllers is over: tell others now what came of it."""
 
 
-PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | WriteMissed | TurnOver
+PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | TurnOver
 
 
 class TellPeer(NamedTuple):

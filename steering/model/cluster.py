@@ -13,7 +13,6 @@ MOST_MEMBERS = 64
 MOST_SHARES = 4_096
 MOST_STANDBYS = 2
 MOST_CAPACITY = 1_000_000
-MOST_LACKED = 100  # shares of which a member tells that it lacks switches
 LAST_GENERATION = 2**62  # compared as signed 64-bit differences: half of what OpenFlow could take
 
 
@@ -27,16 +26,6 @@ class ClusterMember(NamedTuple):
     capacity: int = 1
     draining: bool = False
     stream: str = ""
-
-
-class SwitchLack(NamedTuple):
-    """How many switches of one share a member lacks. `lost`: it has had no connection with them for a while; `unsteady`: those,
-    and those whose connection has just gone, or is back since a short time only; `unproved`: those, and those that have not
-    connected yet since it started."""
-
-    lost: int
-    unsteady: int
-    unproved: int
 
 
 class Grant(NamedTuple):

@@ -3,7 +3,7 @@ others write to switches here is carried out. All else that others say is for th
 
 from collections.abc import Callable, Iterator, Mapping
 
-from steering.core.peer_facts import ClusterChanged, PeerTold, TellPeer, WriteMissed
+from steering.core.peer_facts import ClusterChanged, PeerTold, TellPeer
 from steering.model.ids import DatapathId
 from steering.openflow.line import Line
 from steering.openflow.remote_switches import PeerWrites, SwitchLines
@@ -14,7 +14,7 @@ Confirm = Callable[[DatapathId, int, float], None]
 
 class PeerTraffic:
     """`own`: switches that are connected here. `tell` and `flush` are of the streams with others; `confirm` is told of a
-    barrier that a switch of another controller has answered, `missed` of one that was not written to."""
+    barrier that a switch of another controller has answered."""
 
     def __init__(
         self,
@@ -23,10 +23,8 @@ class PeerTraffic:
         flush: Callable[[], None],
         confirm: Confirm,
         xids: Iterator[int],
-        missed: Callable[[WriteMissed], None],
     ) -> None:
         self.tell = tell
-        self._missed = missed
         self._flush = flush
         self._confirm = confirm
         self.lines = SwitchLines(own, self._write)
@@ -54,12 +52,8 @@ class PeerTraffic:
             self._writes.take(told.name, message, now)
         elif isinstance(message, WriteResult):
             dpid = self.lines.answered(told.name, message.request)
-            if dpid is None:
-                pass  # nobody asked
-            elif message.done:
+            if dpid is not None and message.done:
                 self._confirm(dpid, message.request, now)
-            else:
-                self._missed(WriteMissed(told.name, dpid))
         else:
             return False
         return True

@@ -31,9 +31,6 @@ POLL = 2.0  # seconds between questions to a switch whose role is as it should b
 POLL_SOON = 0.1  # the same while another controller is about to take it over
 ANSWER = 10.0  # seconds in which a switch has to answer
 LATELY = 3.0  # seconds: one that stands by is heard of more often than that
-SILENT = (
-    5.0  # seconds without a word, two of those questions among them, after which a connection carries nothing
-)
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # what a switch tells that never heard of a generation
 _ROLE_REQUEST = 24
 _ROLE = Struct(">I4xQ")
@@ -121,11 +118,6 @@ class Roles:
     def masters(self) -> set[DatapathId]:
         """The switches that this controller is MASTER of."""
         return {channel.id for channel in self._masters}
-
-    def heard(self) -> set[DatapathId]:
-        """The switches of whose connections something was heard lately, whatever this controller is to them."""
-        since = self._now() - SILENT
-        return {channel.id for channel in self._standings if channel.heard_at >= since}
 
     def stands_by(self, dpid: DatapathId) -> bool:
         """Whether a switch is connected, and says that this controller is SLAVE there."""
@@ -228,14 +220,12 @@ class Roles:
         self._app.settle(now)
 
     def _look(self, channel: "Channel", standing: _Standing, now: float) -> None:
-        duty = self._duties.duty(channel.id)
-        is_owner = duty.role is ShareRole.OWNER
         if standing.asked:
-            # A switch that is another one's now, and cannot say so, is not waited for: what is known of it grows old.
-            is_left = not is_owner and channel in self._masters and now > channel.heard_at + SILENT
-            if now > standing.deadline or is_left:
+            if now > standing.deadline:
                 channel.disconnect(Disconnect.NO_ROLES)
             return
+        duty = self._duties.duty(channel.id)
+        is_owner = duty.role is ShareRole.OWNER
         if standing.told is None:
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)
         elif is_owner and standing.role is not OpenFlowRole.MASTER:

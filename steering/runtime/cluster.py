@@ -21,7 +21,6 @@ from os_ken.lib import hub
 
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
-from steering.cluster.switch_reach import SwitchReach
 from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
 from steering.core.inputs import Input
@@ -53,7 +52,6 @@ from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
 LOOK = 0.1  # seconds
-REACH = 0.5  # seconds between looks at which switches are lacked
 SOON = 0.02  # seconds between looks at whether a member whose stream ended is lost
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
 
@@ -157,9 +155,7 @@ class Cluster:
                 self.roles.masters,
                 app.heard,
                 app.share(
-                    lambda own, confirm, xids: PeerTraffic(
-                        own, streams.tell, streams.flush, confirm, xids, app.heard
-                    )
+                    lambda own, confirm, xids: PeerTraffic(own, streams.tell, streams.flush, confirm, xids)
                 ),
             )
             streams.turn_over = lambda: app.settle(monotonic())
@@ -179,7 +175,6 @@ class Cluster:
             hub.spawn(self._kept_watch.run, self._kept_changed),
             hub.spawn(self.policies.follow),
             hub.spawn(self.policies.look, hub.sleep),
-            hub.spawn(self._look_at_switches, is_active),
         ]
 
     def stop(self) -> None:
@@ -266,16 +261,6 @@ class Cluster:
         return obey and (self._engine is None or knows_its_sessions(self._engine))
 
     # ---- what changes ---------------------------------------------------------------------------
-
-    def _look_at_switches(self, is_active: Callable[[], bool]) -> None:
-        """Tell which switches this controller lacks, and others may have."""
-        engine, roles = self._engine, self.roles
-        if engine is None or roles is None:
-            return
-        reach = SwitchReach(self._wanted.shares)
-        while is_active():
-            hub.sleep(REACH)
-            self.coordination.lacks = reach.look(site(engine).switches.values(), roles.heard(), monotonic())
 
     def _changed(self) -> None:
         """Members or duties may be others."""

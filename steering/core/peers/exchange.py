@@ -31,7 +31,6 @@ from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
 from steering.core.peers.peer_events import PeerEvent
-from steering.core.peers.peer_switches import PeerSwitches
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
 from steering.core.peers.segment_routes import SegmentRoutes, forwarded
 from steering.core.peers.token_replicas import TokenReplicas
@@ -106,7 +105,6 @@ class PeerExchange(Part):
         self.members: frozenset[str] = frozenset()
         self._shares: frozenset[str] = frozenset()  # who has parts of limits
         self.reached: set[str] = set()
-        self._switches = PeerSwitches(sitemap, routes, readiness, self.reached, self.events)
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
@@ -126,7 +124,7 @@ class PeerExchange(Part):
     def takes(self) -> Mapping[type[Input], Handler]:
         return {
             ClusterChanged: self._changed, PeerUp: self._up, PeerLost: self._lost, PeerTold: self._told,
-            TurnOver: lambda given, now: self.flush(now), **self._switches.takes(),
+            TurnOver: lambda given, now: self.flush(now),
         }  # fmt: skip
 
     def in_place(self) -> dict[type, Handler]:
@@ -150,7 +148,7 @@ class PeerExchange(Part):
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         outputs = self._local[SwitchDown](down, now)
-        self._switches.look()  # one that another controller has taken over takes entries by way of that one
+        self._offline()  # one that another controller has taken over takes entries by way of that one
         return outputs
 
     # ---- who is there ---------------------------------------------------------------------------
@@ -173,7 +171,7 @@ class PeerExchange(Part):
         self._unread -= foreign  # only own switches tell of their sessions
         if not self._unread:
             self._readiness.recovering = False
-        self._switches.look()
+        self._offline()
         if not moved or not self.reached:
             return []
         # Two controllers hear of a change one after the other: what came too early is asked for again.
@@ -183,12 +181,20 @@ class PeerExchange(Part):
             *(TellPeer(name, ReplicaRequest()) for name in sorted(again)),
         ]
 
+    def _offline(self) -> None:
+        """Switches of controllers that are reached take entries."""
+        offline = self._readiness.offline
+        for dpid in self._map.switches:
+            owner = self.routes.owners.get(dpid, "")
+            if owner != self.routes.me:
+                (offline.discard if owner in self.reached else offline.add)(dpid)
+
     def _up(self, given: PeerUp, now: float) -> list[Output]:
         if given.name not in self.members:
             self.events[PeerEvent.STRANGER] += 1
             return []
         self.reached.add(given.name)
-        self._switches.look()
+        self._offline()
         return self._all(given.name, now)
 
     def _all(self, name: str, now: float) -> list[Output]:
@@ -200,7 +206,7 @@ class PeerExchange(Part):
         self.reached.discard(given.name)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
-        self._switches.look()
+        self._offline()
         return []
 
     # ---- what switches show ---------------------------------------------------------------------
@@ -407,7 +413,6 @@ class PeerExchange(Part):
 
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
-        self._switches.tick(now)
         if not self.reached:
             self._table.learnt.clear()
             self._table.ended.clear()

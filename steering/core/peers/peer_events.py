@@ -15,6 +15,3 @@ class PeerEvent(StrEnum):
     NO_ROOM = "no-room"  # more tokens than are kept of one controller
     DIFFERENT_DIGEST = "different-digest"  # the replica here is not what it says it is
     OUT_OF_PLACE = "out-of-place"  # a message that does not belong here
-    SWITCH_MISSED = (
-        "switch-missed"  # it could not write to a switch of its own: it has lost it, or too much waits there
-    )

@@ -9,17 +9,7 @@ import pytest
 from steering.model.cluster import NO_DUTY, Duty, ShareRole
 from steering.openflow.encode import message
 from steering.openflow.reader import Disconnect, Message, Type
-from steering.openflow.roles import (
-    ANSWER,
-    LATELY,
-    POLL,
-    POLL_SOON,
-    SILENT,
-    UNDEFINED,
-    OpenFlowRole,
-    RoleEvent,
-    Roles,
-)
+from steering.openflow.roles import ANSWER, LATELY, POLL, POLL_SOON, UNDEFINED, OpenFlowRole, RoleEvent, Roles
 
 ROLE = Struct(">I4xQ")
 OWNER, STANDBY = ShareRole.OWNER, ShareRole.STANDBY
@@ -331,38 +321,3 @@ def test_it_stands_by_where_the_switch_says_that_it_is_slave() -> None:
     assert controller.role is SLAVE and controller.roles.stands_by(1)
     controller.channel.disconnect(Disconnect.NO_ROLES)
     assert not controller.roles.stands_by(1)
-
-
-def test_switches_that_are_silent_are_not_among_those_that_are_heard() -> None:
-    controller = RoleController(RoleSwitch(), Duty(STANDBY, 2))
-    controller.go_on()
-    controller.now = SILENT
-    assert controller.roles.heard() == {1}
-    controller.now = SILENT + 0.1
-    assert controller.roles.heard() == set() and controller.channel.ended is None
-    controller.channel.heard_at = controller.now
-    assert controller.roles.heard() == {1}
-    controller.channel.disconnect(Disconnect.NO_ROLES)
-    assert controller.roles.heard() == set()
-
-
-def test_a_silent_switch_that_is_another_ones_is_not_waited_for() -> None:
-    """It cannot say that it has another master now, and what is known of it grows old."""
-    controller = RoleController(RoleSwitch(), Duty(OWNER, 2))
-    controller.go_on()
-    controller.channel.holds = True
-    controller.go_on(SILENT + 1)
-    assert controller.live and controller.channel.ended is None, "its own one has time to answer"
-    controller.given = Duty(STANDBY, 4)
-    controller.go_on()
-    assert controller.channel.ended is Disconnect.NO_ROLES and not controller.live
-
-
-def test_a_switch_that_is_another_ones_and_is_heard_is_served_until_it_says_so() -> None:
-    controller = RoleController(RoleSwitch(), Duty(OWNER, 2))
-    controller.go_on()
-    controller.given = Duty(STANDBY, 4)
-    controller.channel.holds = True
-    controller.channel.heard_at = SILENT
-    controller.go_on(SILENT + 1)
-    assert controller.live and controller.channel.ended is None
