@@ -184,6 +184,8 @@ class PolicyFollower:
                 self.events[PolicyEvent.NOT_TAKEN] += 1
                 log.error("the policy in force is not taken: %s", error)
             else:
+                if revision < self.revision:
+                    return  # a newer one came into force while this one was read
                 self._activate(prepared, active.version)
         self.revision = revision
 

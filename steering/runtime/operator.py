@@ -209,8 +209,9 @@ class Operator:
         log.info("the clock of rules is %d s ahead of this machine's", seconds)
         self.take(self._time())
 
-    def reload(self, path: str) -> None:
-        """Read the policy file again. Findings are logged, and change nothing."""
+    def reload(self, path: str) -> bool:
+        """Read the policy file again. Findings are logged, and change nothing. Returns whether it is to be tried again: other
+        controllers were not ready for it in time, and none refused it."""
         began = self._now()
         policy, text, findings = _read(path, site(self._engine))
         for finding in findings:
@@ -220,8 +221,10 @@ class Operator:
                 self._put(PolicyWish(policy, text, "file", "", self._now() - began))
             except PolicyDisagreement as why:
                 log.error("%s", why)
+                return not why.refused
             except StateError as error:
                 log.error("the policy stays as it is: %s", error)
+        return False
 
     def tell_limits(self) -> None:
         """Log a limit that was reached since the last look. A look each second bounds the log."""
@@ -247,11 +250,14 @@ class Operator:
                 hub.kill(reading)
 
     def _follow(self, path: str, changed: Callable[[], bool]) -> None:
-        """One reading after the other. None of them ends it, whatever its file holds."""
+        """One reading after the other. None of them ends it, whatever its file holds. One that is tried again gives way to a
+        policy that came into force meanwhile."""
+        again, version = False, 0
         while True:
             try:
-                if changed():
-                    self.reload(path)
+                if changed() or (again and version == self._text.version):
+                    version, again = self._text.version, False
+                    again = self.reload(path)
             except Exception:
                 log.exception("the policy file could not be read again")
             hub.sleep(LOOK)

@@ -128,6 +128,29 @@ def test_what_could_not_be_read_when_it_came_into_force_is_read_later(
     assert user.now == PolicyText(2, TEXT) and late.revision == active.revision
 
 
+def test_what_is_read_late_does_not_take_the_place_of_what_came_into_force_meanwhile(
+    etcd: FakeEtcd, pair: tuple[PolicyMember, PolicyMember]
+) -> None:
+    first, second = pair
+    assert first.put(TEXT) == 2
+    old = second.keys.get(ACTIVE)
+    assert first.put(FIRST) == 3
+    new = second.keys.get(ACTIVE)
+    assert old is not None and new is not None
+
+    user = PolicyUser("policy: 1\n# of an earlier start\n")
+    late = PolicyFollower(second.keys, second.store, "c", user, lambda: 0)
+
+    def hear() -> None:
+        """The newer one, while the older one is checked."""
+        user.meanwhile = lambda: None
+        late.take([KeyChange(*new)])
+
+    user.meanwhile = hear
+    late.take([KeyChange(*old)])
+    assert user.now == PolicyText(3, FIRST) and late.revision == new.revision
+
+
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", "[" * 5_000, '{"id": "1"}'])
 @pytest.mark.parametrize("key", [PROPOSAL, ACTIVE])
 def test_records_that_are_none_of_ours_change_nothing_and_are_counted(

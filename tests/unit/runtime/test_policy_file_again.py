@@ -10,6 +10,7 @@ from eventlet.event import Event
 
 from steering.core.inputs import PolicyReplaced, TimeOfDay
 from steering.core.snapshots.view import EngineView
+from steering.model.control import Condition, PolicyAgreed, PolicyDisagreement, PolicyWish
 from steering.policy import load_policy, load_site, parse_policy
 from steering.runtime import operator as operator_module
 from steering.runtime.declared_site import DeclaredSite
@@ -57,13 +58,15 @@ def test_a_signal_needs_no_change(tmp_path: Path) -> None:
     assert [watch.changed(), watch.changed()] == [True, False]
 
 
-def given_in(folder: Path) -> tuple[Operator, list[Any]]:
-    """An operator, and what it gives the engine."""
+def given_in(folder: Path, agreed: PolicyAgreed | None = None) -> tuple[Operator, list[Any]]:
+    """An operator, and what it gives the engine. `agreed`: how others agree to a policy."""
     driver = Driver()
     view = EngineView(driver.engine, lambda: driver.now, "0")
     declared = DeclaredSite({"mcps": []}, driver.site, [], MemoryStore())
     registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
-    operator = Operator(driver.engine, driver.counters, registrar, view, folder, lambda: driver.now)
+    operator = Operator(
+        driver.engine, driver.counters, registrar, view, folder, lambda: driver.now, agreed=agreed
+    )
     given: list[Any] = []
     operator.connect(given.append, given.append)
     return operator, given
@@ -142,6 +145,44 @@ def test_what_is_asked_behind_the_check_is_asked_before_anything_is_changed(
     with pytest.raises(LookupError):
         operator.rollback_policy(1, "me", unchanged)
     assert operator.policy().text == "policy: 1\n# mine\n"
+
+
+class Agreement:
+    """Other controllers of the cell, and what they say to a policy, once each."""
+
+    def __init__(self, *refusals: dict[str, str]) -> None:
+        self.refusals = list(refusals)
+        self.asked = 0
+
+    def put(self, wish: PolicyWish, unchanged: Condition) -> int:
+        self.asked += 1
+        if self.refusals:
+            raise PolicyDisagreement("nowhere", self.refusals.pop(0))
+        return 2
+
+
+@pytest.mark.usefixtures("_often")
+@pytest.mark.parametrize(
+    ("refusals", "asked"), [([{}, {}], 3), ([{}, {"b": "no MCP 'far'"}], 2)], ids=["late", "refused"]
+)
+def test_a_file_that_others_were_late_for_is_tried_again(
+    tmp_path: Path, watched: list[Any], refusals: list[dict[str, str]], asked: int
+) -> None:
+    agreement = Agreement(*refusals)
+    operator, _ = given_in(tmp_path, agreement)
+    path = tmp_path / "policy.yaml"
+    path.write_text("policy: 1\n")
+    changes, looks = iter([True]), [0]
+
+    def changed() -> bool:
+        looks[0] += 1
+        return next(changes, False)
+
+    watched.append(eventlet.spawn(operator.watch, str(path), changed))
+    until(lambda: agreement.asked == asked)
+    seen = looks[0]
+    until(lambda: looks[0] > seen + 20)
+    assert agreement.asked == asked
 
 
 @pytest.mark.usefixtures("_often")
