@@ -66,7 +66,7 @@ def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
     on = expect_priority(report, kind, seen, "wlan", port, moved, False)
     joined = seen.joined("wlan", port, moved)
     waits = [p.time for p in seen.priorities("wlan", port, joined) if p.backup and p.time < moved]
-    first = carried("wlan", port, min(*waits, joined + PROMPT_S) + STOPPED_S, moved)
+    first = carried("wlan", port, min([*waits, joined + PROMPT_S]) + STOPPED_S, moved)
     report.equal(f"{kind}: bulk bytes on WLAN before the rule", 0, first, "capture")
     for access, begin, end in (("lte", joined, moved), ("wlan", on, float("inf"))):
         n = carried(access, port, begin, end)
