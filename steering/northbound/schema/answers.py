@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from steering.model.policy import Insertion
 from steering.model.reservation import Level, Standing
-from steering.model.session import SessionState
 from steering.model.supervision import AlarmKind, ThingKind
 from steering.northbound.schema import bodies
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish, MappingBatch
 from steering.northbound.schema.drawing_answers import DRAWING
 from steering.northbound.schema.report_bodies import SessionBatch
 from steering.northbound.schema.reservation_bodies import Renewal, ReservationWish
+from steering.northbound.schema.session_answers import SESSIONS
 from steering.northbound.schema.shapes import (
     FLAG,
     NUMBER,
@@ -35,33 +34,6 @@ from steering.northbound.schema.shapes import (
 )
 
 Json = dict[str, Any]
-
-_SESSION_HEAD: dict[str, Json] = {
-    "id": _described(TEXT, "Of a cluster's: its controller, a colon, a number"),
-    "state": _one_of(*SessionState),
-    "mcp": _maybe(TEXT),
-    "insertion": _described(_one_of(*Insertion), "proactive: led there by entries set ahead"),
-    "token": _described(_maybe(TEXT), "8 hex digits (RFC 8684 section 3.2), null while unknown"),
-    "version": _described(_maybe(WHOLE), "MPTCP version, 0 or 1"),
-    "client": TEXT,
-    "server": TEXT,
-    "explicit": _described(FLAG, "The host addressed its MCP itself: `server` is the MCP's address"),
-    "age_s": NUMBER,
-}
-
-_RULING: dict[str, Json] = {
-    "rule": _described(_maybe(TEXT), "The policy's rule, null for its own terms"),
-    "subscriber": _described(_maybe(TEXT), "A pseudonym"),
-}
-
-_CHOICE: dict[str, Json] = {
-    "policy_version": WHOLE,
-    "outcome": TEXT,
-    "winner": _maybe(TEXT),
-    "reason": TEXT,
-    "natural_cost": _maybe(NUMBER),
-    "candidates": _list(reference("Candidate")),
-}
 
 _PLACE: dict[str, Json] = {
     "line": _maybe(WHOLE),
@@ -196,68 +168,7 @@ SCHEMAS: dict[str, Json] = {
     "McpRegistered": _object(name=TEXT, kept=_KEPT, declared=_DECLARED),
     "McpRemoved": _object(name=TEXT, kept=_KEPT, sessions=_described(WHOLE, "That lived there, and end")),
     "Mcps": _object(mcps=_list(reference("Mcp"))),
-    "SessionSummary": _object(**_SESSION_HEAD, subflows=WHOLE),
-    "Sessions": _object(
-        sessions=_list(reference("SessionSummary")),
-        total=WHOLE,
-        next=_described(_maybe(TEXT), "The cursor of the next page"),
-        incomplete=_described(
-            _list(TEXT),
-            "Controllers of a cluster whose sessions are missing here; header Steering-Incomplete",
-        ),
-    ),
-    "Subflow": _object(
-        src=TEXT,
-        sport=WHOLE,
-        dst=TEXT,
-        dport=WHOLE,
-        kind=TEXT,
-        access_network=_maybe(TEXT),
-        path=_one_of("natural", "redirected"),
-        switch=TEXT,
-        entries=_described({}, "The session entries that pin it"),
-        address_id=_maybe(WHOLE),
-        backup=_described(_maybe(FLAG), "The host's own wish, in its join"),
-        optional={
-            "access_type": _described(_maybe(TEXT), "Of the access network, as it is now"),
-            "wanted": _described(
-                _one_of("active", "backup", "closed"), "What policy makes of it and its MCP was told"
-            ),
-            "share": _described(WHOLE, "Of the session's traffic, among those that have one; 0: none"),
-            "bytes": _described(WHOLE, "Sent by the host, where quotas have them counted"),
-        },
-    ),
-    "Session": _object(
-        **_SESSION_HEAD,
-        subflows=_list(reference("Subflow")),
-        decision=_described(_maybe(TEXT), "Id of the decision, null for a session read back from switches"),
-        optional={
-            "server_leg": _list(_object(switch=TEXT, cookie=TEXT)),
-            "access_switch": _maybe(TEXT),
-        },
-    ),
-    "Candidate": _object(
-        mcp=TEXT,
-        filtered=_described(_maybe(TEXT), "Why it was not considered"),
-        cost=_maybe(NUMBER),
-        stretch=_described(_maybe(NUMBER), "Path cost through the MCP over the natural path's"),
-        terms=_described({"type": "object", "additionalProperties": _maybe(NUMBER)}, "location, type, load"),
-        score=_maybe(NUMBER),
-        optional={
-            "path": _described(_list(TEXT), "Switches from the access through the MCP to the gateway"),
-            "on_path": _described(FLAG, "Whether it stands on the session's natural path"),
-            "sessions": _described(WHOLE, "What it carried at that moment"),
-            "port": TEXT,
-        },
-    ),
-    "Decision": _object(
-        id=TEXT,
-        time_s=_described(NUMBER, "On the controller's own clock"),
-        age_s=NUMBER,
-        **_CHOICE,
-        optional=_RULING,
-    ),
-    "WhatIf": _object(time_s=NUMBER, **_CHOICE, optional=_RULING),
+    **SESSIONS,
     "AccessNetwork": _object(
         name=TEXT,
         type=reference("NetworkAccessType"),
@@ -407,23 +318,6 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
-    "Abort": _object(id=TEXT),
-    "AbortReport": _object(
-        id=TEXT,
-        over=_described(FLAG, "Nothing more will be done"),
-        ends=_list(
-            _object(
-                end=_described(TEXT, "`host` or `server`"),
-                address=TEXT,
-                port=WHOLE,
-                outcome=_described(
-                    TEXT,
-                    "`asked`: nothing was heard of it yet; `told`: a reset was sent; `closed`: it has no such "
-                    "connection any more; `silent`: it never answered",
-                ),
-            )
-        ),
-    ),
     "Policy": _object(version=WHOLE, text=_described(TEXT, "YAML")),
     "Finding": _object(path=_maybe(TEXT), message=TEXT, optional=_PLACE),
     "PolicyOutcome": _object(version=WHOLE, dry_run=FLAG, findings=_list(reference("Finding"))),
