@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from steering.model.policy import Policy
-from steering.model.snapshot import DecisionSnapshot
+from steering.model.session_snapshot import DecisionSnapshot
 
 Json = dict[str, Any]
 

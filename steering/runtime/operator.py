@@ -37,7 +37,7 @@ from steering.model.control import (
 )
 from steering.model.network import Site
 from steering.model.policy import Policy
-from steering.model.snapshot import DecisionSnapshot
+from steering.model.session_snapshot import DecisionSnapshot
 from steering.model.week import minute_of_week
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.schema.representation import as_json

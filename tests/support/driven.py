@@ -14,7 +14,7 @@ from steering.model.control import (
     WhatIf,
     no_condition,
 )
-from steering.model.snapshot import DecisionSnapshot
+from steering.model.session_snapshot import DecisionSnapshot
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code
 from steering.policy.site_mcps import McpText

@@ -6,7 +6,7 @@ from steering.core.engine import Engine
 from steering.core.selection.scoring import effective, load_of, score_of
 from steering.model.decision import Candidates, Ruling
 from steering.model.network import Mcp
-from steering.model.snapshot import CandidateSnapshot, DecisionSnapshot, ScoreTerms
+from steering.model.session_snapshot import CandidateSnapshot, DecisionSnapshot, ScoreTerms
 
 
 def explain(engine: Engine, ruling: Ruling, loads: Sequence[int], time: float) -> DecisionSnapshot:

@@ -26,13 +26,21 @@ from steering.model.port_snapshot import PortsSnapshot
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.session_change import ChangedSessions, SessionChange
-from steering.model.snapshot import (
+from steering.model.session_snapshot import (
     AbortSnapshot,
+    DecisionSnapshot,
+    ServerLegEntry,
+    SessionDetail,
+    SessionPage,
+    SessionSnapshot,
+    SubflowSnapshot,
+    ToldEnd,
+)
+from steering.model.snapshot import (
     AccessNetworkSnapshot,
     AlarmChangeSnapshot,
     AttachmentSnapshot,
     ClockSnapshot,
-    DecisionSnapshot,
     GatewaySnapshot,
     HealthSnapshot,
     HostSnapshot,
@@ -42,17 +50,11 @@ from steering.model.snapshot import (
     McpSnapshot,
     RefusedSwitchSnapshot,
     ReservationSnapshot,
-    ServerLegEntry,
-    SessionDetail,
-    SessionPage,
-    SessionSnapshot,
     StatusSnapshot,
-    SubflowSnapshot,
     SubscriberSnapshot,
     SwitchCounts,
     SwitchSnapshot,
     TimedRule,
-    ToldEnd,
     TopologySnapshot,
 )
 from steering.model.view import Pause, SessionFilter, no_pause

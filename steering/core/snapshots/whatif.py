@@ -8,7 +8,7 @@ from steering.core.snapshots.decisions import explain
 from steering.model.control import WhatIf
 from steering.model.decision import Outcome
 from steering.model.policy import Action, Mode
-from steering.model.snapshot import DecisionSnapshot
+from steering.model.session_snapshot import DecisionSnapshot
 from steering.wire.handshake import Handshake, Kind
 
 

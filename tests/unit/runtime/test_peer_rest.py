@@ -11,7 +11,7 @@ from steering.core.peer_facts import PeerLost, PeerTold
 from steering.model.cluster import PeerFailure, PeerReply, PeerRequest
 from steering.model.policy import Insertion
 from steering.model.session import SessionState
-from steering.model.snapshot import SessionSnapshot
+from steering.model.session_snapshot import SessionSnapshot
 from steering.northbound.resources.session_pages import MOST_ASKED
 from steering.northbound.schema.representation import as_json
 from steering.runtime.peer_rest import AT_ONCE, LONGEST_REPLY, ROUNDS, PeerRest
