@@ -7,34 +7,29 @@ from itertools import islice
 
 from steering.core.engine import Engine
 from steering.core.selection.rulebook import within
-from steering.core.sessions.records import Session, Subflow
 from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.drawing import drawing, session_paths
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.ports import ports
 from steering.core.snapshots.reservations import reservation, reservations
-from steering.core.snapshots.session_search import first_after, found, has_client
+from steering.core.snapshots.sessions import aborted, brief, changed_sessions, detail, find, mcp_name, page
 from steering.core.snapshots.status import alarm_changes, status
 from steering.core.supervision.fallbacks import NONE_YET, by_access, by_mcp
 from steering.model.drawing import NetworkPicture, SessionPaths
 from steering.model.first_answers import AnswerCounts, FirstAnswersSnapshot
 from steering.model.ids import McpId
-from steering.model.network import Mcp, McpType, PortRef, PortRole
-from steering.model.policy import Insertion, Toggle
+from steering.model.network import Mcp, McpType, PortRef
+from steering.model.policy import Toggle
 from steering.model.port_snapshot import PortsSnapshot
 from steering.model.preference import NO_WISH, Intent
-from steering.model.session import EntryKind
-from steering.model.session_change import ChangedSessions, SessionChange
+from steering.model.session_change import ChangedSessions
 from steering.model.session_snapshot import (
     AbortSnapshot,
     DecisionSnapshot,
-    ServerLegEntry,
     SessionDetail,
     SessionPage,
     SessionSnapshot,
-    SubflowSnapshot,
-    ToldEnd,
 )
 from steering.model.snapshot import (
     AccessNetworkSnapshot,
@@ -60,9 +55,6 @@ from steering.model.snapshot import (
 from steering.model.view import Pause, SessionFilter, no_pause
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-TOLD_AT_ONCE = 50  # sessions that are described in one go
 
 
 class EngineView:
@@ -181,7 +173,7 @@ class EngineView:
         ]
 
     def mcp_name(self, mcp: McpId) -> str:
-        return self._mcp_name(mcp)
+        return mcp_name(self._engine, mcp)
 
     def intents(self, mcp: str) -> list[Intent]:
         number = next((m.id for m in self._engine.site.mcps if m.name == mcp), -1)
@@ -298,154 +290,30 @@ class EngineView:
         return [(name, became.value) for name, became in self._engine.reserving.ended]
 
     def sessions(self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause) -> SessionPage:
-        table = self._engine.sessions.table
-        if wanted == SessionFilter():
-            page, total = first_after(table, after, limit + 1, pause), len(table)
-        else:
-            page, total = found(table, after, limit + 1, self._test(wanted), wanted.token, pause)
-        more = page[limit - 1] if len(page) > limit else None
-        numbers = page[:limit]
-        told: list[SessionSnapshot] = []
-        for at in range(0, len(numbers), TOLD_AT_ONCE):
-            if at:
-                pause()  # those that end meanwhile are left out
-            some = (table.by_id.get(number) for number in numbers[at : at + TOLD_AT_ONCE])
-            told += [self._brief(session) for session in some if session is not None]
-        return SessionPage(tuple(told), total, more)
-
-    def _test(self, wanted: SessionFilter) -> Callable[[Session], bool]:
-        """Whether a session is wanted; what it is known by, its token, has been asked already."""
-        mcps = {number for number, mcp in self._engine.map.mcps.items() if mcp.name == wanted.mcp}
-
-        def test(session: Session) -> bool:
-            return (
-                (wanted.mcp is None or session.mcp in mcps or self._mcp_name(session.mcp) == wanted.mcp)
-                and (wanted.state is None or session.state.value == wanted.state)
-                and (wanted.client is None or has_client(session, wanted.client))
-            )
-
-        return test
+        return page(self._engine, after, limit, wanted, self._clock, pause)
 
     def changed_sessions(self, most: int) -> ChangedSessions:
-        table = self._engine.sessions.table
-        if table.journal is None:
-            return ChangedSessions((), 0)
-        last = table.journal.last
-        changes = []
-        for number, before in islice(last.before.items(), most):
-            session = table.by_id.get(number)
-            after = None if session is None else (session.state.value, len(session.subflows))
-            told = None if before is None else (before.state.value, before.subflows)
-            if told != after:
-                changes.append(SessionChange(str(number), told, after))
-        return ChangedSessions(tuple(changes), last.omitted + max(0, len(last.before) - most))
+        return changed_sessions(self._engine.sessions.table, most)
 
     def aborted(self, session_id: str) -> AbortSnapshot | None:
-        number = int(session_id) if session_id.isascii() and session_id.isdecimal() else 0
-        found = self._engine.sessions.aborted.report(number)
-        if found is None:
-            return None
-        ends = (
-            ToldEnd(e.kind.value, str(ip_address(e.address)), e.port, e.outcome.value) for e in found.ends
-        )
-        return AbortSnapshot(session_id, found.over, tuple(ends))
+        return aborted(self._engine, session_id)
 
     def session_line(self, session_id: str) -> SessionSnapshot | None:
-        session = self._find(session_id)
-        return None if session is None else self._brief(session)
+        session = find(self._engine, session_id)
+        return None if session is None else brief(self._engine, session, self._clock())
 
     def session(self, session_id: str) -> SessionDetail | None:
-        session = self._find(session_id)
-        if session is None:
-            return None
-        at = session.subflows[0].dpid if session.subflows else None
-        more = {
-            "subflows": tuple(self._subflow(subflow) for subflow in session.subflows),
-            "server_leg": tuple(
-                ServerLegEntry(self._engine.site.switch_name(entry.dpid), f"{entry.cookie:016x}")
-                for entry in session.return_entries(PortRole.GATEWAY)
-            ),
-            "access_switch": None if at is None else self._engine.site.switch_name(at),
-            "decision": session_id if session.ruling else None,
-        }
-        return SessionDetail(**self._brief(session)._asdict() | more)
+        return detail(self._engine, session_id, self._clock())
 
     def paths(self, session_id: str) -> SessionPaths | None:
-        session = self._find(session_id)
+        session = find(self._engine, session_id)
         return None if session is None else session_paths(self._engine, session)
 
     def decision(self, decision_id: str) -> DecisionSnapshot | None:
-        session = self._find(decision_id)
+        session = find(self._engine, decision_id)
         if session is None or session.ruling is None:
             return None
         return explain(self._engine, session.ruling, session.loads, session.created)
 
-    def _find(self, session_id: str) -> Session | None:
-        if not (session_id.isascii() and session_id.isdecimal()):
-            return None
-        return self._engine.sessions.table.by_id.get(int(session_id[:20]))
-
-    def _mcp_name(self, number: McpId) -> str:
-        mcp = self._engine.map.mcps.get(number)
-        return mcp.name if mcp else f"{number:04x}"
-
-    def _brief(self, session: Session) -> SessionSnapshot:
-        flow = session.flow
-        return SessionSnapshot(
-            id=str(session.id),
-            state=session.state,
-            mcp=self._mcp_name(session.mcp) if session.mcp else None,
-            insertion=Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE,
-            token=f"{session.token:08x}" if session.token >= 0 else None,
-            version=session.version,
-            client=_endpoint(flow.source, flow.source_port),
-            server=_endpoint(flow.destination, flow.destination_port),
-            explicit=self._engine.map.is_mcp_address(flow.destination),
-            subflows=len(session.subflows),
-            age_s=round(self._clock() - session.created, 3),
-        )
-
-    def _subflow(self, subflow: Subflow) -> SubflowSnapshot:
-        _, src, dst, sport, dport = subflow.flow
-        access = self._engine.map.access_of(src)
-        entry = subflow.session.entry(subflow)
-        intent = self._engine.preferring.intent(subflow)
-        wish = intent.wish
-        return SubflowSnapshot(
-            src=str(ip_address(src)),
-            sport=sport,
-            dst=str(ip_address(dst)),
-            dport=dport,
-            kind="initial" if subflow.kind is EntryKind.INITIAL else "join",
-            access_network=access.name if access else None,
-            path=self._deviation(subflow, dst),
-            switch=self._engine.site.switch_name(subflow.dpid),
-            entries=() if entry is None else (f"{entry.cookie:016x}",),
-            address_id=subflow.address_id,
-            backup=subflow.backup,
-            access_type=intent.access_type,
-            wanted="closed" if not wish.allowed else "backup" if wish.backup else "active",
-            share=wish.share,
-            bytes=subflow.bytes,
-        )
-
-    def _deviation(self, subflow: Subflow, dst: bytes) -> str:
-        """`natural` if the MCP lies on the path the subflow takes anyway, else `redirected` (D-4.2c)."""
-        mcp = self._engine.map.mcps.get(subflow.session.mcp)
-        exits = self._engine.map.exits_to(dst)
-        if mcp is None or not exits or not (subflow.waypoint or subflow.session.unit is not None):
-            return "natural"
-        graph = self._engine.graph
-        paths = [graph.natural(subflow.dpid, port.dpid).switches for port in exits]
-        on_path = any(mcp.inside.dpid in path for path in paths)
-        return "natural" if on_path else "redirected"
-
     def _port(self, port: PortRef) -> str:
         return f"{self._engine.site.switch_name(port.dpid)}:{port.place}"
-
-
-def _endpoint(address: bytes, port: int) -> str:
-    if not address:
-        return "?"
-    text = str(ip_address(address))
-    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"

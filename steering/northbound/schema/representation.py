@@ -3,7 +3,8 @@
 from enum import Enum
 from typing import Any
 
-from steering.core.snapshots.view import TOLD_AT_ONCE, EngineView
+from steering.core.snapshots.sessions import TOLD_AT_ONCE
+from steering.core.snapshots.view import EngineView
 from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef

@@ -3,7 +3,8 @@
 from steering.core.sessions.session_order import MOST_BLOCKS, SIZE
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.session_search import LOOKED_AT_ONCE
-from steering.core.snapshots.view import TOLD_AT_ONCE, EngineView
+from steering.core.snapshots.sessions import TOLD_AT_ONCE
+from steering.core.snapshots.view import EngineView
 from steering.model.policy import Limits, Policy
 from steering.model.view import SessionFilter
 from steering.northbound.schema.representation import JsonView
