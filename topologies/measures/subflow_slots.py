@@ -81,5 +81,6 @@ class SubflowSlots:
 
 
 def outcome(answer: Answer) -> tuple[int, object]:
-    """Status of an answer, and the standing of the reservation of which it tells."""
-    return answer.status, answer.body.get("standing")
+    """Status of an answer, and the standing of the reservation of which it tells, else why there is none."""
+    standing: object = answer.body.get("standing")
+    return answer.status, standing or next((one["code"] for one in answer.body.get("errors", ())), None)
