@@ -1,5 +1,5 @@
-"""An MCP dies in each of the ways that there are, with live sessions, while new ones begin; then it comes back. At last an
-operator aborts sessions of one that lives.
+"""An MCP dies in each of the ways that there are, with live sessions, while new ones begin; then it comes back, or it is back
+before anybody missed it. At last an operator aborts sessions of one that lives.
 
 Measured at applications: whether and when each connection that lived there was told, and how long a new one took. Hosts have
 connections that take, that send and that are idle; a server is told when its kernel has none of them any more.
@@ -7,6 +7,7 @@ connections that take, that send and that are idle; a server is told when its ke
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,6 +87,7 @@ class Deaths:
         self.old, self.new = lab.agents["ue1"], lab.agents["ue2"]
         self.target = address_of(PLAN.box("server"), 4)
         self.rows: list[list[str]] = []
+        self.starting: threading.Thread | None = None
 
     # ---- one death ------------------------------------------------------------------------------
 
@@ -274,6 +276,27 @@ class Deaths:
             lab.record, lab.host(VICTIM), PLAN.services, PLAN.server_prefixes(), (*box.relay, *self.more[VICTIM])
         )  # fmt: skip
 
+    def supervised(self) -> None:
+        """It dies, and is started again at once: before three probes were missed."""
+        self.relay(signal.SIGKILL)
+        self.start_again()
+
+    def supervised_and_unheard(self) -> None:
+        """The same, and its kernel's last words, which reset hosts and server, are lost."""
+        self.deaf_and_dumb()
+        self.lab.relays[VICTIM].end(signal.SIGKILL)
+        self.lab.host(VICTIM).run("nft delete table netdev gone")
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Meanwhile hosts and server are watched."""
+        self.starting = threading.Thread(target=self.restart_relay)
+        self.starting.start()
+
+    def is_back(self) -> None:
+        if self.starting is not None:
+            self.starting.join()
+
     def link(self, state: str) -> None:
         subprocess.run(["ip", "link", "set", self.lab.interface("s3:1"), state], check=True)
 
@@ -309,6 +332,8 @@ DEATHS = (
     Death("sick", Deaths.answers_no_host, Deaths.answers_again, tells=False),
     Death("process gone", lambda on: on.relay(signal.SIGKILL), Deaths.restart_relay),
     Death("port down", lambda on: on.link("down"), lambda on: on.link("up")),
+    Death("restarted at once", Deaths.supervised, Deaths.is_back),
+    Death("restarted at once, last words lost", Deaths.supervised_and_unheard, Deaths.is_back),
 )
 
 SCENARIO = Scenario(

@@ -9,6 +9,8 @@ import pytest
 
 from steering.core.counters import SessionReport
 from steering.northbound.resources.session_reports import told
+from steering.relay.kernel.late_segments import flows_of, listing
+from steering.relay.kernel.rules import TABLE
 from tests.support.relay_lab import HOST, SERVER, Echo, Lab, RelayProcess, wait_for
 from tests.support.relay_word import read
 from tests.support.session_reports import ReportServer
@@ -88,6 +90,29 @@ def test_what_lived_in_a_killed_relay_is_over_once_the_next_one_reports(
     assert controller.sessions.live
     relay_of(lab, controller, tmp_path)
     wait_for(lambda: not controller.sessions.live)
+    host.close()
+    echo.close()
+
+
+@pytest.mark.row("D-6.7.1", "S-15")
+def test_the_next_relay_knows_which_late_segments_are_those_of_a_killed_one(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    """And leaves it to the controller to tell their hosts (relay.kernel.late_segments)."""
+    first = relay_of(lab, controller, tmp_path)
+    echo = Echo(lab, 4)
+    host = lab.connect(4)
+    host.sendall(b"x")
+    assert host.recv(1) == b"x"
+    flow = f"{HOST[4]} . {host.getsockname()[1]} . {SERVER[4]} . 5201"
+    assert flow in flows_of(lab.run("mcp", listing(TABLE, "ip")))
+    first.kill()
+    relay_of(lab, controller, tmp_path)
+    assert flow in flows_of(lab.run("mcp", listing(TABLE, "ip"))), (
+        "for as long as the killed one's table knew it"
+    )
+    rules = lab.run("mcp", f"nft list chain inet {TABLE} over").splitlines()
+    assert ["@before_" in rule for rule in rules if "counter" in rule] == [True, True, False, False]
     host.close()
     echo.close()
 
