@@ -17,6 +17,10 @@ class Budgets(NamedTuple):
     """The bounds in force. Seconds, bytes, or messages; rates are a second."""
 
     turn: float = 0.004  # of work in a row for a switch, then others get their turn
+    step: float = 0.001  # of a turn: it ends with a step in which another connection became readable
+    seldom_rate: float = 1_000.0  # echo requests and changes of ports; beyond it the connection is not read
+    seldom_burst: float = 8_192.0
+    rest: float = 0.02  # seconds for which it is not read, each time
     foyer: bool = True  # connections that are no switch yet share one turn of that length
     unasked_rate: float = 20.0  # messages that answer nothing and have no place
     unasked_burst: float = 256.0
@@ -34,6 +38,9 @@ class Budgets(NamedTuple):
 
 UNBOUNDED = Budgets(
     turn=inf,
+    step=inf,
+    seldom_rate=inf,
+    seldom_burst=inf,
     foyer=False,
     unasked_rate=inf,
     unasked_burst=inf,

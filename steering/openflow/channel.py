@@ -12,8 +12,9 @@ handler ever waits for a switch that does not read.
 """
 
 import logging
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from eventlet.hubs import get_hub
 from os_ken.controller import controller, ofp_event
@@ -22,11 +23,11 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser
 
 from steering.model.token_bucket import TokenBucket
-from steering.openflow.budgets import Budgets, UnreadBytes
-from steering.openflow.fastpath.reader import UsualMessages
+from steering.openflow.adapter import Adapter
 from steering.openflow.handshake import SwitchHandshake
 from steering.openflow.reader import Disconnect, Message, Type, cut
 from steering.openflow.tls import TlsChannel, TlsError
+from steering.openflow.turn import Brake, ConnectionTurn
 
 READ_SIZE = 65_536
 WRITE_SIZE = 65_536
@@ -38,46 +39,11 @@ TURNS = 4  # full reads in a row before other switches get their turn, whatever 
 log = logging.getLogger(__name__)
 
 
-class Adapter(Protocol):
-    """Takes what a channel receives."""
-
-    budgets: Budgets
-    unread: UnreadBytes
-    usual: UsualMessages | None  # the fast path; None: every message goes the general way
-    foyer: Any  # a semaphore: one connection that is no switch yet works at a time; None: all do
-
-    def admits(self, address: tuple[Any, ...]) -> bool:
-        """Whether there is room for one more connection."""
-
-    def opened(self, channel: "Channel") -> None: ...
-
-    def identified(self, channel: "Channel") -> Disconnect | None:
-        """The datapath id is known. Why the switch is not wanted, None if it is."""
-
-    def described(self, channel: "Channel") -> None:
-        """The handshake is through. The adapter calls `admit` at once, later, or never."""
-
-    def ready(self, channel: "Channel") -> None: ...
-
-    def ended(self, channel: "Channel", reason: Disconnect) -> None: ...
-
-    def received(self, channel: "Channel", message: Message, now: float) -> None:
-        """A message after the handshake. os-ken's parsers see none of these."""
-
-    def settle(self, now: float) -> None:
-        """A batch has ended: send what it caused."""
-
-    def settle_soon(self, now: float) -> None:
-        """The same at the end of this turn of the hub, with what other channels caused in it."""
-
-    def touched(self, channel: "Channel") -> None:
-        """The channel has bytes to flush."""
-
-
 class Channel(controller.Datapath):  # type: ignore[misc]
     """A connection from accept to close. `id` is the datapath id once it is known."""
 
     adapter: Adapter  # set by `install`
+    others_wait: ClassVar[Callable[[int], bool]]  # likewise: whether a descriptor is ready beside this one
 
     def __init__(
         self,
@@ -95,7 +61,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._budgets = budgets
         self._tls = tls
         self._greeted = is_greeted
-        self._turn_ends = now
+        self._turn = ConnectionTurn(budgets, lambda: Channel.others_wait(self._fd), now)
+        self._brake = Brake(budgets, now)
+        self._rest = 0.0  # seconds for which the next pause lasts
         self._in_foyer = False
         self._out: list[bytes] = []
         self._backlog = bytearray()
@@ -110,6 +78,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         # Silence is judged by the adapter's clock; a time-out here would cost a timer on every read.
         self.socket.settimeout(None)
         self._raw = self.socket.fd
+        self._fd: int = self._raw.fileno()
 
     # ---- life ----------------------------------------------------------------------------------
 
@@ -200,7 +169,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self._in_foyer = True
             if self.is_ready or self._ended:
                 self._leave_foyer()  # it became so while it waited
-        self._turn_ends = monotonic() + self._budgets.turn
+        self._turn.begin(monotonic())
         self._turns = 0
 
     def _leave_foyer(self) -> None:
@@ -213,14 +182,17 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         told leaves first: behind a flood each answer would wait for two of its turns."""
         self.adapter.settle(monotonic())
         self._leave_foyer()
-        hub.sleep(0)
+        rest, self._rest = self._rest, 0.0
+        if rest:
+            self._unlisten()  # as in `_begin_turn`
+        hub.sleep(rest)
         self.adapter.settle(monotonic())
         self._begin_turn()
 
     def pause_if_over(self, has_brought: bool = False) -> None:
         """Pause if the turn is over; for work that goes on within one message. `has_brought`: what was read so far waits
         to be handled, which is the longer part of the work and happens in a pause."""
-        if has_brought or monotonic() >= self._turn_ends:
+        if has_brought or self._turn.is_over(monotonic()):
             self.pause()
 
     # ---- receiving -----------------------------------------------------------------------------
@@ -246,7 +218,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         at = 0
         while True:
             now = monotonic()
-            if now >= self._turn_ends:
+            if self._turn.is_over(now):
                 self.pause()
                 now = monotonic()
             if self._ended:
@@ -263,7 +235,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             messages, at, refused = cut(stream, at, most)
             for message in messages:
                 now = monotonic()
-                if now >= self._turn_ends:
+                if self._turn.is_over(now):
                     self.pause()
                     now = monotonic()
                 if self._ended:
@@ -293,11 +265,13 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         """Read what there is, and wait for it if there is nothing; b"" at the end of the connection."""
         try:
             while True:
+                if self._rest:
+                    self.pause()
                 if not self._more:
                     self._leave_foyer()
                     self._wait()
                     self._begin_turn()
-                elif self._turns == TURNS or monotonic() >= self._turn_ends:
+                elif self._turns == TURNS or self._turn.is_over(monotonic()):
                     # Reads that did not wait must not keep the other switches waiting for ever.
                     self.pause()
                 if self._ended:
@@ -318,8 +292,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         eventlet's own way, a listener for each wait, costs two system calls a read."""
         if self._listener is None:
             self._reader = hub.getcurrent()
-            fd = self._raw.fileno()
-            self._listener = get_hub().add(get_hub().READ, fd, self._readable, self._reader.throw, _nothing)
+            self._listener = get_hub().add(
+                get_hub().READ, self._fd, self._readable, self._reader.throw, _nothing
+            )
         self._waiting = True
         try:
             get_hub().switch()
@@ -338,6 +313,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     def _handle(self, message: Message, now: float) -> None:
         if self.is_ready:
+            self._rest = self._brake.rest(message.type, now)
+            if self._rest:
+                self._turn.end()
             self.adapter.received(self, message, now)
             return
         refused = self.handshake.take(message)

@@ -13,8 +13,9 @@ from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.refused_connections import ControllerListener, SwitchRefusal
 from steering.model.token_bucket import TokenBucket
+from steering.openflow.adapter import Adapter
 from steering.openflow.budgets import Budgets, Newcomers, source_of
-from steering.openflow.channel import Adapter, Channel
+from steering.openflow.channel import Channel
 from steering.openflow.early_door import EarlyDoor
 from steering.openflow.encode import message
 from steering.openflow.listener import Listener, listening, switch_places

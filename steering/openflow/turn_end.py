@@ -74,6 +74,11 @@ class HubPoll:
         """Whether the hub found exactly one descriptor ready when it looked last."""
         return self._found == 1
 
+    def others_wait(self, fd: int) -> bool:
+        """Whether a descriptor other than `fd` is ready now. The hub does not see this look: what is ready stays so until
+        it is read."""
+        return any(found != fd for found, _ in self._poll(0))
+
 
 def watched_poll(hub: Any) -> HubPoll | None:
     """The hub's poll, watched from now on; None for a hub that has none, such as one on asyncio."""

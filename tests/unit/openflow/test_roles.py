@@ -301,7 +301,7 @@ def test_it_is_a_whole_adapter() -> None:
     """Connections know nothing of roles: whatever they ask of an application is there."""
     import os_ken.base.app_manager  # noqa: F401  (os-ken's modules import each other in a circle)
 
-    from steering.openflow.channel import Adapter
+    from steering.openflow.adapter import Adapter
 
     asked = {name for name in (*vars(Adapter), *Adapter.__annotations__) if not name.startswith("_")}
     assert asked <= set(dir(Roles)), asked - set(dir(Roles))

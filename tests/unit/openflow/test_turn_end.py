@@ -101,6 +101,24 @@ def reader(near):
         seen.append("read")
         turns.wish(0.0)
 
+one, other = socket.socketpair(), socket.socketpair()
+for near, _ in (one, other):
+    get_hub().add(get_hub().READ, near.fileno(), seen.remove, print, print)
+
+def waiting():
+    return [poll.others_wait(near.fileno()) for near, _ in (one, other)]
+
+assert waiting() == [False, False]
+one[1].send(b"x")
+assert waiting() == [False, True] == waiting(), "to look takes nothing away"
+other[1].send(b"x")
+assert waiting() == [True, True] and not poll.found_one()
+one[0].recv(1)
+assert waiting() == [True, False]
+other[0].recv(1)
+for near, _ in (one, other):
+    get_hub().remove_descriptor(near.fileno())
+
 pairs = [socket.socketpair() for _ in range(4)]
 for near, _ in pairs:
     hub.spawn(reader, near)
