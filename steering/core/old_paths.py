@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from steering.core.network.graph import SwitchPaths
+from steering.core.network.graph import Graph, SwitchPaths
 from steering.core.network.old_ways import OldWays
+from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.priorities import ASIDE, HELD, LABELLED
-from steering.core.reservations.record import PathLeg
+from steering.core.reservations.record import PathLeg, legs_of_session
 from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.records import Session
 from steering.model.ids import DatapathId, WaypointId
 from steering.model.network import PortRef
 from steering.model.rules import (
@@ -92,3 +94,36 @@ class KeptPaths:
             if aside:
                 other = (SetField("eth_dst", label), OutputAction(port))
                 yield Rule(Table.LABEL, ASIDE, match(eth_dst=label_mac(waypoint)), other, cookie=cookie)
+
+
+def flows_led(sitemap: SiteMap, graph: Graph, before: SwitchPaths, session: Session) -> Iterator[LedFlow]:
+    """The flows of a session whose path is another one now than `before`, as they are led along that one."""
+    if session.mcp not in sitemap.mcps or not session.subflows or session.reverse:
+        return
+    target = session.flow.destination
+    addressed = not sitemap.exits_to(target)  # explicit mode: nobody knows where its server is
+    exits = sitemap.exits_to(target) or sitemap.site.gateways[0].ports
+    mcp = sitemap.mcps[session.mcp]
+    exit_ = min(exits, key=lambda p: (before.natural_cost(mcp.outside.dpid, p.dpid), p))
+    places = tuple((s.key, s.dpid) for s in session.subflows)
+    for leg in legs_of_session(sitemap, mcp, session.first, places, exit_):
+        if addressed and not leg.host:
+            continue
+        ports = _ports_of(before, *leg.pair)
+        if not ports or ports == _ports_of(graph, *leg.pair):
+            continue
+        near = leg.pair[0] if leg.upward else leg.pair[1]
+        keys = [s.key for s in session.subflows if s.dpid == near] if leg.host else [session.first]
+        for key in keys:
+            for waypoint in leg.waypoints:
+                yield LedFlow(session.id, key, leg, waypoint, ports)
+
+
+def _ports_of(graph: SwitchPaths, source: DatapathId, target: DatapathId) -> tuple[PortRef, ...]:
+    """What a path leaves its switches by, in order."""
+    found = []
+    for dpid in graph.path(source, target)[:-1]:
+        port = graph.next_hop(dpid, target)
+        assert port is not None, "a path has no hop"
+        found.append(PortRef(dpid, port))
+    return tuple(found)

@@ -18,24 +18,20 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, TypeVar
 
 from steering.core import inputs
-from steering.core.network.graph import Graph, SwitchPaths
+from steering.core.network.graph import Graph
 from steering.core.network.old_ways import old_ways
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
-from steering.core.old_paths import KeptPaths, LedFlow, Place, Stage
+from steering.core.old_paths import KeptPaths, LedFlow, Place, Stage, flows_led
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Handler, Part
 from steering.core.pipeline.pieces import Piece, Rules, keyed
 from steering.core.pipeline.reconcile import Reconcile
-from steering.core.reservations.record import legs_of_session
 from steering.core.sessions.flow_key import parts_of
-from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import DatapathId, WaypointId
 from steering.model.network import PortRef
-from steering.model.rules import (
-    label_mac,
-)
+from steering.model.rules import label_mac
 
 NUMBERS = range(240, 256)  # path numbers of labels; reservations have those below
 KEPT = 8_192  # flows, in all: whatever more there is goes by the new paths at once
@@ -198,7 +194,7 @@ class OldPaths(Part):
                     flow
                     for session in some
                     if session.id in self._table.by_id  # not ended while others had their turn
-                    for flow in self._of_session(one, one.before, session)
+                    for flow in flows_led(self._map, self._graph, one.before, session)
                     if (flow.session, flow.key, flow.leg.pair) not in held
                 ][:room]
                 for flow in flows:
@@ -270,35 +266,6 @@ class OldPaths(Part):
         if self._pending.get(given.dpid) == given.ticket:
             del self._pending[given.dpid]
         return []
-
-    def _of_session(self, one: KeptPaths, before: SwitchPaths, session: Session) -> Iterator[LedFlow]:
-        if session.mcp not in self._map.mcps or not session.subflows or session.reverse:
-            return
-        target = session.flow.destination
-        addressed = not self._map.exits_to(target)  # explicit mode: nobody knows where its server is
-        exits = self._map.exits_to(target) or self._map.site.gateways[0].ports
-        mcp = self._map.mcps[session.mcp]
-        exit_ = min(exits, key=lambda p: (before.natural_cost(mcp.outside.dpid, p.dpid), p))
-        places = tuple((s.key, s.dpid) for s in session.subflows)
-        for leg in legs_of_session(self._map, mcp, session.first, places, exit_):
-            if addressed and not leg.host:
-                continue
-            ports = self._ports(before, *leg.pair)
-            if not ports or ports == self._ports(self._graph, *leg.pair):
-                continue
-            near = leg.pair[0] if leg.upward else leg.pair[1]
-            keys = [s.key for s in session.subflows if s.dpid == near] if leg.host else [session.first]
-            for key in keys:
-                for waypoint in leg.waypoints:
-                    yield LedFlow(session.id, key, leg, waypoint, ports)
-
-    def _ports(self, graph: SwitchPaths, source: DatapathId, target: DatapathId) -> tuple[PortRef, ...]:
-        found = []
-        for dpid in graph.path(source, target)[:-1]:
-            port = graph.next_hop(dpid, target)
-            assert port is not None, "a path has no hop"
-            found.append(PortRef(dpid, port))
-        return tuple(found)
 
     def _forget(self, now: float) -> None:
         """Give up flows that ended, that come in elsewhere, or that lost a link. Their labels go a moment after the
