@@ -1,7 +1,8 @@
 """A piece of rules: all that one feature wants of one switch and that changes together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from steering.model.ids import DatapathId
 from steering.model.rules import Rule, RuleKey
@@ -16,6 +17,13 @@ Piece = str | tuple[str, int, int]
 def keyed(rules: Iterable[Rule]) -> dict[RuleKey, Rule]:
     """Rules by what a switch knows them by; of two with the same the later one."""
     return {rule.key: rule for rule in rules}
+
+
+class Spread(NamedTuple):
+    """A destination whose ways have changed: which switches' pieces may be others now."""
+
+    piece: str
+    dpids: Collection[DatapathId]
 
 
 class Unmade:
@@ -34,6 +42,13 @@ class Unmade:
             return None, PORTION
         self._keep(self._made)
         return self._made, len(made)
+
+
+class PieceKind(NamedTuple):
+    """Pieces that are many: `make` makes one at a switch, `wanted` tells which ones a switch should hold."""
+
+    make: Callable[[DatapathId, Piece], Rules]
+    wanted: Callable[[DatapathId], Iterable[Piece]]
 
 
 class PieceWork:

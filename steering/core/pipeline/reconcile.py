@@ -16,14 +16,15 @@ when it is complete. Fills get half of the work while there are changes too, one
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.failover import DETOURS, Failover
 from steering.core.pipeline.labels import Labels
-from steering.core.pipeline.pieces import Piece, PieceWork, Rules, Unmade
+from steering.core.pipeline.pieces import Piece, PieceKind, PieceWork, Rules, Spread, Unmade
+from steering.core.pipeline.switch_change import Change
+from steering.core.pipeline.switch_fill import Fill
 from steering.model.ids import DatapathId
 from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
 
@@ -37,66 +38,6 @@ WAYS = 1_000  # around links, that are found before their switches are told, how
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
-
-
-class Spread(NamedTuple):
-    """A destination whose ways have changed: which switches' pieces may be others now."""
-
-    piece: str
-    dpids: Collection[DatapathId]
-
-
-class Change:
-    """What is to be changed at one switch."""
-
-    __slots__ = ("add", "delete", "groups", "meters", "regroup")
-
-    def __init__(self) -> None:
-        self.add: list[Rule] = []
-        self.delete: list[Rule] = []
-        self.meters: tuple[MeterBand, ...] = ()
-        self.groups: tuple[FailoverGroup, ...] = ()
-        self.regroup = False  # whether its groups have to be looked at, which costs as much as AROUND
-
-    @property
-    def any(self) -> bool:
-        """Whether there is something to send."""
-        return bool(self.add or self.delete or self.meters or self.groups)
-
-    def compare(self, had: Rules, wanted: Rules) -> int:
-        """Add what leads from one to the other. How many rules that is."""
-        if had is wanted:
-            return 0
-        add = [rule for key, rule in wanted.items() if had.get(key) != rule]
-        delete = [rule for key, rule in had.items() if key not in wanted]
-        self.add += add
-        self.delete += delete
-        return len(add) + len(delete)
-
-
-class PieceKind(NamedTuple):
-    """Pieces that are many: `make` makes one at a switch, `wanted` tells which ones a switch should hold."""
-
-    make: Callable[[DatapathId, Piece], Rules]
-    wanted: Callable[[DatapathId], Iterable[Piece]]
-
-
-class Fill:
-    """A switch that is being filled: destinations whose labels, and pieces, have still to be made."""
-
-    __slots__ = ("begun", "making", "pieces", "targets")
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.targets: list[DatapathId] = []
-        self.pieces: dict[Piece, None] = {}
-        self.making: PieceWork | None = None
-
-    def touch(self, piece: Piece) -> None:
-        """A piece that was made, or is being made, may be another now."""
-        self.pieces[piece] = None
-        if self.making is not None and self.making.piece == piece:
-            self.making = None
 
 
 class Reconcile:
