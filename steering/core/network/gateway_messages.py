@@ -1,14 +1,22 @@
-"""What virtual gateways send: router advertisements, and ICMP errors for packets whose TTL ran out."""
+"""What virtual gateways send: questions for addresses, router advertisements, and ICMP errors where a TTL ran out."""
 
 from steering.core.inputs import TtlExpired
-from steering.core.network.neighbours import VIRTUAL
-from steering.core.network.site_index import SiteMap
+from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame
 from steering.core.part import Part
 from steering.model.network import AccessNetwork, PortRef
+from steering.model.rules import VIRTUAL_MAC
 from steering.wire.icmp import time_exceeded
-from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
+from steering.wire.neighbour import (
+    ALL_NODES,
+    ALL_NODES_MAC,
+    GATEWAY_LINK_LOCAL,
+    arp_request,
+    neighbour_solicitation,
+    router_advertisement,
+)
 
+VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))  # the gateways' MAC address
 ADVERTISE = 60.0  # seconds between unsolicited router advertisements
 
 
@@ -50,3 +58,17 @@ def ttl_expired(sitemap: SiteMap, seen: TtlExpired) -> list[Output]:
         return []
     frame = time_exceeded(seen.frame, gateway.packed, VIRTUAL)
     return [SendFrame(seen.dpid, seen.port, frame)] if frame else []
+
+
+def question_to(attachment: Attachment, address: bytes) -> list[Output]:
+    """Who has an address, asked out of the port of an attachment. Nothing where no gateway could ask for IPv4."""
+    version = 4 if len(address) == 4 else 6
+    port = attachment.waypoint.port
+    source = next((g.packed for g in attachment.part.gateways if g.version == version), None)
+    if version == 6:
+        frame = neighbour_solicitation(VIRTUAL, source or GATEWAY_LINK_LOCAL, address)
+    elif source is None:
+        return []
+    else:
+        frame = arp_request(VIRTUAL, source, address)
+    return [SendFrame(port.dpid, port.port, frame)]

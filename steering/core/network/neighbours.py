@@ -10,45 +10,29 @@ Everywhere but where they are `learned`, a port may send with the addresses that
 
 from collections.abc import Collection, Iterator
 from ipaddress import ip_address
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
-from steering.core.network.address_queries import AddressQueries, stands_for_network, transit_addresses
+from steering.core.network.address_queries import AddressQueries, transit_addresses
+from steering.core.network.gateway_messages import VIRTUAL, question_to
+from steering.core.network.host_routes import HostRoutes, NeighbourRules
 from steering.core.network.lease import Lease, may_have
 from steering.core.network.probed_addresses import ProbedAddresses
 from steering.core.network.site_index import Attachment, SiteMap
-from steering.core.network.source_bindings import SourceBindings, SourceRules
+from steering.core.network.source_bindings import SourceBindings
 from steering.core.outputs import Output, SendFrame, SyncRules, anew
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
 from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef, Waypoint
+from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef
 from steering.model.policy import Limits
-from steering.model.rules import VIRTUAL_MAC, Rule
+from steering.model.rules import Rule
 from steering.model.session import Refusal
-from steering.wire.neighbour import GATEWAY_LINK_LOCAL, arp_request, neighbour_solicitation
 
-VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
-
-
-class NeighbourRules(SourceRules, Protocol):
-    """The maker of the rules that lead to neighbours (core.pipeline.host_rules)."""
-
-    def host(self, at: Waypoint, address: bytes, mac: bytes) -> Rule:
-        """The rule for an address, at the switch of its waypoint's port."""
-
-    def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
-        """The rules that give everything for a waypoint to one MAC."""
-
-    def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
-        """The rules at an edge switch that lead to the switch of an address."""
-
-    def onward(self, home: Waypoint, at: Waypoint, address: bytes) -> Rule:
-        """The rule at the switch of one waypoint that leads what is for an address on to another."""
 
 
 class Neighbours(Part):
@@ -73,10 +57,9 @@ class Neighbours(Part):
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
         # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
         self._hosts: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
-        # Of access networks, which no change of MCPs concerns: those whose hosts need routes of their own.
-        self._elsewhere = [a for a in sitemap.attachments.values() if not stands_for_network(a)]
         self.transit: dict[WaypointId, bytes] = {}
-        self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
+        self._routes = HostRoutes(sitemap, made, self._hosts)
+        self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self.leases: dict[
             bytes, Lease
         ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
@@ -87,7 +70,7 @@ class Neighbours(Part):
         self._wanted = {w: transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
-        return DesiredRules(forwarding=tuple(self.rules(dpid)))
+        return DesiredRules(forwarding=tuple(self._rules(dpid)))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """MCPs that came are asked for at once."""
@@ -96,7 +79,7 @@ class Neighbours(Part):
         outputs: list[Output] = []
         # A switch without gateways and MCPs needs no ways to hosts any more.
         for dpid in origins - self._map.origins:
-            routes = tuple(self._ways_from(dpid))
+            routes = tuple(self._routes.from_origin(dpid))
             if routes:
                 outputs.append(SyncRules(dpid, (), routes))
         for port, old in before.items():
@@ -118,7 +101,7 @@ class Neighbours(Part):
                 outputs += self._forget(address)  # the host that had it was no MCP
                 self._queries.take(address)
         for dpid in self._map.origins - origins:
-            ways = tuple(self._ways_from(dpid))
+            ways = tuple(self._routes.from_origin(dpid))
             if ways:
                 outputs.append(SyncRules(dpid, ways, ()))
         self._refresh = 0.0
@@ -145,7 +128,7 @@ class Neighbours(Part):
     def question(self, waypoint: WaypointId) -> list[Output]:
         """Ask an MCP or next hop for one of its addresses."""
         for address in self._probed.in_turn(waypoint, self.wanted_at(waypoint)):
-            if asked := self._ask(self._map.by_waypoint[waypoint], address):
+            if asked := question_to(self._map.by_waypoint[waypoint], address):
                 return asked
         return []
 
@@ -183,7 +166,7 @@ class Neighbours(Part):
         if address not in known and (refusal := self._no_room(attachment, mac)) is not None:
             oldest = next(iter(known))
             asked = (
-                self._ask(attachment, oldest) if self._claims.open(oldest, waypoint, None, b"", now) else []
+                question_to(attachment, oldest) if self._claims.open(oldest, waypoint, None, b"", now) else []
             )
             return HeardClaim(ClaimOutcome.REFUSED, [*asked, *self._refused(refusal).outputs])
         return self._bind(attachment, address, mac)
@@ -201,7 +184,7 @@ class Neighbours(Part):
     def _contested(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
         old = self._where[address]
         if self._claims.open(address, old, attachment, mac, now):
-            return HeardClaim(ClaimOutcome.CONTESTED, self._ask(self._map.by_waypoint[old], address))
+            return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
         return HeardClaim(ClaimOutcome.CONTESTED, [])
 
     def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
@@ -213,9 +196,9 @@ class Neighbours(Part):
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
-        rules = (self._rule(attachment, address), *self._sources.add(attachment, address))
+        rules = (self._routes.entry(attachment, address), *self._sources.add(attachment, address))
         outputs.append(SyncRules(attachment.waypoint.port.dpid, rules, ()))
-        outputs += self._reroute(attachment, address, add=True)
+        outputs += self._routes.added(attachment, address)
         outputs += self._answer(attachment, address, mac)
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
@@ -281,7 +264,7 @@ class Neighbours(Part):
                 yield claim, self._bind(claim.claimant, claim.address, claim.mac)
         for claim in again:
             if claim.old in self._map.by_waypoint:
-                asked = self._ask(self._map.by_waypoint[claim.old], claim.address)
+                asked = question_to(self._map.by_waypoint[claim.old], claim.address)
                 yield claim, HeardClaim(ClaimOutcome.CONTESTED, asked)
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
@@ -322,7 +305,7 @@ class Neighbours(Part):
         for address in list(self._hosts[attachment.waypoint.id]):
             outputs += self._forget(address)
             for other in others:
-                outputs += self._ask(other, address)
+                outputs += question_to(other, address)
         self.transit.pop(attachment.waypoint.id, None)
         self._refresh = 0.0
         return outputs
@@ -337,7 +320,7 @@ class Neighbours(Part):
             self._refresh = now + REFRESH
             for waypoint, addresses in self._wanted.items():
                 for address in addresses:
-                    outputs += self._ask(self._map.by_waypoint[waypoint], address)
+                    outputs += question_to(self._map.by_waypoint[waypoint], address)
         return outputs
 
     def adopt(self, seen: ObservedHost, now: float) -> list[Output]:
@@ -356,42 +339,23 @@ class Neighbours(Part):
             self._where[seen.address] = at
             self._hosts[at][seen.address] = seen.mac
             self._sources.add(attachment, seen.address)
-            return self._reroute(attachment, seen.address, add=True)
+            return self._routes.added(attachment, seen.address)
         return []
 
-    def rules(self, dpid: DatapathId) -> Iterator[Rule]:
+    def _rules(self, dpid: DatapathId) -> Iterator[Rule]:
         """Every rule of hosts, MCPs and next hops that a switch should hold."""
         here = self._map.at_switch.get(dpid, ())
         for attachment in here:
             known = self._hosts[attachment.waypoint.id]
             for address in known:
-                yield self._rule(attachment, address)
+                yield self._routes.entry(attachment, address)
             yield from self._sources.rules(attachment, known)
         if here:
-            yield from self._routes_from(dpid)
+            yield from self._routes.out_of(dpid)
         for attachment in here:
             mac = self.transit.get(attachment.waypoint.id)
             if mac is not None:
                 yield from self._made.transit(attachment.waypoint, mac)
-
-    def _routes_from(self, dpid: DatapathId) -> Iterator[Rule]:
-        """The ways from a switch to hosts that their network's own route does not lead to."""
-        if dpid in self._map.origins:
-            yield from self._ways_from(dpid)
-        for attachment in self._elsewhere:
-            if self._home(attachment).port.dpid == dpid:
-                for address in self._hosts[attachment.waypoint.id]:
-                    yield self._made.onward(self._home(attachment), attachment.waypoint, address)
-
-    def _ways_from(self, dpid: DatapathId) -> Iterator[Rule]:
-        for attachment in self._elsewhere:
-            for address in self._hosts[attachment.waypoint.id]:
-                yield from self._made.way(dpid, attachment.waypoint, address)
-
-    def _home(self, attachment: Attachment) -> Waypoint:
-        """Where the network's own route leads: to its first port."""
-        assert isinstance(attachment.part, AccessNetwork)
-        return self._map.attachments[attachment.part.ports[0]].waypoint
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
         at = attachment.waypoint
@@ -415,36 +379,10 @@ class Neighbours(Part):
         if waypoint is None:
             return []
         attachment = self._map.by_waypoint[waypoint]
-        rules = (self._rule(attachment, address), *self._sources.remove(attachment, address))
+        rules = (self._routes.entry(attachment, address), *self._sources.remove(attachment, address))
         del self._hosts[waypoint][address]
         self._claims.withdraw(address)
         return [
-            *self._reroute(attachment, address, add=False),
+            *self._routes.removed(attachment, address),
             SyncRules(attachment.waypoint.port.dpid, (), rules),
         ]
-
-    def _rule(self, attachment: Attachment, address: bytes) -> Rule:
-        at = attachment.waypoint
-        return self._made.host(at, address, self._hosts[at.id][address])
-
-    def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
-        """A host behind a port other than its network's first needs routes of its own where most of its traffic comes
-        from: at gateways and MCPs. All other switches lead to the first port, whose switch leads on."""
-        if stands_for_network(attachment):
-            return []
-        home, at = self._home(attachment), attachment.waypoint
-        found = [(dpid, self._made.way(dpid, at, address)) for dpid in sorted(self._map.origins)]
-        found.append((home.port.dpid, (self._made.onward(home, at, address),)))
-        return [SyncRules(dpid, rules if add else (), () if add else rules) for dpid, rules in found]
-
-    def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
-        version = 4 if len(address) == 4 else 6
-        port = attachment.waypoint.port
-        source = next((g.packed for g in attachment.part.gateways if g.version == version), None)
-        if version == 6:
-            frame = neighbour_solicitation(VIRTUAL, source or GATEWAY_LINK_LOCAL, address)
-        elif source is None:
-            return []
-        else:
-            frame = arp_request(VIRTUAL, source, address)
-        return [SendFrame(port.dpid, port.port, frame)]

@@ -12,7 +12,7 @@ from steering.model.rules import Rule
 
 
 class HostRules:
-    """Makes the rules that the table of neighbours wants (core.network.neighbours.NeighbourRules)."""
+    """Makes the rules that the table of neighbours wants (core.network.host_routes.NeighbourRules)."""
 
     def __init__(self, epochs: Mapping[DatapathId, int], disabled: frozenset[Mechanism]) -> None:
         self._epochs = epochs

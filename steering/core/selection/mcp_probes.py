@@ -18,7 +18,8 @@ from zlib import crc32
 
 from steering.core.counters import Counters, ProbeAnswer
 from steering.core.inputs import ChannelProved, Input, ProbeAnswered
-from steering.core.network.neighbours import VIRTUAL, Neighbours
+from steering.core.network.gateway_messages import VIRTUAL
+from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, ProveChannel, SendFrame
