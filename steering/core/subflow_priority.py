@@ -14,12 +14,13 @@ long as there are more (GoOn): after a change for all, a SYN waits for one slice
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import GoOn, Output, Prefer
 from steering.core.part import Handler, Part
+from steering.core.selection.access_use import Usage, says_nothing, usage_of
 from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
 from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.fin_pair import BOTH_FINS
@@ -30,7 +31,7 @@ from steering.core.sessions.token_owners import not_allowed
 from steering.model.ids import McpId
 from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece, Piece
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
-from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
+from steering.model.policy import Action, Distribution, Policy, Pooling
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
 
@@ -38,28 +39,6 @@ LOOKED_AT_ONCE = 64  # sessions in a slice: some 2 ms
 METERED = 65_536  # pairs of subscriber and access type whose bytes are counted
 FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access counts as full, and as having room again
 _BEHIND = 1_000  # ranks, above any place in a list
-
-
-class Usage(NamedTuple):
-    """What policy says now of how one session uses its accesses."""
-
-    distribution: Distribution
-    single: bool
-    pooling: Pooling
-    ratio: tuple[tuple[str, int], ...]
-
-
-def distribution_of(policy: Policy, answer: RuleMatch) -> Distribution:
-    """The scheme of a connection: its rule's, else its subscriber's, its class's, the system's (N-5.6.2c)."""
-    if answer.terms.distribution is not None:
-        return answer.terms.distribution
-    if answer.subscriber is not None and answer.subscriber.distribution is not None:
-        return answer.subscriber.distribution
-    klass = answer.subscriber.klass if answer.subscriber else "default"
-    for known in policy.classes:
-        if known.name == klass and known.distribution is not None:
-            return known.distribution
-    return policy.distribution
 
 
 class SubflowPriorities(Part):
@@ -236,7 +215,7 @@ class SubflowPriorities(Part):
     def usage(self, session: Session) -> Usage | None:
         """How a session's accesses are to be used now; None where the session's subscriber is not known."""
         answer = self._answer(session)
-        return None if answer is None else self._usage(answer)
+        return None if answer is None else usage_of(self._policy, answer, self._overrides)
 
     def _answer(self, session: Session) -> RuleMatch | None:
         flow = session.flow
@@ -258,17 +237,6 @@ class SubflowPriorities(Part):
             return answer.subscriber.id
         host = session.flow.source
         return host if len(host) == 4 else host[:8]
-
-    def _usage(self, answer: RuleMatch) -> Usage:
-        terms, pooling = answer.terms, answer.terms.pooling
-        if answer.subscriber is not None and answer.subscriber.id in self._overrides:
-            own = self._overrides[answer.subscriber.id]
-            pooling = Pooling(own.allowed, own.preferred, pooling.quota_bytes)
-            if own.preferred and terms.distribution is None:
-                # An order alone says it too: a policy that names the best access wants it used first.
-                return Usage(Distribution.ACTIVE_BACKUP, False, pooling, ())
-        single = terms.usage_mode is UsageMode.SINGLE
-        return Usage(distribution_of(self._policy, answer), single, pooling, terms.ratio)
 
     def refusal(self, session: Session, access: str, answer: RuleMatch) -> Refusal | None:
         """Why a session may not have a join from an access network now: its own rule, trust or reach, its type is not pooled (D-3.2b), or in
@@ -415,21 +383,3 @@ class SubflowPriorities(Part):
         _, src, dst, sport, dport = subflow.flow
         session = subflow.session
         return Intent(session.id, session.token, src, sport, dst, dport, name, kind.value, subflow.wish)
-
-
-def says_nothing(policy: Policy) -> bool:
-    """Whether a policy leaves the use of accesses to the kernel, for everybody."""
-    groups = [known.distribution for known in policy.classes]
-    groups += [known.distribution for known in policy.subscribers]
-    nothing = Pooling()
-    return (
-        policy.distribution in (None, Distribution.LOWEST_RTT)
-        and all(group in (None, Distribution.LOWEST_RTT) for group in groups)
-        and all(
-            rule.then.usage_mode is UsageMode.NATIVE
-            and rule.then.distribution in (None, Distribution.LOWEST_RTT)
-            and rule.then.pooling == nothing
-            and not rule.then.ratio
-            for rule in policy.rules
-        )
-    )

@@ -4,8 +4,9 @@ import pytest
 
 from steering.core import inputs
 from steering.core.outputs import GoOn, Prefer
+from steering.core.selection.access_use import distribution_of
 from steering.core.selection.rulebook import RuleMatch
-from steering.core.subflow_priority import LOOKED_AT_ONCE, distribution_of
+from steering.core.subflow_priority import LOOKED_AT_ONCE
 from steering.model.network import PortRef, Trust
 from steering.model.policy import (
     Action,
