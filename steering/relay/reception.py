@@ -9,18 +9,12 @@ from functools import partial
 
 from steering.relay.addresses.mapping_log import MappingJournal
 from steering.relay.addresses.source_pools import NoSource, SourceBinding, SourcePools
+from steering.relay.controller.ledger_entries import LedgerEntries
 from steering.relay.controller.session_ledger import SessionLedger
 from steering.relay.counters import RelayCounters
 from steering.relay.kernel import dscp
 from steering.relay.kernel.dscp import CodePoints
-from steering.relay.kernel.sockets import (
-    endpoints,
-    is_local,
-    mptcp_info,
-    name_of,
-    prepare_leg,
-    reset_on_close,
-)
+from steering.relay.kernel.sockets import endpoints, is_local, prepare_leg, reset_on_close
 from steering.relay.kernel.syn_code_points import SynCodePoints
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
@@ -67,8 +61,7 @@ class Reception:
         self._poller = poller
         self._sources = sources
         self._mapping_log = mapping_log
-        self._ledger = ledger
-        self._entries: dict[socket.socket, int] = {}  # ids in the ledger by the host's connection
+        self._entries = LedgerEntries(ledger)
         self._dialling: deque[tuple[float, RelaySession]] = deque()
         self._code_points = CodePoints()
         self._syn_code_points = SynCodePoints(dscp.TABLE, dscp.SYNS4, dscp.SYNS6)
@@ -147,25 +140,11 @@ class Reception:
             return RelayHealth.STARVED
         return RelayHealth.UP if self.has_room else RelayHealth.FULL
 
-    # -- what the controller hears ----------------------------------------------------------------------------------
-
-    def _note(self, accepted: socket.socket, client: Endpoint, server: Endpoint) -> None:
-        """Whatever becomes of it, the network has seen this connection stand: the controller hears of it."""
-        if self._ledger is not None:
-            info = mptcp_info(accepted)
-            token = None if info is None else info.token
-            self._entries[accepted] = self._ledger.begin(token, client, server, time.time())
-
-    def _note_end(self, accepted: socket.socket, how: str) -> None:
-        number = self._entries.pop(accepted, None)
-        if number is not None and self._ledger is not None:
-            self._ledger.end(number, how, time.time())
+    # -- accepting --------------------------------------------------------------------------------------------------
 
     def _drop(self, accepted: socket.socket) -> None:
-        self._note_end(accepted, REFUSED)
+        self._entries.end(accepted, REFUSED)
         accepted.close()
-
-    # -- accepting --------------------------------------------------------------------------------------------------
 
     def _on_accept(self, sock: socket.socket, _events: int) -> None:
         for _ in range(ACCEPTS_PER_EVENT):
@@ -191,7 +170,7 @@ class Reception:
         counters = self.counters
         counters.accepted += 1
         client, server = endpoints(accepted)
-        self._note(accepted, client, server)
+        self._entries.begin(accepted, client, server)
         server = self.listeners.server(came_to, server)
         inner = self.options.source.behind_nat64(server.address)
         if inner is not None:
@@ -303,13 +282,13 @@ class Reception:
         except OSError as error:
             self._not_dialled(client, server, error)
             say_last(accepted, preface.failed(error.errno or 0))
-            self._note_end(accepted, SessionEnd.DIAL_FAILED.value)
+            self._entries.end(accepted, SessionEnd.DIAL_FAILED.value)
             self._poller.close_later(accepted)
             return
         self.start(client, server, accepted, dialled, binding, preface, early)
 
     def _no_preface(self, client: Endpoint, accepted: socket.socket, reason: str) -> None:
-        self._note_end(accepted, REFUSED)
+        self._entries.end(accepted, REFUSED)
         self.counters.preface_refused += 1
         self.log.peer_event("preface refused", client=client, reason=reason)
 
@@ -368,21 +347,11 @@ class Reception:
         took = now - session.started
         if self.legs.connected(session.server.address, session.server_leg.sock, took, now):
             self.log.peer_event("slow with MPTCP", server=session.server, seconds=f"{took:.2f}")
-        if self._ledger is not None and session.client_leg.sock not in self._entries:
-            self._note_device(self._ledger, session)
-
-    def _note_device(self, ledger: SessionLedger, session: RelaySession) -> None:
-        """A port kept for a device (N-5.2.1e): who knocked is nobody's M-session, what the device answered is one."""
-        info = mptcp_info(session.server_leg.sock)
-        if info is not None:
-            own = name_of(session.server_leg.sock)
-            self._entries[session.client_leg.sock] = ledger.begin(
-                info.token, session.server, own, time.time()
-            )
+        self._entries.answered(session)
 
     def _on_end(self, session: RelaySession, end: SessionEnd, reason: str) -> None:
         binding = self.sessions.pop(session, None)
-        self._note_end(session.client_leg.sock, end.value)
+        self._entries.end(session.client_leg.sock, end.value)
         if binding is not None:
             self._sources.release(binding, time.time())
         counters = self.counters
