@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from steering.core.network.shortest_paths import Pair, ShortestPaths
+from steering.core.network.edges import Pair
+from steering.core.network.shortest_paths import ShortestPaths
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import Interception, Link, Mcp, PortRef, Site
 

@@ -19,8 +19,8 @@ from math import inf
 from types import MappingProxyType
 
 from steering.core.network.detours import way_around
+from steering.core.network.edges import Pair
 from steering.core.network.graph import Ends, Graph
-from steering.core.network.shortest_paths import Pair
 from steering.core.network.switch import Switches
 from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.pieces import Unmade

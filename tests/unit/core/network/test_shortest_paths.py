@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from steering.core.network.graph import Graph
 from steering.core.network.loaded_paths import LoadedPaths
-from steering.core.network.shortest_paths import PORTION, ShortestPaths
+from steering.core.network.shortest_paths import ShortestPaths
+from steering.core.network.tree_update import PORTION
 from steering.model.network import Link, PortRef, Site
 
 WEIGHTS = (
