@@ -38,7 +38,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "proactive": _may("network selection admission pipeline sessions"),
     "reservations": _may("network pipeline sessions"),
     "old_paths": _may("network pipeline sessions reservations"),
-    "rerouting": _may("network pipeline sessions reservations old_paths"),
+    "rerouting": _may("network pipeline sessions old_paths"),
     "subflow_priority": _may("network selection sessions"),
     "counter_sweep": _may("network sessions subflow_priority"),
     "handshakes": _may(
