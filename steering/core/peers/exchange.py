@@ -1,13 +1,9 @@
-"""The exchange with other controllers: what they are told of sessions here, and what comes of what they tell.
-
-A session is decided by its owner alone, so a join that came in at another controller's switch is judged where its session's
-subflows, limits and keys are known. The owner's entries and the held segment go to the switch by its controller.
-"""
+"""The exchange with other controllers: what they are told of sessions here, and what comes of what they tell."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from steering.core.counters import Counters, JoinResult
+from steering.core.counters import Counters
 from steering.core.handshakes.early_joins import EarlyJoins
 from steering.core.handshakes.room import Readiness
 from steering.core.inputs import (
@@ -30,17 +26,14 @@ from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp,
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
+from steering.core.peers.passed_segments import PassedSegments
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
-from steering.core.peers.segment_routes import SegmentRoutes, forwarded
+from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
-from steering.model.ids import DatapathId, PortNumber, read_token
-from steering.model.network import PortRole
-from steering.model.session import Refusal
-from steering.wire.handshake import Handshake, Kind
+from steering.model.ids import DatapathId, read_token
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
@@ -55,7 +48,6 @@ from steering.wire.peer_messages import (
     ReplicaEnd,
     ReplicaRequest,
     ReplicaStart,
-    SegmentKind,
     TokenAnswer,
     TokenEntries,
     TokenEntry,
@@ -67,7 +59,6 @@ DIGESTS = 5.0  # seconds between two digests
 TOLD_AGAIN = 1.0  # least seconds between two whole replicas that one controller asks for
 ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
 
-ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
 
 
@@ -92,12 +83,10 @@ class PeerExchange(Part):
     ) -> None:
         self._map = sitemap
         self._table = table
-        self._counters = counters
         self._local = local
         self.routes = routes
         self.replicas = replicas
         self._facts = facts
-        self._destinations = destinations
         self._waiting = waiting
         self._readiness = readiness
         self._unread = unread
@@ -111,6 +100,9 @@ class PeerExchange(Part):
         self._wished: set[str] = set()  # who asked for a whole replica
         self._told_all: dict[str, float] = {}  # until when it is not told another one
         self._misplaced: set[str] = set()  # who spoke for switches that were not known to be its own
+        self._segments = PassedSegments(
+            sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
+        )  # fmt: skip
         self.own = OwnEntries(table, routes, replicas, self.reached, lambda: self.is_whole)
         early.is_certain = lambda: self.is_whole
 
@@ -130,10 +122,10 @@ class PeerExchange(Part):
     def in_place(self) -> dict[type, Handler]:
         """Handlers of what switches show, in the place of the engine's own."""
         return {
-            SynSeen: self._syn,
-            SynAckSeen: self._of_flow,
-            FinSeen: self._of_flow,
-            WatchedSeen: self._of_flow,
+            SynSeen: self._segments.syn,
+            SynAckSeen: self._segments.of_flow,
+            FinSeen: self._segments.of_flow,
+            WatchedSeen: self._segments.of_flow,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
             SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
             SwitchDown: self._down,
@@ -209,66 +201,6 @@ class PeerExchange(Part):
         self._offline()
         return []
 
-    # ---- what switches show ---------------------------------------------------------------------
-
-    def _syn(self, seen: SynSeen, now: float) -> list[Output]:
-        handshake = seen.handshake
-        if handshake.kind is not JOIN:
-            return self._local[SynSeen](seen, now)
-        attachment = self._map.at.get((seen.dpid, seen.port))
-        flow = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        if attachment is None or self._table.holds(flow):
-            return self._local[SynSeen](seen, now)
-        if attachment.role is not ACCESS and attachment.role.is_mcp:
-            return self._of_flow(seen, now)
-        token = read_token(handshake.token, "big")
-        mine = self._destinations.fitting(self._table.with_mcp_token(token), handshake)
-        stays = [session for session in mine if not self._table.leaves(session)]
-        owners = self._owners(token, handshake)
-        if not owners:
-            if len(stays) < len(mine) or (not mine and not self.is_whole):
-                return self._refused(Refusal.PEER_UNREACHABLE)
-            return self._local[SynSeen](seen, now)
-        if stays or len(owners) > 1:
-            return self._refused(Refusal.AMBIGUOUS_TOKEN)
-        if owners[0] not in self.reached:
-            return self._refused(Refusal.PEER_UNREACHABLE)
-        self.routes.passed_on(flow, owners[0])
-        self.events[PeerEvent.JOIN_PASSED_ON] += 1
-        return [TellPeer(owners[0], forwarded(seen))]
-
-    def _owners(self, token: int, handshake: Handshake) -> list[str]:
-        mcp = None
-        if self._map.is_mcp_address(handshake.dst):
-            owner = self._map.mcp_addresses.get(handshake.dst)
-            mcp = 0 if owner is None else int(owner.id)
-        return self.replicas.owners(token, handshake.dst, handshake.dport, mcp)
-
-    def _refused(self, reason: Refusal) -> list[Output]:
-        """Dropped without an answer: its host sends it again after a second."""
-        self._counters.joins[JoinResult.REFUSED] += 1
-        self._counters.refusals[reason] += 1
-        return []
-
-    def _of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
-        """A segment of a flow goes to the controller of its session."""
-        handshake = seen.handshake
-        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        local = self._local[type(seen)]
-        if self._table.holds(sent) or self._table.holds(answered) or not self.reached:
-            return local(seen, now)
-        attachment = self._map.at.get((seen.dpid, seen.port))
-        if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
-            return local(seen, now)  # a server's, which tells of no session
-        follows = self.routes.follows((sent, answered))
-        home = frozenset({follows}) if follows else self.routes.at_home(handshake.dst, handshake.src)
-        outputs = local(seen, now) if self.routes.me in home or not home else []
-        for name in home & self.reached:
-            self.events[PeerEvent.SEGMENT_PASSED_ON] += 1
-            outputs.append(TellPeer(name, forwarded(seen)))
-        return outputs
-
     # ---- what others tell -----------------------------------------------------------------------
 
     def _told(self, told: PeerTold, now: float) -> list[Output]:
@@ -283,7 +215,7 @@ class PeerExchange(Part):
             self.events[PeerEvent.UNKNOWN_END] += unknown
             return []
         if isinstance(message, ForwardedSegment):
-            return self._passed_on(name, message, now)
+            return self._segments.from_peer(name, message, now)
         if isinstance(message, _FACTS):
             return self._fact(name, message, now)
         if isinstance(message, ReplicaStart):
@@ -332,39 +264,8 @@ class PeerExchange(Part):
         if self._waiting:
             for entry in entries:
                 for _, join in self._waiting.take(read_token(entry.token.to_bytes(4, "big"), "big")):
-                    outputs += self._syn(join, now)
+                    outputs += self._segments.syn(join, now)
         return outputs
-
-    def _passed_on(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
-        """A segment that a switch of another controller showed."""
-        dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
-        owner = self.routes.owners.get(dpid)
-        # Sent on by the controller of its host's home: never a SYN, and never what a switch here showed.
-        is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self.routes.me
-        if owner != name and not is_sent_on:
-            return self._event(PeerEvent.FOREIGN_SWITCH)
-        seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
-        if message.kind == SegmentKind.SYN:
-            if handshake.kind is not JOIN:
-                return self._event(PeerEvent.OUT_OF_PLACE)
-            token = read_token(handshake.token, "big")
-            if any(map(self._table.leaves, self._table.with_mcp_token(token))):
-                return self._refused(Refusal.PEER_UNREACHABLE)  # by who has it now, when it has told
-            return self._local[SynSeen](SynSeen(dpid, port, handshake, message.frame), now)
-        if message.kind == SegmentKind.SYN_ACK:
-            seen = SynAckSeen(dpid, port, handshake)
-        elif message.kind == SegmentKind.FIN:
-            seen = FinSeen(dpid, port, handshake, message.payload)
-        else:
-            seen = WatchedSeen(dpid, port, handshake, message.frame)
-        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        if not self._table.holds(sent) and not self._table.holds(answered):
-            follows = self.routes.follows((sent, answered))
-            if follows in self.reached and not message.again:
-                return [TellPeer(follows, message._replace(again=True))]
-            self.events[PeerEvent.NOT_MINE] += 1
-        return self._local[type(seen)](seen, now)
 
     def _compare(self, name: str, told: ReplicaDigest, now: float) -> list[Output]:
         replica = self.replicas.of.get(name)

@@ -1,0 +1,156 @@
+"""Segments that are passed on between controllers: to the owner of their session, and what comes from others.
+
+A session is decided by its owner alone, so a join that came in at another controller's switch is judged where its session's
+subflows, limits and keys are known. The owner's entries and the held segment go to the switch by its controller.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Set
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.peer_facts import TellPeer
+from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.network_facts import LocalHandler
+from steering.core.peers.peer_events import PeerEvent
+from steering.core.peers.segment_routes import SegmentRoutes, forwarded
+from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.token_owners import JoinDestinations
+from steering.model.ids import DatapathId, PortNumber, read_token
+from steering.model.network import PortRole
+from steering.model.session import Refusal
+from steering.wire.handshake import Handshake, Kind
+from steering.wire.peer_messages import ForwardedSegment, SegmentKind
+
+ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
+
+
+class PassedSegments:
+    """`local`: the engine's own handlers of what switches show. `reached`: who can be reached now. `is_whole`: whether all
+    others have told all of their tokens."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        table: FollowedTable,
+        counters: Counters,
+        local: dict[type, LocalHandler],
+        routes: SegmentRoutes,
+        replicas: TokenReplicas,
+        destinations: JoinDestinations,
+        reached: Set[str],
+        events: Counter[PeerEvent],
+        is_whole: Callable[[], bool],
+    ) -> None:
+        self._map = sitemap
+        self._table = table
+        self._counters = counters
+        self._local = local
+        self._routes = routes
+        self._replicas = replicas
+        self._destinations = destinations
+        self._reached = reached
+        self._events = events
+        self._is_whole = is_whole
+
+    # ---- what own switches show -----------------------------------------------------------------
+
+    def syn(self, seen: SynSeen, now: float) -> list[Output]:
+        """A join goes to the controller that told its token, any other SYN to the engine here."""
+        handshake = seen.handshake
+        if handshake.kind is not JOIN:
+            return self._local[SynSeen](seen, now)
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        flow = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        if attachment is None or self._table.holds(flow):
+            return self._local[SynSeen](seen, now)
+        if attachment.role is not ACCESS and attachment.role.is_mcp:
+            return self.of_flow(seen, now)
+        token = read_token(handshake.token, "big")
+        mine = self._destinations.fitting(self._table.with_mcp_token(token), handshake)
+        stays = [session for session in mine if not self._table.leaves(session)]
+        owners = self._owners(token, handshake)
+        if not owners:
+            if len(stays) < len(mine) or (not mine and not self._is_whole()):
+                return self._refused(Refusal.PEER_UNREACHABLE)
+            return self._local[SynSeen](seen, now)
+        if stays or len(owners) > 1:
+            return self._refused(Refusal.AMBIGUOUS_TOKEN)
+        if owners[0] not in self._reached:
+            return self._refused(Refusal.PEER_UNREACHABLE)
+        self._routes.passed_on(flow, owners[0])
+        self._events[PeerEvent.JOIN_PASSED_ON] += 1
+        return [TellPeer(owners[0], forwarded(seen))]
+
+    def _owners(self, token: int, handshake: Handshake) -> list[str]:
+        """Which controllers told a token that fits a join's destination."""
+        mcp = None
+        if self._map.is_mcp_address(handshake.dst):
+            owner = self._map.mcp_addresses.get(handshake.dst)
+            mcp = 0 if owner is None else int(owner.id)
+        return self._replicas.owners(token, handshake.dst, handshake.dport, mcp)
+
+    def _refused(self, reason: Refusal) -> list[Output]:
+        """Dropped without an answer: its host sends it again after a second."""
+        self._counters.joins[JoinResult.REFUSED] += 1
+        self._counters.refusals[reason] += 1
+        return []
+
+    def of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
+        """A segment of a flow goes to the controller of its session."""
+        handshake = seen.handshake
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        local = self._local[type(seen)]
+        if self._table.holds(sent) or self._table.holds(answered) or not self._reached:
+            return local(seen, now)
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
+            return local(seen, now)  # a server's, which tells of no session
+        follows = self._routes.follows((sent, answered))
+        home = frozenset({follows}) if follows else self._routes.at_home(handshake.dst, handshake.src)
+        outputs = local(seen, now) if self._routes.me in home or not home else []
+        for name in home & self._reached:
+            self._events[PeerEvent.SEGMENT_PASSED_ON] += 1
+            outputs.append(TellPeer(name, forwarded(seen)))
+        return outputs
+
+    # ---- what others pass on --------------------------------------------------------------------
+
+    def from_peer(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
+        """A segment that a switch of another controller showed."""
+        dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
+        owner = self._routes.owners.get(dpid)
+        # Sent on by the controller of its host's home: never a SYN, and never what a switch here showed.
+        is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self._routes.me
+        if owner != name and not is_sent_on:
+            return self._event(PeerEvent.FOREIGN_SWITCH)
+        seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
+        if message.kind == SegmentKind.SYN:
+            if handshake.kind is not JOIN:
+                return self._event(PeerEvent.OUT_OF_PLACE)
+            token = read_token(handshake.token, "big")
+            if any(map(self._table.leaves, self._table.with_mcp_token(token))):
+                return self._refused(Refusal.PEER_UNREACHABLE)  # by who has it now, when it has told
+            return self._local[SynSeen](SynSeen(dpid, port, handshake, message.frame), now)
+        if message.kind == SegmentKind.SYN_ACK:
+            seen = SynAckSeen(dpid, port, handshake)
+        elif message.kind == SegmentKind.FIN:
+            seen = FinSeen(dpid, port, handshake, message.payload)
+        else:
+            seen = WatchedSeen(dpid, port, handshake, message.frame)
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        if not self._table.holds(sent) and not self._table.holds(answered):
+            follows = self._routes.follows((sent, answered))
+            if follows in self._reached and not message.again:
+                return [TellPeer(follows, message._replace(again=True))]
+            self._events[PeerEvent.NOT_MINE] += 1
+        return self._local[type(seen)](seen, now)
+
+    def _event(self, event: PeerEvent) -> list[Output]:
+        self._events[event] += 1
+        return []
