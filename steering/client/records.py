@@ -116,6 +116,11 @@ WhatIf = TypedDict("WhatIf", {
     "natural_cost": float | None, "candidates": list["Candidate"], "rule": NotRequired[str | None],
     "subscriber": NotRequired[str | None]
 })
+Abort = TypedDict("Abort", {"id": str})
+AbortReportEndsPart = TypedDict("AbortReportEndsPart", {
+    "end": str, "address": str, "port": int, "outcome": str
+})
+AbortReport = TypedDict("AbortReport", {"id": str, "over": bool, "ends": list["AbortReportEndsPart"]})
 AccessNetwork = TypedDict("AccessNetwork", {
     "name": str, "type": "NetworkAccessType", "trust": "Trust", "sequence": int, "prefixes": list[str],
     "ports": list[str], "offloaded_to": str | None
@@ -215,11 +220,6 @@ RebalanceMovesPart = TypedDict("RebalanceMovesPart", {"share": str, "giver": str
 Rebalance = TypedDict("Rebalance", {"dry_run": bool, "moves": list["RebalanceMovesPart"]})
 Drain = TypedDict("Drain", {"name": str, "draining": bool})
 Load = TypedDict("Load", {"name": str, "alive": bool, "load": float | None})
-Abort = TypedDict("Abort", {"id": str})
-AbortReportEndsPart = TypedDict("AbortReportEndsPart", {
-    "end": str, "address": str, "port": int, "outcome": str
-})
-AbortReport = TypedDict("AbortReport", {"id": str, "over": bool, "ends": list["AbortReportEndsPart"]})
 Policy = TypedDict("Policy", {"version": int, "text": str})
 Finding = TypedDict("Finding", {
     "path": str | None, "message": str, "line": NotRequired[int | None], "column": NotRequired[int | None],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from steering.core import inputs
 from steering.core.assembly import assembled
+from steering.core.conditions import Conditions
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, SharedPieces
@@ -22,6 +23,7 @@ from steering.core.pipeline.base_rules import BaseRules
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.pipeline.resync import Resync
 from steering.core.pipeline.vlans import tagged
+from steering.core.port_states import PortStates
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
@@ -36,7 +38,7 @@ from steering.core.supervision.expected_things import ExpectedThings
 from steering.core.supervision.long_links import LongLinks
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Mcp, PortRef, Site, with_mcps
+from steering.model.network import PortRef, Site, with_mcps
 from steering.model.policy import Policy
 
 RECOVERY = 15.0  # seconds until unknown joins count as unknown if a switch never came; fourfold if one is being taken over
@@ -157,6 +159,10 @@ class Engine:
             )
         )
         self.resync = Resync(self.parts, self.reconcile, self._filled)
+        self.ports = PortStates(
+            self.map, self.switches, self.links, self.neighbours, self.chooser, self.preferring, self.resync
+        )
+        conditions = Conditions(self.map, self.graph, self.chooser, self.probes, self.preferring)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             **self.sessions.segments(),
             inputs.NeighbourSeen: self._neighbour,
@@ -166,25 +172,25 @@ class Engine:
             inputs.IcmpErrorSeen: self._icmp_error,
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
-            inputs.PortStatus: self._port_status,
-            inputs.LinkUp: self._link_up,
-            inputs.LinkDown: self._link_down,
+            inputs.PortStatus: self.ports.status,
+            inputs.LinkUp: self.ports.link_up,
+            inputs.LinkDown: self.ports.link_down,
             inputs.EntriesRead: self._entries_read,
             inputs.GroupsRefused: self._groups_refused,
             inputs.PolicyReplaced: self._policy_replaced,
             inputs.McpsReplaced: self._mcps_replaced,
-            inputs.McpAdmin: self._mcp_admin,
-            inputs.McpReport: self._mcp_report,
+            inputs.McpAdmin: conditions.mcp_admin,
+            inputs.McpReport: conditions.mcp_report,
             inputs.McpSessions: self.handshakes.reported,
-            inputs.PortLoad: self._port_load,
-            inputs.AccessChanged: self._access_changed,
+            inputs.PortLoad: conditions.port_load,
+            inputs.AccessChanged: conditions.access_changed,
             inputs.AbortSession: self._abort,
             inputs.Authorised: self.handshakes.authorised,
             inputs.AclReplaced: self._list_replaced,
             inputs.RegistryReplaced: self._list_replaced,
             inputs.PairingsReplaced: self._list_replaced,
             inputs.Restored: self._restored,
-            inputs.TimeOfDay: self._time_of_day,
+            inputs.TimeOfDay: conditions.time_of_day,
             inputs.LinkWeighed: self._link_weighed,
             inputs.Continue: self._go_on,
             inputs.Tick: self._tick,
@@ -197,7 +203,7 @@ class Engine:
         return begun + self.sessions.half_open.go_on(now) + self.preferring.go_on()
 
     def _filtered(self, take: Handler) -> Handler:
-        return lambda given, now: self._to_filled(take(given, now))
+        return lambda given, now: self.switches.to_filled(take(given, now))
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """Take one input at time `now` (seconds, monotonic), and return what has to be done about it."""
@@ -215,7 +221,7 @@ class Engine:
         if is_news:  # MCPs are asked several times a second, and one that goes on answering changes no choice
             self.chooser.refresh(now)
         followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
-        return self._to_filled(heard.outputs) + followed
+        return self.switches.to_filled(heard.outputs) + followed
 
     def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)
@@ -234,7 +240,7 @@ class Engine:
         self.policy = replaced.policy
         told = self.parts.policy_replaced(self.policy, now)
         self.chooser.refresh(now)  # by the new policy other MCPs may be avoided
-        return self._to_filled(told) + self.resync.begin()
+        return self.switches.to_filled(told) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
         """Atomic: a new MCP gets SYNs once it answers; the others' sessions stay, and no entry of theirs is touched (D-6.7.7)."""
@@ -250,41 +256,7 @@ class Engine:
         offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
         told = self.parts.mcps_changed(change, now)
         self.chooser.refresh(now)
-        return self._to_filled(told) + self.resync.begin()
-
-    def _mcp_admin(self, given: inputs.McpAdmin, now: float) -> list[Output]:
-        if given.mcp in self.chooser.health:
-            self.chooser.health[given.mcp].draining = given.draining
-            self.chooser.refresh(now)
-        return []
-
-    def _mcp_report(self, given: inputs.McpReport, now: float) -> list[Output]:
-        if given.mcp in self.chooser.health:
-            self.chooser.health[given.mcp].report(
-                given.alive, given.load, now, given.pace if self.probes.enabled else None
-            )
-            self.chooser.refresh(now)
-        return []
-
-    def _port_load(self, given: inputs.PortLoad, now: float) -> list[Output]:
-        for port in self.map.carried.get(given.dpid, {}).get(given.port, ()):
-            self._port_load(given._replace(port=port.port), now)
-        attachment = self.map.at.get((given.dpid, given.port))
-        if attachment is not None and isinstance(attachment.part, Mcp):
-            self.chooser.health[attachment.part.id].use(given.utilisation, now)
-        elif attachment is not None and isinstance(attachment.part, AccessNetwork):
-            self.preferring.port_load(attachment.part, PortRef(given.dpid, given.port), given.utilisation)
-        elif attachment is None and given.port in self.graph.core_ports(given.dpid):
-            self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
-        return []
-
-    def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
-        """An access network has another type or trust: from now on joins are judged, and live subflows used, by it (D-6.3e)."""
-        known = self.chooser.access.get(given.name)
-        if known is not None:
-            self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
-            self.preferring.look_again()
-        return []
+        return self.switches.to_filled(told) + self.resync.begin()
 
     def _abort(self, given: inputs.AbortSession, now: float) -> list[Output]:
         session = self.sessions.table.by_id.get(given.session)
@@ -296,11 +268,6 @@ class Engine:
         self.authorising.take(given)
         self.natural.list_replaced(given)
         return self.resync.begin()
-
-    def _time_of_day(self, given: inputs.TimeOfDay, now: float) -> list[Output]:
-        self.chooser.minute = given.minute % 10_080
-        self.preferring.new_minute(self.chooser.minute)
-        return []
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
         """Decisions go by a link's new weight from now on; labels follow in the stages of core.rerouting (D-1.d)."""
@@ -324,7 +291,7 @@ class Engine:
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
         for number, is_up in switch.ports.items():  # no PortStatus told of it while the switch was away
-            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)
+            outputs += self.ports.of_attachment(PortRef(up.dpid, number), is_up, now)
         return [*outputs, ReadEntries(up.dpid)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
@@ -341,7 +308,7 @@ class Engine:
     def _entries_read(self, read: inputs.EntriesRead, now: float) -> list[Output]:
         if not self.switches.is_connected(read.dpid):
             return []
-        routes = [o for host in read.hosts for o in self._to_filled(self.neighbours.adopt(host, now))]
+        routes = [o for host in read.hosts for o in self.switches.to_filled(self.neighbours.adopt(host, now))]
         self.chooser.refresh(now)
         return [*routes, *self.works.begin(read.dpid, self._take_over(read), now)]
 
@@ -395,49 +362,6 @@ class Engine:
         """Take back what an earlier controller kept, before any switch connects."""
         self.counters.not_restored.update(self.parts.restore(given.kept, now))
         return []
-
-    def _to_filled(self, outputs: Iterable[Output]) -> list[Output]:
-        """Leave out rule changes for switches that are not filled yet: they come with the filling."""
-        return [o for o in outputs if not isinstance(o, SyncRules) or self.switches.is_filled(o.dpid)]
-
-    # ---- topology -------------------------------------------------------------------------------
-
-    def _port_status(self, status: inputs.PortStatus, now: float) -> list[Output]:
-        switch = self.switches.get(status.dpid)
-        if switch is None:
-            return []
-        before = switch.drop(status.port)
-        if not status.gone:
-            switch.take(status.port, status.up, status.name)
-        port = PortRef(status.dpid, status.port)
-        outputs: list[Output] = []
-        if not status.up:
-            if self.links.port_down(port, now):
-                outputs += self.resync.begin()
-        elif before is not True:
-            self.links.port_up(port, now)
-        for carried in self.map.carried.get(status.dpid, {}).get(status.port, ()):
-            outputs += self._port_status(status._replace(port=carried.port), now)
-        return outputs + self._attachment_port(port, status.up, now)
-
-    def _attachment_port(self, port: PortRef, up: bool, now: float) -> list[Output]:
-        """An attachment's port came up or went down. No outputs for ports of links."""
-        attachment = self.map.attachments.get(port)
-        if attachment is None:
-            return []
-        self.preferring.port(port, up)
-        if isinstance(attachment.part, Mcp):
-            self.chooser.health[attachment.part.id].port(up, now)
-        outputs = [] if up else self._to_filled(self.neighbours.port_down(attachment))
-        self.chooser.refresh(now)
-        return outputs
-
-    def _link_up(self, link: inputs.LinkUp, now: float) -> list[Output]:
-        self.links.up(link.a, link.b)
-        return []
-
-    def _link_down(self, link: inputs.LinkDown, now: float) -> list[Output]:
-        return self.resync.begin() if self.links.down(link.a, link.b) else []
 
     # ---- time -----------------------------------------------------------------------------------
 

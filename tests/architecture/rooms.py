@@ -40,6 +40,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "old_paths": _may("network pipeline sessions reservations"),
     "rerouting": _may("network pipeline sessions old_paths"),
     "subflow_priority": _may("network selection sessions"),
+    "conditions": _may("network selection subflow_priority"),
+    "port_states": _may("network pipeline selection subflow_priority"),
     "counter_sweep": _may("network sessions subflow_priority"),
     "handshakes": _may(
         "network selection admission pipeline sessions proactive reservations subflow_priority"
@@ -66,6 +68,8 @@ ROOMS = {
         "peer_facts",
         "long_work",
         "counter_sweep",
+        "conditions",
+        "port_states",
     },
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}

@@ -1,7 +1,8 @@
 """What the engine remembers of a switch."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from steering.core.outputs import Output, SyncRules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 
@@ -50,6 +51,10 @@ class Switches(dict[DatapathId, Switch]):
         """Whether a switch holds all it should."""
         switch = self.get(dpid)
         return switch is not None and switch.filled
+
+    def to_filled(self, outputs: Iterable[Output]) -> list[Output]:
+        """Leave out rule changes for switches that are not filled yet: they come with the filling."""
+        return [o for o in outputs if not isinstance(o, SyncRules) or self.is_filled(o.dpid)]
 
     def is_connected(self, dpid: DatapathId) -> bool:
         """Whether a switch has a channel now."""
