@@ -18,6 +18,7 @@ from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
+from steering.core.packet_inputs import HostMissed, IcmpErrorSeen, NeighbourSeen, RouterSolicited, TtlExpired
 from steering.core.part import ALWAYS, NEVER, Handler, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import BaseRules
 from steering.core.pipeline.host_rules import HostRules
@@ -165,11 +166,11 @@ class Engine:
         conditions = Conditions(self.map, self.graph, self.chooser, self.probes, self.preferring)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             **self.sessions.segments(),
-            inputs.NeighbourSeen: self._neighbour,
-            inputs.RouterSolicited: lambda seen, now: advertisement(self.map, PortRef(seen.dpid, seen.port)),
-            inputs.HostMissed: self._missed,
-            inputs.TtlExpired: lambda seen, now: ttl_expired(self.map, seen),
-            inputs.IcmpErrorSeen: self._icmp_error,
+            NeighbourSeen: self._neighbour,
+            RouterSolicited: lambda seen, now: advertisement(self.map, PortRef(seen.dpid, seen.port)),
+            HostMissed: self._missed,
+            TtlExpired: lambda seen, now: ttl_expired(self.map, seen),
+            IcmpErrorSeen: self._icmp_error,
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
             inputs.PortStatus: self.ports.status,
@@ -212,7 +213,7 @@ class Engine:
 
     # ---- neighbours -----------------------------------------------------------------------------
 
-    def _neighbour(self, seen: inputs.NeighbourSeen, now: float) -> list[Output]:
+    def _neighbour(self, seen: NeighbourSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
@@ -223,13 +224,13 @@ class Engine:
         followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
         return self.switches.to_filled(heard.outputs) + followed
 
-    def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
+    def _missed(self, seen: HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)
         if attachment is None or attachment.role.is_mcp:
             return []
         return self.neighbours.missed(attachment, seen.address, seen.frame, now)
 
-    def _icmp_error(self, seen: inputs.IcmpErrorSeen, now: float) -> list[Output]:
+    def _icmp_error(self, seen: IcmpErrorSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         return [] if attachment is None else self.leg_errors.seen(attachment, seen)
 

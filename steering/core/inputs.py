@@ -1,12 +1,16 @@
-"""What goes into the engine. NamedTuples: cheap to make, as the SYN path makes many."""
+"""What goes into the engine. NamedTuples: cheap to make, as the SYN path makes many.
+
+Packets that are no TCP segments stand in `packet_inputs`, what other controllers tell in `peer_facts`.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from steering.core.packet_inputs import PacketInput
 from steering.core.peer_facts import PeerInput
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
-from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
+from steering.model.ids import DatapathId, McpId, PortNumber, Token
 from steering.model.kept import KeptState
 from steering.model.link_trip import LinkTrip
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
@@ -19,9 +23,7 @@ from steering.model.reservation import Reserve as Reserve
 from steering.model.switch_contents import ObservedEntry as ObservedEntry
 from steering.model.switch_contents import ObservedHost as ObservedHost
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
-from steering.wire.dhcp import DhcpMessage
 from steering.wire.handshake import Handshake
-from steering.wire.icmp import QuotedFlow
 
 
 class SwitchUp(NamedTuple):
@@ -149,70 +151,12 @@ class WatchedSeen(NamedTuple):
     frame: bytes
 
 
-class NeighbourSeen(NamedTuple):
-    """ARP or ND told that an address (4 or 16 bytes) has a MAC (6 bytes)."""
-
-    dpid: DatapathId
-    port: PortNumber
-    address: bytes
-    mac: bytes
-
-
-class DhcpSeen(NamedTuple):
-    """A DHCP message came in at a port of a network whose hosts are told by DHCP."""
-
-    dpid: DatapathId
-    port: PortNumber
-    message: DhcpMessage
-    frame: bytes
-
-
 class ProbeAnswered(NamedTuple):
     """A segment that an MCP sent to the address that its probes come from."""
 
     dpid: DatapathId
     port: PortNumber
     handshake: Handshake
-    frame: bytes
-
-
-class RouterSolicited(NamedTuple):
-    dpid: DatapathId
-    port: PortNumber
-    mac: bytes
-    address: bytes  # link-local source, or 16 zero bytes
-
-
-class SourceMissed(NamedTuple):
-    """A packet came with a source, 4 or 16 bytes, that is not bound to its port, which drops it."""
-
-    dpid: DatapathId
-    port: PortNumber
-    address: bytes
-    frame: bytes
-
-
-class HostMissed(NamedTuple):
-    """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
-
-    dpid: DatapathId
-    waypoint: WaypointId
-    address: bytes
-    frame: bytes
-
-
-class IcmpErrorSeen(NamedTuple):
-    """A copy of an ICMP error; the switch has forwarded it already. `flow` is that of the packet it is about."""
-
-    dpid: DatapathId
-    port: PortNumber
-    flow: QuotedFlow
-    frame: bytes
-
-
-class TtlExpired(NamedTuple):
-    dpid: DatapathId
-    port: PortNumber
     frame: bytes
 
 
@@ -412,14 +356,8 @@ Input = (
     | UsualSynAck
     | UsualJoin
     | WatchedSeen
-    | NeighbourSeen
-    | DhcpSeen
     | ProbeAnswered
-    | RouterSolicited
-    | SourceMissed
-    | HostMissed
-    | TtlExpired
-    | IcmpErrorSeen
+    | PacketInput
     | PolicyReplaced
     | McpsReplaced
     | McpAdmin

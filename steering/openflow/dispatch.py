@@ -7,20 +7,15 @@ A punted frame holds a subscriber's bytes. Only our own bounded readers see it; 
 from collections.abc import Callable
 
 from steering.core.counters import Counters
-from steering.core.inputs import (
+from steering.core.inputs import FinSeen, Input, ProbeAnswered, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.packet_inputs import (
     DhcpSeen,
-    FinSeen,
     HostMissed,
     IcmpErrorSeen,
-    Input,
     NeighbourSeen,
-    ProbeAnswered,
     RouterSolicited,
     SourceMissed,
-    SynAckSeen,
-    SynSeen,
     TtlExpired,
-    WatchedSeen,
 )
 from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.rules import WAYPOINT_MASK, PacketClass

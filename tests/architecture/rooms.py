@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tests.architecture import layers
 
 CORE = layers.ROOT / "steering" / "core"
-_FOUNDATION = frozenset({"inputs", "outputs", "counters", "part"})
+_FOUNDATION = frozenset({"inputs", "packet_inputs", "outputs", "counters", "part"})
 
 
 def _may(rooms: str) -> frozenset[str]:
@@ -22,7 +22,8 @@ def _may(rooms: str) -> frozenset[str]:
 ROOMS: Mapping[str, frozenset[str]] = {
     # The messages, the counters, and what every feature offers.
     "peer_facts": frozenset(),
-    "inputs": frozenset({"peer_facts"}),
+    "packet_inputs": frozenset(),
+    "inputs": frozenset({"packet_inputs", "peer_facts"}),
     "outputs": frozenset({"inputs", "peer_facts"}),
     "counters": frozenset(),
     "part": frozenset({"inputs", "outputs"}),

@@ -28,7 +28,7 @@ NOUNS = {
     "Steering",  # the application's name at os-ken's manager
 }
 # Messages to the core are named by what happened, exceptions by what went wrong.
-HAPPENED = frozenset({"steering/core/inputs.py", "steering/core/peer_facts.py"})
+HAPPENED = frozenset(f"steering/core/{name}.py" for name in ("inputs", "packet_inputs", "peer_facts"))
 PARTICIPLE = re.compile(r"(?:[a-z]{2}ing|[a-z][^e]ed|Seen|Known|Given|Taken|Hidden)$")
 LAST_WORD = re.compile(r"[A-Z][a-z0-9]*$")
 SUBJECTS = {

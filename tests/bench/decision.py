@@ -15,8 +15,8 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 from steering.core.engine import Engine
-from steering.core.inputs import NeighbourSeen
 from steering.core.network.graph import Graph
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.chooser import UsualFlow
 from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective

@@ -15,16 +15,9 @@ from typing import Any, Self
 
 from steering.core.counters import Counters
 from steering.core.engine import Engine
-from steering.core.inputs import (
-    Continue,
-    CountersRead,
-    EntriesRead,
-    NeighbourSeen,
-    SwitchUp,
-    SynAckSeen,
-    SynSeen,
-)
+from steering.core.inputs import Continue, CountersRead, EntriesRead, SwitchUp, SynAckSeen, SynSeen
 from steering.core.outputs import GoOn
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife

@@ -4,17 +4,9 @@ from collections import deque
 from collections.abc import Mapping
 
 from steering.core.clustered_engine import ClusteredEngine
-from steering.core.inputs import (
-    Continue,
-    EntriesRead,
-    Input,
-    NeighbourSeen,
-    SwitchUp,
-    SynAckSeen,
-    SynSeen,
-    Tick,
-)  # fmt: skip
+from steering.core.inputs import Continue, EntriesRead, Input, SwitchUp, SynAckSeen, SynSeen, Tick
 from steering.core.outputs import FillSwitch, GoOn, Output, Steer
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
 from steering.model.network import Site
 from steering.model.policy import Policy

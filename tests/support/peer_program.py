@@ -19,8 +19,9 @@ from eventlet.green import os as green_os  # noqa: E402
 from os_ken.lib import hub  # noqa: E402
 
 from steering.core.clustered_engine import ClusteredEngine  # noqa: E402
-from steering.core.inputs import EntriesRead, Input, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen, Tick  # noqa: E402
+from steering.core.inputs import EntriesRead, Input, SwitchUp, SynAckSeen, SynSeen, Tick  # noqa: E402
 from steering.core.outputs import Output, Steer  # noqa: E402
+from steering.core.packet_inputs import NeighbourSeen  # noqa: E402
 from steering.core.peer_facts import ClusterChanged, TellPeer, TurnOver  # noqa: E402
 from steering.core.sessions.flow_key import flow_key  # noqa: E402
 from steering.model.policy import Policy  # noqa: E402

@@ -7,7 +7,6 @@ from steering.core.engine import Engine
 from steering.core.inputs import (
     Continue,
     EntriesRead,
-    NeighbourSeen,
     ObservedEntry,
     Restored,
     SwitchUp,
@@ -16,6 +15,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SendFrame, Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.kept import KeptState
 from steering.model.network import (
     AccessNetwork,

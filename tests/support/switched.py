@@ -1,7 +1,8 @@
 """The driver with fake switches behind it, and the frames that its hosts send."""
 
-from steering.core.inputs import NeighbourSeen, Tick
+from steering.core.inputs import Tick
 from steering.core.outputs import Steer
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.rules import VIRTUAL_MAC
 from tests.support.fakes.network import FakeNetwork
 from tests.support.fakes.packet import ACK, tcp

@@ -3,7 +3,8 @@
 import struct
 from typing import Any
 
-from steering.core.inputs import CountersRead, NeighbourSeen, ObservedEntry, SynAckSeen, SynSeen, Tick
+from steering.core.inputs import CountersRead, ObservedEntry, SynAckSeen, SynSeen, Tick
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.policy import Policy
 from steering.openflow.sender import Sender
 from steering.openflow.traced_feed import TracedFeed

@@ -14,11 +14,12 @@ from itertools import islice
 from math import inf
 
 from steering.core.counters import Counters
-from steering.core.inputs import DhcpSeen, Input
+from steering.core.inputs import Input
 from steering.core.network.lease import Lease
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SendFrame
+from steering.core.packet_inputs import DhcpSeen
 from steering.core.part import Handler, Part
 from steering.model.ids import WaypointId
 from steering.model.kept import KeptLease, KeptState, LostPiece

@@ -1,8 +1,8 @@
 """What virtual gateways send: questions for addresses, router advertisements, and ICMP errors where a TTL ran out."""
 
-from steering.core.inputs import TtlExpired
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame
+from steering.core.packet_inputs import TtlExpired
 from steering.core.part import Part
 from steering.model.network import AccessNetwork, PortRef
 from steering.model.rules import VIRTUAL_MAC

@@ -11,16 +11,16 @@ from steering.core.inputs import (
     Input,
     LinkDown,
     LinkUp,
-    NeighbourSeen,
     PortStatus,
     SwitchDown,
     SwitchUp,
     SynAckSeen,
     SynSeen,
     WatchedSeen,
-)  # fmt: skip
+)
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.part import Handler, Part
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
 from steering.core.peers.followed_table import FollowedTable

@@ -3,11 +3,12 @@ controller chooses by the whole site, and asks its own switches alone."""
 
 from collections.abc import Callable, Iterator
 
-from steering.core.inputs import LinkDown, LinkUp, NeighbourSeen, PortStatus, SwitchUp
+from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchUp
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches
 from steering.core.outputs import Output
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.mcp_health import McpFault

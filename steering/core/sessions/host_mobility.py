@@ -7,11 +7,12 @@ segments reach the MCP of their session from either, and nothing of what goes to
 
 from collections.abc import Mapping
 
-from steering.core.inputs import Input, SourceMissed
+from steering.core.inputs import Input
 from steering.core.network.address_claims import ClaimOutcome
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, RemoveEntries, Steer
+from steering.core.packet_inputs import SourceMissed
 from steering.core.part import NEVER, Handler, Part
 from steering.core.sessions.table import SessionTable
 from steering.model.network import Attachment, PortRole

@@ -6,8 +6,8 @@ switch forwards such an error as any packet, and a copy of it comes here.
 """
 
 from steering.core.counters import Counters
-from steering.core.inputs import IcmpErrorSeen
 from steering.core.outputs import Output, Release
+from steering.core.packet_inputs import IcmpErrorSeen
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.table import SessionTable
 from steering.model.network import Attachment

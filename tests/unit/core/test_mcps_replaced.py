@@ -4,17 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import (
-    EntriesRead,
-    McpAdmin,
-    McpsReplaced,
-    NeighbourSeen,
-    PortStatus,
-    Reserve,
-    SwitchUp,
-    Tick,
-)
+from steering.core.inputs import EntriesRead, McpAdmin, McpsReplaced, PortStatus, Reserve, SwitchUp, Tick
 from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions.abort import WAIT
 from steering.core.sessions.records import Session
 from steering.core.snapshots.kept import sessions

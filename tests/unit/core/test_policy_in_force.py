@@ -10,6 +10,7 @@ from steering.core.counters import JoinResult
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.inputs import FinSeen, Tick
 from steering.core.outputs import NATURAL, RemoveEntries, SendFrame, Steer
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Action,
@@ -315,7 +316,7 @@ def test_an_mcp_that_stops_answering_is_left_out_within_four_seconds():
     core, edge = driver.site.mcps
     assert driver.session(sport=1, key=b"1" * 8).mcp == core.id
     driver.now += 4
-    driver.give(inputs.NeighbourSeen(5, 1, edge.addresses[0].packed, b"\2\0\0\0\0\5"))
+    driver.give(NeighbourSeen(5, 1, edge.addresses[0].packed, b"\2\0\0\0\0\5"))
     driver.give(Tick())
     assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
     driver.later(1)

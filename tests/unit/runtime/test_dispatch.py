@@ -5,16 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.counters import Counters
-from steering.core.inputs import (
-    FinSeen,
-    HostMissed,
-    NeighbourSeen,
-    RouterSolicited,
-    SynAckSeen,
-    SynSeen,
-    TtlExpired,
-    WatchedSeen,
-)
+from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.packet_inputs import HostMissed, NeighbourSeen, RouterSolicited, TtlExpired
 from steering.model.ids import WaypointId
 from steering.model.rules import PacketClass, static_cookie
 from steering.model.session import Refusal, pack_cookie

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.engine import Engine
-from steering.core.inputs import DhcpSeen, Restored, Tick
+from steering.core.inputs import Restored, Tick
 from steering.core.network import dhcp_leases
+from steering.core.packet_inputs import DhcpSeen
 from steering.model.kept import (
     KeptLease,
     KeptNetwork,

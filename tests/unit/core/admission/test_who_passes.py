@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.admission.acl import kept_out, verdict
-from steering.core.inputs import AclReplaced, NeighbourSeen, PolicyReplaced, RegistryReplaced
+from steering.core.inputs import AclReplaced, PolicyReplaced, RegistryReplaced
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry, Verdict
 from steering.model.policy import Policy
 from steering.model.rules import VIRTUAL_MAC, Table

@@ -5,9 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen, PortStatus, Tick
+from steering.core.inputs import PortStatus, Tick
 from steering.core.network.address_claims import CLAIMS_EACH, PATIENCE, REFUSED_FOR
 from steering.core.outputs import RemoveEntries, SendFrame, Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.pipeline.priorities import ONWARD
 from steering.model.network import HostLearning, PortRef, Site, StaticHost
 from steering.model.rules import Rule, Table

@@ -2,9 +2,10 @@
 
 import pytest
 
-from steering.core.inputs import DhcpSeen, NeighbourSeen, ObservedHost, Tick
+from steering.core.inputs import ObservedHost, Tick
 from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
+from steering.core.packet_inputs import DhcpSeen, NeighbourSeen
 from steering.model.kept import KeptLease, KeptState
 from steering.model.network import PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen, Tick
+from steering.core.inputs import Tick
 from steering.core.outputs import SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import PortRef, Site
 from steering.model.rules import VIRTUAL_MAC
 from tests.support.fakes.packet import udp

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
-from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import SendFrame
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import PortRef
 from tests.support.sites import UE_LTE, off_path_site, packed
 from tests.support.switched import Lab, to_gateway

@@ -2,9 +2,10 @@
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen, Tick
+from steering.core.inputs import Tick
 from steering.core.network.probed_addresses import ProbedAddresses
 from steering.core.outputs import SendFrame
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.ids import WaypointId
 from tests.support.sites import Driver
 

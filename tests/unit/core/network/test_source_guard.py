@@ -4,18 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import (
-    EntriesRead,
-    NeighbourSeen,
-    ObservedHost,
-    PortStatus,
-    SourceMissed,
-    SwitchUp,
-    Tick,
-)
+from steering.core.inputs import EntriesRead, ObservedHost, PortStatus, SwitchUp, Tick
 from steering.core.network.address_claims import PATIENCE
 from steering.core.network.address_queries import QUESTIONS_EACH, WAITING_EACH
 from steering.core.outputs import FillSwitch, Output, Release, SendFrame
+from steering.core.packet_inputs import NeighbourSeen, SourceMissed
 from steering.model.mechanism import Mechanism
 from steering.model.network import HostLearning, PortRef, Site
 from steering.model.rules import VIRTUAL_MAC, PacketClass

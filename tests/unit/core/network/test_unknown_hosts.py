@@ -2,9 +2,9 @@
 
 import pytest
 
-from steering.core.inputs import HostMissed, NeighbourSeen
 from steering.core.network.address_queries import QUESTIONS, QUESTIONS_EACH
 from steering.core.outputs import SendFrame
+from steering.core.packet_inputs import HostMissed, NeighbourSeen
 from steering.model.network import PortRef
 from tests.support.sites import Driver, packed
 

@@ -4,16 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from steering.core.inputs import (
-    Continue,
-    EntriesRead,
-    NeighbourSeen,
-    PolicyReplaced,
-    SwitchDown,
-    SwitchUp,
-    SynSeen,
-)
+from steering.core.inputs import Continue, EntriesRead, PolicyReplaced, SwitchDown, SwitchUp, SynSeen
 from steering.core.outputs import FillSwitch, GoOn, Output, Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.pieces import PORTION, Unmade
 from steering.model.policy import Policy

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen, PortStatus, RouterSolicited, SwitchUp
+from steering.core.inputs import PortStatus, SwitchUp
 from steering.core.outputs import SendFrame
+from steering.core.packet_inputs import NeighbourSeen, RouterSolicited
 from steering.core.snapshots.site import PortUse, use_of
 from steering.model.ids import PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, VlanLine

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.inputs import EntriesRead, LinkDown, NeighbourSeen, ObservedHost, PortStatus, SwitchUp
+from steering.core.inputs import EntriesRead, LinkDown, ObservedHost, PortStatus, SwitchUp
 from steering.core.outputs import Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import Interception, PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass, Table, UnwildcardFlow
 from tests.support.fakes.network import FakeNetwork

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steering.core import inputs
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions.abort import WAIT
 from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
@@ -92,7 +93,7 @@ def test_no_segment_from_anywhere_ever_loops(role, src, flags, sport, live):
 @pytest.mark.row("S-18")
 def test_who_is_not_governed_is_asked_about_as_ever(lab):
     dpid, mac = EDGE[UE_LTE]
-    lab.do(inputs.NeighbourSeen(1, 1, packed("10.1.0.9"), bytes(5) + b"\x09"))
+    lab.do(NeighbourSeen(1, 1, packed("10.1.0.9"), bytes(5) + b"\x09"))
     result = lab.send(dpid, 1, to_gateway("10.1.0.9", 1, SYN, mac=mac))
     assert [c.packet_class for c in result.copies] == [PacketClass.SYN] and not result.deliveries
     assert lab.back(UE_LTE, 40000, SYN) == ([], [PacketClass.SYN])  # the Internet opens: the guards stay

@@ -5,8 +5,8 @@ from ipaddress import IPv6Network, ip_network
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import NATURAL, Release, Steer
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.decision import FilterReason, Outcome
 from steering.model.network import Interception, Mcp, PortRef, Site
 from steering.model.rules import VIRTUAL_MAC

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.inputs import NeighbourSeen
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions.flow_key import NO_FLOW, family_of, flow_key, parts_of, source_of
 from steering.model.session import SessionState
 from tests.architecture.layers import ROOT, sources

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen, Tick
+from steering.core.inputs import Tick
 from steering.core.network.address_claims import PATIENCE
 from steering.core.outputs import RemoveEntries
+from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import PortRef
 from tests.support.fakes.packet import ACK
 from tests.support.sites import KEY, UE_LTE, UE_WLAN, Driver, join, link, off_path_site, packed, steered

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import IcmpErrorSeen
 from steering.core.outputs import Release
+from steering.core.packet_inputs import IcmpErrorSeen
 from steering.model.network import Gateway
 from steering.model.rules import VIRTUAL_MAC, Meter, PacketClass, ToController
 from steering.model.source import SourceMode, SourceModes

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import RemoveEntries
+from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions import shared_parts
 from steering.core.sessions.garbage_collector import AT_ONCE
 from steering.core.sessions.records import Session
