@@ -1,104 +1,29 @@
 """What may be changed over REST, by whom, under which conditions, and what is written down of it."""
 
-import json
 import logging
 from typing import Any
 
 import pytest
-from webob import Request, Response
+from webob import Request
 
 from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.core.snapshots.view import EngineView
-from steering.model.control import PolicyDisagreement, PolicyText
 from steering.model.identity import Role
 from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, PolicyRule, Pooling, RuleConditions, Subscriber, Terms
 from steering.northbound.http.throttle import Throttle
-from steering.northbound.resources.routes import ROUTES
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
-from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, FixedView, Noted, name_in, north, token_of
+from tests.support.fixed_rest import QUESTION, UPDATE, Rest
+from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, north, token_of
 from tests.support.rest_replies import problem
-from tests.support.rest_schema import faults
-from tests.support.sites import UE_LTE, Driver, nets
-
-UPDATE = {"type": "wlan", "trust": "third-party", "sequence": 7}
-
-
-class Rest:
-    """A northbound over fixed answers, and what its control was given."""
-
-    def __init__(self, **more: Any) -> None:
-        self.control = Noted()
-        self.app = north(FixedView(), control=self.control, **more).application
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        token: str = TOKEN,
-        kind: str = "application/json",
-        **headers: str,
-    ) -> Response:
-        sent = {"Authorization": f"Bearer {token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
-        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = Request.blank(path, method=method, headers=sent, body=data)
-        if body is not None:
-            request.headers["Content-Type"] = kind
-        return request.get_response(self.app)
+from tests.support.sites import Driver, nets
 
 
 @pytest.fixture
 def rest() -> Rest:
     return Rest()
-
-
-# ---- roles -------------------------------------------------------------------------------------
-
-
-@pytest.mark.row("D-7.2", "S-14")
-@pytest.mark.parametrize("role", list(Role))
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role, rest: Rest) -> None:
-    path = route.path.format(id="m-1", name=name_in(route.path))
-    status = rest(route.method, path, token=token_of(role)).status_code
-    if role in route.roles:
-        assert status not in (401, 403)
-    else:
-        assert status == 403
-        assert rest.control.given == []
-
-
-# What they answer is shown in test_reservations.py, over an engine that has something to reserve.
-RESERVING = {route.name for route in ROUTES if route.path.startswith("/v1/reservations")}
-
-
-BINDING = {route.name for route in ROUTES if route.path.startswith("/v1/bindings")}  # test_bindings.py
-CLUSTER = {route.name for route in ROUTES if route.path.startswith("/v1/cluster")}  # test_cluster.py
-
-
-def test_who_may_what() -> None:
-    may = {role: {route.name for route in ROUTES if role in route.roles} for role in Role}
-    assert may[Role.OPERATOR] == {route.name for route in ROUTES}
-    assert (
-        may[Role.DEVICE] == {"health", "openapi", "mcps", "discovery", "pair", "unpair"} | RESERVING | BINDING
-    )
-    changing = {route.name for route in ROUTES if route.changes}
-    registering = {"register_mcp", "change_mcp", "remove_mcp"}
-    assert may[Role.MCP] & changing == {"load", "report_mappings"} | registering
-    assert RESERVING - may[Role.READER] == RESERVING & changing
-    assert not may[Role.READER] & (changing | {"policy"})
-
-
-@pytest.mark.row("S-14", "D-7.2")
-@pytest.mark.parametrize("path", ["/v1/mcps/edge", "/v1/mcps/edge/load", "/v1/mcps/edge/events"])
-def test_an_mcp_is_itself_alone(rest: Rest, path: str) -> None:
-    method = "PUT" if path.endswith("load") else "GET"
-    said = problem(rest(method, path, {"load": 0.1}, token_of("mcp")), 403)
-    assert said == "this token is that of MCP core, for itself alone"
-    assert rest.control.given == []
 
 
 # ---- MCPs and sessions -------------------------------------------------------------------------
@@ -229,25 +154,6 @@ def test_nothing_is_replaced_unseen(rest: Rest, path: str) -> None:
     problem(rest("PUT", path, body, If_Match=tag), 412)  # it is another one now
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [("PUT", "/v1/policy", {"policy": 1}), ("POST", "/v1/policy/rollback", {"version": 3})],
-)
-def test_a_policy_that_comes_into_force_during_the_check_of_another_is_not_replaced_unseen(
-    rest: Rest, method: str, path: str, body: Any
-) -> None:
-    file = PolicyText(4, "policy: 1\n# of the file\n")
-
-    def reload() -> None:
-        rest.control.current = file
-
-    rest.control.checking = reload
-    tag = rest("GET", "/v1/policy").headers["ETag"]
-    problem(rest(method, path, body, If_Match=tag), 412)
-    assert rest.control.current == file
-    assert rest(method, path, body, If_Match="*").status_code == 200
-
-
 # ---- bodies ------------------------------------------------------------------------------------
 
 
@@ -293,116 +199,6 @@ def test_another_media_type_is_415(rest: Rest, kind: str) -> None:
     problem(response, 415)
     assert response.headers["Accept"] == "application/json"
     assert rest("PUT", LTE, UPDATE, kind="Application/JSON; charset=utf-8", If_Match="*").status_code == 200
-
-
-# ---- policy ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "tried"), [("dry_run", True), ("dry_run=true", True), ("dry_run=false", False)]
-)
-def test_a_dry_run_is_asked_for_in_any_of_the_usual_ways(rest: Rest, query: str, tried: bool) -> None:
-    answer = rest("PUT", f"/v1/policy?{query}", b"policy: 1\n# x\n", kind="application/yaml", If_Match="*")
-    assert answer.json["dry_run"] is tried
-    assert rest.control.current.version == (3 if tried else 4)
-
-
-def test_a_policy_is_tried_then_put_in_force(rest: Rest) -> None:
-    text = b"policy: 1\n# by hand\n"
-    tried = rest("PUT", "/v1/policy?dry_run=1", text, kind="application/yaml")
-    assert tried.json == {"version": 3, "dry_run": True, "findings": []}
-    assert rest.control.current.version == 3
-    tag = rest("GET", "/v1/policy").headers["ETag"]
-    put = rest("PUT", "/v1/policy", text, kind="application/yaml", If_Match=tag)
-    assert put.json == {"version": 4, "dry_run": False, "findings": []}
-    got = rest("GET", "/v1/policy")
-    assert got.json == {"version": 4, "text": text.decode()}
-    assert got.headers["ETag"] == put.headers["ETag"]
-    assert [who for _, who, _ in rest.control.asked] == ["0123abcd"] * 2
-
-
-def test_a_policy_as_json_is_written_as_yaml_can_read_it(rest: Rest) -> None:
-    body = b'{"policy":\t1, "note": "\\ud83d\\ude00 \\/"}'
-    assert rest("PUT", "/v1/policy", body, If_Match="*").status_code == 200
-    text = rest.control.asked[0][0]
-    assert "\t" not in text
-    assert "\U0001f600 /" in text
-    problem(rest("PUT", "/v1/policy", b"{", If_Match="*"), 400)
-    problem(rest("PUT", "/v1/policy", b"\xff", kind="application/yaml", If_Match="*"), 400)
-
-
-def test_a_policy_with_findings_stays_out(rest: Rest) -> None:
-    response = rest("PUT", "/v1/policy", b"wrong: 1\n", kind="application/yaml", If_Match="*")
-    problem(response, 422)
-    (error,) = response.json["errors"]
-    assert (error["line"], error["code"], error["message"]) == (2, "unknown-key", "unknown key 'wrong'")
-    assert rest.control.current.version == 3
-
-
-@pytest.mark.parametrize(
-    ("refused", "status"), [({"c2": "unknown MCP 'far'"}, 409), ({}, 503)], ids=["refused", "late"]
-)
-def test_a_policy_that_others_do_not_agree_on_says_who_and_why(
-    rest: Rest, refused: dict[str, str], status: int
-) -> None:
-    def disagree() -> None:
-        raise PolicyDisagreement("the policy stays as it is: c2 and why", refused)
-
-    rest.control.checking = disagree
-    for answer in (
-        rest("PUT", "/v1/policy", b"policy: 1\n", kind="application/yaml", If_Match="*"),
-        rest("POST", "/v1/policy/rollback", {"version": 3}, If_Match="*"),
-    ):
-        assert problem(answer, status) == "the policy stays as it is: c2 and why"
-        assert answer.headers.get("Retry-After") == (None if refused else "1")
-    assert rest.control.current.version == 3
-
-
-def test_an_earlier_policy_comes_back(rest: Rest) -> None:
-    assert rest("GET", "/v1/policy/versions").json["versions"][0]["version"] == 3
-    problem(rest("POST", "/v1/policy/rollback", {"version": 3}), 428)
-    back = rest("POST", "/v1/policy/rollback", {"version": 3}, If_Match="*")
-    assert back.json == {"version": 4, "dry_run": False, "findings": []}
-    problem(rest("POST", "/v1/policy/rollback", {"version": 9}, If_Match="*"), 404)
-
-
-# ---- what if -----------------------------------------------------------------------------------
-
-QUESTION = {"source": UE_LTE, "destination": "10.9.0.2", "port": 443}
-
-
-def test_a_question_reaches_the_engine_and_installs_nothing() -> None:
-    driver = Driver()
-    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
-    rest = Rest()
-    rest.app = north(view, driver.counters, Driven(driver)).application
-    told = rest("POST", "/v1/whatif", QUESTION, token_of("reader")).json
-    assert (told["outcome"], told["winner"]) == ("proxy", "core")
-    assert {candidate["mcp"] for candidate in told["candidates"]} == {"core", "edge"}
-    assert len(driver.table) == 0
-    away = rest("POST", "/v1/whatif", {**QUESTION, "access": "wlan", "destination": "10.8.0.99"}).json
-    assert (away["outcome"], away["winner"]) == ("natural", None)
-
-
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"source": "10.1.0"}, "source"),
-        ({"source": "fe80::1%1"}, "source"),
-        ({"source": 167837698}, "source"),
-        ({"source": "0.0.0.0"}, "source"),  # in no access network
-        ({"destination": "fd00::1"}, "destination"),  # another family
-        ({"port": 0}, "port"),
-        ({"port": 65536}, "port"),
-        ({"mptcp_version": 2}, "mptcp_version"),
-        ({"access": "nowhere"}, "access"),
-        ({"access": ""}, "access"),
-    ],
-)
-def test_a_question_that_makes_no_sense(rest: Rest, change: dict[str, Any], path: str) -> None:
-    response = rest("POST", "/v1/whatif", QUESTION | change)
-    problem(response, 422)
-    assert [error["path"] for error in response.json["errors"]] == [path]
 
 
 # ---- the rest ----------------------------------------------------------------------------------
@@ -472,111 +268,3 @@ def test_the_audit_says_who_did_what_and_no_secret(rest: Rest, caplog: pytest.Lo
     assert TOKEN not in everything
     assert token_of("reader") not in everything
     assert IMSI not in everything
-
-
-MAPPING = {
-    "internal": "10.1.0.2", "external": "192.0.2.1", "first_port": 1024, "last_port": 1535, "begin": 1.0, "end": None,
-}  # fmt: skip
-
-
-BATCH = {
-    "version": 1, "generation": "9f3c2a1b00112233", "sequence": 18, "whole": None, "live": 1, "waiting": 0,
-    "events": [
-        {"event": "began", "id": 77, "token": "1a2b3c4d", "client": ["10.1.0.2", 40000], "server": ["10.9.0.2", 443],
-         "at": 1796000000.125},
-        {"event": "ended", "id": 12, "token": None, "how": "orderly", "at": 1796000000.25},
-    ],
-    "state": {"health": "up", "load": 0.01, "sessions": 1, "most_sessions": 4000, "accepted": 77, "fallback": 3,
-              "dial_failed": 1, "refused": 0},
-}  # fmt: skip
-
-
-def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
-    from steering.northbound.schema.answers import SCHEMAS
-
-    asked: dict[str, Any] = {
-        "load": {"load": 0.5}, "report_mappings": {"mappings": [MAPPING]}, "report_sessions": BATCH, "put_access_network": UPDATE, "put_policy": {"policy": 1},
-        "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
-        "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
-        "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},
-        "pseudonym": {"subscriber": "somebody"},
-        "put_link": {"weight": 2.5},
-        "put_clock": {"offset_s": 60},
-        "offload": {"from": "lte", "to": "wlan"},
-        "put_subscriber_access": {"preferred": ["wlan"], "sequence": 1},
-        "register_mcp": {"name": "fresh"}, "change_mcp": {"name": "core"},
-    }  # fmt: skip
-    for route in ROUTES:
-        if route.method == "GET" or "{id}" in route.path or route.name in RESERVING | BINDING | CLUSTER:
-            continue
-        # One that has no sessions.
-        name = "edge" if route.name == "remove_mcp" else name_in(route.path)
-        path = route.path.format(name=name, id=WHO)
-        response = rest(route.method, path, asked.get(route.name), If_Match="*")
-        assert response.status_code == route.status, response.text
-        assert route.schema is not None
-        assert not list(faults(SCHEMAS[route.schema], response.json, SCHEMAS)), route.name
-
-
-# ---- MCPs at run time ----------------------------------------------------------------------------
-
-FRESH: dict[str, Any] = {"name": "fresh", "type": "off-path", "port": "s4:9", "addresses": ["10.8.2.2"]}
-
-
-@pytest.mark.row("D-6.7.7", "S-5")
-def test_an_mcp_is_registered_in_yaml_or_json_and_told_back(rest: Rest) -> None:
-    made = rest("POST", "/v1/mcps", FRESH)
-    assert made.status_code == 201 and made.json["name"] == "fresh" and made.json["kept"] is True
-    yaml = rest("POST", "/v1/mcps", b"name: other\n", kind="application/yaml")
-    assert yaml.status_code == 201
-    assert [name for _, name in rest.control.asked] == [None, None]
-    assert problem(rest("POST", "/v1/mcps", FRESH | {"name": "core"}), 409).startswith(
-        "MCP 'core' is registered"
-    )
-    bad = rest("POST", "/v1/mcps", FRESH | {"name": "wrong"})
-    assert bad.status_code == 422
-    assert bad.json["errors"][0] | {"path": "name", "code": "bad-value"} == bad.json["errors"][0]
-    assert rest("POST", "/v1/mcps", b"<x/>", kind="text/xml").status_code == 415
-
-
-@pytest.mark.row("D-7.2", "S-14")
-def test_nobody_injects_an_mcp(rest: Rest) -> None:
-    """Without a token 401; of role mcp the one whose name it bears; nobody else but an operator."""
-    assert rest("POST", "/v1/mcps", FRESH, token="nobody").status_code == 401
-    token = token_of("mcp")
-    assert (
-        problem(rest("POST", "/v1/mcps", FRESH, token), 403)
-        == "this token is that of MCP core, for itself alone"
-    )
-    assert rest("POST", "/v1/mcps", {"no": "name"}, token).status_code == 403
-    for role in ("device", "reader"):
-        assert rest("POST", "/v1/mcps", FRESH, token_of(role)).status_code == 403
-    assert rest("DELETE", "/v1/mcps/edge", token=token).status_code == 403
-    assert rest.control.asked == []
-    assert (
-        rest("POST", "/v1/mcps", FRESH | {"name": "core"}, token).status_code == 409
-    )  # it may: it is there already
-
-
-def test_an_mcp_is_changed_by_who_has_seen_it(rest: Rest) -> None:
-    seen = rest("GET", "/v1/mcps/core")
-    assert seen.json["declared"] == {"name": "core", "port": "s3:1"}
-    body = FRESH | {"name": "core"}
-    assert rest("PUT", "/v1/mcps/core", body).status_code == 428
-    assert rest("PUT", "/v1/mcps/core", body, If_Match='"x"').status_code == 412
-    changed = rest("PUT", "/v1/mcps/core", body, If_Match=seen.headers["ETag"])
-    assert changed.status_code == 200 and changed.headers["ETag"] == seen.headers["ETag"]
-    assert rest.control.asked[-1][1] == "core"
-    problem(rest("PUT", "/v1/mcps/none", body, If_Match="*"), 404)
-
-
-@pytest.mark.row("D-6.7.7")
-def test_an_mcp_with_sessions_is_removed_by_an_operators_force_alone(rest: Rest) -> None:
-    assert "2 sessions at MCP 'core'" in problem(rest("DELETE", "/v1/mcps/core"), 409)
-    token = token_of("mcp")
-    assert "2 sessions" in problem(rest("DELETE", "/v1/mcps/core", token=token), 409)
-    assert "only an operator" in problem(rest("DELETE", "/v1/mcps/core?force=1", token=token), 403)
-    gone = rest("DELETE", "/v1/mcps/core?force=1")
-    assert gone.json == {"name": "core", "kept": False, "sessions": 2}
-    assert rest("DELETE", "/v1/mcps/edge").json["kept"] is True
-    problem(rest("DELETE", "/v1/mcps/none"), 404)
