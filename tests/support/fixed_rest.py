@@ -5,7 +5,8 @@ from typing import Any
 
 from webob import Request, Response
 
-from tests.support.fixed_view import TOKEN, FixedView, Noted, north
+from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 from tests.support.sites import UE_LTE
 
 UPDATE = {"type": "wlan", "trust": "third-party", "sequence": 7}

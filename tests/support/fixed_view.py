@@ -1,24 +1,13 @@
-"""A View with fixed answers (two MCPs, three sessions, one decision) and a Control that writes down what it is told."""
+"""A View with fixed answers (two MCPs, three sessions, one decision), and the real northbound over it."""
 
 import hashlib
 import hmac
-import math
-from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.model.control import (
-    Condition,
-    Control,
-    McpAnswer,
-    McpOutcome,
-    PolicyOutcome,
-    PolicyText,
-    WhatIf,
-    no_condition,
-)
+from steering.model.control import Control
 from steering.model.drawing import DrawnLink, DrawnNode, DrawnPort, NetworkPicture
 from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
@@ -29,74 +18,13 @@ from steering.model.view import SessionFilter
 from steering.northbound import Northbound, northbound
 from steering.northbound.http.application import RestApplication
 from steering.northbound.http.throttle import Throttle
-from steering.policy.language.findings import Code
-from steering.policy.site_mcps import McpText
+from tests.support.fixed_answers import DECISION, HEAD, IMSI, RESERVATION, SUBFLOWS, Json
+from tests.support.noted_control import Noted
 
 TOKEN = "t0ken_of-the-tests_" + "x" * 24
 CLOCK = 500.0
-IMSI = "001019999999999"
 LTE = "/v1/access-networks/lte"
 WHO = hmac.new(b"k" * 32, IMSI.encode(), hashlib.sha256).hexdigest()[:16]  # IMSI as REST names it
-
-Json = dict[str, Any]
-
-HEAD: Json = {
-    "id": "m-1",
-    "state": "established",
-    "mcp": "core",
-    "insertion": "reactive",
-    "token": "92c53b6f",
-    "version": 1,
-    "client": "10.1.0.2:40000",
-    "server": "10.9.0.2:80",
-    "explicit": False,
-    "age_s": 200.5,
-}
-
-SUBFLOWS: list[Json] = [
-    {
-        "src": "10.1.0.2", "sport": 40000, "dst": "10.9.0.2", "dport": 80, "kind": "initial",
-        "access_network": "lte", "path": "natural", "switch": "s1", "entries": 2,
-        "address_id": 0, "backup": False,
-    },
-    {
-        "src": "fd00:2::2", "sport": 40001, "dst": "fd00:9::2", "dport": 80, "kind": "join",
-        "access_network": "wlan", "path": "redirected", "switch": "s2", "entries": 1,
-        "address_id": 3, "backup": True,
-    },
-]  # fmt: skip
-
-DECISION: Json = {
-    "id": "d-1",
-    "time_s": 480.0,
-    "policy_version": 3,
-    "outcome": "proxy",
-    "winner": "core",
-    "reason": "lowest score",
-    "rule": "gold",
-    "subscriber": IMSI,
-    "natural_cost": 4.0,
-    "candidates": [
-        {
-            "mcp": "core", "filtered": None, "cost": 5.0, "stretch": 1.25,
-            "terms": {"location": 0.25, "type": 0.1, "load": 0.02}, "score": 0.37,
-            "on_path": False, "path": ["s1", "s3", "s4"],
-        },
-        {
-            "mcp": "edge", "filtered": "stretch", "cost": math.inf, "stretch": None,
-            "terms": {}, "score": None, "on_path": True,
-        },
-    ],
-}  # fmt: skip
-
-
-RESERVATION: Json = {
-    "id": "0123456789abcdef", "level": "session", "standing": "offered", "subscriber": IMSI, "session": "1",
-    "flow": None, "mcp": "core", "rate_bps": 8_000_000, "subflows": 0,
-    "asked": {"rate_bps": 12_000_000, "subflows": 0}, "path_number": 1,
-    "paths": [{"direction": "up", "between": "host-mcp", "switches": ["s1", "s3"]}],
-    "version": 1, "remaining_s": 12.5,
-}  # fmt: skip
 
 
 NAMES = {"mcps": "core", "links": "s1:3-s2:3", "pairings": "cpe-1"}
@@ -330,83 +258,6 @@ class FixedView:
 
     def decision(self, decision_id: str) -> Json | None:
         return DECISION if decision_id == "d-1" else None
-
-
-class Noted:
-    """Implements steering.model.control.Control: notes what is given, knows two versions of a policy."""
-
-    def __init__(self) -> None:
-        self.given: list[Any] = []
-        self.asked: list[Any] = []
-        self.current = PolicyText(3, "version: 1\n")
-        self.checking: Callable[[], None] = lambda: None  # happens while a policy is checked
-        self.offset = 0
-        self.registered = {"core", "edge"}
-
-    def give(self, given: Any) -> None:
-        self.given.append(given)
-
-    def take(self, given: Any) -> None:
-        self.given.append(given)
-
-    def policy(self) -> PolicyText:
-        return self.current
-
-    def clock_offset(self) -> int:
-        return self.offset
-
-    def set_clock_offset(self, seconds: int) -> None:
-        self.offset = seconds
-
-    def replace_policy(
-        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
-    ) -> PolicyOutcome:
-        self.asked.append((text, who, dry_run))
-        self.checking()
-        if "wrong" in text:
-            finding = {"line": 2, "column": 1, "code": "unknown-key", "message": "unknown key 'wrong'"}
-            return PolicyOutcome(self.current.version, [finding], False)
-        if not dry_run:
-            unchanged()
-            self.current = PolicyText(self.current.version + 1, text)
-        return PolicyOutcome(self.current.version, [], True)
-
-    def policy_versions(self) -> list[Json]:
-        return [{"version": 3, "time": "2026-11-20T10:00:00+00:00", "who": "first"}]
-
-    def policy_version(self, version: int) -> PolicyText | None:
-        return PolicyText(3, "version: 1\n") if version == 3 else None
-
-    def rollback_policy(
-        self, version: int, who: str, unchanged: Condition = no_condition
-    ) -> PolicyOutcome | None:
-        return self.replace_policy("version: 1\n", who, False, unchanged) if version == 3 else None
-
-    def mcp(self, name: str) -> Json | None:
-        return {"name": name, "port": "s3:1"} if name in self.registered else None
-
-    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
-        self.asked.append((text, name))
-        told = McpText(text)
-        if told.name == "wrong":
-            wrong = told.placed(("name",), Code.BAD_VALUE, "not so").as_json()
-            return McpOutcome(McpAnswer.WRONG, told.name, [wrong], False, 0)
-        taken = McpAnswer.TAKEN if name is None and told.name in self.registered else McpAnswer.DONE
-        self.registered.add(told.name)
-        return McpOutcome(taken, told.name, [], True, 0)
-
-    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
-        self.asked.append((name, force))
-        if self.mcp(name) is None:
-            return McpOutcome(McpAnswer.UNKNOWN, name, [], True, 0)
-        busy = name == "core" and not force
-        return McpOutcome(McpAnswer.IN_USE if busy else McpAnswer.DONE, name, [], name == "edge", 2)
-
-    def whatif(self, question: WhatIf) -> Any:
-        self.asked.append(question)
-        if question.access == "nowhere" or question.source == bytes(4):
-            raise KeyError(question.access)
-        return {name: value for name, value in DECISION.items() if name != "id"}
 
 
 class Tokens:

@@ -10,7 +10,9 @@ from steering.model.cluster import PeerFailure, PeerReply, PeerRequest, nothing_
 from steering.model.session_change import ChangedSessions
 from steering.model.view import SessionFilter
 from steering.northbound import Northbound
-from tests.support.fixed_view import CLOCK, DECISION, HEAD, TOKEN, FixedView, Json, Noted, north
+from tests.support.fixed_answers import DECISION, HEAD, Json
+from tests.support.fixed_view import CLOCK, TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 
 
 class NumberedView(FixedView):

@@ -14,7 +14,8 @@ from steering.cli.main import main
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.resources.routes import ROUTES
 from steering.store import credentials
-from tests.support.fixed_view import IMSI, TOKEN, FixedView, north
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import TOKEN, FixedView, north
 from tests.support.rest_server import serve
 
 # What only programs ask: an MCP of itself, a collector, who reads a description. What `events` and `relay` follow as

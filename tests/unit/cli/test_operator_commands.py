@@ -16,7 +16,9 @@ from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
 from steering.store import credentials
 from tests.support.commands import failing
-from tests.support.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
+from tests.support.fixed_answers import DECISION, HEAD, SUBFLOWS
+from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 from tests.support.rest_server import serve
 
 Run = Callable[..., str]

@@ -21,7 +21,9 @@ from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.store import credentials
 from tests.support.commands import cells, failing
-from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 from tests.support.rest_server import serve
 
 WHO = pseudonym(b"k" * 32, IMSI)

@@ -17,7 +17,8 @@ from steering.northbound.auth.keyring import FirstToken
 from steering.northbound.http.application import WRITTEN_AT_ONCE
 from steering.northbound.http.requests import MAX_TARGET
 from steering.northbound.resources.routes import ROUTES
-from tests.support.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
+from tests.support.fixed_answers import DECISION
+from tests.support.fixed_view import CLOCK, TOKEN, FixedView, name_in, served
 from tests.support.rest_replies import problem
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

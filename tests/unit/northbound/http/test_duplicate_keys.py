@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from webob import Request
 
-from tests.support.fixed_view import TOKEN, Noted, north
+from tests.support.fixed_view import TOKEN, north
+from tests.support.noted_control import Noted
 from tests.support.rest_replies import problem
 
 

@@ -31,7 +31,8 @@ from steering.northbound.http.events import (
 from steering.northbound.resources.watcher import TOLD_AT_ONCE
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
-from tests.support.fixed_view import TOKEN, FixedView, Noted, north
+from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join
 
 EPOCH = "0badcafe"

@@ -8,8 +8,10 @@ import pytest
 from webob import Request
 
 from steering.store.state_directory import StateDirectory
-from tests.support.fixed_view import CLOCK, IMSI, TOKEN, Noted, north
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import CLOCK, TOKEN, north
 from tests.support.full_disk import full_disk
+from tests.support.noted_control import Noted
 from tests.support.rest_replies import problem
 
 ENTRY = {"name": "a", "action": "deny"}

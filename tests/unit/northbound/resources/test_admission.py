@@ -14,7 +14,9 @@ from steering.store.interface import StateError
 from steering.store.lists import ACL, REGISTRY, AccessLists
 from steering.store.memory import MemoryStore
 from steering.store.state_directory import StateDirectory
-from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.noted_control import Noted
 
 Json = dict[str, Any]
 DEVICE = "device-" + "z" * 40

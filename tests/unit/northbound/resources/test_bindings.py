@@ -12,7 +12,8 @@ from steering.northbound.schema.answers import SCHEMAS
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
 from steering.store.port_bindings import FILE, PortBindings
-from tests.support.fixed_view import TOKEN, FixedView, Noted, north, token_of
+from tests.support.fixed_view import TOKEN, FixedView, north, token_of
+from tests.support.noted_control import Noted
 from tests.support.rest_schema import faults
 
 Json = dict[str, Any]

@@ -15,8 +15,9 @@ from steering.model.policy import Policy, PolicyRule, Pooling, RuleConditions, S
 from steering.northbound.http.throttle import Throttle
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
+from tests.support.fixed_answers import IMSI
 from tests.support.fixed_rest import QUESTION, UPDATE, Rest
-from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, north, token_of
+from tests.support.fixed_view import LTE, TOKEN, WHO, north, token_of
 from tests.support.rest_replies import problem
 from tests.support.sites import Driver, nets
 

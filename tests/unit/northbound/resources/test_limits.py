@@ -20,7 +20,8 @@ from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
 from steering.store import credentials
 from steering.store.memory import MemoryStore
-from tests.support.fixed_view import IMSI, TOKEN, served
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import TOKEN, served
 from tests.support.rest_replies import asking
 from tests.support.rest_server import serve
 from tests.support.sites import TOKEN as SESSION_TOKEN

@@ -12,7 +12,8 @@ from steering.model.ofperror import error_name
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.northbound.resources.metrics import WRITTEN_AT_ONCE
-from tests.support.fixed_view import HEAD, TOKEN, FixedView, served
+from tests.support.fixed_answers import HEAD
+from tests.support.fixed_view import TOKEN, FixedView, served
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

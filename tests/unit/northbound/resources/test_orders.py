@@ -16,7 +16,8 @@ from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
 from steering.store.orders import FILE, MOST_SUBSCRIBERS, KeptOrders, SubscriberOrder
 from tests.support.driven import Driven
-from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, north
+from tests.support.fixed_answers import IMSI
+from tests.support.fixed_view import LTE, TOKEN, WHO, north
 from tests.support.sites import Driver, nets
 
 WLAN = NetworkAccessType.WLAN

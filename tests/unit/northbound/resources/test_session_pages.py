@@ -10,7 +10,8 @@ import pytest
 from steering.model.cluster import PeerFailure, PeerReply
 from steering.model.identity import Role
 from steering.northbound.resources.session_pages import FEW, LONGEST, MOST_ASKED
-from tests.support.fixed_view import HEAD, token_of
+from tests.support.fixed_answers import HEAD
+from tests.support.fixed_view import token_of
 from tests.support.northbound_cell import NorthboundCell
 
 
