@@ -23,11 +23,9 @@ from steering.core.engine import Engine
 from steering.core.inputs import (
     Continue,
     Input,
-    PortLoad,
     PortStatus,
     SwitchDown,
     SwitchUp,
-    SynRate,
     Tick,
 )
 from steering.core.outputs import Prefer
@@ -45,28 +43,23 @@ from steering.openflow.early_door import EarlyDoor
 from steering.openflow.engine_feed import EngineFeed
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.fastpath.reader import UsualMessages
-from steering.openflow.foreign_tags import ForeignTagsPoll
 from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
 from steering.openflow.membership import Claims, Membership
-from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.port_changes import PortChanges
 from steering.openflow.port_lines import PortLines
-from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
     LARGEST_PORT,
-    MULTIPART_LENGTH,
     Disconnect,
     Message,
-    Multipart,
     PortState,
     Type,
-    read_multipart,
     read_port_status,
 )
 from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
+from steering.openflow.statistics import Statistics
 from steering.openflow.switch_errors import SwitchErrors
 from steering.openflow.turn_end import TurnEnd, watched_poll
 
@@ -107,7 +100,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self.engine = engine
         self.counters = counters
         self._inbox: deque[Input] = deque()  # inputs that came up while another was handled
-        self._loads: dict[tuple[type, int, int], Input] = {}  # the newest count of each port
         self._connections = Connections(self.budgets, counters, self._name)
         self._membership = Membership(lambda: site(engine))
         self._switches: dict[DatapathId, Channel] = {}
@@ -136,12 +128,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._feed = traced = TracedFeed(engine, counters, self._sender.execute, watch)
             self._sender.let_go = traced.let_go
         self._give = self._feed.give
-        declared = {
-            (port.dpid, port.port): access.capacity
-            for access in site(engine).access_networks
-            for port in access.ports
-            if access.capacity
-        }
         # Ports of which the switch's own checks are believed.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self.usual = (
@@ -149,9 +135,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         )
         self.peers: Any = None  # PeerTraffic with other controllers, where these have switches too
         self._claims = Claims(self._switches, self._sender.xids)
-        self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
-        self._meters = MeterPoll(self._switches, self._sender.xids, self._load, self._inbox.append)
-        self._foreign_tags = ForeignTagsPoll(self._switches, self._sender.xids, self._inbox.append)
+        self._statistics = Statistics(self._switches, self._sender, self._inbox, site(engine).access_networks)
         # With a hub that cannot tell who waits somebody may, and turns are short.
         Channel.others_wait = staticmethod((lambda fd: True) if poll is None else poll.others_wait)
         install(self, counters, door)
@@ -238,9 +222,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self.peers.switch_down(channel.id)
         self._links.switch_down(channel.id)
         self._port_lines.switch_down(channel.id)
-        self._ports.forget(channel.id)
-        self._meters.forget(channel.id)
-        self._foreign_tags.forget(channel.id)
+        self._statistics.forget(channel.id)
         self._inbox.append(SwitchDown(channel.id))
 
     def touched(self, channel: Channel) -> None:
@@ -276,7 +258,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _seldom(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type
         if kind == Type.MULTIPART_REPLY:
-            expected = self._multipart(channel, message, now)
+            expected = self._statistics.take(channel, message, now)
         elif kind == Type.ECHO_REPLY:
             expected = self._claims.answered(channel, message.xid) or channel.echo_is_due
             channel.echo_is_due = False
@@ -294,39 +276,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self.counters.malformed[UNEXPECTED] += 1
             if channel.unasked.take(now):
                 channel.disconnect(Disconnect.UNASKED)
-
-    def _multipart(self, channel: Channel, message: Message, now: float) -> bool:
-        """Handle statistics; False where they were not asked for."""
-        head, dpid, body = read_multipart(message.data), channel.id, message.data[MULTIPART_LENGTH:]
-        if head is None:
-            return False
-        kind, more = head
-        if kind == Multipart.PORT_STATS:
-            expected = self._ports.asked.answers(dpid, message.xid, len(message.data), more)
-            if expected:
-                speeds = {number: port.speed for number, port in channel.handshake.ports.items()}
-                self._ports.answer(dpid, body, speeds)
-            return expected
-        if kind == Multipart.AGGREGATE:
-            counters = (self._foreign_tags, self._sender.entry_counters)
-            return any(asked.answer(dpid, message.xid, body) for asked in counters)
-        if kind == Multipart.GROUP_DESC:
-            groups = self._sender.groups
-            expected = groups.asked.answers(dpid, message.xid, len(message.data), more)
-            if expected:
-                groups.answer(dpid, body)
-            return expected
-        if kind == Multipart.METER:
-            expected = self._meters.asked.answers(dpid, message.xid, len(message.data), more)
-            if expected:
-                self._meters.answer(dpid, body)
-            return expected
-
-        def goes_on() -> bool:
-            channel.pause_if_over(bool(self._inbox))
-            return not channel.has_ended
-
-        return self._sender.readback.part(dpid, message.xid, message.data, now, goes_on)
 
     def _port_status(self, channel: Channel, data: bytes, now: float) -> None:
         state = read_port_status(data)
@@ -347,10 +296,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._port_lines.changed(PortRef(dpid, state.port), state, now)
         self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone, state.name))
         self._links.port_status(dpid, state.port, state.up)
-
-    def _load(self, given: PortLoad | SynRate) -> None:
-        """Note a count of a port or a meter; only the newest is kept, and may wait."""
-        self._loads[type(given), given.dpid, given.port] = given
 
     def give(self, given: Input) -> None:
         """Take an input from elsewhere in this process; it is handled at the next turn, a tick away at most."""
@@ -407,9 +352,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender.expire(now)
         if self.peers is not None:
             self.peers.expire(now)
-        self._ports.tick(now)
-        self._meters.tick(now)
-        self._foreign_tags.tick(now)
+        self._statistics.tick(now)
         self._announce(now)
         self._connections.watch(now)
         self._claims.expire(now)
@@ -419,7 +362,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._port_lines.due(now)
         self.settle(now)
         for _ in range(LOADS_TURNS):
-            if not self._loads or self._work_off_loads():
+            if not self._statistics.loads or self._work_off_loads():
                 return
             hub.sleep(0)
 
@@ -435,8 +378,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _work_off_loads(self) -> bool:
         """Handle some of the counts of ports and meters. True if none is left."""
-        now = monotonic()
-        while self._loads and monotonic() - now < LOADS_TURN:
-            self._give(self._loads.pop(next(iter(self._loads))), now)
+        now, loads = monotonic(), self._statistics.loads
+        while loads and monotonic() - now < LOADS_TURN:
+            self._give(loads.pop(next(iter(loads))), now)
         self.settle(now)
-        return not self._loads
+        return not loads

@@ -62,13 +62,14 @@ def test_what_others_are_to_be_told_leaves_before_a_connection_has_its_next_turn
 def test_what_a_piece_of_a_sweep_brought_is_handled_before_the_next_is_read() -> None:
     import os_ken.base.app_manager  # noqa: F401
 
-    from steering.openflow.app import SteeringApp
     from steering.openflow.channel import Channel
+    from steering.openflow.statistics import Statistics
 
     dpid, inbox, handled = DatapathId(1), deque[SweepRead](), []
     readback = Readback({dpid: SimpleNamespace(write=len)}, count(1), inbox.append)  # type: ignore[arg-type,dict-item]
-    app = SteeringApp.__new__(SteeringApp)
-    app._inbox, app._sender = inbox, SimpleNamespace(readback=readback)  # type: ignore[assignment]
+    statistics = Statistics.__new__(Statistics)
+    statistics._inbox = inbox  # type: ignore[assignment]
+    statistics._sender = SimpleNamespace(readback=readback)  # type: ignore[assignment]
 
     def settle(now: float) -> None:
         if inbox:
@@ -84,7 +85,7 @@ def test_what_a_piece_of_a_sweep_brought_is_handled_before_the_next_is_read() ->
     readback.sweep(SweepEntries(dpid), 0.0)
     body = REAL[:152] * 200
     answer = struct.pack(">BBHIHH4x", 4, 19, 16 + len(body), 1, 1, 0) + body
-    assert app._multipart(channel, Message(4, 19, 1, answer), 0.0)
+    assert statistics.take(channel, Message(4, 19, 1, answer), 0.0)
     assert handled == [64, 64, 64, 8]
 
 

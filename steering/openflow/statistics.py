@@ -1,0 +1,88 @@
+"""What switches tell in statistics (OFPT_MULTIPART_REPLY): polled counts, groups, entries that are read back."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from steering.core.inputs import Input, PortLoad, SynRate
+from steering.model.ids import DatapathId
+from steering.model.network import AccessNetwork
+from steering.openflow.channel import Channel
+from steering.openflow.foreign_tags import ForeignTagsPoll
+from steering.openflow.meterstats import MeterPoll
+from steering.openflow.portstats import PortPoll
+from steering.openflow.reader import MULTIPART_LENGTH, Message, Multipart, read_multipart
+from steering.openflow.sender import Sender
+
+
+class Statistics:
+    """Polls the switches of `lines`, and hands each answer to whoever asked. `loads`: the newest count of each port and
+    meter, which may wait; all else goes to the `inbox`."""
+
+    def __init__(
+        self,
+        lines: Mapping[DatapathId, Channel],
+        sender: Sender,
+        inbox: deque[Input],
+        accesses: Iterable[AccessNetwork],
+    ) -> None:
+        declared = {
+            (port.dpid, port.port): access.capacity
+            for access in accesses
+            for port in access.ports
+            if access.capacity
+        }
+        self._sender = sender
+        self._inbox = inbox
+        self.loads: dict[tuple[type, int, int], Input] = {}
+        self._ports = PortPoll(lines, sender.xids, self._load, declared)
+        self._meters = MeterPoll(lines, sender.xids, self._load, inbox.append)
+        self._foreign_tags = ForeignTagsPoll(lines, sender.xids, inbox.append)
+
+    def _load(self, given: PortLoad | SynRate) -> None:
+        """Note a count of a port or a meter; only the newest is kept."""
+        self.loads[type(given), given.dpid, given.port] = given
+
+    def tick(self, now: float) -> None:
+        """Ask again where it is time to."""
+        self._ports.tick(now)
+        self._meters.tick(now)
+        self._foreign_tags.tick(now)
+
+    def forget(self, dpid: DatapathId) -> None:
+        """A switch went away: when it comes back it counts anew."""
+        self._ports.forget(dpid)
+        self._meters.forget(dpid)
+        self._foreign_tags.forget(dpid)
+
+    def take(self, channel: Channel, message: Message, now: float) -> bool:
+        """An answer, or a part of one; False where it was not asked for."""
+        head, dpid, body = read_multipart(message.data), channel.id, message.data[MULTIPART_LENGTH:]
+        if head is None:
+            return False
+        kind, more = head
+        if kind == Multipart.PORT_STATS:
+            expected = self._ports.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                speeds = {number: port.speed for number, port in channel.handshake.ports.items()}
+                self._ports.answer(dpid, body, speeds)
+            return expected
+        if kind == Multipart.AGGREGATE:
+            counters = (self._foreign_tags, self._sender.entry_counters)
+            return any(asked.answer(dpid, message.xid, body) for asked in counters)
+        if kind == Multipart.GROUP_DESC:
+            groups = self._sender.groups
+            expected = groups.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                groups.answer(dpid, body)
+            return expected
+        if kind == Multipart.METER:
+            expected = self._meters.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                self._meters.answer(dpid, body)
+            return expected
+
+        def goes_on() -> bool:
+            channel.pause_if_over(bool(self._inbox))
+            return not channel.has_ended
+
+        return self._sender.readback.part(dpid, message.xid, message.data, now, goes_on)
