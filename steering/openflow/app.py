@@ -35,11 +35,12 @@ from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
-from steering.openflow.channel import Channel, echo_reply
+from steering.openflow.channel import Channel
 from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
+from steering.openflow.encode import echo_reply
 from steering.openflow.engine_feed import EngineFeed
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.fastpath.reader import UsualMessages

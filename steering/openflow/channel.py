@@ -17,15 +17,15 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from eventlet.hubs import get_hub
-from os_ken.controller import controller, ofp_event
+from os_ken.controller import controller
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER
 from os_ken.lib import hub
-from os_ken.ofproto import ofproto_parser
 
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.adapter import Adapter
+from steering.openflow.framework import show
 from steering.openflow.handshake import SwitchHandshake
-from steering.openflow.reader import Disconnect, Message, Type, cut
+from steering.openflow.reader import Disconnect, Message, cut
 from steering.openflow.tls import TlsChannel, TlsError
 from steering.openflow.turn import Brake, ConnectionTurn
 
@@ -323,17 +323,8 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(refused)
 
     def to_framework(self, message: Message) -> None:
-        """Give a HELLO to os-ken's parser, its handlers, and the applications that observe it."""
-        data = message.data
-        made = ofproto_parser.msg(self, message.version, message.type, len(data), message.xid, data)
-        if not made or self.ofp_brick is None:
-            return
-        event = ofp_event.ofp_msg_to_ev(made)
-        self.ofp_brick.send_event_to_observers(event, self.state)
-        state = self.state
-        for handler in self.ofp_brick.get_handlers(event):
-            if state in handler.callers[event.__class__].dispatchers:
-                handler(event)
+        """Called by the handshake, with a HELLO."""
+        show(self, message)
 
     # ---- sending -------------------------------------------------------------------------------
 
@@ -407,8 +398,3 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
 def _nothing(fd: int) -> None:
     """eventlet tells of a descriptor that was closed elsewhere; ours is closed in `serve` only."""
-
-
-def echo_reply(request: bytes) -> bytes:
-    """The answer to an OFPT_ECHO_REQUEST: the same bytes, another type."""
-    return request[:1] + bytes((Type.ECHO_REPLY,)) + request[2:]

@@ -17,6 +17,7 @@ VERSION = 4  # OpenFlow 1.3
 ALL_TABLES = 0xFF
 NO_BUFFER = 0xFFFF_FFFF
 _ANY = 0xFFFF_FFFF  # OFPP_ANY, OFPG_ANY
+_ECHO_REPLY = 3
 _FLOW_MOD, GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _METER_MOD = 14, 15, 18, 20, 29
 _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _GOTO, _WRITE_METADATA, _APPLY, _METER = 1, 2, 4, 6
@@ -108,6 +109,11 @@ def group_mod(
 def group_descriptions_request(xid: int) -> bytes:
     """OFPMP_GROUP_DESC: all groups; see groupdesc.parse."""
     return message(_MULTIPART_REQUEST, xid, _GROUP_DESC_BODY.pack(_GROUP_DESC, 0))
+
+
+def echo_reply(request: bytes) -> bytes:
+    """The answer to an OFPT_ECHO_REQUEST: the same bytes, another type."""
+    return request[:1] + bytes((_ECHO_REPLY,)) + request[2:]
 
 
 def barrier_request(xid: int) -> bytes:
