@@ -137,7 +137,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         help="in which every controller has to be prepared for a policy that is written at this one: else it comes into force "
-        "nowhere (default: 1)",
+        "nowhere (default: 5)",
     )
     parser.add_argument("--cluster-ca", metavar="FILE", help="the CA of etcd's certificates (PEM)")
     parser.add_argument("--cluster-cert", metavar="FILE", help="this controller's certificate at etcd (PEM)")

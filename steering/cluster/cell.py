@@ -21,6 +21,7 @@ from steering.model.cluster import (
 # Keys below the cell's own.
 MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
 REBALANCE, GAVE_UP = "rebalance", "rebalance-gave-up"
+STARTS = "starts/"  # members that do not follow what the cell agrees on yet
 MOST_TEXT = 4_096  # characters of a value
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)

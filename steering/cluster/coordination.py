@@ -19,6 +19,7 @@ from steering.cluster.cell import (
     OWN,
     REBALANCE,
     SHARES,
+    STARTS,
     ClusterCell,
     assignment_text,
     member_text,
@@ -86,6 +87,9 @@ class Coordination:
         self._watch = EtcdWatch(keys, "")
         self._lease = 0
         self._stopped = False
+        self._follows = self._is_marked = (
+            False  # whether it goes by policies; whether etcd says that it does not
+        )
         self.silence = SilentMembers()  # of members, as their streams tell
         self._refused: dict[
             str, tuple[int, float]
@@ -143,6 +147,27 @@ class Coordination:
             raise ClusterRefusal("the cell has another number of shares")
         if not self._present():
             raise ClusterRefusal(f"another controller of the cell has just taken the name {self.me.id}")
+        earlier = self._earlier_of_another_site()
+        if earlier:
+            self._keys.revoke(self._lease)
+            raise ClusterRefusal(f"the site file differs from that of {', '.join(sorted(earlier))}")
+
+    def _earlier_of_another_site(self) -> set[str]:
+        """Members that came while this one did, before it: of two that start at once the first one stays."""
+        seen = ClusterCell()
+        for one in self._keys.below(MEMBER).found:
+            seen.take(one.key, one.text, one.revision)
+        came = seen.revisions.get(MEMBER + self.me.id, 0)
+        others = {name for name, site in seen.sites.items() if site != self._site}
+        return {name for name in others if seen.revisions[MEMBER + name] < came}
+
+    def follows(self) -> None:
+        """This member goes by what the cell agrees on, from now on: others wait for its word. To be called again and again, since
+        etcd may not answer. Raises EtcdError."""
+        self._follows = True
+        if self._is_marked:
+            self._keys.delete(STARTS + self.me.id)
+            self._is_marked = False
 
     def leave(self) -> None:
         """Be gone at once, and not after the lease. It never fails: a controller that ends must end."""
@@ -185,7 +210,13 @@ class Coordination:
         self._lease = self._keys.grant(self._seconds)
         key = MEMBER + self.me.id
         revision = self.cell.revisions.get(key, 0)
-        return self._keys.commit({key: revision}, [Put(key, member_text(self.me, self._site), self._lease)])
+        puts = [Put(key, member_text(self.me, self._site), self._lease)]
+        starts = not self._follows
+        if starts:
+            puts.append(Put(STARTS + self.me.id, "1", self._lease))
+        done = self._keys.commit({key: revision}, puts)
+        self._is_marked = self._is_marked or (done and starts)
+        return done
 
     # ---- what this controller is to a switch -----------------------------------------------------
 

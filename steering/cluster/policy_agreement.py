@@ -11,9 +11,9 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from steering.cluster.cell import CONTROLLER, MEMBER
+from steering.cluster.cell import CONTROLLER, MEMBER, STARTS
 from steering.cluster.policy_follower import PolicyFollower, PreparedPolicy
 from steering.cluster.policy_records import (
     ACK,
@@ -27,7 +27,7 @@ from steering.cluster.policy_records import (
     read_proposal,
     record_text,
 )
-from steering.model.cluster import MOST_MEMBERS, PolicyEvent
+from steering.model.cluster import MOST_MEMBERS, POLICY_PATIENCE, PolicyEvent
 from steering.model.control import Condition, PolicyDisagreement, PolicyWish
 from steering.store.etcd.access import EtcdError
 from steering.store.etcd.etcd_store import EtcdStore, state_error
@@ -35,7 +35,6 @@ from steering.store.etcd.keys import Delete, Keys, KeyValue, Put
 from steering.store.interface import StateError
 from steering.store.policy_history import History, HistoryError, digest, drafted, version_name, version_text
 
-PATIENCE = 1.0  # seconds in which every member has to be prepared
 CHECKS = 3.0  # in addition: times that the check took where the policy was written
 LOOK = 0.05  # seconds between looks at what members say
 MOST_REMAINS = 8  # proposals whose withdrawal failed, and is tried again
@@ -48,8 +47,9 @@ log = logging.getLogger(__name__)
 
 
 class PolicyAgreement:
-    """Implements `model.control.PolicyAgreed` for what is written at this member. `members`: those of the cell, read anew;
-    raises EtcdError. `patience`: seconds, see PATIENCE. `now`: seconds, monotonic."""
+    """Implements `model.control.PolicyAgreed` for what is written at this member. `members`: those of the cell, `starting`: those of
+    them that hear of no proposal yet, both read anew; they raise EtcdError. `patience`: seconds, see POLICY_PATIENCE. `now`: seconds,
+    monotonic."""
 
     def __init__(
         self,
@@ -57,8 +57,9 @@ class PolicyAgreement:
         store: EtcdStore,
         follower: PolicyFollower,
         members: Callable[[], Members],
+        starting: Callable[[], Collection[str]],
         lease: Callable[[], int],
-        patience: float = PATIENCE,
+        patience: float = POLICY_PATIENCE,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -67,6 +68,7 @@ class PolicyAgreement:
         self._history = History(store)
         self._follower = follower
         self._members = members
+        self._starting = starting
         self._lease = lease
         self._patience = patience
         self._now = now
@@ -189,8 +191,9 @@ class PolicyAgreement:
         """Put it in force when all are prepared. Raises PolicyDisagreement where not all are, and EtcdError."""
         standing = self._keys.get(PROPOSAL)
         revision = 0 if standing is None or _id(standing.text) != proposal.id else standing.revision
-        required = self._others()
+        required = self._required()
         while True:
+            is_last = self._now() >= ends  # what members say while etcd is asked for it counts
             if not self._stands(revision):
                 if self._is_in_force(proposal):
                     return  # the answer to that was lost
@@ -209,7 +212,7 @@ class PolicyAgreement:
             answers = {ACK + name: said[name][1] for name in required if name in said}
             if not late and self._activate(proposal, sha256, {PROPOSAL: revision, ACTIVE: base, **answers}):
                 return
-            if self._now() >= ends:
+            if is_last:
                 who = f"not prepared in time: {_named(late)}" if late else "members came and went"
                 raise PolicyDisagreement(f"the policy stays as it is: {who}; write it again")
             self._sleep(LOOK)
@@ -240,6 +243,12 @@ class PolicyAgreement:
             if ack.id == proposal:
                 found[one.key.removeprefix(ACK)] = ack, one.revision
         return found
+
+    def _required(self) -> dict[str, int]:
+        """Who has to be prepared: all that hear of proposals. Who starts goes by what is in force when it begins to listen."""
+        others = self._others()
+        starting = self._starting()  # read last: who began to listen meanwhile hears of this proposal
+        return {name: since for name, since in others.items() if name not in starting}
 
     def _others(self) -> dict[str, int]:
         return {name: since for name, since in self._members().items() if name != self._follower.me}
@@ -291,10 +300,24 @@ class PolicyAgreement:
 
 
 def claim(keys: Keys, version: int, text: str) -> None:
-    """The first policy of a cell is in force without being proposed: nobody goes by another one yet. Where there is one in force
-    it stays that. Raises EtcdError."""
+    """Say that a version which is kept already is in force, where nobody has said which one is: that was before there was such a
+    word. Where there is one in force it stays that. Raises EtcdError."""
     first = ActivePolicy("", version, digest(text))
     keys.commit({ACTIVE: 0}, [Put(ACTIVE, record_text(first))])
+
+
+def begin(keys: Keys, store: EtcdStore, text: str, who: str, comment: str) -> bool:
+    """Make a policy the first one of a cell: in force without being proposed, as nobody goes by another one yet. It is kept as
+    version 1 by the same transaction, so of several members that start at once one has done it and the others nothing. False where
+    another one was faster. Raises EtcdError, StateError and HistoryError."""
+    name = version_name(1)
+    head = store.stage(name, version_text(drafted(1, text, who, time.time(), comment)))
+    place = store.placed(name, head)
+    first = ActivePolicy("", 1, digest(text))
+    if keys.commit({ACTIVE: 0, place.key: 0}, [Put(ACTIVE, record_text(first)), place]):
+        return True
+    store.discard(name, head)
+    return False
 
 
 def members_of(keys: Keys) -> dict[str, int]:
@@ -302,6 +325,12 @@ def members_of(keys: Keys) -> dict[str, int]:
     found = keys.below(MEMBER, names_only=True, most=2 * MOST_MEMBERS).found
     names = ((one.key.removeprefix(MEMBER), one.revision) for one in found)
     return {name: since for name, since in names if CONTROLLER.fullmatch(name)}
+
+
+def starting_of(keys: Keys) -> set[str]:
+    """Members that do not listen yet. `keys`: of the cell's coordination. Raises EtcdError."""
+    found = keys.below(STARTS, names_only=True, most=2 * MOST_MEMBERS).found
+    return {one.key.removeprefix(STARTS) for one in found}
 
 
 def _id(text: str) -> str:

@@ -14,6 +14,14 @@ MOST_SHARES = 4_096
 MOST_STANDBYS = 2
 MOST_CAPACITY = 1_000_000
 LAST_GENERATION = 2**62  # compared as signed 64-bit differences: half of what OpenFlow could take
+ENDPOINT_TIMEOUT = (
+    2.0  # seconds in which an endpoint of etcd has to answer a request; then the next one is asked
+)
+WATCH_QUIET = 2.0  # seconds without an event after which a watch of etcd is begun anew at the next endpoint
+# Seconds in which every member has to be prepared for a policy. One whose endpoint of etcd died without a word hears of the
+# proposal when its watch was quiet for so long, and its answer may cost it another endpoint's time-out. Less would refuse policies
+# for which all members are ready. It is also more than a dead member's lease.
+POLICY_PATIENCE = WATCH_QUIET + ENDPOINT_TIMEOUT + 1.0
 
 
 class ClusterMember(NamedTuple):

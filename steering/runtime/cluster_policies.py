@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from os_ken.lib import hub
 
 from steering.cluster.coordination import Coordination
-from steering.cluster.policy_agreement import PolicyAgreement, claim, members_of
+from steering.cluster.policy_agreement import PolicyAgreement, begin, claim, members_of, starting_of
 from steering.cluster.policy_follower import PolicyFollower
 from steering.cluster.policy_records import ACTIVE, POLICY, read_active
 from steering.model.cluster import PolicyEvent
@@ -20,6 +20,7 @@ from steering.store.etcd.access import EtcdError
 from steering.store.etcd.etcd_store import EtcdStore
 from steering.store.etcd.keys import Keys
 from steering.store.etcd.watch import EtcdWatch, KeyChange
+from steering.store.interface import StateError
 from steering.store.policy_history import FOLDER, History, HistoryError, Version
 
 LOOK = 1.0  # seconds between attempts at what etcd did not answer
@@ -61,15 +62,30 @@ class ClusterPolicies:
             raise SettingsError(f"--cluster: {findings[0]}")
         return policy, version.text
 
-    def begin_with(self, text: str, keep: Callable[[History], int]) -> int:
-        """The version of the policy that this controller starts with, whose text this is. `keep`: makes it the first one of the
-        cell. Where another member was faster, the watch tells of that one's. Raises SettingsError."""
-        version = keep(History(self._store)) if self._began is None else self._began.version
+    def begin_with(self, site: Site, policy: Policy, text: str) -> tuple[Policy, str]:
+        """The policy that this controller starts with, and its text: what is in force; where nothing was, it is this one from now
+        on. Of several first members one is first, and the others start with its policy. Raises SettingsError."""
         try:
-            claim(self._keys, version, text)
-        except EtcdError as error:
+            if self._began is None and not begin(self._keys, self._store, text, "start", "started with"):
+                theirs = self.at_start(site)
+                if theirs is None:
+                    raise SettingsError("--cluster: another policy came and went meanwhile: start again")
+                if theirs[1] != text:
+                    log.warning(
+                        "another controller has begun this cell with another policy, which is in force: it counts, and not "
+                        "this one's --policy"
+                    )
+                policy, text = theirs
+            if self._began is not None:
+                claim(self._keys, self.version, text)
+        except (EtcdError, StateError, HistoryError) as error:
             raise SettingsError(f"--cluster: {error}") from None
-        return version
+        return policy, text
+
+    @property
+    def version(self) -> int:
+        """Of the policy that this controller starts with."""
+        return 1 if self._began is None else self._began.version
 
     def _in_force(self) -> Version | None:
         """Raises EtcdError, HistoryError, and ValueError for what is none of ours."""
@@ -96,6 +112,7 @@ class ClusterPolicies:
             self._store,
             self._follower,
             lambda: members_of(self._cluster),
+            lambda: starting_of(self._cluster),
             lambda: member.lease,
             self._patience,
             sleep=hub.sleep,
@@ -105,8 +122,20 @@ class ClusterPolicies:
 
     def follow(self) -> None:
         """Go by what is agreed on until `stop`; in a greenthread of its own."""
+        self._watch.run(self.hear)
+
+    def hear(self, changes: list[KeyChange]) -> None:
+        """What the watch tells. From the first time on this member hears of every proposal, and others wait for its word. It never
+        fails."""
         assert self._follower is not None
-        self._watch.run(self._follower.take)
+        self._follower.take(changes)
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._coordination.follows()
+        except EtcdError as error:
+            log.warning("the cell cannot be told that this controller follows its policy: %s", error)
 
     def look(self, sleep: Callable[[float], None]) -> None:
         """Try again what etcd did not answer, until `stop`; in a greenthread of its own."""
@@ -116,6 +145,8 @@ class ClusterPolicies:
             try:
                 self._follower.look()
                 self._agreement.look()
+                if self._watch.listed:
+                    self._tell()
             except Exception:
                 log.exception("a policy could not be agreed on")
 

@@ -64,14 +64,11 @@ class Controller:
         self.counters = Counters()
         site = declared.site
         shared = None if cluster is None else cluster.kept
-
-        def keep(history: History) -> int:
-            return keep_version(history, policy_text, "start", "started with", 1)
-
         if cluster is None:
-            version = keep(History(StateDirectory(settings.state_dir, synced=True)))
+            history = History(StateDirectory(settings.state_dir, synced=True))
+            version = keep_version(history, policy_text, "start", "started with", 1)
         else:
-            version = cluster.policies.begin_with(policy_text, keep)
+            version = cluster.policies.version
         text = PolicyText(version, policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine: Engine = (Engine if cluster is None else cluster.engine_type)(
@@ -171,4 +168,5 @@ def _assemble(settings: Settings) -> Controller:
     if cluster is not None:
         cluster.check(declared.site)
         cluster.share_secrets(settings.state_dir)
+        policy, text = cluster.policies.begin_with(declared.site, policy, text)
     return Controller(settings, declared, policy, text, lock, cluster, collector)

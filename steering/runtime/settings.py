@@ -13,18 +13,14 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 
-from steering.model.cluster import MOST_CAPACITY, MOST_SHARES
+from steering.model.cluster import MOST_CAPACITY, MOST_SHARES, POLICY_PATIENCE
 from steering.model.mechanism import Mechanism
 from steering.store.state_directory import default_state_dir
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"
-PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = (
-    1.0,
-    0.1,
-    60.0,
-)  # seconds in which members have to be prepared for a policy
+LEAST_PATIENCE, MOST_PATIENCE = 0.1, 60.0  # seconds in which members have to be prepared for a policy
 DEFAULT_TRACES, MOST_TRACES = 10, 100  # traces of set-ups that begin in a second
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
@@ -76,7 +72,7 @@ class ClusterSettings:
     shares: int = 1  # of the switches, each of which one controller decides for
     capacity: int = 1  # its part of the work beside others'
     levels: bool = True  # whether the load is levelled without an order to
-    patience: float = PATIENCE
+    patience: float = POLICY_PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +182,7 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
         raise SettingsError(f"--cluster-patience: from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g} seconds")
     found = ClusterSettings(
         args.cluster, name or "", cell or "default", ca, cert, key, user, password, shares=shares or 1,
-        capacity=capacity or 1, levels=level != "ordered", patience=patience or PATIENCE,
+        capacity=capacity or 1, levels=level != "ordered", patience=patience or POLICY_PATIENCE,
     )  # fmt: skip
     if not any(peers):
         if found.shares > 1:

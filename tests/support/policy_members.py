@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from steering.cluster.policy_agreement import PolicyAgreement, members_of
+from steering.cluster.policy_agreement import PolicyAgreement, members_of, starting_of
 from steering.cluster.policy_follower import PolicyFollower
 from steering.cluster.policy_records import POLICY
 from steering.model.control import PolicyText, PolicyWish, no_condition
@@ -76,8 +76,10 @@ class PolicyMember:
         self.follower = PolicyFollower(self.keys, self.store, name, self.user, lambda: self.lease)
         self._over = threading.Event()
         self.sleep: Callable[[float], object] = self._over.wait
+        self.members = lambda: members_of(self._cluster)
         self.agreement = PolicyAgreement(
-            self.keys, self.store, self.follower, lambda: members_of(self._cluster), lambda: self.lease,
+            self.keys, self.store, self.follower, lambda: self.members(), lambda: starting_of(self._cluster),
+            lambda: self.lease,
             now=lambda: self.now[0], sleep=lambda seconds: self.sleep(seconds),
         )  # fmt: skip
         self.watch = EtcdWatch(self.keys, POLICY, quiet=0.5)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from steering.model.cluster import ENDPOINT_TIMEOUT
+
 DEFAULT_PORT = 2379
 MOST_ENDPOINTS = 16
 
@@ -52,7 +54,7 @@ class EtcdAccess:
     key: str | None = None
     user: str | None = None
     password: str = field(default="", repr=False)
-    timeout: float = 2.0
+    timeout: float = ENDPOINT_TIMEOUT
 
     def context(self) -> ssl.SSLContext | None:
         """The TLS context; None where no endpoint has TLS. Raises OSError for files that cannot be used."""

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from steering.model.cluster import WATCH_QUIET
 from steering.store.etcd.access import EtcdError, EtcdFault
 from steering.store.etcd.gateway import EtcdStream, Json
 from steering.store.etcd.keys import Keys, KeyValue
 
-QUIET = 2.0  # seconds without an event after which the next endpoint is watched
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between attempts
 MOST_KEYS = 200_000  # below one prefix
 
@@ -31,9 +31,9 @@ class KeyChange(NamedTuple):
 
 
 class EtcdWatch:
-    """`revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
+    """`quiet`: seconds without an event after which the next endpoint is watched. `revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
 
-    def __init__(self, keys: Keys, below: str, quiet: float = QUIET) -> None:
+    def __init__(self, keys: Keys, below: str, quiet: float = WATCH_QUIET) -> None:
         self._keys = keys
         self._below = below
         self._quiet = quiet

@@ -1,7 +1,7 @@
 """An etcd in memory, as several controllers' `Coordination` see it, and the controllers. Nothing happens by itself: a test lets
 each member look, and the clock stands still."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from steering.cluster.coordination import Coordination
 from steering.model.cluster import ClusterMember, ShareRole
@@ -25,12 +25,13 @@ class FakeEtcd:
 
 
 class FakeKeys(Keys):
-    """One controller's way to it; `is_cut`: nothing gets through."""
+    """One controller's way to it; `is_cut`: nothing gets through. `meanwhile`: what others do before its next changes, one each."""
 
     def __init__(self, etcd: FakeEtcd) -> None:
         super().__init__(EtcdGateway(EtcdAccess((EtcdEndpoint("192.0.2.1", 2379),))), "/")
         self._etcd = etcd
         self.is_cut = False
+        self.meanwhile: list[Callable[[], object]] = []
 
     def _reach(self) -> None:
         if self.is_cut:
@@ -57,6 +58,8 @@ class FakeKeys(Keys):
 
     def commit(self, unchanged: dict[str, int], changes: Iterable[Put | Delete]) -> bool:
         self._reach()
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
         kept = self._etcd.kept
         if any(kept.get(key, ("", 0, 0))[1] != revision for key, revision in unchanged.items()):
             return False

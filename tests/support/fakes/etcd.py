@@ -7,7 +7,7 @@ on a real etcd.
 
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -20,12 +20,14 @@ MOST_REQUEST = 1_572_864  # bytes, as etcd's default
 
 class FakeEtcd:
     """`down`: it does not answer; watches that are open stay silent. `loses_answers`: so many of the next transactions are carried
-    out, and their answers are lost. `requests`: how many were answered."""
+    out, and their answers are lost. `meanwhile`: what happens before the next transactions, one each. `requests`: how many were
+    answered."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.down = False
         self.loses_answers = 0
+        self.meanwhile: list[Callable[[], object]] = []
         self.requests = 0
         self.revision = 1
         self.history: list[tuple[int, list[Json]]] = []  # revision -> its events
@@ -42,6 +44,8 @@ class FakeEtcd:
             self._happened(events)
 
     def call(self, path: str, body: Json) -> Json:
+        if path == "kv/txn" and self.meanwhile:
+            self.meanwhile.pop(0)()
         with self.changed:
             if self.down:
                 raise EtcdError(EtcdFault.UNREACHABLE, "etcd cannot be reached, last tried the fake", True)

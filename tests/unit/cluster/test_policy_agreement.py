@@ -6,8 +6,8 @@ import pytest
 
 from steering.cluster.policy_agreement import claim
 from steering.cluster.policy_follower import PolicyFollower
-from steering.cluster.policy_records import ACTIVE, PROPOSAL
-from steering.model.cluster import PolicyEvent
+from steering.cluster.policy_records import ACK, ACTIVE, PROPOSAL
+from steering.model.cluster import ENDPOINT_TIMEOUT, WATCH_QUIET, PolicyEvent
 from steering.model.control import PolicyDisagreement, PolicyText
 from steering.store.etcd.watch import KeyChange
 from steering.store.interface import StateError, StateRefusal
@@ -108,6 +108,46 @@ def test_a_writer_whose_lease_ends_puts_nothing_in_force(
         first.put(LONG_TEXT)
     eventually(lambda: first.left() == [])
     assert first.user.began == second.user.began == []
+
+
+def test_who_hears_by_the_next_endpoint_of_etcd_is_prepared_in_time(
+    pair: tuple[PolicyMember, PolicyMember],
+) -> None:
+    """Its watch was at an endpoint that is silent, and so was the request for its answer."""
+    first, second = pair
+    second.user.wait()
+
+    def tick(seconds: float) -> None:
+        first.now[0] += seconds
+        if first.now[0] >= WATCH_QUIET + ENDPOINT_TIMEOUT:
+            second.user.go_on()
+            eventually(lambda: first.keys.get(f"{ACK}b") is not None)
+
+    first.sleep = tick
+    assert first.put(TEXT) == 2
+    eventually(lambda: second.user.began == [2])
+
+
+def test_what_a_member_says_while_the_writers_own_question_is_slow_counts(
+    pair: tuple[PolicyMember, PolicyMember],
+) -> None:
+    """An endpoint of etcd that is silent takes the writer all of its time too."""
+    first, second = pair
+    second.user.wait()
+    members, asked = first.members, [0]
+
+    def slow() -> dict[str, int]:
+        found = members()
+        asked[0] += 1
+        if asked[0] == 2:  # after it has read that nobody is prepared
+            second.user.go_on()
+            eventually(lambda: first.keys.get(f"{ACK}b") is not None)
+            first.now[0] += 100.0
+        return found
+
+    first.members = slow
+    assert first.put(TEXT) == 2
+    eventually(lambda: second.user.began == [2])
 
 
 def test_what_could_not_be_read_when_it_came_into_force_is_read_later(

@@ -11,10 +11,11 @@ from steering.cluster.coordination import Coordination
 from steering.core.snapshots.view import EngineView
 from steering.model.cluster import ClusterMember, PolicyEvent
 from steering.model.control import PolicyDisagreement, PolicyText
+from steering.model.policy import Policy
 from steering.runtime import cluster_policies as module
 from steering.runtime.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.declared_site import DeclaredSite
-from steering.runtime.operator import Operator, keep_version
+from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
 from steering.runtime.settings import SettingsError
 from steering.store.etcd.etcd_store import EtcdStore
@@ -29,49 +30,57 @@ TEXT = "policy: 1\n# another one\n"
 
 
 class Member:
-    """One controller as far as policies go: an engine, an operator, and its part of the agreement."""
+    """One controller as far as policies go: an engine, an operator, and its part of the agreement. It has looked at what is in force;
+    the rest of its start is `begin`. `listens`: its watch has begun."""
 
     def __init__(self, etcd: FakeEtcd, folder: Path, name: str, own: str) -> None:
-        (folder / name).mkdir()
-        self.driver = driver = Driver()
+        self._folder = folder / name
+        self._folder.mkdir()
+        self.listens = True
+        self.driver = Driver()
         kept = Keys(etcd.gateway(), "/steering/cell/kept/")
         cluster = Keys(etcd.gateway(), "/steering/cell/cluster/")
         self.store = EtcdStore(kept)
-        coordination = Coordination(cluster, ClusterMember(name, f"{name}:1"), "site")
-        self.policies = ClusterPolicies(kept, self.store, cluster, coordination, 60.0)
-        begun = self.policies.at_start(driver.site)
-        text = own if begun is None else begun[1]
-        version = self.policies.begin_with(
-            text, lambda history: keep_version(history, text, "start", "started with", 1)
-        )
+        self._coordination = Coordination(cluster, ClusterMember(name, f"{name}:1"), "site")
+        self.policies = ClusterPolicies(kept, self.store, cluster, self._coordination, 20.0)
+        begun = self.policies.at_start(self.driver.site)
+        self._own = own if begun is None else begun[1]
+
+    def begin(self) -> None:
+        driver = self.driver
+        _, text = self.policies.begin_with(driver.site, Policy(), self._own)
         view = EngineView(driver.engine, lambda: driver.now, "0")
         declared = DeclaredSite({"mcps": []}, driver.site, [], MemoryStore())
         registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
         self.operator = Operator(
-            driver.engine, driver.counters, registrar, view, folder / name, lambda: driver.now,
-            PolicyText(version, text), self.store, self.policies,
+            driver.engine, driver.counters, registrar, view, self._folder, lambda: driver.now,
+            PolicyText(self.policies.version, text), self.store, self.policies,
         )  # fmt: skip
         self.operator.connect(self.handle, self.handle)
         self.policies.follow_with(self.operator)
-        coordination.join()
+        self._coordination.join()
 
     def handle(self, given: Any) -> None:
         self.driver.engine.handle(given, self.driver.now)
 
     def hear(self) -> None:
         """What its watch would tell by now."""
-        follower = self.policies._follower
-        assert follower is not None
-        follower.take(self.policies._watch._list())
+        if self.listens:
+            self.policies.hear(self.policies._watch._list())
 
 
 Start = Callable[..., Member]
 
 
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+def etcd() -> FakeEtcd:
+    return FakeEtcd()
+
+
+@pytest.fixture
+def start(etcd: FakeEtcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts members, each of which hears what happened whenever one waits."""
-    etcd, members = FakeEtcd(), list[Member]()
+    members = list[Member]()
 
     def sleep(_: float) -> None:
         for one in members:
@@ -79,10 +88,13 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 
     monkeypatch.setattr(module, "hub", SimpleNamespace(sleep=sleep))
 
-    def starts(name: str, own: str = "policy: 1\n") -> Member:
-        members.append(Member(etcd, tmp_path, name, own))
-        members[-1].hear()
-        return members[-1]
+    def starts(name: str, own: str = "policy: 1\n", listens: bool = True) -> Member:
+        member = Member(etcd, tmp_path, name, own)
+        member.begin()
+        member.listens = listens
+        member.hear()
+        members.append(member)
+        return member
 
     return starts
 
@@ -96,13 +108,59 @@ def test_the_first_starts_with_its_own_file_and_others_with_what_is_in_force(sta
     assert [one["comment"] for one in first.operator.policy_versions()] == ["started with", ""]
 
 
-def test_of_two_that_start_a_cell_at_once_the_second_goes_by_the_first_ones(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("transaction", [0, 1])
+def test_of_two_that_start_a_cell_at_once_one_is_first_and_the_other_starts_with_its_policy(
+    etcd: FakeEtcd, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, transaction: int
 ) -> None:
-    first = start("a", "policy: 1\n# of a's file\n")
-    monkeypatch.setattr(ClusterPolicies, "at_start", lambda self, site: None)  # as it was before a had begun
-    second = start("b", "policy: 1\n# of b's file\n")
-    assert second.operator.policy() == first.operator.policy() == PolicyText(1, "policy: 1\n# of a's file\n")
+    """Neither saw a policy in force. The second begins between any two steps of the first."""
+    first, second = (
+        Member(etcd, tmp_path, name, f"policy: 1\n# of {name}'s file\n") for name in ("first", "second")
+    )
+    etcd.meanwhile = [*[lambda: None] * transaction, second.begin]
+    first.begin()
+    if etcd.meanwhile:
+        etcd.meanwhile = []
+        second.begin()
+    third = start("third", "policy: 1\n# of another file\n")
+    for one in (first, second):
+        assert one.operator.policy() == third.operator.policy() and one.operator.policy().version == 1
+        one.hear()
+        assert one.policies.events() == {}, "it began with it, and has nothing to change"
+    assert History(third.store).numbers() == [1]
+    assert "has begun this cell with another policy" in caplog.text
+
+
+def test_of_two_that_start_a_cell_at_once_with_the_same_policy_nobody_is_told(
+    etcd: FakeEtcd, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (Member(etcd, tmp_path, name, TEXT) for name in ("first", "second"))
+    for one in (first, second):
+        one.begin()
+        assert one.operator.policy() == PolicyText(1, TEXT)
+    assert "another policy" not in caplog.text
+
+
+def test_a_cell_of_before_there_was_a_word_for_what_is_in_force_goes_on_with_its_newest(
+    etcd: FakeEtcd, start: Start
+) -> None:
+    store = EtcdStore(Keys(etcd.gateway(), "/steering/cell/kept/"))
+    for text in ("policy: 1\n", TEXT):
+        History(store).apply(text, "ann", 1.0)
+    assert start("a").operator.policy() == PolicyText(2, TEXT)
+    assert '"version": 2' in store._keys.get("policy/active").text  # type: ignore[union-attr]
+
+
+def test_who_starts_is_not_waited_for_until_it_listens(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member is one before its engine is made; what it has to be prepared for it cannot hear of yet."""
+    first, second = start("a"), start("b", listens=False)
+    assert first.operator.replace_policy(TEXT, "ann", False).version == 2
+    assert second.operator.policy().version == 1
+    second.listens = True
+    second.hear()
+    assert second.operator.policy() == PolicyText(2, TEXT)
+    monkeypatch.setattr(second.operator, "check_policy", lambda text: (None, "no MCP 'far'"))
+    with pytest.raises(PolicyDisagreement, match="b refuses it"):
+        first.operator.replace_policy("policy: 1\n", "ann", False)
 
 
 def test_a_policy_in_force_that_this_site_does_not_allow_starts_nothing(start: Start) -> None:
