@@ -51,9 +51,7 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
 
 def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequence[Uplink]) -> bool:
     """Whether nothing is left that the kernel still delivers, and that needs its routes for it."""
-    if apply and all(map(is_free, options.ports)):  # else a relay lives here, and this one ends
-        rules.calm(options)
-    relay = Relay(options, log, dial)
+    relay = opened(options, log, dial, apply)
     warnings = check.Warnings(options, log, ways, check.ThisMachine())
 
     def prepare() -> None:
@@ -69,6 +67,19 @@ def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequ
         if apply:
             finished = _undo(options, log)
     return finished
+
+
+def opened(options: RelayOptions, log: Log, dial: Dialler, apply: bool) -> Relay:
+    """A relay whose listeners are there. With `apply`, the table of an earlier run is made ready for them; it is as it was
+    where this relay cannot be opened, since a relay with other ports may live by that table. Raises PlatformError."""
+    # Where a port is not free a relay lives here, and this one ends.
+    calmed = apply and all(map(is_free, options.ports)) and rules.calm(options)
+    try:
+        return Relay(options, log, dial)
+    except BaseException:
+        if calmed:
+            rules.resume()
+        raise
 
 
 def _undo(options: RelayOptions, log: Log) -> bool:

@@ -65,9 +65,7 @@ def late(mark: int, told: bool = False, before: Flows = NO_FLOWS) -> str:
     over = ""
     if told:
         sets += [_set("before", word, "timeout", BEFORE_S, before) for word in FAMILIES]
-        silent = _lines(_meets(word, "before", DROP) for word in FAMILIES)
-        resets = _lines(_meets(word, "late", RESET) for word in FAMILIES)
-        over = f"  chain over {{\n{silent}{resets}    accept\n  }}\n"
+        over = f"  chain over {{\n{_lines(_over())}  }}\n"
     return f"""\
 {"".join(sets)}  chain ours {{
     meta mark set {mark:#x}
@@ -79,6 +77,13 @@ def late(mark: int, told: bool = False, before: Flows = NO_FLOWS) -> str:
 {over}"""
 
 
+def _over() -> list[str]:
+    """Rules for late segments that would meet a listener of a relay that lives."""
+    silent = [_meets(word, "before", DROP) for word in FAMILIES]
+    resets = [_meets(word, "late", RESET) for word in FAMILIES]
+    return [*silent, *resets, "accept"]
+
+
 def _lines(rules: Iterable[str]) -> str:
     return "".join(f"    {rule}\n" for rule in rules)
 
@@ -86,7 +91,16 @@ def _lines(rules: Iterable[str]) -> str:
 def calming(table: str) -> str:
     """Text for `nft -f`: late segments that would meet a listener are dropped by the table that an earlier run left. It
     fails where there is none, or it is another kind of relay's, which resets late segments in any case."""
-    lines = [f"add rule inet {table} over {_meets(word, 'late', DROP)}" for word in FAMILIES]
+    return _instead(table, [_meets(word, "late", DROP) for word in FAMILIES])
+
+
+def resuming(table: str) -> str:
+    """Text for `nft -f`: what `calming` has changed is again as `late` makes it."""
+    return _instead(table, _over())
+
+
+def _instead(table: str, rules: Iterable[str]) -> str:
+    lines = [f"add rule inet {table} over {rule}" for rule in rules]
     return "\n".join((f"flush chain inet {table} over", *lines, ""))
 
 

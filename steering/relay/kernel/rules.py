@@ -17,7 +17,16 @@ from typing import NamedTuple
 from steering.relay.kernel import dscp, mss, sysctls
 from steering.relay.kernel.commands import RuleError, command
 from steering.relay.kernel.implicit_mode import announcing, silencing
-from steering.relay.kernel.late_segments import FAMILIES, NO_FLOWS, Flows, calming, flows_of, late, listing
+from steering.relay.kernel.late_segments import (
+    FAMILIES,
+    NO_FLOWS,
+    Flows,
+    calming,
+    flows_of,
+    late,
+    listing,
+    resuming,
+)
 from steering.relay.model import Network, Ranges, RelayInterception, UnknownOptions
 from steering.relay.options.relay_options import RelayOptions
 from steering.relay.options.roles import LISTEN_PORT
@@ -315,11 +324,15 @@ def apply_sysctls(options: RelayOptions) -> None:
     command(limits(options))
 
 
-def calm(options: RelayOptions) -> None:
+def calm(options: RelayOptions) -> bool:
     """The listeners of this relay are about to be there, and the table of an earlier run of it may be in force, which died
-    (late_segments)."""
-    if is_told(options):
-        command("nft -f -", text=calming(TABLE), must=False)
+    (late_segments). Whether one is."""
+    return is_told(options) and command("nft -f -", text=calming(TABLE), must=False) is not None
+
+
+def resume() -> None:
+    """This relay does not start, after `calm` has changed a table. It may be that of a relay that lives."""
+    command("nft -f -", text=resuming(TABLE), must=False)
 
 
 def install(options: RelayOptions) -> None:

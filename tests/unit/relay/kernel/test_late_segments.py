@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from steering.relay.kernel.late_segments import MAX_BEFORE, calming, flows_of, late, listing
+from steering.relay.kernel.late_segments import MAX_BEFORE, calming, flows_of, late, listing, resuming
 from steering.relay.kernel.rules import TABLE, ruleset
 from steering.relay.model import ControllerAccess
 from tests.support.relay_options import options
@@ -61,6 +61,13 @@ def test_listeners_that_come_before_the_new_table_reset_nothing() -> None:
         rule = line.removeprefix(f"add rule inet {TABLE} over ")
         assert rule.endswith(f"@late_{word} counter drop")
         assert f"    {rule.replace('drop', 'reject with tcp reset')}" in old
+
+
+def test_a_table_that_was_made_ready_for_nothing_is_as_it_was() -> None:
+    flush, *rules = resuming(TABLE).splitlines()
+    assert flush == f"flush chain inet {TABLE} over"
+    made = [rule.removeprefix(f"add rule inet {TABLE} over ") for rule in rules]
+    assert [f"    {rule}" for rule in made] == over_of(ruleset(options(agent=AGENT)))
 
 
 def test_the_4_tuples_of_a_set_are_read_in_the_form_of_its_elements_the_newest_first() -> None:

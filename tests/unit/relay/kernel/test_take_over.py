@@ -69,12 +69,12 @@ def test_where_no_controller_tells_hosts_nothing_is_taken_along(tools: RecordedT
 
 @pytest.mark.row("D-6.7.1", "S-15")
 def test_before_listeners_come_the_table_of_the_run_before_resets_nothing_more(tools: RecordedTools) -> None:
-    rules.calm(options())
+    assert not rules.calm(options())
     assert not tools.calls(), "nobody else would tell hosts"
-    rules.calm(TOLD)
+    assert rules.calm(TOLD)
     assert [(call.line, call.text) for call in tools.calls()] == [(LOAD, calming(TABLE))]
 
 
 def test_it_is_no_error_where_no_table_of_a_run_before_is_there(tools: RecordedTools) -> None:
     tools.refuses("flush chain")
-    rules.calm(TOLD)
+    assert not rules.calm(TOLD)
