@@ -11,6 +11,7 @@ engine, and decides nothing. A site that declares its links does not need it.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from steering.core.inputs import LinkDown, LinkUp
 from steering.model.ids import DatapathId, PortNumber
@@ -23,6 +24,9 @@ from steering.wire.lldp import Announcement, announce, read_announcement
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 LOST = float("-inf")  # when a link was seen that was lost since
 HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
+MISSED = 1.25  # intervals without a frame, after which one is missing
+REPEATS = 9  # a link whose frame is missing is announced so many times an interval
+MOST_REPEATED = 64  # links at a time
 _TICKS = 1_000_000  # of a sequence number in a second
 
 LinkChange = LinkUp | LinkDown | LinkTrip
@@ -57,7 +61,8 @@ class Discovery:
 
     `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
     `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
-    three intervals without a frame, that is within 3 s; while one of its switches is not connected to the controller, nothing
+    three intervals without a frame, that is within 3 s. From the first that is missing it is announced nine times as often: a link
+    that is full loses frames too, half of them perhaps, and is not dead. While one of its switches is not connected to the controller, nothing
     can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
     have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
     that is not there; between these ports nobody but the operator has a wire.
@@ -83,7 +88,7 @@ class Discovery:
         self._orphan = orphan
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
-        self._due = 0.0
+        self._due = self._again = 0.0  # when the next round is, and the next of links whose frame is missing
         self._outliers = Outliers()  # of the links that are not lost
 
     def attach(self, attachments: Collection[PortRef]) -> None:
@@ -135,23 +140,41 @@ class Discovery:
     def announcements(
         self, now: float, clock: Callable[[], float] | None = None
     ) -> Iterator[tuple[PortRef, bytes]]:
-        """The frames to send now, if a round is due: (port, frame). `clock`: tells when each leaves, since a round takes
-        a while; without, all leave `now`."""
-        if now < self._due:
+        """The frames to send now, if a round is due: (port, frame). Between rounds those of links whose frame is missing.
+        `clock`: tells when each leaves, since a round takes a while; without, all leave `now`."""
+        if now >= self._due:
+            self._due = now + self.interval
+            refs = self._refs(list(self._ports))
+        elif now >= self._again:
+            refs = iter(self._missed(now))
+        else:
             return iter(())
-        self._due = now + self.interval
-        return self._frames(list(self._ports), clock or (lambda: now))
+        self._again = now + self.interval / REPEATS
+        return self._frames(refs, clock or (lambda: now))
 
-    def _frames(
-        self, dpids: Iterable[DatapathId], clock: Callable[[], float]
-    ) -> Iterator[tuple[PortRef, bytes]]:
+    def _refs(self, dpids: Iterable[DatapathId]) -> Iterator[PortRef]:
         for dpid in dpids:
-            source = b"\x02" + (dpid & 0xFF_FFFF_FFFF).to_bytes(5, "big")
-            for port in sorted(self._ports.get(dpid, ())):
-                ref = PortRef(dpid, port)
-                if self._may_have_link(ref):
-                    sequence = int(clock() * _TICKS)
-                    yield ref, announce(self._key, Announcement(dpid, port, self._epoch, sequence), source)
+            yield from (PortRef(dpid, port) for port in sorted(self._ports.get(dpid, ())))
+
+    def _missed(self, now: float) -> list[PortRef]:
+        """Where links begin that are not lost, and of which a frame is missing."""
+        before = now - MISSED * self.interval
+        silent = (
+            near
+            for near, link in self._links.items()
+            if LOST < link.seen < before and near.port in self._ports.get(near.dpid, ())
+        )
+        return list(islice(silent, MOST_REPEATED))
+
+    def _frames(self, refs: Iterable[PortRef], clock: Callable[[], float]) -> Iterator[tuple[PortRef, bytes]]:
+        for ref in refs:
+            if self._may_have_link(ref):
+                source = b"\x02" + (ref.dpid & 0xFF_FFFF_FFFF).to_bytes(5, "big")
+                sequence = int(clock() * _TICKS)
+                yield (
+                    ref,
+                    announce(self._key, Announcement(ref.dpid, ref.port, self._epoch, sequence), source),
+                )
 
     # ---- what is heard -------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Links by authenticated announcements: found, aged, held down, and never drawn by somebody else."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from steering.core.inputs import LinkDown, LinkUp
 from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
-from steering.openflow.link_discovery import Discovery, Rejection
+from steering.openflow.link_discovery import MOST_REPEATED, Discovery, Rejection
 from steering.openflow.link_trips import MORE, MULTIPLE, RELEARN, ROUNDS, LinkTrips
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
@@ -61,6 +62,51 @@ def test_it_announces_once_an_interval() -> None:
     assert list(made.announcements(1.0))
     assert not list(made.announcements(1.9))
     assert list(made.announcements(2.0))
+
+
+def test_a_link_whose_frame_is_missing_is_announced_more_often_until_it_is_heard() -> None:
+    """A link that is full loses frames, and is not dead (issue 9, point 8)."""
+    made = discovery(interval=0.9)
+    frames = dict(made.announcements(1.0))
+    made.heard(B, frames[A], 1.01)
+    made.heard(A, frames[B], 1.01)
+    sent: list[tuple[float, PortRef]] = []
+    for tick in range(1, 60):  # of 50 ms
+        now = 1.0 + tick / 20
+        made.expire(now)
+        for port, frame in made.announcements(now):
+            sent.append((now, port))
+            if port == B:
+                made.heard(A, frame, now + 0.01)
+    of = {port: [at for at, p in sent if p == port] for port in (A, B, C)}
+    assert len(of[B]) == len(of[C]) == 3  # the rounds
+    late = [at for at in of[A] if 1.01 + 1.25 * 0.9 < at <= 1.01 + 3 * 0.9]
+    assert len(late) >= 9 and late[0] < 2.25
+    assert not [at for at in of[A] if at > 3.8 and at not in of[B]]  # lost: in the rounds only
+
+
+def test_a_full_link_that_loses_every_second_frame_stays_up() -> None:
+    made = discovery(interval=0.9)
+    made.heard(B, dict(made.announcements(1.0))[A], 1.01)
+    random = Random(7)
+    for tick in range(1, 20 * 600):
+        now = 1.0 + tick / 20
+        assert made.expire(now) == []
+        for port, frame in made.announcements(now):
+            if port == A and random.random() < 0.5:
+                made.heard(B, frame, now + 0.01)
+
+
+def test_most_links_that_are_announced_more_often_at_a_time() -> None:
+    made = Discovery(KEY, 77, [], interval=0.9)
+    many = MOST_REPEATED + 10
+    for dpid in (1, 2):
+        made.switch_up(dpid, dict.fromkeys(range(1, many + 1), True), 0.0)
+    frames = dict(made.announcements(1.0))
+    for port in range(1, many + 1):
+        made.heard(PortRef(2, port), frames[PortRef(1, port)], 1.01)
+    assert len(list(made.announcements(1.9))) == 2 * many
+    assert len(list(made.announcements(2.2))) == MOST_REPEATED
 
 
 def test_a_link_is_up_when_first_heard_one_direction_at_a_time() -> None:
