@@ -137,6 +137,8 @@ def check_refused(lab: Lab, options: Options, report: Report) -> None:
     lab.mark()
     script = str(PROGRAMS / "stray_join.py")
     answers = []
+    # Else the host may join a connection of its own that the relay has refused and closed: a token that nobody has.
+    lab.host("ue").run("ip mptcp limits set subflows 0")
     for preface in (MALFORMED, TRUNCATED):
         said, complaint, status = lab.host("ue").pexec(
             [sys.executable, script, "say", MCP, str(em.CONVERT), preface]

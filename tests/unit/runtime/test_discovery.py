@@ -65,7 +65,7 @@ def test_it_announces_once_an_interval() -> None:
 
 
 def test_a_link_whose_frame_is_missing_is_announced_more_often_until_it_is_heard() -> None:
-    """A link that is full loses frames, and is not dead (issue 9, point 8)."""
+    """A link that is full loses frames, and is not dead."""
     made = discovery(interval=0.9)
     frames = dict(made.announcements(1.0))
     made.heard(B, frames[A], 1.01)
