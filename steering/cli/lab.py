@@ -124,7 +124,7 @@ def _list(as_json: bool) -> int:
 def _run(args: argparse.Namespace) -> int:
     from topologies import catalogue
     from topologies.campaign.verdicts import BROKEN_LAB
-    from topologies.kit import lab
+    from topologies.kit import lab, records
     from topologies.kit.processes import LabError
     from topologies.kit.records import Busy
     from topologies.kit.report import Progress, Report
@@ -135,6 +135,7 @@ def _run(args: argparse.Namespace) -> int:
     say = Progress()
     options = Options(say, tuple(args.without), args.seconds, args.sessions, args.cli, args.keep)
     signal.signal(signal.SIGTERM, _interrupt)
+    records.forget_logs()
     try:
         say(
             f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
@@ -148,6 +149,10 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("interrupted; everything is taken down")
         return EXIT_INTERRUPTED
+    if not report.failed or args.without:
+        records.forget_logs()
+    elif records.LAST_LOGS.is_dir():
+        say(f"logs and captures: {records.LAST_LOGS}")
     if args.json:
         report.write(args.json)
     if args.json != "-":

@@ -154,6 +154,8 @@ def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool 
         except (LabError, BuildError) as error:
             raise LabError(f"{error} (logs: {_saved_logs(record)})") from None
         finally:
+            if not keep:
+                _saved_logs(record)
             records.remove(record, keep)
             if keep:
                 say(f"kept {record.directory}")
@@ -236,13 +238,11 @@ def set_controller(bridge: str, port: int) -> None:
 
 
 def _saved_logs(record: records.Record) -> str:
-    """Copy the logs of a lab that failed, so that they outlive it; where they are."""
-    target = records.LAST_LOGS
-    target.mkdir(exist_ok=True)
-    for old in target.iterdir():
-        old.unlink()
-    for log in record.directory.glob("*.log"):
-        (target / log.name).write_bytes(log.read_bytes())
+    """Keep logs and captures of a lab that is over, until it is known whether its checks held; where they are."""
+    target = records.LAST_LOGS / record.directory.name
+    target.mkdir(parents=True, exist_ok=True)
+    for kept in (*record.directory.glob("*.log"), *record.directory.glob("*.pcap")):
+        kept.replace(target / kept.name)
     return str(target)
 
 
