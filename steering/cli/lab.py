@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -146,6 +147,10 @@ def _run(args: argparse.Namespace) -> int:
         return _refuse(str(error))
     except LabError as error:
         report.expect(BROKEN_LAB, False, "no trouble", error)
+    except Exception as error:
+        # A fault of the lab's own: what it had checked until then is worth reading, and the report says what it died of.
+        traceback.print_exc()
+        report.expect(BROKEN_LAB, False, "no trouble", repr(error))
     except KeyboardInterrupt:
         say("interrupted; everything is taken down")
         return EXIT_INTERRUPTED

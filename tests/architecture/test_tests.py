@@ -65,8 +65,9 @@ def test_unit_tests_stand_where_what_they_test_stands() -> None:
     unit = TESTS / "unit"
     folders = {path.parent.relative_to(unit) for path in unit.rglob("test_*.py")}
     assert len(folders) > 10
-    strangers = sorted(str(folder) for folder in folders if not (ROOT / "steering" / folder).is_dir())
-    assert not strangers, f"no such package in steering/: {strangers}"
+    homes = {folder: ROOT if folder.parts[:1] == ("topologies",) else ROOT / "steering" for folder in folders}
+    strangers = sorted(str(folder) for folder, home in homes.items() if not (home / folder).is_dir())
+    assert not strangers, f"no such package in steering/, nor topologies/: {strangers}"
 
 
 def test_a_module_that_tests_share_is_named_by_its_subject() -> None:

@@ -69,6 +69,21 @@ class StartedProcess:
                 raise LabError(f"{self.what}: {wanted}: {reason}; its last word: {self.last_line()}")
             time.sleep(0.05)
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended by itself, at most so many seconds; whether it has."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(seconds)
+        return not self.alive()
+
+    def numbers(self, count: int) -> list[float]:
+        """The numbers of the last line of its log, where these are `count`; otherwise as many zeros, as from a program that did
+        not come so far."""
+        try:
+            found = [float(word) for word in self.last_line().split()]
+        except ValueError:
+            found = []
+        return found if len(found) == count else [0.0] * count
+
     def last_line(self) -> str:
         """The last line of its log."""
         lines = self.log.read_text(errors="replace").strip().splitlines()

@@ -114,7 +114,8 @@ def types(lab: Lab, report: Report) -> None:
     as_cellular = time.time()
     ctl.ask("PUT", path, {"type": "cellular", "trust": "operator", "sequence": 2})
     time.sleep(STEP_S)
-    whose = next(s["id"] for s in ctl.get("/v1/subscribers")["subscribers"] if s["class"] == "default")
+    known = ctl.get("/v1/subscribers")["subscribers"]
+    whose = next((s["id"] for s in known if s["class"] == "default"), "nobody")
     ordered = time.time()
     update = {"preferred": ["cellular", "wlan"], "sequence": 1}
     answers = [ctl.ask("PUT", f"/v1/subscribers/{whose}/access", update)[0] for _ in (1, 2)]

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from topologies.kit.lab import Lab, running
-from topologies.kit.processes import LabError
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.networks.two_mcps import CAPACITY, SERVICES, two_mcps
 
 BOTH = two_mcps("added-mcp")
@@ -107,10 +107,7 @@ def _register(lab: Lab, report: Report) -> None:
     ]
     report.equal("who registers what", [401, 403, 422, 422, 422, 201], answers, "REST")
     began = time.monotonic()
-    while not lab.controller.mcps().get("beta", {}).get("reachable"):
-        if time.monotonic() - began > 20 * EFFECT_S:
-            raise LabError("beta does not answer for its address")
-        time.sleep(0.05)
+    until(lambda: lab.controller.mcps().get("beta", {}).get("reachable"), 20 * EFFECT_S, 0.05)
     took = time.monotonic() - began
     report.expect(
         "it may get sessions", took < 2 * EFFECT_S, f"within {2 * EFFECT_S:.0f} s", f"{took:.2f} s", "REST"

@@ -13,7 +13,6 @@ no access network.
 
 import json
 import time
-import urllib.request
 from dataclasses import replace
 from typing import Any
 
@@ -194,15 +193,6 @@ def _explicit(lab: Lab, report: Report) -> None:
     report.expect("refused as no client", refused >= 1, "at least 1", refused, "REST")
 
 
-def _ask(lab: Lab, method: str, path: str, body: Any) -> Any:
-    token = (lab.record.directory / "controller" / "token").read_text().strip()
-    headers = {"Authorization": f"Bearer {token}", "If-Match": "*", "Content-Type": "application/json"}
-    url = f"http://127.0.0.1:{lab.controller.rest_port}{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
-
-
 def _pings(lab: Lab, name: str, dst: str, count: int = 2, wait: float = ANSWER_S) -> int:
     answered: int = lab.agents[name].ask("ping", dst=dst, count=count, wait=wait)["answered"]
     return answered
@@ -220,7 +210,7 @@ def _list(lab: Lab, report: Report, without: bool) -> None:
     began = time.monotonic()
     if not without:
         entry = {"name": "unpaid", "action": "deny", "source": ["10.1.0.2"]}
-        _ask(lab, "PUT", "/v1/acl", {"entries": [entry]})
+        lab.controller.request("PUT", "/v1/acl", {"entries": [entry]})
     last = sent = began  # when the last ping that was answered was sent
     while _pings(lab, "good", MCP, 1) and last - began < 2 * LIVE_S:
         last, sent = sent, time.monotonic()
@@ -248,7 +238,9 @@ def _closed(lab: Lab, report: Report) -> None:
     passed = frames(core.file, "ip.src==10.2.0.0/24")
     report.equal("stranger: packets past its access switch", 0, passed, "capture")
     report.equal("stranger: packets at the MCP", 0, frames(mcp.file, "ip.addr==10.2.0.0/24"), "capture")
-    told = _ask(lab, "POST", "/v1/registry", {"subscriber": IMSI, "addresses": ["10.2.0.2", "10.2.0.9"]})
+    told = lab.controller.request(
+        "POST", "/v1/registry", {"subscriber": IMSI, "addresses": ["10.2.0.2", "10.2.0.9"]}
+    )
     report.expect("kept by a pseudonym", IMSI not in json.dumps(told), "no IMSI", told["id"], "REST")
     until(lambda: _pings(lab, "stranger", SERVER, 1, LIVE_S), IN_FORCE_S)
     report.equal("stranger: pings answered once registered", 2, _pings(lab, "stranger", SERVER))
@@ -257,7 +249,9 @@ def _closed(lab: Lab, report: Report) -> None:
     lab.stop_captures()
     passed = frames(core.file, "ip.src==10.2.0.9")
     report.equal("plugged: packets past its access switch", 0, passed, "capture")
-    _ask(lab, "POST", "/v1/registry", {"subscriber": IMSI, "allowed": False, "addresses": ["10.2.0.2"]})
+    lab.controller.request(
+        "POST", "/v1/registry", {"subscriber": IMSI, "allowed": False, "addresses": ["10.2.0.2"]}
+    )
     time.sleep(LIVE_S / 2)
     until(lambda: not _pings(lab, "stranger", SERVER, 1, SILENCE_S), IN_FORCE_S)
     report.equal("stranger: pings answered when struck out", 0, _silent(lab, "stranger", SERVER))

@@ -115,10 +115,9 @@ def _attack_uploads(lab: Lab, report: Report, server: str) -> None:
     attack = _start(lab, "fin", ports, PRECISE_RATE, HALF_CLOSED)
     while attack.alive():
         time.sleep(0.1)
-    sent, seconds = attack.last_line().split()
     time.sleep(SETTLE_S)
     lost = len(victim.ask("push", group="uploads", wait=PATIENCE_S)["failed"])
-    _told(report, ON_UPLOADS, sent, seconds, lost)
+    _told(report, ON_UPLOADS, attack, lost)
     victim.ask("close", group="uploads")
 
 
@@ -129,9 +128,11 @@ def _start(lab: Lab, kind: str, ports: str, rate: int, service: int = SERVICE) -
     return StartedProcess(lab.record, f"blind-{kind}-{service}-{len(ports)}", [*command, kind, ports], host)
 
 
-def _told(report: Report, what: str, sent: str, seconds: str, lost: int) -> None:
-    report.table.append([what, sent, seconds, str(lost)])
+def _told(report: Report, what: str, attack: StartedProcess, lost: int) -> None:
+    sent, seconds = attack.numbers(2)
+    report.table.append([what, f"{sent:.0f}", f"{seconds:g}", str(lost)])
     report.figures.setdefault("lost", {})[what] = lost
+    report.expect(f"{what}: segments of the attack", sent > 0, "more than 0", f"{sent:.0f}")
     report.equal(f"{what}: sessions that no longer answer", 0, lost)
 
 
@@ -143,10 +144,9 @@ def _attack(lab: Lab, report: Report, kind: str, ports: str, rate: int, what: st
     while attack.alive():
         failed = failed or lab.agents["ue"].ask("echo", **asked)["failed"]
         time.sleep(0.1)
-    sent, seconds = attack.last_line().split()
     time.sleep(SETTLE_S)
     failed = failed or lab.agents["ue"].ask("echo", **asked)["failed"]
-    _told(report, what, sent, seconds, len(failed))
+    _told(report, what, attack, len(failed))
 
 
 def _judge_wire(lab: Lab, report: Report, natural: Capture, victim: Capture, count: int) -> None:

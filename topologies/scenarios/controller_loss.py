@@ -58,8 +58,10 @@ class Loss:
         self.lab, self.report, self.sessions = lab, report, sessions
         self.old, self.new = lab.agents["ue1"], lab.agents["ue2"]
         self.target = {f: address_of(PLAN.box("server"), f) for f in (4, 6)}
-        self.lost = self.started = self.connected = 0.0
-        self.again = self.ready = 0.0  # the start at once, and when that process was ready
+        self.lost = self.started = 0.0
+        self.connected: float | None = None  # when the last switch was, by the log
+        self.again = 0.0  # the start at once
+        self.ready: float | None = None  # when that process was, by its log
 
     def begin(self) -> None:
         """Open what shall survive the loss."""
@@ -117,7 +119,7 @@ class Loss:
         lab.controller.start()
         lab.controller.wait_ready()
         time.sleep(AFTER_S)
-        self.connected = max(_times(lab.controller.log_path().read_text(), " connected from ", self.started))
+        self.connected = max(self._logged(" connected from ", self.started), default=None)
         broken = self.old.ask("echo", group="sessions")["failed"]
         report.equal("after the return: sessions that broke", [], broken[:3])
         rows = [row for row in lab.controller.sessions() if row["token"]]
@@ -135,7 +137,7 @@ class Loss:
         lab.controller.start()
         lab.controller.wait_ready()
         time.sleep(AFTER_S)
-        self.ready = max(_times(lab.controller.log_path().read_text(), ", REST: ", self.again))
+        self.ready = max(self._logged(", REST: ", self.again), default=None)
         broken = self.old.ask("echo", group="sessions")["failed"]
         self.report.equal("after the start at once: sessions that broke", [], broken[:3])
 
@@ -172,7 +174,7 @@ class Loss:
             bool(passed) and not _mptcp(passed), "none MPTCP", f"{_mptcp(passed)} of {len(passed)}", "kernel",
         )  # fmt: skip
         first = min((one["at"] + one["took"] for one in after if one["mptcp"]), default=None)
-        took = None if first is None else first - self.connected
+        took = None if first is None or self.connected is None else first - self.connected
         report.expect(
             "after the return: seconds from the switches' connections to the first session through an MCP",
             took is not None and took <= BACK_S,
@@ -181,7 +183,9 @@ class Loss:
             "kernel",
         )
         first_again = min((one["at"] + one["took"] for one in at_once if one["mptcp"]), default=None)
-        late_by = None if first_again is None else first_again - max(self.ready, self.again)
+        late_by = None
+        if first_again is not None and self.ready is not None:
+            late_by = first_again - max(self.ready, self.again)
         report.expect(
             "started at once: seconds from when the process is ready to the first session through an MCP",
             late_by is not None and late_by <= AT_ONCE_S,
@@ -191,21 +195,22 @@ class Loss:
         )
         counted = lab.counted("ue2")
         moved = {name: counted[name] for name in NOT_MOVED if counted[name]}
+        silence = _silence(stream)
         report.equal("what a host counts that believes in a black hole", {}, moved, "kernel")
         report.figures["a transfer that was pinned before"] = {
-            "longest_silence_s": round(stream["longest_gap_s"], 3), "told_of_an_error": "error" in stream,
+            "longest_silence_s": silence, "told_of_an_error": "error" in stream,
         }  # fmt: skip
         report.figures.update(
             longest_connect_alone_s=max((round(one["took"], 2) for one in alone), default=None),
-            start_to_switches_s=round(self.connected - self.started, 2),
+            start_to_switches_s=_since(self.connected, self.started),
             switches_to_first_s=None if took is None else round(took, 2),
             natural=len(passed),
-            at_once_start_to_ready_s=round(self.ready - self.again, 2),
-            at_once_start_to_first_s=None if first_again is None else round(first_again - self.again, 2),
+            at_once_start_to_ready_s=_since(self.ready, self.again),
+            at_once_start_to_first_s=_since(first_again, self.again),
         )
         report.table = [
             ["what", "seconds"],
-            ["longest silence of the transfer", f"{stream['longest_gap_s']:.3f}"],
+            ["longest silence of the transfer", str(silence)],
             ["longest connect without a controller", str(report.figures["longest_connect_alone_s"])],
             ["from the start to the last switch", str(report.figures["start_to_switches_s"])],
             ["from there to the first session through an MCP", str(report.figures["switches_to_first_s"])],
@@ -219,13 +224,26 @@ class Loss:
             ],
         ]
 
+    def _logged(self, what: str, since: float) -> list[float]:
+        return _times(self.lab.controller.log_path().read_text(), what, since)
+
     def _transfer(self, stream: Try) -> None:
         self.report.expect(
             "the pinned transfer went on: seconds without a byte, wrong bytes, errors",
-            not stream["empty_seconds"] and not stream["wrong"] and "error" not in stream,
+            stream.get("empty_seconds") == 0 and stream.get("wrong") is False and "error" not in stream,
             "0, none, none",
-            f"{stream['empty_seconds']}, {stream['wrong']}, {stream.get('error', 'none')}; longest silence {stream['longest_gap_s']:.3f} s",
+            f"{stream.get('empty_seconds')}, {stream.get('wrong')}, {stream.get('error', 'none')}; longest silence {_silence(stream)} s",
         )
+
+
+def _silence(stream: Try) -> float | None:
+    """The longest of a transfer, None for one that never began."""
+    gap = stream.get("longest_gap_s")
+    return None if gap is None else round(gap, 3)
+
+
+def _since(at: float | None, begun: float) -> float | None:
+    return None if at is None else round(at - begun, 2)
 
 
 def _mptcp(tries: list[Try]) -> int:

@@ -72,7 +72,7 @@ def run(options: Options, report: Report) -> None:
         cut_s = time.monotonic() - begun
         flooded = _sessions(lab, "flooded", SESSIONS)
         still = flood.alive()
-        flood.popen.wait(timeout=60)
+        flood.wait(120)
         report.figures["syns_seen"] = _syns(lab) - before
         report.figures["cut_s"] = round(cut_s, 2)
         _judge(lab, report, quiet, flooded, still, flood)
@@ -108,7 +108,7 @@ def _sessions(lab: Lab, group: str, count: int) -> list[float]:
 def _judge(
     lab: Lab, report: Report, quiet: list[float], flooded: list[float], still: bool, flood: StartedProcess
 ) -> None:
-    sent, rate = (int(word) for word in flood.log.read_text().split()[-2:])
+    sent, rate = map(int, flood.numbers(2))
     before, during = (statistics.quantiles(times, n=20)[18] for times in (quiet, flooded))
     report.table = [
         ["", "sessions", "set up", "p50 ms", "p95 ms"],

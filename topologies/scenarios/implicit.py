@@ -119,7 +119,8 @@ def _forge(lab: Lab, report: Report, options: Options) -> None:
     order.write(json.dumps({"words": ["repeat", ADDRESS, "5001", str(FORGED), STRANGER, "1", "1.0"]}) + "\n")
     order.flush()
     answer: Any = rogue.popen.stdout
-    report.equal("what the forger heard", {"heard": []}, json.loads(answer.readline()))
+    said = answer.readline() or json.dumps({"error": rogue.last_line()})
+    report.equal("what the forger heard", {"heard": []}, json.loads(said))
     rogue.end()
     lab.stop_captures()
     seen = [s for s in mcp.segments() if s.flow.sport == FORGED]

@@ -10,10 +10,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from topologies.kit import processes
+from topologies.kit.controller import Gone
 from topologies.kit.lab import Lab, running
 from topologies.kit.network import drop_endpoints
 from topologies.kit.plan import address_of
@@ -231,7 +233,8 @@ class Deaths:
         self.lab.say(f"{len(rows)} sessions are aborted")
         begun = time.monotonic()
         for row in rows:
-            self.lab.controller.request("DELETE", f"/v1/sessions/{row['id']}")
+            with suppress(Gone):  # one that has ended meanwhile has no outcome, which is judged
+                self.lab.controller.request("DELETE", f"/v1/sessions/{row['id']}")
         server_s = self.until_server_is_told(locals_, begun)
         time.sleep(0.5)
         wanted = [{"host": "closed", "server": "closed"}] * len(MODES)
@@ -253,9 +256,15 @@ class Deaths:
         )
 
     def outcomes(self, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-        """What the controller says of the ends of sessions that were aborted."""
-        said = [self.lab.controller.get(f"/v1/aborts/{row['id']}") for row in rows]
-        return [{end["end"]: end["outcome"] for end in one["ends"]} for one in said]
+        """What the controller says of the ends of sessions that were aborted; nothing of one of which it does not know."""
+        return [self.outcome(row["id"]) for row in rows]
+
+    def outcome(self, session: str) -> dict[str, str]:
+        try:
+            said = self.lab.controller.get(f"/v1/aborts/{session}")
+        except Gone:
+            return {}
+        return {end["end"]: end["outcome"] for end in said["ends"]}
 
     def table(self) -> list[list[str]]:
         """What was measured, one death a row."""

@@ -81,7 +81,7 @@ def _crafted(lab: Lab, report: Report) -> None:
     lab.say(f"{len(SYNS)} crafted SYNs, and one that an MCP may take")
     for number, raw in ((sport, raw) for sport, raw in (*((s, o) for s, o, _ in SYNS.values()), STEERED)):
         words = ("syn", source, target, str(PORT), str(number), raw)
-        StartedProcess(lab.record, f"syn-{number}", _command(*words), lab.host("ue")).popen.wait(10)
+        StartedProcess(lab.record, f"syn-{number}", _command(*words), lab.host("ue")).wait(60)
     time.sleep(1.0)
     counted = {name: lab.counted(name) for name in ("core", "edge")}
     lab.stop_captures()
@@ -111,7 +111,7 @@ def _fragments(lab: Lab, report: Report, unguarded: bool) -> None:
     lab.say("a SYN in two fragments, the first of 8 bytes; and a ping of 3,000 bytes")
     captures = [lab.capture_host("server", what="ip")] + [lab.capture_port(p.port, "ip") for p in PLAN.points]
     words = ("fragments", source, target, str(PORT), str(TINY), USUAL)
-    StartedProcess(lab.record, "fragments", _command(*words), lab.host("ue")).popen.wait(10)
+    StartedProcess(lab.record, "fragments", _command(*words), lab.host("ue")).wait(60)
     said = lab.host("ue").pexec(f"ping -c 2 -i 0.2 -W 2 -s 3000 -I {source} {target}")[0]
     time.sleep(0.5)
     counted = [

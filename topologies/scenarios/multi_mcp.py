@@ -122,17 +122,25 @@ def _candidates(lab: Lab, report: Report) -> None:
         seen = {c["mcp"]: c for c in decision["candidates"]}
         report.equal(f"whatif: {source} to {target}:{port}", wanted, decision["winner"], "REST")
         table.append(
-            [source, target, str(port), str(decision["winner"]), *(_word(seen[p.name]) for p in PLAN.points)]
+            [
+                source,
+                target,
+                str(port),
+                str(decision["winner"]),
+                *(_word(seen.get(p.name)) for p in PLAN.points),
+            ]
         )
         if target == "10.9.0.2":
-            on_path = seen["anchor"]["on_path"]
+            on_path = seen.get("anchor", {}).get("on_path")
             report.equal(
                 f"the anchor is on the natural path from {source}", source != "10.3.0.2", on_path, "REST"
             )
     report.table = table
 
 
-def _word(candidate: dict[str, object]) -> str:
+def _word(candidate: dict[str, object] | None) -> str:
+    if candidate is None:
+        return "no candidate"
     where = "on-path" if candidate["on_path"] else f"stretch {candidate['stretch']}"
     return f"{where}, not: {candidate['filtered']}" if candidate["filtered"] else where
 

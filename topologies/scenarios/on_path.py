@@ -113,7 +113,8 @@ def _both_at_once(lab: Lab, report: Report, seconds: float) -> aggregation.Trans
     paths = sorted(s["path"] for session in on.sessions for s in session["subflows"])
     report.equal("both subflows on their natural path", ["natural", "natural"], paths, "REST")
     report.equal("legacy TCP beside it succeeds", "", legacy.get("error", ""))
-    flow = FiveTuple(legacy["local"][0], legacy["local"][1], target, 5001)
+    local = legacy.get("local") or ["", 0]
+    flow = FiveTuple(local[0], local[1], target, 5001)
     _untouched(report, flow, near, far)
     merged = {s.flow for s in far.segments() if s.syn} - {flow}
     report.equal("connections the M-session became at the server", 1, len(merged), "capture")

@@ -18,6 +18,7 @@ from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, a
 from topologies.kit.processes import REPOSITORY
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 
 ROWS = ("S-22", "D-3.2c", "D-6.5j", "D-6.5p1", "D-6.5p2", "D-6.6.3", "N-5.6.3b", "D-3.2f", "N-5.1a")
 FOLDER = REPOSITORY / "steering" / "examples"
@@ -25,6 +26,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SERVICES = (22, 443, 5001, 5060, 8080)
 MCPS = ("cell", "core", "edge")
 SETTLE_S = 4.0
+IN_FORCE_S = 30.0  # most that a policy is waited for; what comes of it is judged
 EITHER = frozenset({"core", "edge"})
 
 PLAN = Plan(
@@ -143,8 +145,7 @@ class Example:
         if not_really:
             return
         version = self.lab.controller.put_policy(text)
-        while self.lab.controller.health()["policy_version"] != version:
-            time.sleep(0.05)
+        until(lambda: self.lab.controller.health()["policy_version"] == version, IN_FORCE_S, 0.05)
 
     def look(self, wants: Iterable[Want]) -> None:
         """Open each connection, look where it is, and close it."""
@@ -231,6 +232,8 @@ class Example:
 
     def _account(self, local: object) -> tuple[object, object, int]:
         assert isinstance(local, list)
+        if not local[0]:
+            return None, None, 0  # there is no connection
         client = f"{plain_address(str(local[0]))}:{local[1]}"
         for session in self.lab.controller.detailed():
             if session["client"] == client and session["decision"]:

@@ -189,9 +189,10 @@ class ProactiveHousehold:
     def drain(self, count: int) -> None:
         """Drain the household's MCP: it gets no new session. Quiet sessions at it join only now."""
         lab = self.lab
-        old = str(self._whatif("10.1.0.2")["winner"])
+        old = self._whatif("10.1.0.2")["winner"]
         lab.say(f"{old} is drained")
-        lab.controller.request("POST", f"/v1/mcps/{old}/drain")
+        if old is not None:
+            lab.controller.request("POST", f"/v1/mcps/{old}/drain")
         limit = time.monotonic() + MOVED_S
         while self._whatif("10.1.0.2")["winner"] == old and time.monotonic() < limit:
             time.sleep(0.1)

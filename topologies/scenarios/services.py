@@ -128,9 +128,10 @@ class Services:
         report.equal("subflows by MCP and service, all alive at once", wanted, found, "kernel")
         unknown = sum(lab.counted(name)["MPJoinNoTokenFound"] for name in MCPS)
         report.equal("joins that came to an MCP without their token", 0, unknown, "kernel")
-        account = {(s["mcp"], _port(s["server"])): 0 for s in lab.controller.sessions()}
+        account: dict[tuple[str, int], int] = {}
         for session in lab.controller.detailed():
-            account[session["mcp"], _port(session["server"])] += len(session["subflows"])
+            key = session["mcp"], _port(session["server"])
+            account[key] = account.get(key, 0) + len(session["subflows"])
         report.equal("the controller says the same", wanted, account, "REST")
         lab.stop_captures()
         served = {n: {s.flow.dport for s in c.segments() if s.syn} for n, c in captures.items()}

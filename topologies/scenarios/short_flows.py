@@ -120,7 +120,8 @@ def _pages(lab: Lab, report: Report, title: str, served: int, asked: int) -> Non
             way.told(),
             "capture",
         )
-    cuts = quantiles(done["took"] or [0.0, 0.0], n=20)
+    took = done["took"] if len(done["took"]) > 1 else [0.0, 0.0]
+    cuts = quantiles(took, n=20)
     median, most = cuts[9], cuts[18]
     report.figures[title] = {"p50_ms": round(median * 1e3, 2), "p95_ms": round(most * 1e3, 2)}
     report.table.append(

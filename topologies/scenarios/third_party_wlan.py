@@ -111,7 +111,8 @@ def _forged(lab: Lab, report: Report) -> None:
     order.write(json.dumps({"words": ["repeat", MCP, str(PORT), str(FORGED), STRANGER, "1", "1.0"]}) + "\n")
     order.flush()
     answer: Any = rogue.popen.stdout
-    report.equal("what the forger heard", {"heard": []}, json.loads(answer.readline()))
+    said = answer.readline() or json.dumps({"error": rogue.last_line()})
+    report.equal("what the forger heard", {"heard": []}, json.loads(said))
     rogue.end()
     lab.stop_captures()
     report.equal("forged joins at the MCP", 0, sum(s.flow.sport == FORGED for s in mcp.segments()), "capture")

@@ -1,0 +1,39 @@
+"""`steering lab run` where the lab itself breaks: its report is written, and says so."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steering.cli.main import main
+from topologies import catalogue
+from topologies.campaign.verdicts import of_control, of_lab
+from topologies.kit import environment, lab
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options
+
+
+def test_a_fault_of_the_labs_own_is_told_beside_what_it_had_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_options: Options, report: Report) -> None:
+        report.equal("one that was looked at", 1, 2)
+        raise KeyError("local")
+
+    broken = replace(catalogue.load("off-path"), run=run)
+    monkeypatch.setattr(catalogue, "load", lambda _name: broken)
+    monkeypatch.setattr(environment, "require", lambda: None)
+    monkeypatch.setattr(lab, "environment", lambda: {"datapath": "none", "links": "none"})
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["lab", "run", "off-path", "--json", str(tmp_path / "report.json")]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    document = json.loads((tmp_path / "report.json").read_text())
+    failed = {check["name"]: check["found"] for check in document["checks"] if not check["held"]}
+    assert set(failed) == {"one that was looked at", "the lab itself works"}
+    assert failed["the lab itself works"] == "KeyError('local')"
+    assert of_lab(document).word == of_control(document, None).word == "broken"
+    assert "Traceback" in capsys.readouterr().err
