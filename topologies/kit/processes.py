@@ -15,6 +15,7 @@ from topologies.kit.network import LabHost
 from topologies.kit.records import Record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+START_S = 60.0  # least that the start of a process is waited for
 PROGRAMS = REPOSITORY / "topologies" / "programs"
 
 
@@ -60,7 +61,9 @@ class StartedProcess:
         return self.popen.poll() is None
 
     def wait_for(self, ready: Callable[[], bool], seconds: float, wanted: str) -> None:
-        """Wait until `ready()`. Raises LabError with the last line of the log if the process ends or needs longer."""
+        """Wait until `ready()`. Raises LabError with the last line of the log if the process ends or needs longer than that and
+        START_S: no start is so quick that a busy machine could not miss it."""
+        seconds = max(seconds, START_S)
         limit = time.monotonic() + seconds
         while not ready():
             if not self.alive() or time.monotonic() > limit:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from topologies.programs.lateness import Lateness, Silence
+
 IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
 MPTCP_INFO = 1
@@ -85,21 +87,26 @@ def own_token(connection: socket.socket) -> str | None:
 
 def upload(order: Json, task: Json) -> None:
     """Send for `seconds`, at no more than `mbit` if given, then wait for the server's count. `mbit` of the result:
-    the bytes that arrived over the time that they took."""
+    the bytes that arrived over the time that they took. `longest_block_s`: the longest time for a block; `own_block_s`: without
+    what the machine was late meanwhile."""
     made = connect(order)
     made.settimeout(30.0)
     task["local"] = list(made.getsockname()[:2])
     block = bytes(BLOCK)
     started = time.monotonic()
     made.sendall(b"S")
-    longest, sent = 0.0, 0
-    while time.monotonic() - started < order["seconds"] and not task["end"]:
-        before = time.monotonic()
-        made.sendall(block)
-        longest = max(longest, time.monotonic() - before)
-        sent += BLOCK
-        if order.get("mbit"):
-            time.sleep(max(0.0, started + sent * 8 / order["mbit"] / 1e6 - time.monotonic()))
+    longest = own = 0.0
+    sent = 0
+    with Lateness() as late:
+        while time.monotonic() - started < order["seconds"] and not task["end"]:
+            before = time.monotonic()
+            made.sendall(block)
+            after = time.monotonic()
+            longest = max(longest, after - before)
+            own = max(own, after - before - late.during(before, after))
+            sent += BLOCK
+            if order.get("mbit"):
+                time.sleep(max(0.0, started + sent * 8 / order["mbit"] / 1e6 - time.monotonic()))
     task["token"] = own_token(made)
     made.shutdown(socket.SHUT_WR)
     answer = b""
@@ -111,7 +118,7 @@ def upload(order: Json, task: Json) -> None:
     taken = time.monotonic() - started
     task["bytes"] = struct.unpack("!Q", answer)[0]
     task["seconds"] = taken
-    task["longest_block_s"] = longest
+    task["longest_block_s"], task["own_block_s"] = longest, own
     task["mbit"] = task["bytes"] * 8 / taken / 1e6
     made.close()
 
@@ -161,17 +168,27 @@ def steady(order: Json, task: Json) -> None:
     when nothing did.
 
     The task ends earlier when it is stopped, at most some seconds late, with an error if not everything came back.
-    `empty_seconds`: how many whole seconds brought no byte. `longest_gap_s`: the longest silence. `wrong`: whether any
-    byte came back changed.
+    `empty_seconds`: how many whole seconds brought no byte. `longest_gap_s`: the longest silence; `own_gap_s`: without what
+    the machine was late meanwhile. `wrong`: whether any byte came back changed.
     """
     made = connect(order)
     task["local"] = list(made.getsockname()[:2])
     made.sendall(b"E")
     made.setblocking(False)
+    with Lateness() as late:
+        _stream(made, order, task, late)
+    task["token"] = own_token(made)
+    made.close()
+    if task["received"] < task["sent"]:
+        raise ConnectionError(f"{task['received']} of {task['sent']} bytes came back")
+
+
+def _stream(made: socket.socket, order: Json, task: Json, late: Lateness) -> None:
     step = order.get("step", STEP_S)
     block = max(1, int(order["mbit"] * 1e6 / 8 * step))
-    started = heard = time.monotonic()
-    task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, seconds=[])
+    started = time.monotonic()
+    silence = Silence(late, started)
+    task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, own_gap_s=0.0, seconds=[])
     limit = over = started + order["seconds"]
     while time.monotonic() < limit + DRAIN_S:
         now = time.monotonic()
@@ -184,23 +201,25 @@ def steady(order: Json, task: Json) -> None:
             wanted = min(due - task["sent"], BLOCK)
             task["sent"] += made.send((PATTERN * (wanted // len(PATTERN) + 2))[at : at + wanted])
         if readable:
-            heard = _heard(made, task, started, heard)
+            _heard(made, task, started)
+            _silent(task, silence)
         if not sending:
             over = min(over, now)
         if not sending and (task["received"] >= task["sent"] or now > over + DRAIN_S):
             break
-    task["longest_gap_s"] = max(task["longest_gap_s"], time.monotonic() - heard)
+    _silent(task, silence)
     whole = int(over - started)
     spans = task["seconds"][:whole]
     task["empty_seconds"] = sum(not got for got in spans) + whole - len(spans)
-    task["token"] = own_token(made)
-    made.close()
-    if task["received"] < task["sent"]:
-        raise ConnectionError(f"{task['received']} of {task['sent']} bytes came back")
 
 
-def _heard(made: socket.socket, task: Json, started: float, heard: float) -> float:
-    """Note what came back just now; the time at which it came."""
+def _silent(task: Json, silence: Silence) -> None:
+    silence.ends(time.monotonic())
+    task.update(longest_gap_s=silence.longest_s, own_gap_s=silence.own_s)
+
+
+def _heard(made: socket.socket, task: Json, started: float) -> None:
+    """Note what came back just now."""
     part = made.recv(BLOCK)
     now = time.monotonic()
     if not part:
@@ -208,11 +227,9 @@ def _heard(made: socket.socket, task: Json, started: float, heard: float) -> flo
     at = task["received"] % len(PATTERN)
     task["wrong"] |= part != (PATTERN * (len(part) // len(PATTERN) + 2))[at : at + len(part)]
     task["received"] += len(part)
-    task["longest_gap_s"] = max(task["longest_gap_s"], now - heard)
     seconds: list[int] = task["seconds"]
     seconds += [0] * (int(now - started) + 1 - len(seconds))
     seconds[int(now - started)] += len(part)
-    return now
 
 
 def flood(order: Json, task: Json) -> None:

@@ -15,6 +15,7 @@ from topologies.kit.plan import address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.networks.two_mcps import SERVICES, two_mcps
+from topologies.programs.lateness import Lateness
 
 ROWS = ("D-6.2c", "D-4.d")
 PLAN = two_mcps("controller-loss")
@@ -41,12 +42,13 @@ def run(options: Options, report: Report) -> None:
         for name in ("ue1", "ue2"):
             drop_endpoints(lab.host(name))
         lab.start_controller(options.without)
-        test = Loss(lab, report, options.sessions or SESSIONS)
-        test.begin()
-        test.come_back_at_once()
-        test.lose(options.seconds or AWAY_S)
-        test.come_back()
-        test.judge()
+        with Lateness() as late:
+            test = Loss(lab, report, options.sessions or SESSIONS, late)
+            test.begin()
+            test.come_back_at_once()
+            test.lose(options.seconds or AWAY_S)
+            test.come_back()
+            test.judge()
         if options.prompt:
             lab.command_line()
 
@@ -54,8 +56,8 @@ def run(options: Options, report: Report) -> None:
 class Loss:
     """The steps of the run. `sessions` of ue1 live through the loss; ue2 opens new ones."""
 
-    def __init__(self, lab: Lab, report: Report, sessions: int) -> None:
-        self.lab, self.report, self.sessions = lab, report, sessions
+    def __init__(self, lab: Lab, report: Report, sessions: int, late: Lateness) -> None:
+        self.lab, self.report, self.sessions, self.late = lab, report, sessions, late
         self.old, self.new = lab.agents["ue1"], lab.agents["ue2"]
         self.target = {f: address_of(PLAN.box("server"), f) for f in (4, 6)}
         self.lost = self.started = 0.0
@@ -174,7 +176,7 @@ class Loss:
             bool(passed) and not _mptcp(passed), "none MPTCP", f"{_mptcp(passed)} of {len(passed)}", "kernel",
         )  # fmt: skip
         first = min((one["at"] + one["took"] for one in after if one["mptcp"]), default=None)
-        took = None if first is None or self.connected is None else first - self.connected
+        took = None if first is None or self.connected is None else self._own(self.connected, first)
         report.expect(
             "after the return: seconds from the switches' connections to the first session through an MCP",
             took is not None and took <= BACK_S,
@@ -185,7 +187,7 @@ class Loss:
         first_again = min((one["at"] + one["took"] for one in at_once if one["mptcp"]), default=None)
         late_by = None
         if first_again is not None and self.ready is not None:
-            late_by = first_again - max(self.ready, self.again)
+            late_by = self._own(max(self.ready, self.again), first_again)
         report.expect(
             "started at once: seconds from when the process is ready to the first session through an MCP",
             late_by is not None and late_by <= AT_ONCE_S,
@@ -223,6 +225,10 @@ class Loss:
                 str(report.figures["at_once_start_to_first_s"]),
             ],
         ]
+
+    def _own(self, begin: float, end: float) -> float:
+        """Seconds between two times, without what this machine was late between them."""
+        return end - begin - self.late.during(begin, end)
 
     def _logged(self, what: str, since: float) -> list[float]:
         return _times(self.lab.controller.log_path().read_text(), what, since)

@@ -17,12 +17,13 @@ from topologies.kit.plan import Box, address_of
 from topologies.kit.processes import REPOSITORY, LabError, StartedProcess, listeners, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
 ROWS = ("D-6.7.3", "D-6.7.4", "D-6.7.6", "N-7.4")
 PORT, SIGNED_PORT, KEY, ROUNDS = 5001, 5003, "lab-key", 20
-IN_FORCE_S = 2.0
+IN_FORCE_S, SETTLED_S = 30.0, 2.0  # most for the policy to be in force, and for its entries
 
 MPC = "1e040101"
 USUAL = "020405b4" + "0402080a0000000100000000" + "01030307" + MPC
@@ -144,9 +145,10 @@ def _take_rules_away(mcp: LabHost) -> None:
 
 def _session(lab: Lab, report: Report) -> None:
     lab.controller.put_policy(AHEAD)
-    time.sleep(IN_FORCE_S)
     server, ue = lab.host("server"), lab.host("ue")
     source, target = address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4)
+    until(lambda: lab.controller.whatif(source, target, PORT)["reason"] == "proactive", IN_FORCE_S)
+    time.sleep(SETTLED_S)
     listening = StartedProcess(lab.record, "signed", _command("serve", str(SIGNED_PORT), source, KEY), server)
     listening.wait_for(lambda: f":{SIGNED_PORT} " in listeners(server), 5, "no listener")
     lab.say(f"a TCP-MD5 session, {ROUNDS} echoes, with all TCP of the host led through an MCP")

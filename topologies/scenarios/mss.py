@@ -20,7 +20,7 @@ from topologies.networks.two_mcps import MCPS, POLICY, SERVICES, two_mcps
 
 ROWS = ("D-6.7.5a", "D-6.7.5b", "N-5.6.4")
 PATH_MTU, CLAMP, USUAL = 1400, 1360, 1460
-SECONDS = 1.5
+SECONDS = 4.0
 HEARD_S = 30.0  # for the relays to have what the policy says
 CLEAR_DF = (
     "add table ip clear_df",

@@ -25,7 +25,8 @@ FOLDER = REPOSITORY / "steering" / "examples"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SERVICES = (22, 443, 5001, 5060, 8080)
 MCPS = ("cell", "core", "edge")
-SETTLE_S = 4.0
+SETTLE_S = 12.0  # most that two subflows are waited for
+OPENED_S, REFUSED_S = 15.0, 3.0  # for a connection that has to open, and for one that must not
 IN_FORCE_S = 30.0  # most that a policy is waited for; what comes of it is judged
 EITHER = frozenset({"core", "edge"})
 
@@ -172,7 +173,7 @@ class Example:
             ports=[one.port],
             mptcp=True,
             first=True,
-            wait=1.5,
+            wait=REFUSED_S if one.mcps == frozenset() else OPENED_S,
         )["opened"]
         return dict(opened)
 

@@ -12,6 +12,7 @@ from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, ofctl, running, set_controller
 from topologies.kit.network import add_endpoints, drop_endpoints
 from topologies.kit.plan import address_of, first_host
+from topologies.kit.processes import Agent
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.kit.waiting import until
@@ -132,9 +133,8 @@ class Restart:
         while time.monotonic() < end:
             for what, targets in (("gateway pings", gateways), ("server pings", list(self.target.values()))):
                 for target in targets:
-                    answered = quiet.ask("ping", dst=target, count=1, wait=PING_S)["answered"]
                     asked[what] += 1
-                    lost[what] += 1 - answered
+                    lost[what] += not self._answers(quiet, target)
             echoed = self.agent.ask("echo", group="plain", wait=PATIENCE_S)
             asked["plain echoes"] += echoed["asked"]
             lost["plain echoes"] += len(echoed["failed"])
@@ -156,6 +156,11 @@ class Restart:
         )
         broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("without a controller: sessions that broke", [], broken[:3])
+
+    @staticmethod
+    def _answers(agent: Agent, target: str) -> bool:
+        """Whether one ping or the next is answered: nobody repeats one that a busy machine lost."""
+        return any(agent.ask("ping", dst=target, count=1, wait=PING_S)["answered"] for _ in (1, 2))
 
     def come_back(self) -> None:
         """Start a new process with the same site file and nothing else. It reads the sessions back from the

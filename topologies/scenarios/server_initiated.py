@@ -9,15 +9,16 @@ from dataclasses import replace
 
 from topologies.kit import processes
 from topologies.kit.captures import CAPABLE, JOIN, Capture, distinct
-from topologies.kit.kernel_counters import CounterChanges, subflows
+from topologies.kit.kernel_counters import CounterChanges, Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
+from topologies.kit.waiting import until
 from topologies.measures.aggregation import GAIN, access_bytes
 from topologies.measures.pins import token_of
 from topologies.networks.server_initiated import ACCESS_MBIT, HOST, MCP, PLAN, PORT, SERVER
 
-SECONDS = 6.0
+SECONDS, LEFT_S = 6.0, 1.0  # of the transfer, and before its end when subflows are listed at last
 ROWS = ("S-20", "D-4.a", "D-4.d", "D-6.1b")
 
 
@@ -48,7 +49,8 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     order = {"kind": "upload", "dst": HOST, "port": PORT, "seconds": seconds}
     lab.agents["server"].ask("start", name="in", **order)
     time.sleep(seconds / 2)
-    seen = [s for s in subflows(lab.host("ue")) if s.flow.sport == PORT and s.state == "ESTAB"]
+    until(lambda: _joined(lab), max(0.0, seconds / 2 - LEFT_S))
+    seen = _at_host(lab)
     sessions = lab.controller.detailed()
     done = lab.agents["server"].finish("in", seconds + 45)
     got = {name: count - before[name] for name, count in access_bytes(lab, "ue", received=True).items()}
@@ -76,6 +78,15 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
         ["server to host", f"{mbit:.1f} Mbit/s", *(f"{n / 1e6:.1f} MB" for n in got.values())]
     )
     report.figures["in"] = {"goodput_mbit": round(mbit, 2), "access_bytes": got, "counters": counted}
+
+
+def _at_host(lab: Lab) -> list[Subflow]:
+    return [s for s in subflows(lab.host("ue")) if s.flow.sport == PORT and s.state == "ESTAB"]
+
+
+def _joined(lab: Lab) -> bool:
+    """Whether host and controller have both subflows: a SYN that is lost is sent again after a second."""
+    return len(_at_host(lab)) == 2 and any(len(s["subflows"]) == 2 for s in lab.controller.detailed())
 
 
 def _kernels(report: Report, counted: dict[str, CounterChanges], tokens: set[str], subflows: int) -> None:

@@ -17,6 +17,7 @@ from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.kit.waiting import until
 from topologies.networks.two_mcps import MCPS, NATURAL_PORTS, two_mcps
+from topologies.programs.lateness import Lateness
 
 ROWS = ("N-5.6.3a", "N-5.6.3b", "S-22", "D-3.2c")
 USERS, MANAGEMENT, LATER = 5001, 5002, 5003
@@ -25,7 +26,7 @@ EACH = 4  # sessions of each service
 LIVE_S = 10.0  # seconds of the upload during which the policy changes
 JOINED_S = 4.0  # seconds for its join, where the first SYN is lost
 AT_MOST_S = 1.0  # seconds until a policy is in force
-SETTLE_S = 6.0
+SETTLE_S = 20.0  # most that is waited for what has to come about
 
 
 def policy(ports: tuple[int, ...], rules: str) -> str:
@@ -167,17 +168,20 @@ class Services:
         time.sleep(1.5)
         until(lambda: len(self._of_upload()) == 2, JOINED_S)
         before = self._of_upload()
-        began = time.monotonic()
-        lab.controller.put_policy(MORE)
-        token = None
-        while token is None and time.monotonic() < began + 5 * AT_MOST_S:
-            (token,) = self._one(LATER)
-        took = time.monotonic() - began
+        with Lateness() as late:
+            began = time.monotonic()
+            lab.controller.put_policy(MORE)
+            token = None
+            while token is None and time.monotonic() < began + SETTLE_S:
+                (token,) = self._one(LATER)
+            ended = time.monotonic()
+        took = ended - began
+        own = took - late.during(began, ended)
         report.expect(
             "the rule is in force within a second",
-            took < AT_MOST_S,
-            f"in {AT_MOST_S:.0f} s",
-            f"{took:.2f} s",
+            token is not None and own < AT_MOST_S,
+            f"in {AT_MOST_S:.0f} s, without what this machine was late",
+            f"{own:.2f} s, {took:.2f} s with it",
             "kernel",
         )
         report.figures["in_force_s"] = round(took, 3)
@@ -191,9 +195,9 @@ class Services:
         report.equal("the upload that lived meanwhile ends well", None, done.get("error"), "kernel")
         report.expect(
             "and never stood still",
-            done.get("longest_block_s", 9.9) < 2.0,
-            "below 2 s",
-            done.get("longest_block_s"),
+            done.get("own_block_s", 9.9) < 2.0,
+            "below 2 s, without what this machine was late",
+            f"{done.get('own_block_s')}, {done.get('longest_block_s')} with it",
             "kernel",
         )
         report.expect("on subflows that stayed at alpha", len(before) == 2, "2 before", len(before), "kernel")
@@ -219,7 +223,7 @@ class Services:
             lab.say(f"a window that is {'open' if covers else 'closed'} at this hour")
             lab.controller.put_policy(at_this_hour(covers))
             rule = "rush" if covers else "users"
-            limit = time.monotonic() + 5 * AT_MOST_S
+            limit = time.monotonic() + SETTLE_S
             told = lab.controller.whatif("10.1.0.2", self.target[4], USERS)
             while told["rule"] != rule and time.monotonic() < limit:
                 time.sleep(0.05)

@@ -21,8 +21,10 @@ from topologies.networks import off_path
 ROWS = (
     "N-5.6.1a", "N-5.6.1b", "N-5.6.1c", "N-5.6.1d", "N-5.6.1e", "N-5.6.1f", "N-5.6.1g", "D-3.4a", "D-5.4c",
 )  # fmt: skip
-TTL_S, LATE_S = 10, 7  # seconds; on a busy machine a capture may need some to begin
-SLOW_S, SOON_S, AT_ONCE_S = 2.9, 0.5, 0.2
+TTL_S, LATE_S = 20, 14  # seconds; on a busy machine a capture may need some to begin
+# The kernel sends a SYN after 1 and 3 s again, the latter without MPTCP, and the next after 7 s: who did not have to wait for
+# the second is told from who had to.
+SLOW_S, GIVEN_UP_S, SOON_S = 2.9, 6.9, 1.9
 MCP, GOOD, BAD = "core", "server", "dropper"
 DROPS = "tcp flags & (syn | ack) == syn tcp option mptcp subtype 0 drop"
 BYPASS = "policy: 1\nrules:\n  - {name: all, then: {action: bypass}}\n"
@@ -74,16 +76,16 @@ class Trials:
     def slow(self, what: str, name: str = BAD) -> list[Segment]:
         """Check a connection that has to wait until the kernel gives up MPTCP."""
         took, seen = self.open(what, name)
-        wanted = f"{SLOW_S} to 4 s"
-        self._report.expect(f"{what}: time to first byte", SLOW_S <= took < 4, wanted, f"{took:.2f} s")
+        wanted = f"{SLOW_S} to {GIVEN_UP_S} s"
+        self._report.expect(
+            f"{what}: time to first byte", SLOW_S <= took < GIVEN_UP_S, wanted, f"{took:.2f} s"
+        )
         return seen
 
-    def plain(self, what: str, name: str, within: float) -> None:
+    def plain(self, what: str, name: str) -> None:
         """Check a connection of whose segments none carries MPTCP to the server."""
         took, seen = self.open(what, name)
-        self._report.expect(
-            f"{what}: time to first byte", took < within, f"under {within} s", f"{took:.2f} s"
-        )
+        self._soon(what, took)
         told = [s for s in seen if s.options]
         self._report.expect(
             f"{what}: segments with an MPTCP option at {name}",
@@ -96,10 +98,14 @@ class Trials:
     def offered(self, what: str, name: str = GOOD) -> None:
         """Check a connection whose server is offered MPTCP."""
         took, seen = self.open(what, name)
+        self._soon(what, took)
+        self._report.equal(f"{what}: first SYN with MP_CAPABLE", True, _first_offers(seen), "capture")
+
+    def _soon(self, what: str, took: float) -> None:
+        """Check that it took nowhere near what the kernel's trial of MPTCP costs, on a machine however busy."""
         self._report.expect(
             f"{what}: time to first byte", took < SOON_S, f"under {SOON_S} s", f"{took:.2f} s"
         )
-        self._report.equal(f"{what}: first SYN with MP_CAPABLE", True, _first_offers(seen), "capture")
 
 
 def _first_offers(seen: list[Segment]) -> bool:
@@ -145,9 +151,9 @@ def _cache(lab: Lab, report: Report, trials: Trials, options: Options) -> None:
     listed = trials.answered
     report.equal("first: the MCP offers MPTCP", True, _first_offers(seen), "capture")
     report.equal("servers listed as slow", [address_of(PLAN.box(BAD), 4)], _slow(lab), "kernel")
-    trials.plain("second", BAD, AT_ONCE_S)
+    trials.plain("second", BAD)
     time.sleep(max(0.0, listed + LATE_S - time.monotonic()))
-    trials.plain("a hit late in its time", BAD, AT_ONCE_S)
+    trials.plain("a hit late in its time", BAD)
     trials.offered("the other server")
     time.sleep(max(0.0, listed + TTL_S + 1 - time.monotonic()))
     report.equal(f"servers listed as slow {TTL_S + 1} s later", [], _slow(lab), "kernel")
@@ -174,8 +180,8 @@ def _again(lab: Lab, *words: str) -> None:
 def _take_over(lab: Lab, report: Report, trials: Trials, options: Options) -> None:
     options.say("take-over: no server hears of MPTCP (draft-deng 3.4)")
     _again(lab, *(() if "take-over" in options.without else ("--server-leg", "tcp")))
-    trials.plain("take-over, to one that speaks MPTCP", GOOD, SOON_S)
-    trials.plain("take-over, to the dropper", BAD, SOON_S)
+    trials.plain("take-over, to one that speaks MPTCP", GOOD)
+    trials.plain("take-over, to the dropper", BAD)
 
 
 def _off_list(lab: Lab, report: Report, trials: Trials, options: Options) -> None:
@@ -186,10 +192,10 @@ def _off_list(lab: Lab, report: Report, trials: Trials, options: Options) -> Non
         return () if "off-list" in options.without else ("--mptcp-off", prefix)
 
     _again(lab, *off(f"{listed}/32"))
-    trials.plain("listed", BAD, SOON_S)
+    trials.plain("listed", BAD)
     trials.offered("not listed")
     _again(lab, *off("0.0.0.0/0"))
-    trials.plain("all are listed", GOOD, SOON_S)
+    trials.plain("all are listed", GOOD)
 
 
 SCENARIO = Scenario(

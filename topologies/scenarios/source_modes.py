@@ -31,8 +31,9 @@ ROWS = (
 )  # fmt: skip
 BYTES = 2_000_000
 FEW = 20_000
-PATIENCE_S = 6.0
-JOINED_S = 10.0  # seconds for the joins of what arrived: a lost SYN is sent again after 1, 3 and 7 s
+PATIENCE_S = 30.0  # for all bytes of an exchange
+INTRODUCED_S = 30.0  # for the first answer that a host gets by a controller that has just started
+JOINED_S = 30.0  # seconds for the joins of what arrived: a lost SYN is sent again after 1, 3 and 7 s
 OWN, COMMON = 5001, 5002
 HOSTS = {"ue1": "alpha", "ue2": "beta"}
 TRANSLATED = "64:ff9b::"
@@ -149,7 +150,8 @@ def _introduce(lab: Lab) -> None:
             for text in nic.addresses:
                 source = ip_interface(text)
                 target = address_of(PLAN.box("server"), source.version)
-                lab.host(host).run(f"ping -c 3 -i 0.2 -W 1 -I {source.ip} {target}")
+                ping = f"ping -c 1 -W 2 -I {source.ip} {target}"
+                until(lambda host=host, ping=ping: lab.host(host).pexec(ping)[2] == 0, INTRODUCED_S)  # type: ignore[misc]
 
 
 def _exchange(lab: Lab, phase: Phase, report: Report) -> None:
