@@ -71,12 +71,18 @@ def test_bytes_that_offload_cut_or_merged_passed() -> None:
         replace(SENT[2], raw_options="ff"),
         replace(SENT[2], sequence=5000),
         replace(SENT[2], length=200),
+        replace(SENT[2], flags=DATA & ~0x08),  # PSH, where nothing was cut in another way
+        replace(SENT[2], flags=DATA | 0x20),  # URG
+        replace(SENT[2], flags=DATA | 0x40),  # ECE
+        replace(SENT[2], flags=DATA | 0x100),  # the nonce sum's
+        replace(SENT[3], length=30, flags=DATA | 0x80),  # CWR, cut in another way too
         replace(SENT[0], flags=0x12),
         replace(SENT[2], flow=replace(FLOW, sport=1)),
     ],
 )
 def test_each_change_on_the_way_is_seen(changed: Segment) -> None:
-    place = 0 if changed.flags & SYN else 2
+    place = next(n for n, one in enumerate(SENT) if one.sequence == changed.sequence or n == 2)
+    place = 0 if changed.flags & SYN else place
     found = passage(SENT, [*SENT[:place], changed, *SENT[place + 1 :]])
     assert changed in found.altered
     assert changed in passage(SENT, [*SENT, changed]).altered, "beside the right one too"

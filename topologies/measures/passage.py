@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from topologies.kit.captures import Segment
 
-FIN, SYN, RST = 0x01, 0x02, 0x04
+FIN, SYN, RST, PSH = 0x01, 0x02, 0x04, 0x08
 CONTROL = FIN | SYN | RST  # a segment with none of them and without data is an acknowledgement alone
 HALF = 1 << 31  # half of the range of sequence numbers; all of one direction are nearer to each other
 
@@ -38,7 +38,7 @@ def passage(sent: Iterable[Segment], arrived: Iterable[Segment]) -> Passage:
     shapes, copies = set(map(_shape, here)), set(map(_copy, there))
     strange = [one for one in there if _shape(one) not in shapes]
     missing = [one for one in here if _copy(one) not in copies]
-    altered = [s for s in strange if not _within(s, [o for o in here if o.raw_options == s.raw_options])]
+    altered = [s for s in strange if not _recut(s, [o for o in here if o.raw_options == s.raw_options])]
     return Passage(len(here), altered, [one for one in missing if not _within(one, there)])
 
 
@@ -64,6 +64,14 @@ def _copy(one: Segment) -> tuple[object, ...]:
     if one.length or one.flags & CONTROL:
         return one.flow, one.sequence, one.length, one.flags & CONTROL, one.options
     return one.flow, one.options
+
+
+def _recut(one: Segment, others: Iterable[Segment]) -> bool:
+    """Whether offload may have made a segment that arrived of others that were sent. It sets PSH and FIN where the last byte is,
+    so that they may differ from those of a segment with another end; all other flags are those of each part."""
+    alike = [other for other in others if not (other.flags ^ one.flags) & ~(PSH | FIN)]
+    same = any((o.flow, o.sequence, o.length) == (one.flow, one.sequence, one.length) for o in alike)
+    return not same and _within(one, alike)
 
 
 def _within(one: Segment, others: Iterable[Segment]) -> bool:

@@ -177,6 +177,28 @@ def expect_priority(
     return seen[0].time if seen else since + PROMPT_S
 
 
+def expect_little_before(
+    report: Report,
+    name: str,
+    watched: WatchedTransfer,
+    access: str,
+    port: int,
+    since: float,
+    mbit: float,
+    most: int,
+    grace: float = 0.0,
+) -> int:
+    """Check what a host sent over an access before it was told by MP_PRIO to leave it, from its join at `since` on: no more than
+    `most` bytes and what it sends at `mbit` until it is told, and for `grace` after. (How soon it was told is judged by
+    `expect_priority`.) Of a host that is never told all that it sends counts, against `mbit` for PROMPT_S. Returns the bytes."""
+    told = [p.time for p in watched.priorities(access, port, since) if p.backup and p.time < since + LATE_S]
+    waited = told[0] + grace - since if told else PROMPT_S
+    sent = watched.sent(access, port, since, told[0] + grace if told else float("inf"))
+    allowed = most + int(mbit * 1e6 / 8 * waited)
+    report.expect(name, sent <= allowed, f"at most {allowed}", sent, "capture")
+    return sent
+
+
 def cable(lab: Lab, port: str, up: bool) -> None:
     """Pull or plug the cable of an access port. Both ends lose or get their carrier."""
     command = ["ip", "link", "set", lab.interface(port), "up" if up else "down"]

@@ -22,14 +22,15 @@ from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
-from topologies.kit.waiting import until
+from topologies.measures.link_cuts import await_
 from topologies.programs.http_hook import HttpHook
 from topologies.programs.radius_server import RadiusServer
 
 SERVICE = 5001
 SESSIONS = 3
 LIVE_S = 1.0
-IN_FORCE_S = 10.0  # for a change of the registry
+IN_FORCE_S = 60.0  # most that a change of the registry is waited for
+SLOWEST = 10.0  # times what one request and one ping take: most until the change acts
 ANSWER_S, SILENCE_S = 3.0, 0.4  # to wait for a ping's answer that has to come, and for one that must not
 MCP, SERVER = "10.8.0.2", "10.9.0.2"
 IMSI = "001019999999999"
@@ -238,23 +239,36 @@ def _closed(lab: Lab, report: Report) -> None:
     passed = frames(core.file, "ip.src==10.2.0.0/24")
     report.equal("stranger: packets past its access switch", 0, passed, "capture")
     report.equal("stranger: packets at the MCP", 0, frames(mcp.file, "ip.addr==10.2.0.0/24"), "capture")
-    told = lab.controller.request(
-        "POST", "/v1/registry", {"subscriber": IMSI, "addresses": ["10.2.0.2", "10.2.0.9"]}
-    )
+    reference, told = _registered(lab, {"subscriber": IMSI, "addresses": ["10.2.0.2", "10.2.0.9"]})
     report.expect("kept by a pseudonym", IMSI not in json.dumps(told), "no IMSI", told["id"], "REST")
-    until(lambda: _pings(lab, "stranger", SERVER, 1, LIVE_S), IN_FORCE_S)
+    took = await_(lambda: _pings(lab, "stranger", SERVER, 1, max(SILENCE_S, reference)) > 0, IN_FORCE_S)
+    judge_in_time(report, "stranger: the registry's yes acts in time", took, reference)
     report.equal("stranger: pings answered once registered", 2, _pings(lab, "stranger", SERVER))
     core = lab.capture_port("s2:2", "ip")
     report.equal("plugged into an unknown port: pings answered", 0, _silent(lab, "plugged", SERVER))
     lab.stop_captures()
     passed = frames(core.file, "ip.src==10.2.0.9")
     report.equal("plugged: packets past its access switch", 0, passed, "capture")
-    lab.controller.request(
-        "POST", "/v1/registry", {"subscriber": IMSI, "allowed": False, "addresses": ["10.2.0.2"]}
-    )
-    time.sleep(LIVE_S / 2)
-    until(lambda: not _pings(lab, "stranger", SERVER, 1, SILENCE_S), IN_FORCE_S)
+    reference, _ = _registered(lab, {"subscriber": IMSI, "allowed": False, "addresses": ["10.2.0.2"]})
+    took = await_(lambda: not _pings(lab, "stranger", SERVER, 1, max(SILENCE_S, reference)), IN_FORCE_S)
+    judge_in_time(report, "stranger: the registry's no acts in time", took, reference)
     report.equal("stranger: pings answered when struck out", 0, _silent(lab, "stranger", SERVER))
+
+
+def _registered(lab: Lab, entry: dict[str, Any]) -> tuple[float, Any]:
+    """Change the registry: what REST says of it, and the reference for how soon it acts, in seconds: what this machine needs now
+    for the request and for a ping of a host that nothing changes for."""
+    began = time.monotonic()
+    told = lab.controller.request("POST", "/v1/registry", entry)
+    _pings(lab, "client", SERVER, 1)
+    return time.monotonic() - began, told
+
+
+def judge_in_time(report: Report, name: str, took: float | None, reference: float) -> None:
+    """Check that a change acted, and took no more than SLOWEST times the reference. `took`: seconds, None for never."""
+    most = SLOWEST * reference
+    found = "never" if took is None else f"{took:.2f} s"
+    report.expect(name, took is not None and took <= most, f"within {most:.2f} s", found)
 
 
 SCENARIO = Scenario(

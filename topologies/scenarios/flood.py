@@ -6,12 +6,13 @@ bound of half-open sessions (N-7.2c). (The LTE access is one whose hosts are `le
 comes with an address that none of the port's own hosts has, and that would be the end of it.)
 """
 
+import re
 import statistics
 import sys
 import time
 
 from steering.model.rules import VIRTUAL_MAC
-from topologies.kit.lab import Lab, running
+from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.processes import PROGRAMS, StartedProcess
 from topologies.kit.report import Report
@@ -24,6 +25,7 @@ SESSIONS = 100
 NOTICED_S = 2.0  # seconds until the meter of a flooded port is cut: it is read once a second, and twice
 CUT_S = 6.0  # most that it is waited for
 LET_THROUGH = 200  # SYNs per second that the meter of a port lets through; a tenth once the port is flooded
+FLOODED = 5  # a flood is at least so many times what the meter lets through
 SLOWER = 2.0  # most, 95th percentile of set-up times under flood by that without
 
 ROWS = ("N-7.2c", "N-7.2b", "D-6.4.0")
@@ -64,7 +66,7 @@ def run(options: Options, report: Report) -> None:
         _sessions(lab, "warm", 5)
         quiet = _sessions(lab, "quiet", SESSIONS)
         options.say(f"{RATE} SYNs a second on the LTE access for {SECONDS:.0f} s")
-        before = _syns(lab)
+        before, quiet_port = _syns(lab), _came(lab)
         flood = _flood(lab)
         begun = time.monotonic()
         time.sleep(NOTICED_S)
@@ -74,6 +76,7 @@ def run(options: Options, report: Report) -> None:
         still = flood.alive()
         flood.wait(120)
         report.figures["syns_seen"] = _syns(lab) - before
+        report.figures["came"] = _came(lab) - quiet_port
         report.figures["cut_s"] = round(cut_s, 2)
         _judge(lab, report, quiet, flooded, still, flood)
         if options.prompt:
@@ -82,6 +85,20 @@ def run(options: Options, report: Report) -> None:
 
 def _syns(lab: Lab) -> int:
     return int(lab.controller.metric("steering_packet_ins_total", **{"class": "syn"}))
+
+
+def _came(lab: Lab) -> int:
+    """Packets that came in at the flooded port so far, by the switch's own count."""
+    bridge, _, number = PLAN.box("bad").nics[0].peer.partition(":")
+    found = re.search(r"rx pkts=(\d+)", ofctl(lab.switch(bridge), "dump-ports", number))
+    return int(found[1]) if found else 0
+
+
+def judge_flood(report: Report, came: int) -> None:
+    """Without a flood nobody learns what a flood does, with its meter or without: that is no matter of rate."""
+    least = FLOODED * LET_THROUGH * int(SECONDS)
+    name = "the flood at its port: many times what the meter lets through"
+    report.expect(name, came >= least, f"at least {least} packets", came, "kernel")
 
 
 def _flood(lab: Lab) -> StartedProcess:
@@ -127,6 +144,7 @@ def _judge(
     # How many a program of Python sends hangs on what else runs here: a check of a rate, as its name says.
     name = "the flood was one: SYNs within a second"
     report.expect(name, rate >= 0.8 * RATE, f"at least {0.8 * RATE:.0f} a second", rate)
+    judge_flood(report, report.figures["came"])
     report.expect("the flood outlasted the sessions", still, "it did", "it did" if still else "it had ended")
     report.equal("sessions of the other access set up", SESSIONS, sum(t < float("inf") for t in flooded))
     fell_back = lab.counted("good")["MPCapableFallbackSYNACK"]

@@ -1,0 +1,99 @@
+"""Checks that no longer saw what they were written for, on made-up evidence: the fault fails them, a busy machine does not."""
+
+import pytest
+
+from topologies import catalogue
+from topologies.campaign.verdicts import is_rate
+from topologies.kit.captures import Segment
+from topologies.kit.kernel_counters import FiveTuple
+from topologies.kit.report import Report
+from topologies.measures.priorities import LATE_S, PROMPT_S, WatchedTransfer, expect_little_before
+from topologies.scenarios.authorisation import SLOWEST, judge_in_time
+from topologies.scenarios.flood import FLOODED, LET_THROUGH, SECONDS, judge_flood
+
+WLAN = FiveTuple("10.2.0.2", 40_002, "10.9.0.2", 5001)
+# They are about a second, each beside others that fail in the same controls.
+KNOWN = {
+    ("authorisation", "the list is live within a second"),
+    ("controller-loss", "without a controller: new connections are there within a second after the grace"),
+}
+MBIT = 8.0  # a million bytes a second
+
+
+def failed(report: Report) -> list[str]:
+    return [check.name for check in report.failed]
+
+
+class Seen(WatchedTransfer):
+    """No lab: a megabyte a second from 1.0 on for eight seconds, and an MP_PRIO 'backup' at `told`, or never."""
+
+    def __init__(self, told: float | None, each: int = 100_000) -> None:
+        self.addresses, self._told, self._each = {"wlan": WLAN.src}, told, each
+
+    def segments(self, access: str, port: int) -> list[Segment]:
+        sent = [
+            Segment(1.0 + n / 10, WLAN, 0x18, self._each, ("2",), "", "", "", n * self._each, "")
+            for n in range(80)
+        ]
+        if self._told is None:
+            return sent
+        prio = Segment(self._told, WLAN.reversed(), 0x10, 0, ("5",), "", "", "", 0, "1e0351")
+        return sorted([*sent, prio], key=lambda one: one.time)
+
+
+@pytest.mark.parametrize("told", [1.05, 1.9, 3.0])
+def test_what_a_host_sends_until_it_is_told_is_no_fault_however_late_that_is(told: float) -> None:
+    report = Report("lab", "", ())
+    sent = expect_little_before(report, "it", Seen(told), "wlan", 5001, 1.0, MBIT, 150_000)
+    assert failed(report) == [] and sent == pytest.approx((told - 1.0) * 1e6, abs=100_000)
+
+
+@pytest.mark.parametrize("told", [None, 1.0 + LATE_S + 0.1])
+def test_a_host_that_is_never_told_sends_too_much(told: float | None) -> None:
+    report = Report("lab", "", ())
+    assert expect_little_before(report, "it", Seen(told), "wlan", 5001, 1.0, MBIT, 150_000) == 8_000_000
+    assert failed(report) == ["it"]
+    quiet = Report("lab", "", ())
+    expect_little_before(quiet, "it", Seen(None, 10_000), "wlan", 5001, 1.0, MBIT, 150_000)
+    assert failed(quiet) == [] and 800_000 <= PROMPT_S * 1e6 + 150_000, "who hardly sends need not be told"
+
+
+def test_more_than_the_access_carries_is_too_much_though_the_host_was_told() -> None:
+    report = Report("lab", "", ())
+    expect_little_before(report, "it", Seen(2.0, 400_000), "wlan", 5001, 1.0, MBIT, 150_000)
+    assert failed(report) == ["it"]
+
+
+@pytest.mark.parametrize(
+    ("took", "held"), [(0.1, True), (SLOWEST * 0.3, True), (SLOWEST * 0.31, False), (None, False)]
+)
+def test_a_change_of_the_registry_that_is_late_or_never_acts_fails(took: float | None, held: bool) -> None:
+    report = Report("lab", "", ())
+    judge_in_time(report, "it acts", took, 0.3)
+    assert (failed(report) == []) == held
+
+
+def test_a_busy_machine_has_as_much_more_time_for_a_change() -> None:
+    report = Report("lab", "", ())
+    judge_in_time(report, "it acts", 9.0, 1.0)
+    assert failed(report) == []
+
+
+@pytest.mark.parametrize(("came", "held"), [(0, False), (4_000, False), (25_000, True), (600_000, True)])
+def test_a_lab_without_a_flood_has_shown_nothing_of_floods(came: int, held: bool) -> None:
+    assert 4_000 < FLOODED * LET_THROUGH * SECONDS <= 25_000
+    report = Report("lab", "", ())
+    judge_flood(report, came)
+    assert (failed(report) == []) == held
+    assert not any(map(is_rate, failed(report))), "or it would be left out where a control is judged"
+
+
+def test_no_check_that_a_control_must_break_is_taken_for_a_rate_by_its_name() -> None:
+    rates = {
+        (scenario.name, name)
+        for scenario in catalogue.all_of_them()
+        for found in scenario.breaks.values()
+        for name in found.must
+        if is_rate(name) and "goodput" not in name
+    }
+    assert rates <= KNOWN, rates
