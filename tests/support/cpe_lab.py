@@ -22,6 +22,7 @@ from typing import Any
 
 from steering.relay.observe.status_socket import query
 from tests.support.relay_lab import IPPROTO_MPTCP, ROOT, in_namespace, wait_for
+from topologies.programs.lateness import Lateness, Silence
 
 SERVER, SERVICE = "10.9.0.2", 5201
 UPLINKS = {"dsl0": "10.1.0", "lte0": "10.2.0"}
@@ -184,12 +185,13 @@ class CpeLab:
         """A plain TCP client in the LAN, which pings its server until the end."""
         with in_namespace(self.names["lan"]):
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        client = Client(sock)
-        client.open()
-        try:
-            yield client
-        finally:
-            client.close()
+        with Lateness() as late:
+            client = Client(sock, late)
+            client.open()
+            try:
+                yield client
+            finally:
+                client.close()
 
     def subflows(self) -> list[str]:
         """Addresses of the CPE from which subflows to the server stand."""
@@ -212,9 +214,11 @@ class CpeLab:
 
 @dataclass
 class Client:
-    """Writes down its longest silence, seconds, and whether it was told of an error."""
+    """Writes down its longest silence and what it took to open, in seconds without what this machine was late meanwhile, and
+    whether it was told of an error."""
 
     sock: socket.socket
+    late: Lateness
     longest_s: float = 0.0
     error: str = ""
     opened_s: float = 0.0
@@ -224,12 +228,13 @@ class Client:
 
     def open(self) -> None:
         """Connect and get the first answer."""
-        began = time.monotonic()
+        opening = Silence(self.late, time.monotonic())
         self.sock.settimeout(60)
         self.sock.connect((SERVER, SERVICE))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ping()
-        self.opened_s = time.monotonic() - began
+        opening.ends(time.monotonic())
+        self.opened_s = opening.own_s
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -244,17 +249,15 @@ class Client:
         self.answers += 1
 
     def _run(self) -> None:
-        heard = time.monotonic()
+        silence = Silence(self.late, time.monotonic())
         try:
             while not self._over:
                 self._ping()
-                now = time.monotonic()
-                self.longest_s = max(self.longest_s, now - heard)
-                heard = now
+                self.longest_s = max(self.longest_s, silence.ends(time.monotonic()))
                 time.sleep(GAP_S)
         except OSError as error:
             self.error = str(error)
-        self.longest_s = max(self.longest_s, time.monotonic() - heard)
+        self.longest_s = max(self.longest_s, silence.ends(time.monotonic()))
 
     def silent_until(self, answers: int, seconds: float = 60.0) -> float:
         """Wait for so many more answers; the longest silence until then."""
