@@ -9,18 +9,15 @@ from steering.core import inputs
 from steering.core.counters import JoinResult
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.inputs import FinSeen, Tick
-from steering.core.outputs import NATURAL, RemoveEntries, SendFrame, Steer
+from steering.core.outputs import RemoveEntries, SendFrame, Steer
 from steering.core.packet_inputs import NeighbourSeen
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Action,
     Application,
-    Denial,
-    Direction,
     Mode,
     OverLimit,
     Policy,
-    PolicyRule,
     Pooling,
     Quotas,
     RefusalForm,
@@ -32,7 +29,7 @@ from steering.model.policy import (
 )
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
-from steering.wire.segment import Flags, Segment, read_segment
+from tests.support.ruled import natural, ruled
 from tests.support.sites import (
     SERVER,
     SYN_ACK,
@@ -48,16 +45,6 @@ from tests.support.sites import (
 )
 
 WEB = ((80, 80),)
-
-
-def ruled(*rules: tuple[RuleConditions, Terms], **policy) -> Policy:
-    return Policy(
-        rules=tuple(PolicyRule(f"r{n}", when, then) for n, (when, then) in enumerate(rules)), **policy
-    )
-
-
-def natural(outputs) -> bool:
-    return len(outputs) == 1 and getattr(outputs[0], "waypoint", 0) == NATURAL
 
 
 @pytest.mark.row("D-3.2f", "S-22")
@@ -371,58 +358,6 @@ def test_rules_see_the_dscp_of_the_first_syn_in_both_families():
     six[14] |= 46 >> 2
     six[15] |= (46 & 3) << 6
     assert (dscp_of(bytes(six)), dscp_of(bytes(plain)), dscp_of(b"")) == (46, 0, 0)
-
-
-@pytest.mark.row("S-20")
-def test_sessions_that_a_server_opens_may_be_denied():
-    driver = Driver(
-        policy=ruled((RuleConditions(directions=frozenset({Direction.SERVER})), Terms(action=Action.DENY)))
-    )
-    assert refused(driver.syn(4, 1, capable("10.9.0.50", 1, dst=UE_LTE))) == (3, False)
-    assert natural(driver.syn(4, 1, handshake("10.9.0.50", 2, dst=UE_LTE)))
-    assert steered(driver.syn(1, 1, capable(UE_LTE, 3)))
-
-
-ALL_DENIED = Terms(action=Action.DENY, deny=Denial.ALL)
-
-
-def reset_of(outputs) -> Segment:
-    (sent,) = outputs
-    assert isinstance(sent, SendFrame)
-    return read_segment(sent.frame)
-
-
-@pytest.mark.row("S-20")
-def test_a_rule_may_deny_plain_tcp_too_and_only_where_it_matches():
-    there = RuleConditions(destinations=(ip_network("10.9.0.66/32"),))
-    driver = Driver(policy=ruled((there, ALL_DENIED)))
-    reset = reset_of(driver.syn(1, 1, handshake(UE_LTE, 1, "10.9.0.66")))
-    assert reset.flags & Flags.RST and not reset.options
-    assert refused(driver.syn(1, 1, capable(UE_LTE, 2, dst="10.9.0.66"))) == (3, False)
-    assert natural(driver.syn(1, 1, handshake(UE_LTE, 3)))
-    assert driver.counters.refusals[Refusal.POLICY] == 2
-
-
-def test_deny_alone_leaves_plain_tcp_alone():
-    driver = Driver(policy=ruled((RuleConditions(), Terms(action=Action.DENY))))
-    assert natural(driver.syn(1, 1, handshake(UE_LTE, 1)))
-
-
-def test_denied_plain_tcp_is_met_with_silence_where_the_policy_says_drop():
-    driver = Driver(policy=ruled((RuleConditions(), ALL_DENIED), refusal=RefusalForm.DROP))
-    assert driver.syn(1, 1, handshake(UE_LTE, 1)) == []
-
-
-def test_plain_tcp_that_servers_open_may_be_denied():
-    driver = Driver(policy=ruled((RuleConditions(directions=frozenset({Direction.SERVER})), ALL_DENIED)))
-    assert reset_of(driver.syn(4, 1, handshake("10.9.0.50", 2, dst=UE_LTE))).flags & Flags.RST
-    assert natural(driver.syn(1, 1, handshake(UE_LTE, 3)))
-
-
-def test_ports_that_are_not_eligible_are_not_looked_at():
-    driver = Driver(policy=ruled((RuleConditions(), ALL_DENIED), eligible_ports=((80, 80),)))
-    assert reset_of(driver.syn(1, 1, handshake(UE_LTE, 1, dport=80))).flags & Flags.RST
-    assert natural(driver.syn(1, 1, handshake(UE_LTE, 2, dport=81)))
 
 
 def test_a_policy_for_all_ports_lists_none() -> None:

@@ -1,80 +1,23 @@
 """A controller is killed and another one begins: what no switch tells of it has from what was kept."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from steering.core import inputs
-from steering.core.engine import Engine
 from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.transitions import Event
-from steering.core.snapshots import kept as snapshots
-from steering.model.ids import DatapathId
-from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece, merged
-from steering.model.network import NetworkAccessType, PortRef, PortRole
+from steering.model.kept import KeptState, LostPiece
+from steering.model.network import PortRef
 from steering.model.policy import Pooling, Terms
 from steering.model.reservation import Level, ReservationOutcome, ReservationRequest, Standing
 from steering.model.rules import Table
-from steering.model.session import Refusal, SessionState
-from steering.wire.handshake import Kind
+from steering.model.session import Refusal
 from tests.support import reservation_lab
 from tests.support.live_session import Live
-from tests.support.proactive_lab import Ahead
+from tests.support.next_controller import CELLULAR, Next, kept
 from tests.support.reservation_lab import MEGA, POLICY, ask, held, rate
-from tests.support.sites import (
-    SERVER,
-    TOKEN,
-    UE_LTE,
-    UE_WLAN,
-    Driver,
-    join,
-    off_path_site,
-    packed,
-    refused,
-    steered,
-)
+from tests.support.sites import SERVER, UE_WLAN, join, packed, refused, steered
 from tests.support.switched import Lab
-
-CELLULAR = NetworkAccessType.CELLULAR
-
-
-def kept(driver: Any) -> KeptState:
-    """What would be on disk."""
-    begun, _ = snapshots.sessions(driver.engine)
-    pieces = [snapshots.kept(driver.engine, piece, driver.now) for piece in Piece]
-    return merged([*pieces, KeptState(sessions=tuple(s for _, s in begun))])
-
-
-def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[inputs.ObservedEntry]]:
-    """The session entries of each switch; `bytes_of`: what the entries of a switch have counted."""
-    found: dict[int, list[inputs.ObservedEntry]] = {}
-    for session in driver.table:
-        for entry in session.entries(PortRole.GATEWAY):
-            size = (bytes_of or {}).get(entry.dpid, 0)
-            found.setdefault(entry.dpid, []).append(inputs.ObservedEntry(entry, 5, size))
-    return found
-
-
-class Next:
-    """The controller after `before`; its switches come one by one."""
-
-    def __init__(self, before: Driver, told: KeptState, policy=None, gone: float = 5.0, **bytes_of) -> None:
-        self.before = before
-        self.driver: Any = Driver.__new__(Driver)
-        self.driver.site, self.driver.now, self.driver.fills = before.site, before.now + gone, {}
-        self.driver.engine = Engine(before.site, policy or before.engine.policy, epoch=8)
-        self.entries = held_by(before, **bytes_of)
-        left = tuple(one._replace(remaining=one.remaining - gone) for one in told.reservations)
-        self.driver.give(inputs.Restored(told._replace(reservations=left)))
-        # What the operator told of an access network is no part of it.
-        self.driver.give(inputs.AccessChanged("lte", CELLULAR, None))
-
-    def up(self, *dpids: int) -> None:
-        for dpid in dpids or sorted(self.before.engine.switches):
-            self.driver.up(dpid, self.entries.get(dpid, []))
-        self.driver.mcps_answer()
 
 
 def reserved_rules(fill: FillSwitch) -> set[tuple]:
@@ -258,169 +201,3 @@ def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
     after.driver.one = next(iter(after.driver.table))
     Live.sweep(after.driver, lte=500)
     assert after.driver.engine.preferring._used == {("anna", CELLULAR): 500}
-
-
-# ---- proactive -----------------------------------------------------------------------------------
-
-
-def ahead_after(lab: Ahead, told: KeptState, policy=None) -> Any:
-    after = Next(lab, told, policy)
-    after.up()
-    fresh = after.driver
-    fresh.__class__, fresh.network = Ahead, lab.network
-    for fill in fresh.fills.values():
-        fresh.network.apply(fill)
-    return fresh
-
-
-@pytest.mark.row("S-18", "D-4.d")
-def test_proactive_sessions_are_known_again_with_token_and_subflows() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    lab.told(UE_WLAN, 41_000, kind=Kind.JOIN)
-    told = kept(lab)
-    fresh = ahead_after(lab, told)
-    (session,) = fresh.table
-    assert (session.token, session.state) == (int.from_bytes(TOKEN, "big"), SessionState.ESTABLISHED)
-    assert (session.unit, session.mcp, len(session.subflows)) == ("host", fresh.home.id, 2)
-    assert kept(fresh).sessions == told.sessions  # for the one after that
-    assert fresh.home == lab.home
-    # A later join is listed with it.
-    fresh.told(UE_WLAN, 41_001, kind=Kind.JOIN)
-    assert len(session.subflows) == 3
-
-
-@pytest.mark.row("S-18", "D-4.d")
-def test_a_move_after_the_restart_pins_what_lived_and_its_joins_follow_it() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    fresh = ahead_after(lab, kept(lab))
-    fresh.later(5)
-    old, new = fresh.move()
-    assert fresh.to(UE_LTE, 40_000)[0] == [old]
-    assert fresh.to(UE_LTE, 40_001)[0] == [new]
-    steer = steered(fresh.syn(2, 1, join(UE_WLAN, 41_000)))
-    assert steer.release.waypoint == fresh.engine.map.inside[lab.home.id].id
-
-
-def test_without_what_was_kept_the_move_breaks_it() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    fresh = ahead_after(lab, KeptState())
-    fresh.do(inputs.Tick())
-    assert len(fresh.table) == 0
-    _, new = fresh.move()
-    assert fresh.to(UE_LTE, 40_000)[0] == [new]
-
-
-def test_while_switches_come_back_entries_lead_as_before_and_nobody_is_moved() -> None:
-    lab = Ahead()
-    told = kept(lab)
-    after = Next(lab, told)
-    after.driver.up(1)
-    ahead = {r.match: r.actions for r in after.driver.fills[1].admission if 4_000 <= r.priority < 4_400}
-    rules = lab.engine.sessions.proactive.desired(1).admission
-    assert ahead and ahead == {r.match: r.actions for r in rules if 4_000 <= r.priority < 4_400}
-    after.driver.give(inputs.McpAdmin(lab.home.id, True))
-    after.driver.give(inputs.Tick())
-    assert after.driver.engine.sessions.proactive.units["host"].mcp == lab.home.id
-
-
-def test_joins_of_a_unit_with_old_sessions_are_still_looked_at() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    old, _ = lab.move()
-    home = lab.home
-    assert lab.proactive.strays
-    fresh = ahead_after(lab, kept(lab))
-    assert fresh.home == home and list(fresh.proactive.strays) == ["host"]
-    assert fresh.to(UE_LTE, 40_000)[0] == [old]
-    steer = steered(fresh.syn(2, 1, join(UE_WLAN, 41_000)))
-    assert steer.release.waypoint != fresh.engine.map.inside[home.id].id
-    for session in list(fresh.table):
-        fresh.engine.sessions.teardown.end(session)
-    fresh.later(2)
-    fresh.later(2)
-    assert not fresh.proactive.strays
-
-
-def test_a_session_that_is_over_is_told_once_and_one_with_entries_too() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    lab.told(UE_LTE, 40_001, key=b"another1")
-    begun, over = snapshots.sessions(lab.engine)
-    assert (len(begun), over) == (2, [])
-    gone, pinned = list(lab.table)
-    lab.engine.sessions.teardown.end(gone)
-    lab.proactive.pin(pinned)
-    found = [number for _ in range(3) for number in snapshots.sessions(lab.engine)[1]]
-    assert sorted(found) == [gone.id, pinned.id]
-
-
-def test_a_session_that_is_closing_is_not_taken_over() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    (session,) = lab.table
-    lab.life.happened(session, Event.ALL_CLOSED)
-    assert kept(lab).sessions == ()
-
-
-def test_a_kept_session_that_switches_know_is_not_taken_twice() -> None:
-    lab = Ahead()
-    lab.told(UE_LTE, 40_000)
-    told = kept(lab)
-    lab.move()
-    fresh = ahead_after(lab, told)
-    (session,) = fresh.table
-    assert session.returns
-
-
-# ---- links ---------------------------------------------------------------------------------------
-
-
-def found_by_discovery() -> Driver:
-    driver = Driver(
-        replace(
-            off_path_site(), links=(), discover=True, switches={f"s{n}": DatapathId(n) for n in range(1, 6)}
-        )
-    )
-    for one in off_path_site().links:
-        driver.give(inputs.LinkUp(one.a, one.b))
-        driver.give(inputs.LinkUp(one.b, one.a))
-    driver.give(inputs.Tick())
-    return driver
-
-
-def labels(fill: FillSwitch) -> int:
-    return sum(rule.table is Table.LABEL for rule in fill.forwarding)
-
-
-def test_found_links_are_believed_at_first_and_only_for_a_while_without_being_seen() -> None:
-    before = found_by_discovery()
-    told = kept(before)
-    blank, after = Next(before, KeptState()), Next(before, told)
-    for one in (blank, after):
-        one.up(1, 3)
-    assert labels(blank.driver.fills[1]) < labels(after.driver.fills[1]) == labels(before.up(1))
-    seen = off_path_site().links[0]
-    after.driver.give(inputs.LinkUp(seen.a, seen.b))
-    after.driver.later(9)
-    assert len(after.driver.engine.graph.links()) == len(told.network.links)
-    after.driver.later(2)
-    up = {(link.a, link.b) for link in after.driver.engine.graph.links()}
-    assert (seen.a, seen.b) in up and (seen.b, seen.a) not in up
-
-
-def test_a_kept_link_whose_port_is_down_is_not_believed() -> None:
-    before = found_by_discovery()
-    after = Next(before, kept(before))
-    after.driver.give(inputs.SwitchUp(1, {1: True, 2: False}))
-    assert not after.driver.engine.graph.links_at(PortRef(1, 2))
-
-
-def test_links_to_what_is_no_switch_or_an_attachment_are_refused() -> None:
-    before = found_by_discovery()
-    bad = ((PortRef(1, 2), PortRef(77, 1)), (PortRef(1, 1), PortRef(3, 2)))
-    after = Next(before, KeptState(KeptNetwork(bad, ())))
-    assert after.driver.engine.graph.links() == []
-    assert after.driver.counters.not_restored == {LostPiece.LINK: 2}
