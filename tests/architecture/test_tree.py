@@ -12,7 +12,9 @@ from tests.architecture import layers, tree
 
 ROOT = layers.ROOT
 LINES_NOTED = 400
-LINES_REFUSED = 450
+LINES_REFUSED = 430
+# Laid out anew before long, with all that reads them.
+LONGER = {"steering/core/sessions/records.py": 450}
 
 # Written in pieces, so that this file does not find itself.
 STUB_WORDS = re.compile(
@@ -24,11 +26,12 @@ ROW_ID = re.compile(r"[DNS]-[0-9A-Z][0-9A-Za-z]*(?:\.[0-9A-Za-z]+)*")
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    lengths = {path: len(tree.text_of(path).splitlines()) for path in layers.sources()}
-    for path, lines in sorted(lengths.items(), key=lambda item: -item[1]):
-        if LINES_NOTED < lines <= LINES_REFUSED:
-            warnings.warn(f"{path.relative_to(ROOT)} has {lines} lines, over {LINES_NOTED}", stacklevel=1)
-    refused = [f"{path.relative_to(ROOT)}: {n} lines" for path, n in lengths.items() if n > LINES_REFUSED]
+    paths = [*layers.sources(), *sorted((ROOT / "tests").rglob("*.py"))]
+    lengths = {path.relative_to(ROOT).as_posix(): len(tree.text_of(path).splitlines()) for path in paths}
+    for name, lines in sorted(lengths.items(), key=lambda item: -item[1]):
+        if lines > LINES_NOTED:
+            warnings.warn(f"{name} has {lines} lines, over {LINES_NOTED}", stacklevel=1)
+    refused = [f"{name}: {n} lines" for name, n in lengths.items() if n > LONGER.get(name, LINES_REFUSED)]
     assert not refused, "\n".join(refused)
 
 
