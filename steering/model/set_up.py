@@ -3,7 +3,29 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from steering.model.session import SessionState
+from steering.model.ids import NO_TOKEN, DatapathId, PortNumber, Token
+from steering.model.session import FlowKey, SessionState
+
+
+class SetUpPart(StrEnum):
+    """Which part of a set-up a segment is."""
+
+    FIRST_SYN = "first SYN"  # a host's, with MP_CAPABLE
+    SERVER_SYN = "server's SYN"  # without MPTCP: it may be a server's that opens a session
+    JOIN = "join"
+    ANSWER = "answer"  # a SYN/ACK
+
+
+class SetUpSegment(NamedTuple):
+    """A segment of a set-up, whatever input of the core it came as."""
+
+    part: SetUpPart
+    key: FlowKey  # of the flow, from the end that opened it; an answer's is that of what it answers
+    dpid: DatapathId
+    port: PortNumber
+    frame: bytes = b""  # b"" of an answer
+    token: Token = NO_TOKEN  # that a join carries
+    peer: str = ""  # the controller that passed it on; "": a switch of this controller showed it
 
 
 class SetUpOutcome(StrEnum):
@@ -14,6 +36,7 @@ class SetUpOutcome(StrEnum):
     PINNED = "pinned"  # a join was led to its session's MCP
     NATURAL = "natural"  # no MCP takes it: it went its natural way
     REFUSED = "refused"
+    PASSED_ON = "passed-on"  # a join that had waited went to the controller of its session
     UNFINISHED = "unfinished"  # MCP or host did not go on, or the controller stopped before
 
 
@@ -29,3 +52,4 @@ class SetUpFacts(NamedTuple):
     version: int  # of MPTCP
     has_token: bool
     state: SessionState
+    is_reverse: bool  # a server opened it

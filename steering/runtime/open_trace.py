@@ -31,7 +31,7 @@ class OpenTrace:
     """A set-up under way."""
 
     __slots__ = (
-        "began", "entries", "frame", "is_join", "key", "release", "session", "since", "source", "span", "switches", "token",
+        "began", "entries", "frame", "is_join", "is_reverse", "key", "release", "session", "since", "source", "span", "switches", "token",
         "until", "was_answered",
     )  # fmt: skip
 
@@ -49,3 +49,4 @@ class OpenTrace:
         self.entries = 0
         self.switches: list[str] = []
         self.was_answered = False
+        self.is_reverse = False  # a server opened it

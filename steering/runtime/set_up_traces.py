@@ -13,31 +13,20 @@ from typing import Any
 
 from steering.core.counters import Counters, TraceSkip
 from steering.core.engine import Engine
-from steering.core.inputs import (
-    Authorised,
-    CountersRead,
-    Input,
-    McpSessions,
-    SweepRead,
-    SynAckSeen,
-    SynSeen,
-    Tick,
-)
+from steering.core.inputs import Authorised, CountersRead, Input, McpSessions, SweepRead, Tick
 from steering.core.outputs import NATURAL, Authorise, Output, Release, Steer
+from steering.core.peer_facts import PeerTold
 from steering.core.snapshots import set_up
-from steering.model.ids import NO_TOKEN, Token, read_token
 from steering.model.session import FlowKey, Refusal, SessionState
-from steering.model.set_up import SetUpFacts, SetUpOutcome
+from steering.model.set_up import SetUpFacts, SetUpOutcome, SetUpPart, SetUpSegment
 from steering.model.token_bucket import TokenBucket
-from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 from steering.runtime.open_trace import LONGEST, Attributes, OpenTrace, SetUpSpan
-from steering.wire.handshake import Kind
 
 MOST_OPEN = 1_024  # set-ups under way that are traced
 MOST_LINKED = 10_000  # traced sessions that later joins are linked to
 SESSION, JOIN = "session set-up", "join"  # names of the root spans
+PEER = "steering.peer"  # another controller, which passed a join on, or to which it was passed on
 
-_SYNS = (UsualSyn, UsualJoin, SynSeen)
 _NEWS = (
     Tick,
     CountersRead,
@@ -73,6 +62,7 @@ class SetUpTraces:
         self._linked: OrderedDict[int, Any] = OrderedDict()  # session -> context of its root span
         self._of_session: dict[int, OpenTrace] = {}  # those of sessions, by these
         self._refusals: dict[Refusal, int] = {}  # as they were before what is being handled
+        self._segment: SetUpSegment | None = None  # what is being handled, if it is one
 
     @property
     def under_way(self) -> int:
@@ -83,33 +73,31 @@ class SetUpTraces:
 
     def wants(self, given: Input, now: float) -> bool:
         """Whether an input begins a set-up that is to be traced, or may tell of one that is."""
-        kind = type(given)
-        if kind in _SYNS:
-            wanted = self._wants_syn(given, now)
-        elif isinstance(given, UsualSynAck):
-            wanted = given.key in self._open or bool(self._waiting)
-        elif kind is SynAckSeen:
-            wanted = bool(self._open)
+        segment = self._segment = set_up.segment_of(given)
+        if segment is None:
+            kind = type(given)
+            # Other controllers tell of all their tokens: only who waits for one wants to know.
+            those = self._waiting if kind is PeerTold or kind is Authorised else self._open
+            wanted = bool(those) and (kind in _NEWS or kind is PeerTold or kind is Authorised)
+        elif segment.part is SetUpPart.ANSWER:
+            wanted = segment.key in self._open or bool(self._waiting)
         else:
-            wanted = bool(self._open) and (kind in _NEWS or kind is Authorised)
+            wanted = self._wants_syn(segment, now)
         if wanted:
             self._refusals = dict(self._counters.refusals)
         return wanted
 
     def handled(self, given: Input, outputs: list[Output], now: float, begun: float, ended: float) -> None:
         """See steering.openflow.traced_feed."""
-        kind = type(given)
-        refusals = self._grown()
-        refusal = refusals[0] if refusals else None
-        if kind in _SYNS:
-            self._syn(given, outputs, refusal, now, begun, ended)
-        elif isinstance(given, UsualSynAck):
-            self._answered(given.key, now)
-        elif isinstance(given, SynAckSeen):
-            self._answered(set_up.flow_answered(given), now)
-        if self._waiting and kind not in _SYNS:
+        segment, refusals = self._segment, self._grown()
+        if segment is not None and segment.part is not SetUpPart.ANSWER:
+            self._syn(segment, outputs, refusals[0] if refusals else None, now, begun, ended)
+            return
+        if segment is not None:
+            self._answered(segment.key, now)
+        if self._waiting:
             self._go_on(given, outputs, refusals, now, begun, ended)
-        if kind in _NEWS:
+        if type(given) in _NEWS:
             self._look(now)
 
     def written(self, now: float) -> None:
@@ -140,23 +128,13 @@ class SetUpTraces:
 
     # ---- SYNs ------------------------------------------------------------------------------------
 
-    def _wants_syn(self, given: Any, now: float) -> bool:
-        kind = type(given)
-        if kind is SynSeen:
-            if given.handshake.kind not in (Kind.CAPABLE, Kind.JOIN):
-                return False
-            key, is_join = set_up.flow_of(given), given.handshake.kind is Kind.JOIN
-        else:
-            key, is_join = given.key, kind is UsualJoin
-        if key in self._open:
+    def _wants_syn(self, segment: SetUpSegment, now: float) -> bool:
+        if segment.key in self._open:
             return True  # repeated
-        if (
-            set_up.is_subflow(self._engine, key)
-            or set_up.access_at(self._engine, given.dpid, given.port) is None
-        ):
+        if set_up.is_subflow(self._engine, segment.key) or set_up.access_of(self._engine, segment) is None:
             return False
-        # Whether a join is of a traced session is known when it has been handled.
-        return is_join or self._has_room(self._sessions, now)
+        # Whether a join is of a traced session, or a server's SYN opens one, is known when it has been handled.
+        return segment.part is not SetUpPart.FIRST_SYN or self._has_room(self._sessions, now)
 
     def _has_room(self, bucket: TokenBucket, now: float) -> bool:
         if len(self._open) >= MOST_OPEN:
@@ -169,39 +147,70 @@ class SetUpTraces:
 
     def _syn(
         self,
-        given: Any,
+        segment: SetUpSegment,
         outputs: list[Output],
         refusal: Refusal | None,
         now: float,
         begun: float,
         ended: float,
     ) -> None:
-        key = set_up.flow_of(given) if type(given) is SynSeen else given.key
-        known = self._open.get(key)
+        known = self._open.get(segment.key)
         if known is not None:
             known.span.note("SYN repeated", now)
             return
-        token = _token(given)
-        if token >= 0:
-            found = set_up.facts(self._engine, key)
-            if found is not None:
-                if found.session not in self._linked:
-                    return  # its session is not traced
-                if found.session in self._of_session:
-                    self._see(self._of_session[found.session], now)
-            if not self._has_room(self._joins, now):
-                return
-        access = set_up.access_at(self._engine, given.dpid, given.port) or ""
-        span = self._begin(JOIN if token >= 0 else SESSION, now, {**_ends(key), "steering.access": access})
-        trace = self._open[key] = OpenTrace(key, given.frame, token, span, now)
+        is_join = segment.part is SetUpPart.JOIN
+        if not (
+            (is_join and self._is_traced(segment, outputs, refusal, now))
+            or (segment.part is SetUpPart.SERVER_SYN and self._is_servers(segment, outputs, refusal, now))
+            or segment.part is SetUpPart.FIRST_SYN
+        ):
+            return
+        span = self._begin(JOIN if is_join else SESSION, now, self._about(segment))
+        trace = self._open[segment.key] = OpenTrace(segment.key, segment.frame, segment.token, span, now)
         for output in outputs:
             if type(output) is Authorise:
                 self._asks(output.request, output.source)
         if not self._decided(trace, outputs, refusal, now, begun, ended):
             trace.since = ended
-            self._waiting[key] = trace
+            self._waiting[trace.key] = trace
             if not trace.is_join:
                 trace.until = now + set_up.patience(self._engine)
+
+    def _is_traced(
+        self, segment: SetUpSegment, outputs: list[Output], refusal: Refusal | None, now: float
+    ) -> bool:
+        """Whether a join is traced: it is of a traced session, or waits, or is refused."""
+        found = set_up.facts(self._engine, segment.key)
+        if found is not None:
+            if found.session not in self._linked:
+                return False
+            if found.session in self._of_session:
+                self._see(self._of_session[found.session], now)
+        elif (
+            refusal is None
+            and not set_up.is_held(self._engine, segment.token)
+            and not _is_natural(outputs, segment.frame)
+        ):
+            return False  # another controller traces it, or nobody answers it
+        return self._has_room(self._joins, now)
+
+    def _is_servers(
+        self, segment: SetUpSegment, outputs: list[Output], refusal: Refusal | None, now: float
+    ) -> bool:
+        """Whether a SYN without MPTCP opens a session of a server, or would if an MCP took it."""
+        is_to_be = refusal is not None and _is_natural(outputs, segment.frame)
+        return (is_to_be or set_up.is_subflow(self._engine, segment.key)) and self._has_room(
+            self._sessions, now
+        )
+
+    def _about(self, segment: SetUpSegment) -> Attributes:
+        """What is known of a set-up by its SYN."""
+        told = {**_ends(segment.key), "steering.access": set_up.access_of(self._engine, segment) or ""}
+        if segment.part is SetUpPart.SERVER_SYN:
+            told["steering.direction"] = "server"
+        if segment.peer:
+            told[PEER] = segment.peer
+        return told
 
     def _decided(
         self, trace: OpenTrace, outputs: list[Output], refusal: Refusal | None, now: float, begun: float, ended: float
@@ -211,9 +220,13 @@ class SetUpTraces:
         if found is not None:
             trace.span.child("decide", begun, ended, _decision(found))
             self._steered(trace, found, outputs, ended)
-        elif any(type(o) is Release and o.waypoint == NATURAL and o.frame is trace.frame for o in outputs):
+        elif _is_natural(outputs, trace.frame):
             trace.span.child("decide", begun, ended, {})
             self._end(trace, SetUpOutcome.NATURAL, ended, refusal)
+        elif peer := set_up.passed_on_to(outputs, trace.frame):
+            trace.span.child("decide", begun, ended, {})
+            trace.span.add({PEER: peer})
+            self._end(trace, SetUpOutcome.PASSED_ON, ended)
         elif refusal is not None:
             trace.span.child("decide", begun, ended, {})
             self._end(trace, SetUpOutcome.REFUSED, ended, refusal)
@@ -223,7 +236,7 @@ class SetUpTraces:
 
     def _steered(self, trace: OpenTrace, found: SetUpFacts, outputs: list[Output], ended: float) -> None:
         """A flow is a subflow from now on; its segment leaves with the outputs, or waits for other switches."""
-        trace.session, trace.since = found.session, ended
+        trace.session, trace.since, trace.is_reverse = found.session, ended, found.is_reverse
         trace.span.add({**_decision(found), "steering.session.id": str(found.session)})
         if trace.is_join:
             context = self._linked.get(found.session)
@@ -331,7 +344,8 @@ class SetUpTraces:
         if state is None or (state is SessionState.CLOSING and not trace.was_answered):
             self._end(trace, SetUpOutcome.UNFINISHED, now)
             return
-        trace.span.child("await host", trace.since, now, {})
+        if not (trace.is_reverse and trace.was_answered):  # there the host's SYN/ACK is what was awaited
+            trace.span.child("await host", trace.since, now, {})
         plain = state is SessionState.PLAIN
         self._end(trace, SetUpOutcome.PLAIN if plain else SetUpOutcome.ESTABLISHED, now)
 
@@ -365,13 +379,9 @@ def _why_unknown(refusals: list[Refusal], is_tick: bool) -> Refusal:
     return Refusal.PEER_UNREACHABLE if Refusal.PEER_UNREACHABLE in refusals else Refusal.UNKNOWN_TOKEN
 
 
-def _token(given: Any) -> Token:
-    """The token that a join carries; NO_TOKEN for a first SYN."""
-    if type(given) is UsualJoin:
-        return given.token
-    if type(given) is SynSeen and given.handshake.kind is Kind.JOIN:
-        return read_token(given.handshake.token, "big")
-    return NO_TOKEN
+def _is_natural(outputs: list[Output], frame: bytes) -> bool:
+    """Whether a SYN goes its natural way."""
+    return any(type(o) is Release and o.waypoint == NATURAL and o.frame is frame for o in outputs)
 
 
 def _ends(key: FlowKey) -> Attributes:

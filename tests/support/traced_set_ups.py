@@ -4,12 +4,14 @@ import struct
 from typing import Any
 
 from steering.core.inputs import CountersRead, ObservedEntry, SynAckSeen, SynSeen, Tick
+from steering.core.outputs import Steer
 from steering.core.packet_inputs import NeighbourSeen
 from steering.model.policy import Policy
 from steering.openflow.sender import Sender
 from steering.openflow.traced_feed import TracedFeed
 from steering.runtime.set_up_traces import SetUpTraces
 from steering.wire.handshake import Handshake
+from tests.support.clustered import Cluster
 from tests.support.fakes.rawswitch import BARRIER_REQUEST
 from tests.support.sites import UE_LTE, Driver, answer, capable
 
@@ -78,6 +80,38 @@ class KeptLine:
             found += [xid] if kind == BARRIER_REQUEST else []
             data = data[length:]
         return found
+
+
+class TracedCluster(Cluster):
+    """Several engines, each with its traces; what a segment waits for is confirmed at once. `written`: by controller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: dict[str, list[WrittenTrace]] = {name: [] for name in self.names}
+        self.traces = {name: self._traced(name) for name in self.names}
+
+    def _traced(self, name: str) -> SetUpTraces:
+        engine, handle, written = self.engines[name], self.engines[name].handle, self.written[name]
+
+        def begin(kind: str, now: float, attributes: Any) -> WrittenTrace:
+            written.append(WrittenTrace(kind, now, attributes))
+            return written[-1]
+
+        traces = SetUpTraces(engine, engine.counters, begin, 10, lambda: self.now)
+
+        def watched(given: Any, now: float) -> Any:
+            is_wanted = traces.wants(given, now)
+            outputs = handle(given, now)
+            if is_wanted:
+                traces.handled(given, outputs, now, now, now)
+            traces.written(now)
+            for output in outputs:
+                if isinstance(output, Steer) and output.release is not None:
+                    traces.let_go(output.release, True)
+            return outputs
+
+        engine.handle = watched  # type: ignore[method-assign]
+        return traces
 
 
 class TracedSetUps:

@@ -1,24 +1,92 @@
 """What traces of set-ups ask of the engine: which flow a segment is of, where it came in, and what became of it."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from steering.core.engine import Engine
-from steering.core.inputs import SynAckSeen, SynSeen
+from steering.core.inputs import Input, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.outputs import Output
+from steering.core.peer_facts import PeerTold, TellPeer
 from steering.core.sessions.flow_key import flow_key, split
-from steering.model.ids import DatapathId, PortNumber, Token
+from steering.model.ids import NO_TOKEN, DatapathId, PortNumber, Token, read_token
 from steering.model.network import PortRole
 from steering.model.session import FlowKey, SessionState
-from steering.model.set_up import SetUpFacts
+from steering.model.set_up import SetUpFacts, SetUpPart, SetUpSegment
+from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
+from steering.wire.handshake import Kind
+from steering.wire.peer_messages import ForwardedSegment, SegmentKind
+from steering.wire.segment import Flags
 
 
-def flow_of(given: SynSeen) -> FlowKey:
-    """The flow of a SYN."""
+def segment_of(given: Input) -> SetUpSegment | None:
+    """What an input shows of a set-up; None where it shows nothing of one, or can teach nobody anything of it."""
+    reader = _READERS.get(type(given))
+    return None if reader is None else reader(given)
+
+
+def _usual_syn(given: UsualSyn) -> SetUpSegment:
+    return SetUpSegment(SetUpPart.FIRST_SYN, given.key, given.dpid, given.port, given.frame)
+
+
+def _usual_join(given: UsualJoin) -> SetUpSegment:
+    return SetUpSegment(SetUpPart.JOIN, given.key, given.dpid, given.port, given.frame, given.token)
+
+
+def _usual_answer(given: UsualSynAck) -> SetUpSegment:
+    return SetUpSegment(SetUpPart.ANSWER, given.key, given.dpid, given.port)
+
+
+def _syn(given: SynSeen) -> SetUpSegment | None:
     seen = given.handshake
-    return flow_key(seen.src, seen.dst, seen.sport, seen.dport)
+    part = _PARTS.get(seen.kind)
+    if part is None:
+        return None
+    token = read_token(seen.token, "big") if part is SetUpPart.JOIN else NO_TOKEN
+    key = flow_key(seen.src, seen.dst, seen.sport, seen.dport)
+    return SetUpSegment(part, key, given.dpid, given.port, given.frame, token)
 
 
-def flow_answered(given: SynAckSeen) -> FlowKey:
-    """The flow that a SYN/ACK answers: its source is the host's end."""
+def _answer(given: SynAckSeen | WatchedSeen) -> SetUpSegment | None:
     seen = given.handshake
-    return flow_key(seen.dst, seen.src, seen.dport, seen.sport)
+    if seen.flags & _SYN_ACK != _SYN_ACK:
+        return None
+    key = flow_key(seen.dst, seen.src, seen.dport, seen.sport)
+    return SetUpSegment(SetUpPart.ANSWER, key, given.dpid, given.port)
+
+
+def _told(given: PeerTold) -> SetUpSegment | None:
+    """A segment that another controller passed on: it is of a session here."""
+    message = given.message
+    if not isinstance(message, ForwardedSegment):
+        return None
+    dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
+    if message.kind == SegmentKind.SYN:
+        found = _syn(SynSeen(dpid, port, handshake, message.frame))
+    elif message.kind in (SegmentKind.SYN_ACK, SegmentKind.WATCHED):
+        found = _answer(SynAckSeen(dpid, port, handshake))
+    else:
+        found = None
+    return None if found is None else found._replace(peer=given.name)
+
+
+_SYN_ACK = Flags.SYN | Flags.ACK
+_PARTS = {
+    Kind.CAPABLE: SetUpPart.FIRST_SYN, Kind.JOIN: SetUpPart.JOIN, Kind.PLAIN: SetUpPart.SERVER_SYN,
+}  # fmt: skip
+_READERS: dict[type, Callable[[Any], SetUpSegment | None]] = {
+    UsualSyn: _usual_syn, UsualJoin: _usual_join, UsualSynAck: _usual_answer, SynSeen: _syn,
+    SynAckSeen: _answer, WatchedSeen: _answer, PeerTold: _told,
+}  # fmt: skip
+
+
+def passed_on_to(outputs: Iterable[Output], frame: bytes) -> str:
+    """The controller that a SYN is passed on to; "" where it is not."""
+    for output in outputs:
+        if isinstance(output, TellPeer) and isinstance(output.message, ForwardedSegment):
+            message = output.message
+            if message.kind == SegmentKind.SYN and message.frame == frame:
+                return output.name
+    return ""
 
 
 def ends_of(key: FlowKey) -> tuple[bytes, bytes, int, int]:
@@ -27,10 +95,17 @@ def ends_of(key: FlowKey) -> tuple[bytes, bytes, int, int]:
     return source, destination, sport, dport
 
 
-def access_at(engine: Engine, dpid: DatapathId, port: PortNumber) -> str | None:
-    """The access network at a port; None where none is."""
-    attachment = engine.map.at.get((dpid, port))
-    return None if attachment is None or attachment.role is not PortRole.ACCESS else attachment.name
+def access_of(engine: Engine, segment: SetUpSegment) -> str | None:
+    """The access network that a SYN's session is of: the one where a host's came in, or the one that a server's goes to.
+    None where it came in at another port than such a SYN comes in at."""
+    attachment = engine.map.at.get((segment.dpid, segment.port))
+    is_server = segment.part is SetUpPart.SERVER_SYN
+    if attachment is None or attachment.role is not (PortRole.GATEWAY if is_server else PortRole.ACCESS):
+        return None
+    if not is_server:
+        return attachment.name
+    access = engine.map.access_of(ends_of(segment.key)[1])
+    return None if access is None else access.name
 
 
 def is_subflow(engine: Engine, key: FlowKey) -> bool:
@@ -54,6 +129,7 @@ def facts(engine: Engine, key: FlowKey) -> SetUpFacts | None:
         version=session.version,
         has_token=session.token >= 0,
         state=session.state,
+        is_reverse=session.reverse,
     )
 
 

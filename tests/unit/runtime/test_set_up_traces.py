@@ -5,17 +5,32 @@ from ipaddress import ip_network
 import pytest
 
 from steering.core.counters import TraceSkip
-from steering.core.inputs import Authorised, McpAdmin, SynSeen, Tick
+from steering.core.inputs import Authorised, McpAdmin, SynSeen, Tick, WatchedSeen
 from steering.core.outputs import Authorise
 from steering.model.authorisation import Authorization, Authorizer, Verdict
-from steering.model.policy import Action, Policy, PolicyRule, RefusalForm, RuleConditions, Terms
+from steering.model.policy import (
+    Action,
+    Direction,
+    Policy,
+    PolicyRule,
+    RefusalForm,
+    RuleConditions,
+    Terms,
+)
 from steering.runtime import set_up_traces
 from steering.runtime.open_trace import LONGEST
 from steering.runtime.set_up_traces import MOST_OPEN
-from tests.support.sites import SERVER, UE_LTE, UE_WLAN, Driver, capable, handshake, join
-from tests.support.traced_set_ups import TracedSetUps, WrittenTrace
+from steering.wire.crypto import token
+from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, Driver, answer, capable, handshake, join
+from tests.support.traced_set_ups import TracedCluster, TracedSetUps, WrittenTrace
 
 ALL_PHASES = ["decide", "write rules", "release SYN", "await SYN/ACK", "await host"]
+
+
+FROM_SERVERS = Policy(
+    rules=(PolicyRule("in", RuleConditions(directions=frozenset({Direction.SERVER})), Terms()),)
+)
+OPENING = handshake(SERVER, 40_000, UE_LTE)  # a server's
 
 
 def refusing(address: str) -> Policy:
@@ -256,3 +271,67 @@ def test_a_watch_that_fails_costs_no_packet() -> None:
     for xid in traced.lines[4].barriers():
         traced.sender.barrier_reply(4, xid, traced.driver.now)
     assert frame in traced.lines[1].data
+
+
+@pytest.mark.row("S-20")
+@pytest.mark.parametrize(("key", "outcome"), [(KEY, "established"), (b"", "plain")])
+def test_a_session_that_a_server_opens_is_a_trace_to_the_hosts_answer(key: bytes, outcome: str) -> None:
+    traced = TracedSetUps(policy=FROM_SERVERS)
+    traced.syn(OPENING, 4)
+    (one,) = traced.written
+    assert one.name == "session set-up" and one.phases == ["decide"]
+    traced.confirm()
+    said = answer(OPENING, key)
+    traced.give(WatchedSeen(1, 1, said, Driver.frame(said)))
+    assert one.phases == ALL_PHASES[:4] and one.outcome == outcome, "the host's answer is what was awaited"
+    assert traced.traces.under_way == 0
+    told = one.attributes
+    assert (told["client.address"], told["server.address"]) == (SERVER, UE_LTE), "the client is who opens"
+    assert (told["steering.access"], told["steering.mcp"]) == ("lte", "core")
+    assert (told["steering.direction"], told["steering.rule"]) == ("server", "in")
+
+
+def test_a_server_whose_connection_no_mcp_takes_goes_its_natural_way() -> None:
+    traced = TracedSetUps(policy=FROM_SERVERS)
+    for mcp in list(traced.driver.engine.map.mcps):
+        traced.give(McpAdmin(mcp, True))
+    traced.syn(OPENING, 4)
+    assert traced.last.outcome == "natural" and traced.last.attributes["steering.refusal"] == "no-mcp"
+
+
+def test_what_no_rule_for_servers_takes_is_no_set_up() -> None:
+    traced = TracedSetUps(rate=1)
+    traced.syn(OPENING, 4)
+    assert not traced.written and not traced.counters.traces_skipped
+    traced.syn(capable(UE_LTE, 40_000))
+    assert len(traced.written) == 1, "it takes no place"
+
+
+@pytest.mark.row("D-6.7.7")
+def test_a_join_at_another_controllers_switch_is_traced_by_its_sessions_controller() -> None:
+    cluster = TracedCluster()
+    cluster.session(UE_LTE, 40_000, KEY)
+    cluster.later(0.05)
+    (session,) = cluster.written["a"]
+    assert session.phases == ALL_PHASES, "though the MCP's SYN/ACK came in at a switch of b"
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, token(1, KEY)))
+    one = cluster.written["a"][1]
+    assert one.name == "join" and one.outcome == "pinned" and one.links == [session]
+    assert one.attributes["steering.access"] == "wlan" and one.attributes["steering.peer"] == "c"
+    cluster.later(1.0)
+    assert cluster.written["b"] == cluster.written["c"] == [], "one of them traces it"
+
+
+def test_a_join_that_waited_and_is_passed_on_says_to_whom() -> None:
+    cluster = TracedCluster()
+    opening = capable(UE_LTE, 40_000)
+    cluster.syn(1, 1, opening)
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, token(1, KEY)))
+    (waits,) = cluster.written["c"]
+    assert waits.ended is None
+    place = cluster.engines["a"].map.inside[next(iter(cluster.engines["a"].sessions.table)).mcp].port
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    assert waits.outcome == "passed-on" and waits.attributes["steering.peer"] == "a" and not waits.is_failed
+    assert set(waits.phases) == {"wait for its token", "decide"}
+    assert [one.outcome for one in cluster.written["a"] if one.name == "join"] == ["pinned"]
+    assert all(traces.under_way == 0 for name, traces in cluster.traces.items() if name != "a")

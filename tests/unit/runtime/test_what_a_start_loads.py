@@ -39,6 +39,35 @@ late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow
     "opentelemetry", "requests", "steering.runtime.otlp", "steering.runtime.set_up_traces", "steering.openflow.traced_feed")
 print(json.dumps([name for name in late if name in sys.modules]))
 """
+# A set-up and a server's SYN at the application itself. Counts calls of functions in files that only traces need.
+CALLS_OF_TRACES = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from steering.runtime.hub import prepare
+prepare()
+from steering.core.inputs import SynAckSeen, SynSeen, Tick
+from steering.openflow.app import SteeringApp
+from tests.support.sites import SERVER, UE_LTE, Driver, answer, capable, handshake
+driver, watch = Driver(), None
+if sys.argv[1:] == ["traced"]:
+    from steering.runtime.set_up_traces import SetUpTraces
+    from tests.support.traced_set_ups import WrittenTrace
+    watch = SetUpTraces(driver.engine, driver.counters, WrittenTrace, 10)
+app = SteeringApp(engine=driver.engine, counters=driver.counters, discovery=None, watch=watch)
+files = ("traced_feed.py", "set_up_traces.py", "open_trace.py", "otlp.py", "snapshots/set_up.py")
+calls = []
+def called(frame, event, argument):
+    if event == "call" and frame.f_code.co_filename.endswith(files):
+        calls.append(frame.f_code.co_name)
+opening, servers = capable(UE_LTE, 40_000), handshake(SERVER, 40_000, UE_LTE)
+given = [SynSeen(1, 1, opening, Driver.frame(opening)), SynSeen(4, 1, servers, Driver.frame(servers)), Tick()]
+sys.setprofile(called)
+for one in given:
+    app._give(one, driver.now)
+sys.setprofile(None)
+assert len(driver.table) == 1
+print(json.dumps(len(calls)))
+"""
 
 
 def _told(code: str, *arguments: str) -> object:
@@ -53,3 +82,9 @@ def test_a_command_that_asks_a_controller_loads_no_policy_language() -> None:
 
 def test_a_controller_loads_late_what_few_sites_use() -> None:
     assert _told(OF_CONTROLLER) == []
+
+
+def test_a_set_up_that_nobody_traces_calls_nothing_of_traces() -> None:
+    assert _told(CALLS_OF_TRACES) == 0
+    traced = _told(CALLS_OF_TRACES, "traced")
+    assert isinstance(traced, int) and traced > 10, "the count counts"
