@@ -96,6 +96,8 @@ def page(name: str, summary: str, parser: argparse.ArgumentParser, version: str,
     if name != "steering":
         for word, _, sub in below:
             lines += _terms(f"OPTIONS OF {_roff(word.upper())}", _arguments(sub))
+    if parser.epilog:
+        lines += [".SH EXAMPLES", _roff(parser.epilog)]
     lines += _terms("EXIT STATUS", STATUSES) + _terms("ENVIRONMENT", VARIABLES) + _terms("FILES", FILES)
     lines += [".SH SEE ALSO", ", ".join(f"\\fB{_roff(other)}\\fR(1)" for other in see), ""]
     return "\n".join(lines)

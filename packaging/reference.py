@@ -101,7 +101,12 @@ def commands() -> str:
 def _command(title: str, parser: argparse.ArgumentParser, under: str) -> list[str]:
     lines = [title, under * len(title), ""]
     if parser.description:
-        lines += [f"{_literal(parser.description)}.", ""]
+        lines += [f"{_literal(parser.description.removesuffix('.'))}.", ""]
+    if parser.epilog:
+        told, _, example = parser.epilog.rpartition("xample: ")
+        told = told[:-1].strip()
+        lines += [_literal(told), ""] if told else []
+        lines += [f"Example: ``{example}``", ""]
     below: list[str] = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

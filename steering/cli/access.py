@@ -7,6 +7,7 @@ from steering.cli import actions, client
 from steering.cli.table import narrow
 
 SUMMARY: str = "list the access networks, set the type or trust of one, or move its traffic to another"
+EXAMPLE: str = "steering access offload lte wlan"
 
 HEADERS = ["access network", "type", "trust", "sequence", "prefixes", "ports", "offloaded to"]
 ONLY_WIDE = frozenset({"sequence", "ports"})

@@ -13,6 +13,7 @@ from steering.cli.actions import Columns, Json, Subcommand, listed
 from steering.cli.wording import counted
 
 SUMMARY: str = "show the live access control list, or put another in its place"
+EXAMPLE: str = "steering acl show --json"
 
 ETAG = "etag"
 COLUMNS = Columns(

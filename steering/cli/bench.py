@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 SUMMARY = "measure set-up, decision, memory and SYN delay; writes build/bench.json"
+EXAMPLE: str = "steering bench --quick"
 EXIT_USAGE = 2
 
 

@@ -7,6 +7,7 @@ from steering.cli.actions import Columns, Json, Subcommand
 from steering.cli.wording import duration, endpoint
 
 SUMMARY: str = "list, add, renew and remove ports that MCPs keep open for devices"
+EXAMPLE: str = "steering binding add 8443 --device phone --mcp core"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

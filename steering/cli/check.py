@@ -13,6 +13,7 @@ from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.checks.unserved_ports import unserved
 
 SUMMARY = "check a site file and a policy file; every finding with its line"
+EXAMPLE: str = "steering check --site site.yaml --policy policy.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

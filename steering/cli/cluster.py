@@ -11,6 +11,7 @@ from steering.cli.actions import Subcommand, listed
 from steering.cli.table import table
 
 SUMMARY: str = "list the controllers of a cluster and who decides for which switches; drain one, take it back, or level the load"
+EXAMPLE: str = "steering cluster drain c1"
 LOOK = 0.2  # seconds between looks at a share that moves
 PATIENCE = 40.0  # seconds a share may take; the cluster gives one up after 30
 

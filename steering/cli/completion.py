@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 
 SUMMARY: str = "print a script that completes this command in bash, zsh or fish"
+EXAMPLE: str = 'eval "$(steering completion bash)"'
 
-EPILOG = 'example: eval "$(steering completion bash)"'
 SHELLS = ("bash", "zsh", "fish")
 PATIENCE = 2.0  # seconds that a shell may wait for names
 MOST = 1_000  # names
@@ -53,7 +53,6 @@ TAKES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("shell", nargs="?", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
     what.add_argument(

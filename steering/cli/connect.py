@@ -14,6 +14,7 @@ from steering.relay.relay import Relay
 from steering.relay.session.dialler import dial_own
 
 SUMMARY = "on a host: reach a server through an MCP named by --via, over MPTCP (explicit mode)"
+EXAMPLE: str = "steering connect --via convert://10.8.0.2:8803 --listen 127.0.0.1:8443 10.9.0.2:443"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

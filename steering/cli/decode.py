@@ -29,6 +29,7 @@ from steering.wire.errors import WireError
 from steering.wire.mptcp import ResetReason
 
 SUMMARY = "list the MPTCP connections in a capture file (pcap or pcapng)"
+EXAMPLE: str = "steering decode capture.pcap"
 DESCRIPTION = """List the MPTCP connections in a capture file, and what is plain TCP.
 
 For each connection: version, tokens, whether it fell back to plain TCP, and its subflows with address id, backup flag,

@@ -11,13 +11,12 @@ from steering.cli.machine import ExaminedMachine, ThisOne
 from steering.cli.progress import ProgressLine
 
 SUMMARY: str = "say what is wrong with this machine as a controller's, a relay's or a host, and what mends it"
+EXAMPLE: str = "steering doctor ue --mcp 10.8.0.2:8803"
 
-EPILOG = "example: steering doctor ue --mcp 10.8.0.2:8803"
 ROLES = ("controller", "relay", "ue")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
     parser.add_argument("role", choices=ROLES, metavar="ROLE", help="controller, relay, or ue: a host")
     parser.add_argument(
         "--mcp",

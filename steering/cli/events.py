@@ -12,6 +12,7 @@ from steering.cli.arguments import positive
 from steering.model.event_kind import EventKind
 
 SUMMARY: str = "follow sessions, subflows, refusals, alarms, topology and policy as they change"
+EXAMPLE: str = "steering events --kind alarm"
 
 Json = dict[str, Any]
 

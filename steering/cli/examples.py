@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 SUMMARY: str = "list, print or copy the example site and policy files"
+EXAMPLE: str = "steering examples --copy net"
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 EXIT_FAILED = 1

@@ -9,6 +9,7 @@ from steering.cli.reasons import reasons
 from steering.cli.wording import duration
 
 SUMMARY: str = "draw a session and explain it: accesses, MCP, server, each path, each reason"
+EXAMPLE: str = "steering explain 1"
 
 Json = dict[str, Any]
 

@@ -14,12 +14,12 @@ from steering.policy.site_draft import DraftError, DraftPort, read_answers, site
 from steering.runtime.settings import DEFAULT_LISTEN, SettingsError, parse_endpoint
 
 SUMMARY: str = "write a site file from the switches that connect"
+EXAMPLE: str = "steering init --listen 0.0.0.0:6653 --answers answers.yaml --output site.yaml"
 
-EPILOG = "example: steering init --listen 0.0.0.0:6653 --answers answers.yaml --output site.yaml"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 WAIT = 30.0  # seconds
-EXAMPLE = """\
+EXAMPLE_ANSWERS = """\
 # Answers of `steering init`: what hangs at which port. A port is named as its switch names it, or SWITCH:PORT.
 access_networks:
   - {name: lte, type: cellular, prefixes: [10.1.0.0/24], ports: [s1-eth1]}
@@ -36,7 +36,6 @@ Names = dict[str, int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
     parser.add_argument(
         "--listen",
         metavar="ADDRESS:PORT",
@@ -64,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns 0, 1 if no switch came or the file cannot be written, or 2 for answers that make no good site."""
     if args.example:
-        print(EXAMPLE, end="")
+        print(EXAMPLE_ANSWERS, end="")
         return 0
     if args.from_controller:
         found: list[tuple[Names, list[DraftPort]]] = []

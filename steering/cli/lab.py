@@ -12,6 +12,7 @@ from types import FrameType
 from steering.cli.table import table
 
 SUMMARY = "run a lab: real hosts, MCPs and switches on this machine, checked from three sides"
+EXAMPLE: str = "steering lab run off-path"
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

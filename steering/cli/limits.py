@@ -7,6 +7,7 @@ from steering.cli import client
 from steering.cli.table import table
 
 SUMMARY: str = "show the limits, their use, and what was refused"
+EXAMPLE: str = "steering limits"
 
 Json = dict[str, Any]
 

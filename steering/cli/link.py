@@ -7,6 +7,7 @@ from steering.cli.actions import Columns, Json, Subcommand
 from steering.cli.wording import number
 
 SUMMARY: str = "list the links, set what one costs, or reset it"
+EXAMPLE: str = "steering link set s1:3-s2:3 --weight 20"
 
 WEIGHTS = ("weight", "own_weight", "set_weight")
 COLUMNS = Columns(

@@ -1,8 +1,8 @@
 """The `steering` command: finds the subcommand and calls its module.
 
-A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `add_arguments(parser)` and
-`run(args) -> int`. Only the module that was asked for is imported, and nothing here imports sockets or
-threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
+A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `EXAMPLE: str` (a command line, for its help),
+`add_arguments(parser)` and `run(args) -> int`. Only the module that was asked for is imported, and nothing here
+imports sockets or threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
 
 Exit status: 0 success, 1 the thing asked for failed, 2 bad usage or bad input, 130 interrupted, 141 the
 reader of our output is gone (a shell shows the same for a program that SIGPIPE ended).
@@ -120,8 +120,20 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
         module = import_module(f"steering.cli.{command}")
         subparser = commands.add_parser(command, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(subparser)
+        _explain(subparser, getattr(module, "EXAMPLE", ""))
         subparser.set_defaults(run_subcommand=module.run)
     return parser
+
+
+def _explain(parser: argparse.ArgumentParser, example: str) -> None:
+    """What every help has: an example at its end, and what the subcommand does, as the list of subcommands says."""
+    if example:
+        parser.epilog = f"{parser.epilog} Example: {example}" if parser.epilog else f"example: {example}"
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for listed in action._choices_actions:
+                below = action.choices[listed.dest]
+                below.description = below.description or listed.help
 
 
 def _unknown(word: str) -> int:

@@ -21,6 +21,7 @@ from steering.relay.addresses.mapping_log import LogError, find
 from steering.relay.controller.reports import reported
 
 SUMMARY = "who had a shared address and port at a time; bring a relay's mapping log to the controller"
+EXAMPLE: str = "steering mappings find 192.0.2.1 40000 --at 2026-11-30T08:00:00Z"
 
 BATCH = 500
 Json = dict[str, Any]

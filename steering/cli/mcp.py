@@ -9,6 +9,7 @@ from steering.cli.table import narrow, table
 from steering.cli.wording import when
 
 SUMMARY: str = "list the MCPs, their types, load and health; drain, register, change or remove one"
+EXAMPLE: str = "steering mcp drain core"
 
 HEADERS = [
     "MCP", "type", "interception", "addresses", "port", "sessions", "capacity", "subflows", "reachable",

@@ -6,6 +6,7 @@ from steering.cli import actions, client
 from steering.cli.actions import Columns, Subcommand, listed
 
 SUMMARY: str = "list the paired devices, pair one with its addresses, or unpair it"
+EXAMPLE: str = "steering pairing set phone 10.1.0.2 10.2.0.2"
 
 COLUMNS = Columns(["device", "addresses"], lambda one: [one["name"], listed(one["addresses"])])
 

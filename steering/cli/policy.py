@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from steering.policy.rules.diff import PolicyChange
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
+EXAMPLE: str = "steering policy diff policy.yaml"
 
 HEADERS = ["version", "in force", "applied", "by", "comment", "digest"]
 RUNNING = "(running)"  # the name of the controller's own text in findings and differences

@@ -7,6 +7,7 @@ from steering.cli import actions, client
 from steering.cli.actions import Columns, Subcommand, listed
 
 SUMMARY: str = "list, register and remove subscribers that are let in or kept out"
+EXAMPLE: str = "steering registry add alice 10.1.0.2"
 
 COLUMNS = Columns(
     ["subscriber", "allowed", "addresses"],

@@ -50,6 +50,7 @@ from steering.relay.session.preface_queue import parse_offers, parse_users
 from steering.relay.session.server_legs import parse_offering
 
 SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and small sites"
+EXAMPLE: str = "steering relay --source-mode transparent --port 443 --prefix 10.9.0.0/24 --apply"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from steering.cli import client
 from steering.cli.table import table
 
 SUMMARY: str = "list reservations, ask for a rate or subflows, accept an offer, renew, release"
+EXAMPLE: str = "steering reservation request --session 1 --mbit 5"
 
 HEADERS = ["reservation", "level", "of", "standing", "Mbit/s", "subflows", "MCP", "path", "left"]
 _FLOW = re.compile(r"(\S+?),(\d{1,5}),(\S+?),(\d{1,5})")

@@ -15,6 +15,7 @@ from steering.runtime.settings import (
 )
 
 SUMMARY = "run the controller until SIGTERM or Ctrl-C"
+EXAMPLE: str = "steering run --site site.yaml --policy policy.yaml"
 EXIT_USAGE = 2
 
 

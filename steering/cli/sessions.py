@@ -12,6 +12,7 @@ from steering.cli.table import narrow, table
 from steering.cli.wording import duration, endpoint, size_of
 
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
+EXAMPLE: str = "steering sessions --mcp core --since 10m"
 
 PAGE = 1_000  # the most sessions that REST gives at once
 DEFAULT_LIMIT = 100

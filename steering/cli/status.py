@@ -13,6 +13,7 @@ from steering.cli.mcp import mcp_table
 from steering.cli.wording import counted, duration
 
 SUMMARY: str = "show the state of the running controller, its MCPs and what of the network is missing"
+EXAMPLE: str = "steering status"
 SHOWN = 40  # most lines about missing things
 
 Json = dict[str, Any]

@@ -9,6 +9,7 @@ from steering.cli import actions, client
 from steering.cli.actions import Columns, Json, Subcommand, listed, separate
 
 SUMMARY: str = "list the subscribers, or say which accesses one may combine"
+EXAMPLE: str = "steering subscriber set alice --preferred wlan,cellular"
 
 
 def _row(one: Json) -> list[object]:

@@ -16,6 +16,7 @@ from steering.cli.wording import when
 from steering.runtime import tokens
 
 SUMMARY: str = "add, list and revoke the bearer tokens of the REST"
+EXAMPLE: str = "steering token add --role reader --name prometheus --expires 30d"
 
 HEADERS = ["id", "role", "MCP", "name", "created", "last use", "expires"]
 ONLY_WIDE = frozenset({"created"})

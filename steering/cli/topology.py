@@ -7,6 +7,7 @@ from steering.cli.actions import Columns, listed
 from steering.cli.wording import number, speed
 
 SUMMARY: str = "list the switches, links, ports, attachments, hosts and gateways"
+EXAMPLE: str = "steering topology ports"
 
 PARTS = {
     "switches": Columns(

@@ -8,6 +8,7 @@ from steering.cli import client
 from steering.cli.reasons import reasons
 
 SUMMARY: str = "ask which MCP a connection would get, and why, without opening it"
+EXAMPLE: str = "steering whatif --from 10.1.0.2 --to 10.9.0.2 --port 443"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,13 @@
 """The `steering` command as a user meets it: help, mistakes, an interrupt, a reader that goes away."""
 
+import argparse
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -47,6 +52,28 @@ def test_help_lists_each_command_with_its_summary_and_an_example() -> None:
     for command in cli.available():
         assert command in ran.stdout
         assert cli.summary_of(command), f"{command} has no SUMMARY"
+
+
+def parsers_below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Those of its subcommands, and of theirs."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield below
+                yield from parsers_below(below)
+
+
+def test_each_help_says_what_the_command_does_and_each_command_has_an_example() -> None:
+    whole = cli.build_whole_parser()
+    silent = [parser.prog for parser in parsers_below(whole) if not parser.description]
+    assert not silent
+    shown = {parser.prog: parser.format_help() for parser in parsers_below(whole)}
+    for command in cli.available():
+        example = import_module(f"steering.cli.{command}").EXAMPLE
+        words = shlex.split(re.sub(r'^eval "\$\((.+)\)"$', r"\1", example))
+        assert words[:2] == ["steering", command]
+        assert whole.parse_args(words[1:]).command == command, example
+        assert words[-1] in shown[f"steering {command}"].split("xample: ")[1]
 
 
 def test_without_a_command_help_and_status_2() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.cli.init import EXAMPLE
+from steering.cli.init import EXAMPLE_ANSWERS
 from steering.policy import parse_site
 from steering.policy.site_draft import DraftError, DraftPort, read_answers, site_text
 
@@ -18,7 +18,7 @@ SWITCHES = {"s1": 1, "s2": 2, "s3": 3, "s4": 0x2A}
 
 
 def test_the_example_makes_a_site_without_findings() -> None:
-    text = site_text(read_answers(EXAMPLE), PORTS, SWITCHES)
+    text = site_text(read_answers(EXAMPLE_ANSWERS), PORTS, SWITCHES)
     site, findings = parse_site(text, "site.yaml")
     assert findings == [] and site is not None
     assert [one.name for one in site.access_networks] == ["lte", "wlan"]

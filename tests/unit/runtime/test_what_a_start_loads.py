@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from steering.cli.main import COMMANDS
 
@@ -25,6 +28,15 @@ for command in sys.argv[1:]:
     build_parser(command)
     loaded[command] = [name for name in ("pydantic", "yaml", "eventlet", "networkx", "rich") if name in sys.modules]
 print(json.dumps(loaded))
+"""
+# A command that asks a controller, up to its request, which nobody answers.
+OF_REQUEST = """
+import json, sys
+before = set(sys.modules)
+from steering.cli.main import main
+status = main([sys.argv[1], "--url", "http://127.0.0.1:1", "--token-file", sys.argv[2]])
+assert status == 1
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 OF_CONTROLLER = """
 import json, sys, warnings
@@ -78,6 +90,20 @@ def _told(code: str, *arguments: str) -> object:
 def test_a_command_that_asks_a_controller_loads_no_policy_language() -> None:
     asking = [command for command in COMMANDS if command not in LOCAL]
     assert _told(OF_COMMAND, *asking) == {command: [] for command in asking}
+
+
+@pytest.mark.parametrize("command", ["status", "sessions", "mcp", "topology", "limits", "events"])
+def test_a_command_that_asks_a_controller_loads_little(command: str, tmp_path: Path) -> None:
+    """A start takes some 0.1 s of processor time; what it loads is counted here, as seconds are another machine's."""
+    token = tmp_path / "token"
+    token.write_text("a token\n")
+    token.chmod(0o600)
+    loaded = _told(OF_REQUEST, command, str(token))
+    assert isinstance(loaded, list) and 20 < len(loaded) <= 80, loaded
+    foreign = [
+        name for name in loaded if name.partition(".")[0] not in {"steering", *sys.stdlib_module_names}
+    ]
+    assert not foreign, "what others wrote is not loaded for a request"
 
 
 def test_a_controller_loads_late_what_few_sites_use() -> None:
