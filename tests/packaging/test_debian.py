@@ -1,5 +1,6 @@
 """What the Debian package is made of; `make deb-test` installs, upgrades and removes the package itself."""
 
+import json
 import re
 import runpy
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli.main import COMMANDS, main
+from steering.cli.main import COMMANDS, build_whole_parser, main
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
@@ -122,6 +123,22 @@ def test_logrotate_takes_its_file(tmp_path: Path) -> None:
 )
 def test_its_scripts_are_shell(name: str) -> None:
     subprocess.run(["sh", "-n", str(PACKAGING / name)], check=True)
+
+
+def test_what_a_container_starts_and_asks_is_a_command_with_options_it_has() -> None:
+    text = (PACKAGING / "Containerfile").read_text()
+    lines = re.findall(r"^(?:ENTRYPOINT|HEALTHCHECK .*CMD) (\[.+\])$", text, re.M)
+    started = [json.loads(line) for line in lines]
+    assert [words[1] for words in started] == ["limits", "run", "relay"]
+    parser = build_whole_parser()
+    for words in started:
+        assert words[0] == "steering" and parser.parse_args(words[1:]).command == words[1]
+    # What the comments tell to be typed, after the image's name.
+    typed = re.findall(r"podman run .*? (steering(?:-relay)?) (--.+)$", text, re.M)
+    commands = {"steering": started[1][1:], "steering-relay": ["relay"]}
+    assert [image for image, _ in typed] == ["steering", "steering-relay"]
+    for image, options in typed:
+        parser.parse_args([*commands[image], *options.split()])
 
 
 def test_what_the_build_and_the_container_copy_exists() -> None:
