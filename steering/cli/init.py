@@ -4,11 +4,12 @@ MCPs."""
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from steering.cli import client
+from steering.cli.site_commands import site_commands, switch_lines
 from steering.cli.table import table
 from steering.policy.site_draft import DraftError, DraftPort, read_answers, site_text
 from steering.runtime.settings import DEFAULT_LISTEN, SettingsError, parse_endpoint
@@ -149,22 +150,20 @@ def _go_on(args: argparse.Namespace, names: Names, ports: list[DraftPort]) -> in
         text = site_text(answers, ports, names)
     except DraftError as error:
         return _refuse(str(error))
-    if not _is_good(text):
-        return EXIT_USAGE
-    return _write(args, text, answers, names)
-
-
-def _is_good(text: str) -> bool:
     from steering.policy import parse_site  # it takes as long as all the rest
 
-    _, findings = parse_site(text, "the site")
+    site, findings = parse_site(text, "the site")
     for finding in findings:
         print(finding, file=sys.stderr)
-    return not findings
+    if site is None or findings:
+        return EXIT_USAGE
+    return _write(
+        args, text, list(site_commands(site, list(names), args.listen, args.output or "site.yaml")), names
+    )
 
 
-def _write(args: argparse.Namespace, text: str, answers: Answers, names: Names) -> int:
-    told = list(to_be_typed(answers, list(names), args.listen, args.output or "site.yaml"))
+def _write(args: argparse.Namespace, text: str, told: list[str], names: Names) -> int:
+    """`told`: what is to be typed."""
     if args.json:
         print(json.dumps({"site": text, "switches": names, "next": told}, indent=2))
     if args.output is None:
@@ -183,40 +182,6 @@ def _write(args: argparse.Namespace, text: str, answers: Answers, names: Names) 
     if not args.json:
         print("\n".join(["", *told]), file=sys.stderr)
     return 0
-
-
-def switch_lines(bridges: Sequence[str], listen: str) -> Iterator[str]:
-    """What is typed at switches."""
-    host, _, port = listen.rpartition(":")
-    where = "CONTROLLER" if host in ("0.0.0.0", "[::]") else host
-    for bridge in bridges:
-        yield (
-            f"ovs-vsctl set bridge {bridge} protocols=OpenFlow13 -- set-fail-mode {bridge} secure "
-            f"-- set-controller {bridge} tcp:{where}:{port}"
-        )
-
-
-def to_be_typed(answers: Answers, bridges: Sequence[str], listen: str, site: str) -> Iterator[str]:
-    """The commands that make this site work, machine by machine; lines that begin with # say where."""
-    yield "# at the controller"
-    yield f"steering run --site {site} --listen {listen}"
-    for mcp in answers["mcps"]:
-        yield f"steering token add --role mcp --mcp {mcp['name']}    # its token goes to {mcp['name']}.token there"
-    yield "# at the switches"
-    yield from switch_lines(bridges, listen)
-    yield "# at each host, for each of its interfaces after the first"
-    yield "sysctl -w net.mptcp.enabled=1"
-    yield "ip mptcp limits set subflow 2 add_addr_accepted 2"
-    yield "ip mptcp endpoint add ADDRESS dev INTERFACE subflow"
-    servers = [str(prefix) for one in answers["gateways"] for prefix in _listed(one["prefixes"])]
-    prefixes = " ".join(f"--prefix {prefix}" for prefix in servers)
-    for mcp in answers["mcps"]:
-        mode = mcp.get("source_mode", "transparent")
-        yield f"# at the MCP {mcp['name']}"
-        yield (
-            f"steering relay --source-mode {mode} --port 80 --port 443 {prefixes} --apply "
-            f"--controller https://CONTROLLER:8080 --mcp {mcp['name']} --token-file {mcp['name']}.token"
-        )
 
 
 def ask_all(ports: Sequence[DraftPort], ask: Callable[[str], str]) -> Answers:
@@ -247,10 +212,6 @@ def _show(ports: Sequence[DraftPort], stream: Any) -> None:
     print(
         table(["port", "name", "up"], [[one.written, one.name or None, one.up] for one in ports]), file=stream
     )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _text_of(path: str) -> str:

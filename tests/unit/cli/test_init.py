@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from steering.cli import init
-from steering.cli.init import ask_all, switch_names, to_be_typed
-from steering.cli.main import main
-from steering.policy import load_site
-from steering.policy.site_draft import DraftPort
+from steering.cli.init import ask_all, switch_names
+from steering.cli.main import build_whole_parser, main
+from steering.cli.site_commands import site_commands
+from steering.policy import load_site, parse_site
+from steering.policy.site_draft import DraftPort, read_answers, site_text
+from steering.runtime.settings import from_arguments
 from steering.store import credentials
 from tests.support.controller_process import free_port
 from tests.support.fakes.rawswitch import RawSwitch
@@ -138,18 +140,57 @@ def test_switches_are_called_as_their_bridges_where_that_is_one_name() -> None:
     }  # fmt: skip
 
 
-def test_what_is_to_be_typed_is_a_relays_command_line(
+BOTH = """\
+access_networks:
+  - {name: lte, type: cellular, prefixes: [10.1.0.0/24, "fd00:1::/64"], ports: ["s1:1"]}
+  - {name: wlan, type: wlan, prefixes: [10.2.0.0/24], ports: ["s1:2"]}
+gateways: [{name: internet, prefixes: [10.9.0.0/24], ports: ["s1:3"]}]
+mcps: [{name: core, port: "s1:4", addresses: [10.8.0.2]}]
+"""
+
+
+def typed(listen: str) -> list[str]:
+    """What is to be typed at the machines of a site."""
+    text = site_text(read_answers(BOTH), [DraftPort("s1", n, f"e{n}", True) for n in range(1, 5)], {"s1": 1})
+    site, findings = parse_site(text, "the site")
+    assert site is not None and findings == []
+    return list(site_commands(site, ["s1"], listen, "site.yaml"))
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:6653", "0.0.0.0:6653", "[::1]:7000", "192.0.2.1:6653"])
+def test_what_is_to_be_typed_is_taken(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A controller does not listen beyond its machine without TLS unless it is told to."""
+    parser = build_whole_parser()
+    lines = [line.partition("#")[0].split() for line in typed(listen) if line.startswith("steering")]
+    run, relay = (words[1:] for words in lines)
+    settings = from_arguments(parser.parse_args(run))
+    assert str(settings.listen) == listen
+    assert main([*relay, "--nft"]) == 0, capsys.readouterr().err
+    assert "10.9.0.0/24" in capsys.readouterr().out
+
+
+def test_the_other_relays_command_line_is_taken_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    answers = {"access_networks": [], "gateways": [{"prefixes": "10.9.0.0/24"}], "mcps": [{"name": "core"}]}
-    lines = list(to_be_typed(answers, ["s1"], "0.0.0.0:6653", "site.yaml"))
-    (relay,) = [line for line in lines if line.startswith("steering relay")]
-    (tmp_path / "core.token").write_text("t" * 43)
-    (tmp_path / "core.token").chmod(0o600)
-    words = (
-        relay.replace("CONTROLLER", "localhost")
-        .replace("core.token", str(tmp_path / "core.token"))
-        .split()[1:]
-    )
-    assert main([*words, "--nft"]) == 0, capsys.readouterr().err
+    token = tmp_path / "core.token"
+    token.write_text("t" * 43)
+    token.chmod(0o600)
+    (line,) = [line for line in typed("0.0.0.0:6653") if "--token-file" in line]
+    words = line.removeprefix("#").replace("CONTROLLER", "localhost").replace(token.name, str(token)).split()
+    assert main([*words[1:], "--nft"]) == 0, capsys.readouterr().err
+    (made,) = [line for line in typed("0.0.0.0:6653") if "token add" in line]
+    words = made.removeprefix("#").partition("at the controller")[0].split()
+    assert build_whole_parser().parse_args(words[1:]).mcp == "core"
+
+
+def test_hosts_mcps_and_servers_are_told_their_way() -> None:
+    """Without a route of its own an interface's subflow leaves by another one, and is dropped there."""
+    lines = typed("0.0.0.0:6653")
+    at_mcp = lines.index("# at the MCP core")
+    assert lines[at_mcp + 1] == "ip route add default via 10.8.0.1"
+    assert "ip route add default via 10.9.0.1" in lines[lines.index("# at each server of internet") :]
+    at_hosts = lines[lines.index("# at each host") :]
+    assert "ip route add default via 10.2.0.1 dev INTERFACE table TABLE" in at_hosts
+    assert "ip -6 route add default via fd00:1::1 dev INTERFACE table TABLE" in at_hosts
+    assert any(line.startswith("ip rule add from ADDRESS table TABLE") for line in at_hosts)
     assert any("tcp:CONTROLLER:6653" in line for line in lines)
