@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from steering.cli import client
+from steering.cli.progress import ProgressLine
 from steering.cli.wording import when
 from steering.relay.addresses.mapping_log import LogError, find
 from steering.relay.controller.reports import reported
@@ -64,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _look(args: argparse.Namespace, at: float) -> int:
     try:
-        with args.log.open(encoding="utf-8", errors="replace") as lines:
+        with (
+            ProgressLine(f"reading {args.log}"),
+            args.log.open(encoding="utf-8", errors="replace") as lines,
+        ):
             found = find(lines, args.address, args.port, at)
     except (LogError, ValueError) as error:
         print(f"steering mappings: {args.log}: {error}", file=sys.stderr)
@@ -98,7 +102,10 @@ def _print(found: Json, as_json: bool) -> None:
 
 def _report(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     kept = 0
-    for batch in _batches(_lines(args.file)):
+    lines = _lines(args.file)
+    for batch in _batches(lines):
+        if controller.progress is not None:
+            controller.progress.text = f"{kept:,} of {len(lines):,} mappings are kept"
         answer = controller.request(
             "POST",
             ["mcps", args.mcp, "mappings"],

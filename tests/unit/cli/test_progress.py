@@ -158,7 +158,7 @@ def test_frames_of_a_capture_are_counted(
     def feed() -> None:
         with pipe.open("wb", buffering=0) as file:
             file.write(capture[:24])
-            told.append(screen.until(f"reading {pipe}"))
+            told.append(screen.until("reading /"))
             file.write(capture[24:])
 
     feeder = threading.Thread(target=feed)
@@ -167,3 +167,22 @@ def test_frames_of_a_capture_are_counted(
     feeder.join()
     assert (status, told, screen.left()) == (0, [True], "")
     assert "plain TCP" in capsys.readouterr().out
+
+
+def test_a_long_log_of_mappings_is_read_with_a_word(
+    screen: Screen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "mappings"
+    os.mkfifo(pipe)
+    told: list[bool] = []
+
+    def feed() -> None:
+        with pipe.open("wb", buffering=0):
+            told.append(screen.until("reading /"))
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    status = main(["mappings", "find", "192.0.2.1", "40000", "--log", str(pipe)])
+    feeder.join()
+    assert (status, told, screen.left()) == (1, [True], "")
+    assert "nobody had 192.0.2.1" in capsys.readouterr().err
