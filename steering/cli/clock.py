@@ -33,7 +33,7 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
         client.print_json(clock)
         return
     off = f", {abs(clock['offset_s'])} s {'ahead' if clock['offset_s'] > 0 else 'behind'}"
-    print(f"it is {clock['time']}{off if clock['offset_s'] else ''}")
+    print(f"it is {clock['time']}{off if clock['offset_s'] else ''}, in the controller's own time zone")
     if clock["rules"]:
         print(table(["rule", "open"], [[rule["name"], rule["open"]] for rule in clock["rules"]]))
     else:

@@ -20,18 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return client.ask(args, lambda controller: _explain(controller, args.id, args.json))
+    return client.ask(args, lambda controller: _explain(controller, args))
 
 
-def _explain(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
-    session, decision = _asked(controller, wanted)
-    if as_json:
+def _explain(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    session, decision = _asked(controller, args.id)
+    if args.json:
         client.print_json(decision)
         return
     lines = [] if session is None else [*draw(session, decision), ""]
     age = duration(decision["age_s"])
     head = f"decision      {decision['id']}, {age} ago, policy version {decision['policy_version']}"
-    for line in [*lines, head, *reasons(decision)]:
+    for line in [*lines, head, *reasons(decision, args.form == client.WIDE)]:
         print(line)
 
 

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from steering.cli import client, clock
@@ -306,11 +306,11 @@ def _history(controller: client.ControllerClient, args: argparse.Namespace) -> N
 
 def _row(item: Json, newest: int) -> list[object]:
     time = item.get("time")
-    when = datetime.fromisoformat(time).astimezone() if time else None
+    when = datetime.fromisoformat(time).astimezone(UTC) if time else None
     return [
         item["version"],
         item["version"] == newest,
-        when and when.strftime("%Y-%m-%d %H:%M:%S"),
+        when and when.strftime("%Y-%m-%d %H:%M:%SZ"),
         item.get("who") or None,
         item.get("comment") or None,
         str(item.get("digest") or "-")[:12],

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from steering.cli.table import table
+from steering.cli.table import narrow
 from steering.cli.wording import number
 
 # Further fields that a controller may tell of a candidate.
 MORE_COLUMNS = (("on_path", "on-path"), ("sessions", "sessions"), ("port", "port"), ("path", "path"))
+ONLY_WIDE = frozenset(title for _, title in MORE_COLUMNS)
 
 # The meaning of the controller's words. A word that is missing here is shown as it is.
 REASONS = {
@@ -40,8 +41,8 @@ FILTERS = {
 Json = dict[str, Any]
 
 
-def reasons(decision: Json) -> list[str]:
-    """The lines that explain a decision."""
+def reasons(decision: Json, wide: bool) -> list[str]:
+    """The lines that explain a decision. `wide`: with all that is told of its candidates."""
     winner = decision["winner"]
     reason = decision["reason"]
     lines = [f"outcome       {decision['outcome']}{f', MCP {winner}' if winner is not None else ''}"]
@@ -61,14 +62,14 @@ def reasons(decision: Json) -> list[str]:
         for one in candidates
         if one["filtered"] is not None
     ]
-    return [*lines, *why_not, "", _candidates(candidates, winner)]
+    return [*lines, *why_not, "", _candidates(candidates, winner, wide)]
 
 
 def _meaning(of: dict[str, str], word: str) -> str:
     return f": {of[word]}" if word in of else ""
 
 
-def _candidates(candidates: list[Json], winner: str | None) -> str:
+def _candidates(candidates: list[Json], winner: str | None, wide: bool) -> str:
     """A table with a line for each candidate, of which the winner is marked, and a column for each term of the
     score."""
     terms = list(dict.fromkeys(name for candidate in candidates for name in candidate["terms"]))
@@ -87,7 +88,7 @@ def _candidates(candidates: list[Json], winner: str | None) -> str:
         ]
         for candidate in candidates
     ]
-    return table([*headers, *(title for _, title in more)], rows)
+    return narrow([*headers, *(title for _, title in more)], rows, frozenset() if wide else ONLY_WIDE)
 
 
 def _plain(value: Any) -> Any:

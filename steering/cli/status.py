@@ -5,7 +5,7 @@ The exit status is 1 when something is missing.
 
 import argparse
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from steering.cli import client
@@ -89,13 +89,12 @@ def _status_lines(status: Json, topology: Json) -> list[str]:
 
 
 def _missing(one: Json) -> str:
-    """A missing thing as a line: `link s1:2-s3:2, for 3m12s, since 12:04:11`."""
+    """A missing thing as a line: `link s1:2-s3:2, for 3m12s, since 30 Nov 12:04:11Z`."""
     where = f" ({one['port']})" if one["port"] else ""
     kind = "MCP" if one["kind"] == "mcp" else one["kind"]
     seconds = one["missing_s"]
-    # By the seconds of the clock: summer time may have begun or ended since.
-    since = datetime.fromtimestamp(time.time() - seconds)
-    until = "not seen since the controller started" if one["never_seen"] else f"since {since:%d %b %H:%M:%S}"
+    since = datetime.fromtimestamp(time.time() - seconds, UTC)
+    until = "not seen since the controller started" if one["never_seen"] else f"since {since:%d %b %H:%M:%S}Z"
     return f"{kind} {one['name']}{where}, for {duration(seconds)}, {until}"
 
 

@@ -56,5 +56,8 @@ def _ask(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.json:
         client.print_json(told)
         return
-    for line in [f"decision      by policy version {told['policy_version']}", *reasons(told)]:
+    for line in [
+        f"decision      by policy version {told['policy_version']}",
+        *reasons(told, args.form == client.WIDE),
+    ]:
         print(line)

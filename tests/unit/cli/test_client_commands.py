@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -72,12 +73,12 @@ def test_status(run: Run) -> None:
 
 
 def hour_ago(seconds: float) -> str:
-    """The hour that it was so long ago, as `status` writes it."""
-    return f"{datetime.fromtimestamp(time.time() - seconds):%d %b %H:}"
+    """The hour in UTC that it was so long ago, as `status` writes it."""
+    return f"{datetime.fromtimestamp(time.time() - seconds, UTC):%d %b %H:}"
 
 
 def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_status(
-    state_dir: Path, view: FixedView, capsys: pytest.CaptureFixture[str]
+    state_dir: Path, view: FixedView, capsys: pytest.CaptureFixture[str], in_tokyo: None
 ) -> None:
     lost: tuple[tuple[str, str, str | None, bool, float], ...] = (
         ("switch", "s9", None, True, 42.0), ("link", "s2:4-s4:3", None, False, 192.0),
@@ -95,6 +96,7 @@ def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_sta
     assert "3 of 4 switches, 1 of 2 links, 1 of 2 attachments, 1 of 2 MCPs are there" in out
     assert "missing     switch s9, for 42s, not seen since the controller started\n" in out
     assert any(f"missing     link s2:4-s4:3, for 3m12s, since {hour}" in out for hour in hours)
+    assert re.search(r"3m12s, since .*:\d\dZ$", out, re.M)
     assert "missing     attachment lte (s1:1), for 7s, since " in out
     assert "missing     MCP core (s3:1), for 3s, since " in out
     assert "unknown     switch 0000000000000007: it is connected, and the site file does not name it" in out
@@ -182,6 +184,10 @@ def test_explain(run: Run, wanted: str) -> None:
     assert cells(out, "rule") == ["rule", "gold"]
     assert "not edge      stretch: the way through it is too long" in out
     assert cells(out, "natural") == ["natural", "cost", "4"]
+    assert cells(out, "MCP") == ["MCP", "cost", "stretch", "location", "type", "load", "score", "filtered"]
+    rows = out[out.index("  MCP   cost") :].splitlines()
+    assert max(map(len, rows)) <= 80
+    out = run("explain", wanted, "-o", "wide")
     assert cells(out, "MCP") == [
         "MCP", "cost", "stretch", "location", "type", "load", "score", "filtered", "on-path", "path",
     ]  # fmt: skip
@@ -201,6 +207,20 @@ def test_explain(run: Run, wanted: str) -> None:
 def test_tables_are_read_at_80_columns(run: Run, words: tuple[str, ...]) -> None:
     too_wide = [line for line in run(*words).splitlines() if len(line) > 80]
     assert too_wide == []
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Who asks is in another time zone than the controller."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_when_a_policy_was_applied_is_told_in_utc(run: Run, in_tokyo: None) -> None:
+    assert "2026-11-20 10:00:00Z" in run("policy", "history")
 
 
 # ---- what programs read ------------------------------------------------------------------------

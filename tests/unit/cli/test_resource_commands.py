@@ -111,12 +111,15 @@ def test_a_links_weight_is_set_and_reset(run: Run, desk: Desk) -> None:
 @pytest.mark.row("D-3.2c")
 def test_the_clock_of_rules_is_put_off(run: Run, desk: Desk) -> None:
     out = run("policy", "clock")
-    assert out.splitlines()[0] == "it is mon 17:05"
+    assert out.splitlines()[0] == "it is mon 17:05, in the controller's own time zone"
     assert cells(out, "rush") == ["rush", "yes"]
-    assert run("policy", "clock", "--offset", "-3600").startswith("it is mon 17:05, 3600 s behind\n")
+    assert run("policy", "clock", "--offset", "-3600").startswith("it is mon 17:05, 3600 s behind, in")
     assert desk.control.offset == -3600
     assert json.loads(run("policy", "clock", "--json"))["offset_s"] == -3600
-    assert run("policy", "clock", "--offset", "0").splitlines()[0] == "it is mon 17:05"
+    assert (
+        run("policy", "clock", "--offset", "0").splitlines()[0]
+        == "it is mon 17:05, in the controller's own time zone"
+    )
 
 
 @pytest.mark.row("D-1.u2")
