@@ -114,11 +114,14 @@ class Stream:
         return found
 
     def end(self) -> dict[str, Any]:
-        """`silence_s`, `error` ("" for none), whether `wrong` bytes came, and the session's `token`."""
+        """`silence_s` and `own_s` (the longest without what this machine was late in it), `error` ("" for none), whether `wrong`
+        bytes came, and the session's `token`."""
         self._agent.ask("stop", name=self._name)
         done = self._agent.finish(self._name, PATIENCE_S)
+        silence = done.get("longest_gap_s", PATIENCE_S)
         return {
-            "silence_s": round(done.get("longest_gap_s", PATIENCE_S), 3),
+            "silence_s": round(silence, 3),
+            "own_s": round(done.get("own_gap_s", silence), 3),
             "error": done.get("error", ""),
             "wrong": bool(done.get("wrong", True)),
             "token": done.get("token"),

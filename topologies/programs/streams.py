@@ -24,6 +24,7 @@ ECHO = b"steered or not, the same bytes come back"
 
 Json = dict[str, Any]
 STEP_S = 0.02
+HELD_UP_S = 0.5
 FLOOD_STEP_S = 0.004
 DRAIN_S = 8.0
 PATTERN = bytes(range(251))  # its length is prime, so a segment that is lost or doubled shifts the pattern
@@ -168,7 +169,8 @@ def steady(order: Json, task: Json) -> None:
     when nothing did.
 
     The task ends earlier when it is stopped, at most some seconds late, with an error if not everything came back.
-    `empty_seconds`: how many whole seconds brought no byte. `longest_gap_s`: the longest silence; `own_gap_s`: without what
+    `empty_seconds`: how many whole seconds brought no byte, though the machine was late for less than half of them.
+    `longest_gap_s`: the longest silence; `own_gap_s`: without what
     the machine was late meanwhile. `wrong`: whether any byte came back changed.
     """
     made = connect(order)
@@ -209,8 +211,11 @@ def _stream(made: socket.socket, order: Json, task: Json, late: Lateness) -> Non
             break
     _silent(task, silence)
     whole = int(over - started)
-    spans = task["seconds"][:whole]
-    task["empty_seconds"] = sum(not got for got in spans) + whole - len(spans)
+    spans = [*task["seconds"], *([0] * whole)][:whole]
+    task["empty_seconds"] = sum(
+        not got and late.during(started + number, started + number + 1) < HELD_UP_S
+        for number, got in enumerate(spans)
+    )
 
 
 def _silent(task: Json, silence: Silence) -> None:

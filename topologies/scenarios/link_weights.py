@@ -72,7 +72,9 @@ def run(options: Options, report: Report) -> None:
             (done.get("error", ""), done.get("wrong"), done.get("empty_seconds")),
         )
         gap = done.get("longest_gap_s", 99.0)
-        report.expect("the stream: its longest silence", gap < GAP_S, f"under {GAP_S:.0f} s", f"{gap:.2f} s")
+        own = done.get("own_gap_s", gap)  # without what this machine was late in it
+        found = f"{own:.2f} s, {gap:.2f} s with it"
+        report.expect("the stream: its longest silence", own < GAP_S, f"under {GAP_S:.0f} s", found)
         report.figures["longest_gap_s"] = round(gap, 3)
         _forgotten(lab, report)
         if options.prompt:

@@ -74,6 +74,39 @@ def test_a_steady_stream_tells_its_silences() -> None:
     assert 0 <= task["own_gap_s"] <= task["longest_gap_s"]
 
 
+def test_a_second_without_a_byte_is_empty_where_the_machine_was_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The far end answers nothing for 1.5 s and more."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def echo() -> None:
+        with listener, listener.accept()[0] as made:
+            time.sleep(2.2)
+            made.recv(1)
+            while data := made.recv(1 << 16):
+                made.sendall(data)
+
+    def stream() -> int:
+        task: dict[str, Any] = {"end": False}
+        threading.Thread(target=echo, daemon=True).start()
+        order = {
+            "dst": "127.0.0.1",
+            "port": listener.getsockname()[1],
+            "mbit": 0.1,
+            "seconds": 2.5,
+            "wait": 60.0,
+        }
+        steady(order, task)
+        return int(task["empty_seconds"])
+
+    monkeypatch.setattr(Lateness, "during", lambda *_: 0.0)
+    assert stream() >= 2
+    listener = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(Lateness, "during", lambda *_: 0.9)
+    assert stream() == 0
+
+
 def failed(report: Report) -> set[str]:
     return {check.name.partition(": ")[2] for check in report.failed}
 
