@@ -66,6 +66,10 @@ class Duties(Protocol):
 
     def duty(self, dpid: DatapathId) -> Duty: ...
 
+    def owner_of(self, dpid: DatapathId) -> str:
+        """Who decides for a switch; "" where nobody is known to."""
+        ...
+
     def refused(self, dpid: DatapathId, generation: int, newest: int) -> None:
         """The switch knows a newer generation; `newest`: which, 0 where it did not tell."""
 
@@ -169,8 +173,12 @@ class Roles:
     def ended(self, channel: "Channel", reason: Disconnect) -> None:
         if self._standings.pop(channel, None) is not None:
             self._slaves.discard(channel.id)
+        was_master = channel in self._masters
         self._masters.discard(channel)
         self._app.ended(channel, reason)
+        if was_master and reason is not Disconnect.SHUTDOWN and self._is_anothers(channel.id):
+            # The switch cannot be asked any more, and would have said so.
+            self._count_step_down(channel.id)
 
     def settle(self, now: float) -> None:
         self._app.settle(now)
@@ -286,11 +294,18 @@ class Roles:
         """Another controller is MASTER there."""
         self._masters.discard(channel)
         channel.adapter = self._slow
-        self.events[RoleEvent.STEPPED_DOWN] += 1
-        log.warning("switch %016x: another controller decides there now", channel.id)
         self._app.lost(channel)
         self._duties.refused(channel.id, standing.generation, standing.told or 0)
-        self._stepped_down(channel.id)
+        self._count_step_down(channel.id)
+
+    def _count_step_down(self, dpid: DatapathId) -> None:
+        self.events[RoleEvent.STEPPED_DOWN] += 1
+        log.warning("switch %016x: another controller decides there now", dpid)
+        self._stepped_down(dpid)
+
+    def _is_anothers(self, dpid: DatapathId) -> bool:
+        """Whether another controller is to decide there. One whose own generation was refused knows of nobody yet."""
+        return self._duties.duty(dpid).role is not ShareRole.OWNER and bool(self._duties.owner_of(dpid))
 
     def _error(self, channel: "Channel", message: Message, now: float) -> bool:
         """Whether it is about roles."""

@@ -88,6 +88,7 @@ class RoleController:
     def __init__(self, switch: RoleSwitch, duty: Duty = NO_DUTY) -> None:
         self.now = 0.0
         self.given = duty
+        self.heir = ""  # who decides where it does not
         self.refusals: list[tuple[int, int]] = []
         self.live: list[FakeChannel] = []
         self.received_by_app: list[int] = []
@@ -120,6 +121,9 @@ class RoleController:
 
     def duty(self, dpid: int) -> Duty:
         return self.given
+
+    def owner_of(self, dpid: int) -> str:
+        return "me" if self.given.role is OWNER else self.heir
 
     def refused(self, dpid: int, generation: int, newest: int) -> None:
         self.refusals.append((generation, newest))
@@ -232,6 +236,41 @@ def test_who_is_about_to_lose_a_switch_asks_more_often(switch: RoleSwitch) -> No
     heir.go_on()
     owner.go_on(2 * POLL_SOON)
     assert owner.role is SLAVE and not owner.live
+
+
+@pytest.mark.parametrize(
+    ("given", "heir", "reason", "counts"),
+    [
+        (Duty(STANDBY, 5), "b", Disconnect.CLOSED, True),
+        (NO_DUTY, "b", Disconnect.SILENT, True),
+        (Duty(OWNER, 5), "", Disconnect.CLOSED, False),
+        (
+            Duty(STANDBY, 5),
+            "",
+            Disconnect.CLOSED,
+            False,
+        ),  # a switch refused its generation: it gets a newer one
+        (NO_DUTY, "b", Disconnect.SHUTDOWN, False),
+    ],
+)
+def test_a_connection_that_ends_while_the_switch_is_anothers_counts_as_stepped_down(
+    switch: RoleSwitch, given: Duty, heir: str, reason: Disconnect, counts: bool
+) -> None:
+    """What it knew of that switch is older than what the other one writes there, as if the switch had said so itself."""
+    owner = RoleController(switch, Duty(OWNER, 5))
+    owner.go_on()
+    owner.given, owner.heir = given, heir
+    owner.channel.disconnect(reason)
+    assert owner.stepped == [1] * counts and owner.roles.events[RoleEvent.STEPPED_DOWN] == counts
+    assert owner.live == [] and owner.roles.masters() == set()
+
+
+def test_a_standby_whose_connection_ends_has_stepped_down_from_nothing(switch: RoleSwitch) -> None:
+    standby = RoleController(switch, Duty(STANDBY, 6))
+    standby.heir = "b"
+    standby.go_on()
+    standby.channel.disconnect(Disconnect.CLOSED)
+    assert standby.stepped == []
 
 
 def test_messages_go_to_the_application_only_from_a_switch_that_it_is_master_of(switch: RoleSwitch) -> None:
