@@ -6,17 +6,27 @@ while every SYN waits. So an index is many dicts, none of which becomes large: t
 record, where one with twice as many places takes 42 (CPython's Objects/dictobject.c).
 
 All these dicts are made before the controller starts, so that the collector is kept off them (garbage_collector).
+
+Records that have numbers of their own need no dict: blocks of 256 numbers take 8 bytes a record. They are made as sessions come,
+and taken from the collector one by one.
 """
 
 from collections.abc import Iterator, MutableMapping
-from itertools import chain
+from functools import partial
+from itertools import chain, compress
+from operator import is_not
 from typing import Any, TypeVar, overload
 
-from steering.core.sessions.garbage_collector import Index
+from steering.core.sessions.garbage_collector import Index, untrack
 
 FULL = 21_845  # records of a dict without a free place: two thirds of 2**15
 PLANNED = 20_000  # records of each dict when an index has as many as it may have: chance makes some fuller than others
-SPARE = 4  # times as many dicts for numbers as records need: old sessions keep theirs while numbers go on
+BITS = 8
+SPAN = 1 << BITS  # numbers of a block. One session that outlives all that began beside it holds 2 kB.
+
+_NOBODY = (None,) * SPAN
+_is_record = partial(is_not, None)
+_PLACE = SPAN - 1
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -66,83 +76,104 @@ class HashedIndex(MutableMapping[K, V]):
         return chain.from_iterable(shard.values() for shard in self._shards)
 
 
+class Block(list[V | None]):
+    """The records with SPAN numbers, each at its place, None where there is none. `living`: how many there are."""
+
+    __slots__ = ("living",)
+
+    def __init__(self) -> None:
+        super().__init__(_NOBODY)
+        self.living = 0
+
+
 class NumberedIndex(MutableMapping[int, V]):
-    """Records by a number, each of which is given once, in ascending order; listed in that order too. `most`: how many it
-    is made for; it takes more. `size`: its length, which every handshake asks for and which `len` tells in a call."""
+    """Records by a number, each of which is given once, in ascending order; listed in that order too. None is no record.
+    `size`: its length, which every handshake asks for and which `len` tells in a call.
 
-    __slots__ = ("_shards", "_unused", "size")
+    A block takes 8 bytes for each of its numbers, and is there as long as one of its records is."""
 
-    def __init__(self, most: int) -> None:
+    __slots__ = ("_blocks", "size")
+
+    def __init__(self) -> None:
         self.size = 0
-        self._shards: dict[int, Index[int, V]] = {}  # number // FULL -> records
-        self._unused: list[Index[int, V]] = [Index() for _ in range(SPARE * (most // FULL + 1))]
+        self._blocks: dict[int, Block[V]] = Index()  # number >> BITS -> records
 
     @overload
     def get(self, number: int) -> V | None: ...
     @overload
     def get(self, number: int, default: V | D) -> V | D: ...
     def get(self, number: int, default: V | D | None = None) -> V | D | None:
-        shard = self._shards.get(number // FULL)
-        return default if shard is None else shard.get(number, default)
+        block = self._blocks.get(number >> BITS)
+        found = None if block is None else block[number & _PLACE]
+        return default if found is None else found
 
     def __getitem__(self, number: int) -> V:
-        return self._shards[number // FULL][number]
+        found = self._blocks[number >> BITS][number & _PLACE]
+        if found is None:
+            raise KeyError(number)
+        return found
 
     def __setitem__(self, number: int, value: V) -> None:
-        shard = self._shards.get(number // FULL)
-        if shard is None:
-            shard = self._shards[number // FULL] = self._unused.pop() if self._unused else Index()
-        self.size += number not in shard
-        shard[number] = value
+        block, place = self._blocks.get(number >> BITS), number & _PLACE
+        if block is None:
+            block = self._blocks[number >> BITS] = Block()
+            untrack(block)
+        if block[place] is None:
+            block.living += 1
+            self.size += 1
+        block[place] = value
 
     def __delitem__(self, number: int) -> None:
-        if number not in self:
+        if self.pop(number) is None:
             raise KeyError(number)
-        self.pop(number)
 
     def pop(self, number: int, default: Any = None) -> Any:
         """Take a record out; unlike a dict's, without a default it returns None for an unknown number."""
-        shard = self._shards.get(number // FULL)
-        if shard is None or number not in shard:
+        block, place = self._blocks.get(number >> BITS), number & _PLACE
+        found = None if block is None else block[place]
+        if block is None or found is None:
             return default
-        found = shard.pop(number)
+        block[place] = None
         self.size -= 1
-        if not shard:
-            shard.clear()  # whose places stay taken while it is only emptied
-            self._unused.append(self._shards.pop(number // FULL))
+        block.living -= 1
+        if not block.living:
+            del self._blocks[number >> BITS]
         return found
 
     def __contains__(self, number: object) -> bool:
-        shard = self._shards.get(number // FULL)  # type: ignore[operator]
-        return shard is not None and number in shard
+        block = self._blocks.get(number >> BITS)  # type: ignore[operator]
+        return block is not None and block[number & _PLACE] is not None  # type: ignore[operator]
 
     def __len__(self) -> int:
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        return chain.from_iterable(self._shards.values())
+        for begin, block in self._blocks.items():
+            yield from compress(range(begin * SPAN, begin * SPAN + SPAN), map(_is_record, block))
 
     def all_values(self) -> Iterator[V]:
         """The records, without a look-up for each as `values` makes."""
-        return chain.from_iterable(shard.values() for shard in self._shards.values())
+        return filter(_is_record, chain.from_iterable(self._blocks.values()))  # type: ignore[arg-type]
 
     def __reversed__(self) -> Iterator[int]:
-        for shard in reversed(self._shards.values()):
-            yield from reversed(shard)
+        for begin, block in reversed(self._blocks.items()):
+            last = begin * SPAN + SPAN - 1
+            yield from compress(range(last, last - SPAN, -1), map(_is_record, reversed(block)))
 
     def following(self, after: int, last: int, most: int) -> tuple[list[V], int]:
         """The records whose numbers are above `after` and at most `last`, in their order, and the number to go on behind.
-        At most `most` numbers are looked at; stretches of numbers of which no record is left cost nothing."""
+        At most `most` numbers are looked at; a block of which no record is left counts as one."""
         found: list[V] = []
         number, left = after, most
         while number < last and left > 0:
-            shard = self._shards.get((number + 1) // FULL)
-            ends = min(last, (number + 1) // FULL * FULL + FULL - 1)
-            if shard is None:
-                number = ends
-                continue
-            ends = min(ends, number + left)
-            found += [shard[one] for one in range(number + 1, ends + 1) if one in shard]
-            left -= ends - number
+            begin, first = divmod(number + 1, SPAN)
+            block = self._blocks.get(begin)
+            ends = min(last, begin * SPAN + SPAN - 1)
+            if block is None:
+                left -= 1
+            else:
+                ends = min(ends, number + left)
+                left -= ends - number
+                found += [one for one in block[first : ends - begin * SPAN + 1] if one is not None]
             number = ends
         return found, number

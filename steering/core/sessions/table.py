@@ -40,14 +40,14 @@ class SessionTable:
         self.limits = limits
         self._hosts_move = hosts_move
         most = limits.sessions
-        self.by_id: NumberedIndex[Session] = NumberedIndex(most)
+        self.by_id: NumberedIndex[Session] = NumberedIndex()
         self.flows: HashedIndex[FlowKey, Subflow] = HashedIndex(most)
         # Source address -> its subflows. Most have one, and a dict for that would be larger than the subflow.
         self._hosts: HashedIndex[bytes, Subflow | dict[FlowKey, Subflow]] = HashedIndex(most)
         self._tokens: Owners = HashedIndex(most)  # of the key that a session is known by
         # Of hosts' keys beside it: what an MCP's own joins carry.
         self._host_tokens: Owners = HashedIndex(most)
-        self.half_open: NumberedIndex[Session] = NumberedIndex(limits.half_open)  # in order of age
+        self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
         # Source (IPv4 address, IPv6 /64) -> the same.
         self.half_open_from: defaultdict[bytes, int] = defaultdict(int)
