@@ -1,6 +1,7 @@
 """What sessions cost: bytes of each, and look-ups in a full table. Run as a process of its own, prints JSON.
 
-Bytes are the growth of the resident set while the engine takes complete set-ups, decision records included.
+Bytes are the growth of the resident set while the engine takes complete set-ups, decision records included. Time goes on
+as in a controller: each segment comes at a time of its own, and what is kept for a tick only goes with the tick.
 """
 
 import gc
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 from steering.core.counters import Counters
 from steering.core.engine import Engine
-from steering.core.inputs import Continue, CountersRead, EntriesRead, SwitchUp, SynAckSeen, SynSeen
+from steering.core.inputs import Continue, CountersRead, EntriesRead, SwitchUp, SynAckSeen, SynSeen, Tick
 from steering.core.outputs import GoOn
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions.flow_key import flow_key
@@ -34,6 +35,8 @@ from tests.bench import network
 SYN, SYN_ACK = 0x02, 0x12
 FIRST = 1_000  # sessions before the counting
 MOST = 1_000_000 + FIRST
+STEP = 5e-4  # seconds from one set-up to the next
+TICK = 500  # set-ups
 
 
 def resident() -> int:
@@ -52,18 +55,30 @@ def engine() -> Engine:
         made.handle(EntriesRead(dpid, [], []), 0.0)
         while any(isinstance(output, GoOn) for output in made.handle(Continue(), 0.0)):
             pass
-    for mcp, known in zip(network.MCPS, site.mcps, strict=True):
-        made.handle(NeighbourSeen(mcp.switch, network.MCP_PORT, known.addresses[0].packed, mcp.mac), 0.0)
+    mcps_are_there(made, 0.0)
     return made
+
+
+def mcps_are_there(made: Engine, now: float) -> None:
+    """Every MCP answers whoever asks for its address."""
+    for mcp, known in zip(network.MCPS, made.map.site.mcps, strict=True):
+        made.handle(NeighbourSeen(mcp.switch, network.MCP_PORT, known.addresses[0].packed, mcp.mac), now)
+
+
+def ends(number: int, away: int = 0) -> tuple[int, bytes, bytes, int]:
+    """Access switch, host's address, server's address and host's port of a session; of a later subflow so many access networks
+    away."""
+    access = (number + away) % network.SWITCHES + 1
+    gateway = (number + 7) % network.SWITCHES + 1
+    src = bytes((10, access)) + (number >> 8 & 0xFFFF).to_bytes(2, "big")
+    dst = bytes((172, 16, gateway, 2 + number % 250))
+    return access, src, dst, 1024 + away * 1024 + (number & 0xFF)
 
 
 def set_up(made: Engine, number: int) -> None:
     """One session from its SYN to its token, and to its host's next segments: a half-open one is none that is live."""
-    access = number % network.SWITCHES + 1
-    gateway = (number + 7) % network.SWITCHES + 1
-    src = bytes((10, access)) + (number >> 8 & 0xFFFF).to_bytes(2, "big")
-    dst = bytes((172, 16, gateway, 2 + number % 250))
-    sport = 1024 + (number & 0xFF)
+    now = 1.0 + number * STEP
+    access, src, dst, sport = ends(number)
     syn = Handshake(
         4,
         src,
@@ -86,14 +101,34 @@ def set_up(made: Engine, number: int) -> None:
         24,
         78,
     )
-    made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), 1.0)
+    made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), now)
     mcp = made.sessions.table.flows[flow_key(src, dst, sport, 443)].session.mcp
     place = made.map.inside[mcp].port
     key = (network.KEY_BASE + number).to_bytes(8, "big")
     answer = syn._replace(src=dst, dst=src, sport=443, dport=sport, ack=syn.seq + 1, flags=SYN_ACK, key=key)
-    made.handle(SynAckSeen(place.dpid, place.port, answer), 1.0)
+    made.handle(SynAckSeen(place.dpid, place.port, answer), now + STEP / 4)
     entry = Entry(access, PortRole.ACCESS, 4, src, dst, sport, 443, 0, 0, 0)
-    made.handle(CountersRead(access, [ObservedEntry(entry, 3, 250)]), 1.0)
+    made.handle(CountersRead(access, [ObservedEntry(entry, 3, 250)]), now + STEP / 2)
+    if number % TICK == 0:
+        made.handle(Tick(), now + STEP / 2)
+        mcps_are_there(made, now + STEP / 2)
+
+
+def join(made: Engine, number: int, now: float) -> None:
+    """One more subflow of a session, from another access network."""
+    _, src, dst, sport = ends(number)
+    session = made.sessions.table.flows[flow_key(src, dst, sport, 443)].session
+    access, src, dst, sport = ends(number, 1)
+    syn = Handshake(
+        4, src, dst, sport, 443, number, 0, SYN, Kind.JOIN, 0, b"", b"", session.token.to_bytes(4, "big"), 1, False,
+        bytes(4), False, False, 24, 78,
+    )  # fmt: skip
+    made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), now)
+    entry = Entry(access, PortRole.ACCESS, 4, src, dst, sport, 443, 0, 0, 0)
+    made.handle(CountersRead(access, [ObservedEntry(entry, 3, 250)]), now + STEP / 2)
+    if number % TICK == 0:
+        made.handle(Tick(), now + STEP / 2)
+        mcps_are_there(made, now + STEP / 2)
 
 
 class Pauses:
@@ -145,9 +180,15 @@ def bytes_per_session(sessions: int) -> dict[str, Any]:
     after = resident()
     table = made.sessions.table
     assert len(table) == sessions + FIRST and not table.half_open.size
+    for number in range(FIRST, FIRST + sessions):
+        join(made, number, 1.0 + (sessions + number) * STEP)
+    gc.collect()
+    further = resident() - after
+    assert len(table.flows) == len(table) + sessions
     return {
         "sessions": sessions,
         "bytes_per_session": round((after - before) / sessions),
+        "bytes_per_further_subflow": round(further / sessions),
         "engine_setup_us": round(took / sessions / 1000, 2),
         "longest_gc_ms": round(pauses.longest_collection / 1e6, 1),
         "longest_growth_ms": round(pauses.longest_set_up / 1e6, 1),

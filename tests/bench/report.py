@@ -212,8 +212,8 @@ def _resyncs(curve: list[Json]) -> Iterator[Row]:
 
 def _memory(memory: Json) -> str:
     return (
-        f"MEMORY: {memory['bytes_per_session']} bytes for each of {memory['sessions']} sessions "
-        f"({memory['engine_setup_us']} us of engine for one)\n"
+        f"MEMORY: {memory['bytes_per_session']} bytes for each of {memory['sessions']} sessions, "
+        f"{memory['bytes_per_further_subflow']} for a further subflow ({memory['engine_setup_us']} us of engine for one)\n"
         f"LOOK-UPS among {memory['table_sessions']}: token {memory['token_lookup_ns']} ns, "
         f"flow {memory['flow_lookup_ns']} ns, unknown flow {memory['flow_miss_ns']} ns"
     )
