@@ -211,7 +211,7 @@ class HalfOpenSessions(Part):
                 continue
             session = subflow.session
             subflow.count_packets(packets, now)
-            if session.id not in half_open or session.first != subflow.key:
+            if half_open.get(session.id) is None or session.first != subflow.key:
                 continue
             if subflow.shows_host(packets, size):
                 self._life.heard(session)

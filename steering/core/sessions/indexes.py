@@ -19,8 +19,7 @@ from typing import Any, TypeVar, overload
 
 from steering.core.sessions.garbage_collector import Index, untrack
 
-FULL = 21_845  # records of a dict without a free place: two thirds of 2**15
-PLANNED = 20_000  # records of each dict when an index has as many as it may have: chance makes some fuller than others
+PLANNED = 21_300  # records of each dict when an index has as many as it may have: chance makes some fuller than others
 BITS = 8
 SPAN = 1 << BITS  # numbers of a block. One session that outlives all that began beside it holds 2 kB.
 
@@ -56,8 +55,11 @@ class HashedIndex(MutableMapping[K, V]):
     def __getitem__(self, key: K) -> V:
         return self._shards[hash(key) % self._count][key]
 
-    def __setitem__(self, key: K, value: V) -> None:
+    def put(self, key: K, value: V) -> None:
+        """`index[key] = value`, which takes longer: CPython comes to a method of that kind by its C code."""
         self._shards[hash(key) % self._count][key] = value
+
+    __setitem__ = put
 
     def __delitem__(self, key: K) -> None:
         del self._shards[hash(key) % self._count][key]
@@ -113,7 +115,8 @@ class NumberedIndex(MutableMapping[int, V]):
             raise KeyError(number)
         return found
 
-    def __setitem__(self, number: int, value: V) -> None:
+    def put(self, number: int, value: V) -> None:
+        """`index[number] = value`, sooner (HashedIndex.put)."""
         block, place = self._blocks.get(number >> BITS), number & _PLACE
         if block is None:
             block = self._blocks[number >> BITS] = Block()
@@ -122,6 +125,8 @@ class NumberedIndex(MutableMapping[int, V]):
             block.living += 1
             self.size += 1
         block[place] = value
+
+    __setitem__ = put
 
     def __delitem__(self, number: int) -> None:
         if self.pop(number) is None:

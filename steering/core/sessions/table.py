@@ -115,7 +115,7 @@ class SessionTable:
             self._loads.kept(number, loads),
         )
         self._new.append(session)
-        self.by_id[number] = session
+        self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
             self.order.note(number)
         self.states[state] += 1
@@ -143,11 +143,11 @@ class SessionTable:
         untrack(subflow)
         subflow.packets, subflow.bytes = packets, size
         session.add(subflow)
-        self.by_id[number] = session
+        self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
             self.order.note(number)
-        self._tokens[token] = session
-        self.flows[key] = subflow
+        self._tokens.put(token, session)
+        self.flows.put(key, subflow)
         if self._hosts_move:
             self._note_host(entry.src, subflow)
         self.states[state] += 1
@@ -177,7 +177,7 @@ class SessionTable:
         self.subflows[session.mcp] += 1
         if session.ruling is not None and session.ruling.subscriber:
             self._count_joins(session, (subflow,), 1)
-        self.flows[key] = subflow
+        self.flows.put(key, subflow)
         if self._hosts_move:
             self._note_host(source_of(key), subflow)
         return subflow
@@ -280,7 +280,7 @@ class SessionTable:
     def await_host(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session is half-open, and counts as its MCP's load for its first seconds."""
         edge = session.onset.edge
-        self.half_open[session.id] = session
+        self.half_open.put(session.id, session)
         self.half_open_at[edge] += 1
         self.half_open_from[origin_of(session.first)] += 1
         self._young[edge << 16 | session.mcp] += 1

@@ -152,7 +152,7 @@ class SessionLife:
         counted under the state that it had."""
         table, before = self._table, session.state
         step = TRANSITIONS.get((before, event))
-        if step is None or session.id not in table.by_id:
+        if step is None or table.by_id.get(session.id) is None:
             self._counters.session_events_refused[before, event] += 1
             return False
         after, action = step
@@ -169,7 +169,7 @@ class SessionLife:
     def heard(self, session: Session) -> None:
         """A session's host has sent more than its SYN, or its MCP says that it lives: it is half open no longer.
         Nothing where it was not."""
-        if session.id not in self._table.half_open:
+        if self._table.half_open.get(session.id) is None:
             return
         if session.state is _PINNED:
             self._counters.answers_unseen += 1
