@@ -140,14 +140,35 @@ def _fetch(
     missed: set[str] = set()
     cursor = args.after
     while True:
-        body = controller.get("sessions", cursor=cursor, limit=min(PAGE, limit - len(found)), **filters)
-        found += [one for one in body["sessions"] if args.since is None or one["age_s"] <= args.since]
+        fitting, body = _page(controller, args, filters, cursor, limit - len(found))
+        found += fitting
         cursor = body["next"]
         missed.update(body["incomplete"])
         if controller.progress is not None:
             controller.progress.text = f"{len(found):,} of {min(limit, body['total']):,} sessions"
         if cursor is None or len(found) >= limit:
             return found, body | {"incomplete": sorted(missed)}
+
+
+def _page(
+    controller: client.ControllerClient,
+    args: argparse.Namespace,
+    filters: dict[str, str | None],
+    cursor: str | None,
+    room: int,
+) -> tuple[list[Json], Json]:
+    """The wanted ones of a page, at most `room`, and what the page says."""
+    if args.since is None:
+        body = controller.get("sessions", cursor=cursor, limit=min(PAGE, room), **filters)
+        return body["sessions"], body
+    # Few of a page may be recent ones, so a whole one is looked through: a hundred at a time take long on a busy site.
+    # Where it has too many, less of it is asked for, so that the list ends where its cursor says.
+    for most in (PAGE, room):
+        body = controller.get("sessions", cursor=cursor, limit=most, **filters)
+        recent = [one for one in body["sessions"] if one["age_s"] <= args.since]
+        if len(recent) <= room:
+            break
+    return recent, body
 
 
 def _row(session: Json) -> list[object]:

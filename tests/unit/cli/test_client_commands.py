@@ -129,11 +129,18 @@ def test_a_list_goes_on_where_it_ended(run: Run, view: FixedView) -> None:
     assert json.loads(run("sessions", "--json", "--after", "2499"))["next"] is None
 
 
-def test_only_sessions_that_began_lately(run: Run) -> None:
+def test_only_sessions_that_began_lately(run: Run, view: FixedView) -> None:
     ages = [one["age_s"] for one in json.loads(run("sessions", "--json", "--limit", "2500"))["sessions"]]
     since = json.loads(run("sessions", "--json", "--limit", "2500", "--since", "201s"))["sessions"]
     assert len(since) == len([age for age in ages if age <= 201]) > 0
+    view.asked.clear()
     assert run("sessions", "--since", "1s", "--mcp", "core") == "no such session\n"
+    assert len(view.asked) <= 3, "whole pages are looked through"
+    assert len(since) > 5
+    first = json.loads(run("sessions", "--json", "--limit", "5", "--since", "201s"))
+    assert first["sessions"] == since[:5]
+    more = json.loads(run("sessions", "--json", "--limit", "5", "--since", "201s", "--after", first["next"]))
+    assert more["sessions"] == since[5:10], "the list goes on where it ended"
 
 
 def test_sessions_are_fetched_in_pages_up_to_the_limit(run: Run, view: FixedView) -> None:
