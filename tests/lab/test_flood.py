@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab.running import Ran, assert_held
+from topologies.campaign.verdicts import is_rate
 
 NOT_FELT = 20  # by which a 95th percentile may be longer under the flood on any machine
 
@@ -18,7 +19,9 @@ def test_a_flood_on_one_access_leaves_the_other_its_sessions(
     figures = ran.report["figures"]
     felt = "p95 of a set-up {flooded_p95_ms:.1f} ms, {quiet_p95_ms:.1f} ms without"
     record_property("felt", felt.format(**figures))
-    assert set(ran.failed()) <= {"p95 of the set-up"}
+    # How many SYNs a second a program of Python sends, and how soon a busy machine reads a meter, hang on the machine, too. That
+    # there was a flood, and that its port's meter was cut, are checks of their own.
+    assert [name for name in ran.failed() if not is_rate(name)] == []
     assert figures["flooded_p95_ms"] < NOT_FELT * figures["quiet_p95_ms"]
 
 

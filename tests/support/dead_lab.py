@@ -231,10 +231,11 @@ class Controller(controller.Controller):
 
 
 class Traffic:
-    """What agents of hosts answer. Where `plain`, connections are there and carry data, by TCP alone; otherwise none is."""
+    """What agents of hosts answer. Where `plain`, connections are there and carry data; otherwise none is. With a `token` they are
+    MPTCP by their own word, though no kernel has a subflow of them."""
 
-    def __init__(self, clock: Clock, plain: bool) -> None:
-        self._clock, self._plain, self._ports = clock, plain, 40_000
+    def __init__(self, clock: Clock, plain: bool, token: str | None) -> None:
+        self._clock, self._plain, self._token, self._ports = clock, plain, token, 40_000
         self._tasks: dict[str, Json] = {}
 
     def __call__(self, order: Json) -> Json:
@@ -250,7 +251,7 @@ class Traffic:
             self._clock.sleep(order.get("wait", 5.0))
             return {"error": "timed out", "port": port}
         self._ports += 1
-        return {"local": ["10.1.0.2", self._ports], "port": port, "token": None, "connect_s": 0.01}
+        return {"local": ["10.1.0.2", self._ports], "port": port, "token": self._token, "connect_s": 0.01}
 
     def _echo(self, _order: Json) -> Json:
         return {"asked": 1, "failed": [] if self._plain else ["timed out"]}
@@ -301,7 +302,13 @@ class Traffic:
         if not self._plain:
             return {} if kind in ("first-bytes", "tries", "churn", "flood") else {"error": "timed out"}
         self._ports += 1
-        carried = {"local": ["10.1.0.2", self._ports], "bytes": 0, "seconds": 1.0, "mbit": 0.0, "token": None}
+        carried = {
+            "local": ["10.1.0.2", self._ports],
+            "bytes": 0,
+            "seconds": 1.0,
+            "mbit": 0.0,
+            "token": self._token,
+        }
         found: dict[str, Json] = {
             "upload": carried | {"longest_block_s": 0.0},
             "download": carried,
@@ -311,7 +318,7 @@ class Traffic:
             "sluggish": {"buffered": 0},
             "short": {"took": [0.1]},
             "first-bytes": {"took": [0.1], "failed": 0, "errors": []},
-            "listener": {"local": carried["local"], "heard_at": 1.0, "token": None},
+            "listener": {"local": carried["local"], "heard_at": 1.0, "token": self._token},
         }  # fmt: skip
         return found.get(kind, {})
 
@@ -341,11 +348,11 @@ class Record(records.Record):
         pass
 
 
-def deaden(patch: pytest.MonkeyPatch, folder: Path, plain: bool) -> None:
+def deaden(patch: pytest.MonkeyPatch, folder: Path, plain: bool, token: str | None = None) -> None:
     """From here on, every scenario that has been imported runs in a dead lab. Its files go to `folder`."""
     patch.setattr(Controller, "known", (SESSION,) if plain else ())
     clock = Clock()
-    traffic = Traffic(clock, plain)
+    traffic = Traffic(clock, plain, token)
 
     def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
         said = (

@@ -20,13 +20,17 @@ for _name in catalogue.MODULES:
     catalogue.load(_name)
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["nothing-connects", "plain-tcp-alone"])
+@pytest.mark.parametrize(
+    ("plain", "token"),
+    [(False, None), (True, None), (True, "0badcafe")],
+    ids=["nothing-connects", "plain-tcp-alone", "mptcp-of-which-no-kernel-knows"],
+)
 @pytest.mark.parametrize("name", catalogue.MODULES)
 def test_where_nothing_comes_about_checks_fail_by_name_and_no_judge_breaks(
-    name: str, plain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, plain: bool, token: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = catalogue.load(name)
-    deaden(monkeypatch, tmp_path, plain)
+    deaden(monkeypatch, tmp_path, plain, token)
     for control in ("", *scenario.controls):
         without = (control,) if control else ()
         report = Report(name, "", (), without=list(without))
