@@ -123,8 +123,8 @@ class Engine:
             pieces.sick.bad, self.chooser.why_gone, long_links.named,
         )  # fmt: skip
         shared = SharedPieces(
-            self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
-        )
+            self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off, self.neighbours
+        )  # fmt: skip
         # All that happens is told in this order. A part that leans on no other is registered in core.features.
         self.parts = Parts(
             (

@@ -10,10 +10,13 @@ from steering.core.admission.syn_flood import SynFloods
 from steering.core.counters import Counters
 from steering.core.network.gateway_messages import Advertisements
 from steering.core.network.graph import Graph
+from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.part import Part
+from steering.core.pipeline.known_hosts import KnownHosts
 from steering.core.pipeline.syn_lease import SynLease
+from steering.core.sessions.served_hosts import ServedHosts
 from steering.core.sessions.session_watch import SessionWatch
 from steering.core.sessions.table import SessionTable
 from steering.core.supervision.lost_copies import LostCopies
@@ -35,6 +38,7 @@ class SharedPieces(NamedTuple):
     counters: Counters
     epochs: Mapping[DatapathId, int]
     disabled: frozenset[Mechanism]
+    neighbours: Neighbours
 
 
 FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
@@ -43,5 +47,17 @@ FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
     lambda of: SessionWatch(of.table),
     lambda of: LostCopies(of.sitemap, of.counters),
     lambda of: RefusedTags(of.sitemap, of.counters),
-    lambda of: SynFloods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),
+    lambda of: SynFloods(
+        of.sitemap,
+        of.policy,
+        of.counters,
+        Mechanism.FLOOD_METERS in of.disabled,
+        KnownHosts(
+            of.policy,
+            of.neighbours.hosts_at,
+            ServedHosts(of.table).has,
+            of.epochs,
+            Mechanism.HOST_METERS in of.disabled,
+        ),
+    ),
 )

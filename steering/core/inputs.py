@@ -246,6 +246,13 @@ class CopiesLost(NamedTuple):
     lost: tuple[tuple[int, int], ...]
 
 
+class HostSynsLost(NamedTuple):
+    """SYNs that hosts' own meters did not let through since the switch was asked last: (meter, how many)."""
+
+    dpid: DatapathId
+    lost: tuple[tuple[int, int], ...]
+
+
 class TagsRefused(NamedTuple):
     """So many packets with tags of no attachment ended at a switch since it was asked last."""
 
@@ -366,6 +373,7 @@ Input = (
     | PortLoad
     | SynRate
     | CopiesLost
+    | HostSynsLost
     | TagsRefused
     | AccessChanged
     | SubscriberAccess

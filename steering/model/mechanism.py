@@ -29,6 +29,7 @@ class Mechanism(StrEnum):
     OPTION_BYPASS = "option-bypass", "a SYN is steered whatever other options it carries"
     RATIO_LIMITS = "ratio-limits", "a ratio is known, and no MCP is told of it"
     FLOOD_METERS = "flood-meters", "a flooded port's meter lets through what it always does"
+    HOST_METERS = "host-meters", "known hosts of a flooded port share its meter with the flood"
     KEEPING = "keeping", "a controller that starts does not read what an earlier one kept"
     READ_BACK = "read-back", "a controller that starts takes no session from the entries that it finds"
     OLD_PATHS = "old-paths", "labels follow new link weights at once, under live sessions too"

@@ -56,6 +56,9 @@ class Meter(IntEnum):
     LLDP = 1
     FIN = 6  # of nobody's hosts
     WATCH = 7
+    HOST_SYN_BASE = (
+        0x200  # of SYNs of one host, while its port is flooded; numbers are given as they are needed
+    )
     RESERVED_BASE = 0x1000  # two for each reservation: keeps it to its rate where it comes in
     # By access network: of its sessions' SYN/ACKs, and of FINs and resets towards its hosts or for them.
     SYN_ACK_BASE = 0x2000
@@ -74,6 +77,7 @@ _PORTS = 0x4000  # that have a number of their own below SYN_BASE
 _FEW_PORTS = 0x1000  # the same for FINs
 _MANY_PORTS = 0x8000  # the same for neighbours and sources
 _ACCESSES = 0x800
+HOST_SYN_METERS = Meter.RESERVED_BASE - Meter.HOST_SYN_BASE  # hosts of a switch that may have such a meter
 
 
 def port_meter(base: Meter, port: int) -> int:

@@ -6,7 +6,7 @@ Asked every second: a flood that is noticed later has set up sessions by the hun
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 
-from steering.core.inputs import CopiesLost, SynRate
+from steering.core.inputs import CopiesLost, HostSynsLost, SynRate
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.rules import Meter
 from steering.openflow.encode import message
@@ -52,7 +52,7 @@ class MeterPoll:
         lines: Mapping[DatapathId, Writer],
         xids: Iterator[int],
         feed: Callable[[SynRate], None],
-        lost: Callable[[CopiesLost], None],
+        lost: Callable[[CopiesLost | HostSynsLost], None],
     ) -> None:
         self._lines = lines
         self._xids = xids
@@ -74,16 +74,19 @@ class MeterPoll:
         """Counters of a switch. A meter that was changed begins anew: then no rate is told, and of drops those since. A
         switch may name any meter; so many are remembered as it may have ports."""
         known, dropped = self._before.setdefault(dpid, {}), self._dropped.setdefault(dpid, {})
-        lost = []
+        lost: list[tuple[int, int]] = []
+        of_hosts: list[tuple[int, int]] = []
         for meter, packets, age, drops in parse(body):
             port = PortNumber(meter - Meter.SYN_BASE)
             of_syns = 0 < port <= LARGEST_PORT
-            if of_syns or meter == Meter.FIN or Meter.SYN_ACK_BASE <= meter < Meter.HOST_MISS_BASE:
+            is_hosts = Meter.HOST_SYN_BASE <= meter < Meter.RESERVED_BASE
+            is_copies = Meter.SYN_ACK_BASE <= meter < Meter.HOST_MISS_BASE
+            if of_syns or meter == Meter.FIN or is_copies or is_hosts:
                 last = dropped.get(meter, drops)
                 if meter in dropped or len(dropped) < 2 * MAX_PORTS:
                     dropped[meter] = drops
                 if fresh := drops - last if drops >= last else drops:
-                    lost.append((meter, fresh))
+                    (of_hosts if is_hosts else lost).append((meter, fresh))
             if not of_syns:
                 continue
             before = known.get(port)
@@ -95,6 +98,8 @@ class MeterPoll:
 
         if lost:
             self._lost(CopiesLost(dpid, tuple(lost)))
+        if of_hosts:
+            self._lost(HostSynsLost(dpid, tuple(of_hosts)))
 
     def forget(self, dpid: DatapathId) -> None:
         """The switch is gone."""

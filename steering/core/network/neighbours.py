@@ -56,9 +56,9 @@ class Neighbours(Part):
         self._made = made
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
         # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
-        self._hosts: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
+        self.hosts_at: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
         self.transit: dict[WaypointId, bytes] = {}
-        self._routes = HostRoutes(sitemap, made, self._hosts)
+        self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self.leases: dict[
             bytes, Lease
@@ -91,11 +91,11 @@ class Neighbours(Part):
                 outputs.append(SyncRules(port.dpid, (), self._made.transit(old.waypoint, mac)))
             self._answered.pop(waypoint, None)
             if waypoint not in self._map.by_waypoint:
-                del self._hosts[waypoint], self._wanted[waypoint]
+                del self.hosts_at[waypoint], self._wanted[waypoint]
         for port, new in after.items():
             if before.get(port) == new:
                 continue
-            self._hosts.setdefault(new.waypoint.id, {})
+            self.hosts_at.setdefault(new.waypoint.id, {})
             self._wanted[new.waypoint.id] = transit_addresses(new)
             for address in self._wanted[new.waypoint.id]:
                 outputs += self._forget(address)  # the host that had it was no MCP
@@ -109,7 +109,7 @@ class Neighbours(Part):
 
     def hosts(self) -> Iterator[tuple[bytes, bytes, PortRef]]:
         """Every known host: address, MAC, port."""
-        for waypoint, known in self._hosts.items():
+        for waypoint, known in self.hosts_at.items():
             yield from ((a, mac, self._map.by_waypoint[waypoint].waypoint.port) for a, mac in known.items())
 
     def port_of(self, address: bytes) -> PortRef | None:
@@ -154,7 +154,7 @@ class Neighbours(Part):
             return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
         if not self._believable(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
-        known, where = self._hosts[waypoint], self._where.get(address)
+        known, where = self.hosts_at[waypoint], self._where.get(address)
         if not may_have(attachment, address, mac, self.leases, known):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where == waypoint and known[address] == mac:
@@ -173,7 +173,7 @@ class Neighbours(Part):
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """An address is where it was: a claim of it elsewhere is refuted, and packets that waited go on."""
-        known = self._hosts[attachment.waypoint.id]
+        known = self.hosts_at[attachment.waypoint.id]
         mac = known[address] = known.pop(address)  # the one that was silent for longest stands first
         claim = self._claims.answered(address, now)
         if claim is not None and claim.claimant is not None:
@@ -192,7 +192,7 @@ class Neighbours(Part):
         waypoint = attachment.waypoint.id
         before = self._where.get(address)
         outputs = self._forget(address) if before not in (None, waypoint) else []
-        known = self._hosts[waypoint]
+        known = self.hosts_at[waypoint]
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
@@ -213,7 +213,7 @@ class Neighbours(Part):
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
         """Why a port has no room for one more address, or None. A host with many addresses pushes nobody out."""
-        known = self._hosts[attachment.waypoint.id]
+        known = self.hosts_at[attachment.waypoint.id]
         if len(known) >= self._bound:
             return Refusal.TOO_MANY_HOSTS
         part = attachment.part
@@ -227,7 +227,7 @@ class Neighbours(Part):
         if not self._believable(attachment, address):
             return []
         self.leases[address] = lease
-        known = self._hosts[lease.waypoint]
+        known = self.hosts_at[lease.waypoint]
         if known.get(address) == lease.client:
             return []
         if address not in known and (refusal := self._no_room(attachment, lease.client)) is not None:
@@ -260,7 +260,7 @@ class Neighbours(Part):
         for claim in silent:
             if claim.claimant is None:
                 yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(claim.address))
-            elif claim.claimant.waypoint.id in self._hosts:  # its waypoint may have left the site meanwhile
+            elif claim.claimant.waypoint.id in self.hosts_at:  # its waypoint may have left the site meanwhile
                 yield claim, self._bind(claim.claimant, claim.address, claim.mac)
         for claim in again:
             if claim.old in self._map.by_waypoint:
@@ -269,7 +269,7 @@ class Neighbours(Part):
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
         """A packet found no host entry: keep it and ask for its destination."""
-        known = self._hosts[attachment.waypoint.id].get(address)
+        known = self.hosts_at[attachment.waypoint.id].get(address)
         if known is not None:  # learned while the packet was under way
             port = attachment.waypoint.port
             return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
@@ -283,10 +283,10 @@ class Neighbours(Part):
         """A packet came with a source that is not bound to its port. Whoever has the address answers there, and then
         the packet goes on; where it is known elsewhere this is a claim like any other."""
         waypoint = attachment.waypoint.id
-        if address in self._hosts[waypoint]:  # learned while the packet was under way
+        if address in self.hosts_at[waypoint]:  # learned while the packet was under way
             return HeardClaim(ClaimOutcome.KNOWN, [anew(attachment.waypoint.port, frame)])
         mac, where = frame[6:12], self._where.get(address)
-        allowed = may_have(attachment, address, mac, self.leases, self._hosts[waypoint])
+        allowed = may_have(attachment, address, mac, self.leases, self.hosts_at[waypoint])
         if not (allowed and self._believable(attachment, address)):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where is not None:
@@ -302,7 +302,7 @@ class Neighbours(Part):
             if port != attachment.waypoint.port
         ]
         outputs: list[Output] = []
-        for address in list(self._hosts[attachment.waypoint.id]):
+        for address in list(self.hosts_at[attachment.waypoint.id]):
             outputs += self._forget(address)
             for other in others:
                 outputs += question_to(other, address)
@@ -337,7 +337,7 @@ class Neighbours(Part):
             self._answered.setdefault(at, now)
         elif seen.address not in self._where:
             self._where[seen.address] = at
-            self._hosts[at][seen.address] = seen.mac
+            self.hosts_at[at][seen.address] = seen.mac
             self._sources.add(attachment, seen.address)
             return self._routes.added(attachment, seen.address)
         return []
@@ -346,7 +346,7 @@ class Neighbours(Part):
         """Every rule of hosts, MCPs and next hops that a switch should hold."""
         here = self._map.at_switch.get(dpid, ())
         for attachment in here:
-            known = self._hosts[attachment.waypoint.id]
+            known = self.hosts_at[attachment.waypoint.id]
             for address in known:
                 yield self._routes.entry(attachment, address)
             yield from self._sources.rules(attachment, known)
@@ -380,7 +380,7 @@ class Neighbours(Part):
             return []
         attachment = self._map.by_waypoint[waypoint]
         rules = (self._routes.entry(attachment, address), *self._sources.remove(attachment, address))
-        del self._hosts[waypoint][address]
+        del self.hosts_at[waypoint][address]
         self._claims.withdraw(address)
         return [
             *self._routes.removed(attachment, address),

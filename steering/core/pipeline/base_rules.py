@@ -100,7 +100,7 @@ class BaseRules(Part):
         self._metered = self._all_meters()
 
     def _take(self, policy: Policy) -> None:
-        self._service_ports = _few_ports(policy)
+        self._service_ports = few_ports(policy)
         self._meters = policy.meters
         # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
         # their SYN/ACKs are copied too (D-3.4c).
@@ -348,7 +348,7 @@ def _numbers(port: PortRef) -> tuple[PortNumber, ...]:
     return (port.port,) if port.line is None else (port.port, port.line.port)
 
 
-def _few_ports(policy: Policy) -> tuple[int, ...]:
+def few_ports(policy: Policy) -> tuple[int, ...]:
     """The eligible service ports if they are few enough to be matched one by one, else none."""
     if sum(high - low + 1 for low, high in policy.eligible_ports) > PORTS_MATCHED:
         return ()

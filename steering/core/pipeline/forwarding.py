@@ -5,10 +5,12 @@ None of these grows with sessions: labels are O(waypoints), routes O(prefixes), 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
 from steering.core.pipeline.priorities import (
     HOST,
+    KNOWN,
     LABELLED,
     MISS,
     NO_ENTRY,
@@ -128,6 +130,23 @@ def classify_rules(
                 Table.CLASSIFY, SYN_ACKS + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
             )
     yield Rule(Table.CLASSIFY, PLAIN, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
+
+
+def known_host_rules(
+    epoch: int, port: PortNumber, address: bytes, mac: bytes, meter: int, service_ports: tuple[int, ...]
+) -> Iterator[Rule]:
+    """Punt the SYNs of one host of a port, of its address (4 or 16 bytes) and MAC, through a meter of its own.
+    `service_ports` as above."""
+    v4 = len(address) == 4
+    syn: dict[str, FieldValue] = {
+        "in_port": port, "metadata": asked_match(), "eth_type": IPV4 if v4 else IPV6, "ip_proto": TCP, "tcp_flags": SYN,
+        "eth_src": mac.hex(":"), "ipv4_src" if v4 else "ipv6_src": str(ip_address(address)),
+    }  # fmt: skip
+    action, cookie = (ToController(meter, 0xFFFF),), static_cookie(epoch, PacketClass.SYN)
+    if not service_ports:
+        yield Rule(Table.CLASSIFY, KNOWN, match(**syn), action, cookie=cookie)
+    for number in service_ports:
+        yield Rule(Table.CLASSIFY, KNOWN, match(**syn, tcp_dst=number), action, cookie=cookie)
 
 
 def reverse_join_rules(

@@ -24,8 +24,8 @@ UNBOUND, BOUND = 1, 1_000
 # SESSION
 NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
 # CLASSIFY
-PLAIN, REVERSE_JOIN, SYN_ACKS, RETURN, PUNT, AHEAD, EXCEPT, BLOCKED = (
-    0, 700, 900, 2_000, 3_000, 4_000, 4_400, 5_000,
+PLAIN, REVERSE_JOIN, SYN_ACKS, RETURN, PUNT, KNOWN, AHEAD, EXCEPT, BLOCKED = (
+    0, 700, 900, 2_000, 3_000, 3_500, 4_000, 4_400, 5_000,
 )  # fmt: skip
 # ROUTE
 ROUTED = 1_000
@@ -82,6 +82,7 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.CLASSIFY, BLOCKED, "SYNs of a flow with an unknown token, dropped"),
     _level(_T.CLASSIFY, EXCEPT, "set ahead: to MCPs and access networks, SYNs punted", _T.ROUTE, width=1),
     _level(_T.CLASSIFY, AHEAD, "set ahead: from a subscriber to servers", _T.LABEL, width=2 * LENGTH + 1),
+    _level(_T.CLASSIFY, KNOWN, "the same of known hosts of a flooded port, each by its own meter"),
     _level(_T.CLASSIFY, PUNT, "SYNs while the lease lasts, to the controller"),
     _level(_T.CLASSIFY, RETURN, "set ahead: from servers to a subscriber", _T.LABEL, width=2 * LENGTH),
     _level(_T.CLASSIFY, SYN_ACKS, "SYN/ACKs of MCPs, copied", _T.ROUTE, width=LENGTH),

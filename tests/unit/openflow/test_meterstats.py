@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.inputs import CopiesLost, SynRate
+from steering.core.inputs import CopiesLost, HostSynsLost, SynRate
 from steering.model.rules import Meter
 from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.meterstats import POLL, MeterPoll, parse, request
@@ -108,6 +108,15 @@ def test_what_the_meter_of_a_port_dropped_of_its_syns_is_told_beside_their_rate(
     poll.answer(1, row(syn, 1_000, 10, dropped=400))
     poll.answer(1, row(syn, 31_000, 11, dropped=29_400))
     assert sorted(fed, key=len) == [CopiesLost(1, ((syn, 29_000),)), SynRate(1, 3, 30_000.0)]
+
+
+def test_what_hosts_own_meters_dropped_is_told_apart_from_their_ports() -> None:
+    poll, fed, _ = polled()
+    host, reserved, port = Meter.HOST_SYN_BASE + 5, Meter.RESERVED_BASE, Meter.SYN_BASE + 3
+    for second, dropped in ((10, 0), (11, 90)):
+        rows = (row(meter, 100, second, dropped=dropped) for meter in (host, reserved, port))
+        poll.answer(1, b"".join(rows))
+    assert sorted(fed[1:], key=str) == [CopiesLost(1, ((port, 90),)), HostSynsLost(1, ((host, 90),))]
 
 
 @given(st.binary(max_size=300))

@@ -1,0 +1,149 @@
+"""Meters of their own for known hosts of a port that gets more SYNs than its meter lets through.
+
+The meter of a port knows no source: behind a flood an honest host's SYN passes as seldom as any of the flood's. A Linux host
+that lost three SYNs with MP_CAPABLE in a row, and then connects by plain TCP, gives up MPTCP towards everybody for an hour
+(docs/design/measured.rst, lost first SYNs). So while a port is short, the SYNs of its known hosts pass by the port's meter:
+each host has a rule that matches its address and MAC, and a meter of its own. What has another source, or a known address
+and another MAC, is left with the port's meter.
+
+Known is a host that answered ARP or neighbour discovery, or has a lease. Those that have a session come first, since a
+third ACK shows that the address is its host's. Bounded: hosts of a port, their rules, and what they let through together,
+which is never more than the port's meter lets through on a quiet day.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from steering.core.outputs import Output, SyncRules
+from steering.core.pipeline.base_rules import few_ports
+from steering.core.pipeline.forwarding import known_host_rules
+from steering.model.ids import DatapathId, WaypointId
+from steering.model.network import PortRef, Waypoint
+from steering.model.policy import Policy
+from steering.model.rules import HOST_SYN_METERS, Meter, MeterBand, Rule, RuleKey
+
+RATE, BURST = 10, 50  # SYNs of one host: a second, and at once
+HOSTS = 64  # of one port
+RULES = 512  # of one port; a host has one for each service port, if these are few
+LOOKED_AT = 1_024  # hosts of a port, those that were heard last
+HOLD = 10.0  # seconds for which its hosts keep their meters after a port was short last
+
+
+class ShortPort:
+    """A port whose meter drops SYNs, or did lately."""
+
+    __slots__ = ("meters", "rules", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0  # when its hosts lose their meters
+        self.meters: dict[bytes, int] = {}  # by address
+        self.rules: dict[RuleKey, Rule] = {}
+
+
+class KnownHosts:
+    """`hosts_at`: the known hosts of each waypoint, address -> MAC, the one that was heard last at the end. `is_served`:
+    whether an address has a session whose host was heard. `epochs`: of each switch's filling. `disabled`, for the
+    negative control: no host ever gets a meter."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        hosts_at: Mapping[WaypointId, dict[bytes, bytes]],
+        is_served: Callable[[bytes], bool],
+        epochs: Mapping[DatapathId, int],
+        disabled: bool = False,
+    ) -> None:
+        self._hosts_at = hosts_at
+        self._is_served = is_served
+        self._epochs = epochs
+        self._disabled = disabled
+        self._short: dict[PortRef, ShortPort] = {}
+        self._at: dict[tuple[DatapathId, int], PortRef] = {}  # the port of each meter that is given
+        self._unused: dict[DatapathId, deque[int]] = {}  # numbers of meters
+        self.policy_replaced(policy)
+
+    def policy_replaced(self, policy: Policy) -> None:
+        """Rules and their number follow at the next count of each port."""
+        self._limit = policy.meters.syn_per_port
+        self._service_ports = few_ports(policy)
+        rules_each = max(1, len(self._service_ports))
+        self._most = min(HOSTS, RULES // rules_each, self._limit // RATE)
+
+    def filled(self, dpid: DatapathId) -> None:
+        """A switch is about to get all it should hold: none of these. They come back with its next count."""
+        for port in [port for port in self._short if port.dpid == dpid]:
+            del self._short[port]
+        for place in [place for place in self._at if place[0] == dpid]:
+            del self._at[place]
+        self._unused.pop(dpid, None)
+
+    def counted(self, at: Waypoint, rate: float, now: float) -> list[Output]:
+        """So many SYNs a second came to the meter of an access port."""
+        port = at.port
+        short = self._short.get(port)
+        if rate > self._limit and not self._disabled:
+            if short is None:
+                short = self._short[port] = ShortPort()
+            short.until = now + HOLD
+        if short is None:
+            return []
+        if now < short.until:
+            return self._follow(at, short)
+        del self._short[port]
+        self._take_back(port, short, list(short.meters))
+        return [SyncRules(port.dpid, (), tuple(short.rules.values()))] if short.rules else []
+
+    def dropped(self, dpid: DatapathId, meter: int, now: float) -> PortRef | None:
+        """A host's own meter dropped SYNs: its port, None for a meter that is nobody's. Were a host that floods to
+        lose its meter, the port's would be short again at once."""
+        port = self._at.get((dpid, meter))
+        if port is not None:
+            self._short[port].until = now + HOLD
+        return port
+
+    def _follow(self, at: Waypoint, short: ShortPort) -> list[Output]:
+        """Bring the rules of a short port to what its hosts are now."""
+        port = at.port
+        hosts = self._chosen(self._hosts_at.get(at.id, {}), short)
+        self._take_back(port, short, [address for address in short.meters if address not in hosts])
+        fresh = self._give(port, short, hosts)
+        wanted = {
+            rule.key: rule
+            for address, mac in hosts.items()
+            if address in short.meters
+            for rule in known_host_rules(
+                self._epochs[port.dpid], port.port, address, mac, short.meters[address], self._service_ports
+            )
+        }
+        had, short.rules = short.rules, wanted
+        add = tuple(rule for key, rule in wanted.items() if had.get(key) != rule)
+        delete = tuple(rule for key, rule in had.items() if key not in wanted)
+        return [SyncRules(port.dpid, add, delete, fresh)] if add or delete else []
+
+    def _chosen(self, known: dict[bytes, bytes], short: ShortPort) -> dict[bytes, bytes]:
+        """Those that get a meter: who has a session, then who has a meter, then who was heard last."""
+        heard = list(islice(reversed(known.items()), LOOKED_AT))
+        heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
+        return dict(heard[: self._most])
+
+    def _give(self, port: PortRef, short: ShortPort, hosts: Mapping[bytes, bytes]) -> tuple[MeterBand, ...]:
+        """Meters for the hosts that have none. A switch may have no number left; then the others keep theirs."""
+        unused = self._unused.get(port.dpid)
+        if unused is None:
+            first = int(Meter.HOST_SYN_BASE)
+            unused = self._unused[port.dpid] = deque(range(first, first + HOST_SYN_METERS))
+        fresh = []
+        for address in hosts:
+            if address not in short.meters and unused:
+                meter = short.meters[address] = unused.popleft()
+                self._at[port.dpid, meter] = port
+                fresh.append(MeterBand(meter, RATE, BURST))
+        return tuple(fresh)
+
+    def _take_back(self, port: PortRef, short: ShortPort, addresses: list[bytes]) -> None:
+        """The numbers of meters are free again, to be given last."""
+        for address in addresses:
+            meter = short.meters.pop(address)
+            del self._at[port.dpid, meter]
+            self._unused[port.dpid].append(meter)
