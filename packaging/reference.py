@@ -194,7 +194,7 @@ def metrics() -> str:
     lines += [
         "Relay", "-----", "",
         "``steering relay --metrics ADDRESS:PORT``; no label but the one that is named. Parts that are in use add counters of their",
-        "own: ``slow_`` and ``plain_for_`` (slow servers), ``uplink_``, ``mappings_`` and ``session_`` (reports), ``events_refused_``.", "",
+        "own: ``slow_`` (slow servers), ``plain_`` (servers without MPTCP, and dials by plain TCP), ``uplink_``, ``mappings_`` and ``session_`` (reports), ``events_refused_``.", "",
     ]  # fmt: skip
     for metric in of_relay():
         lines += _metric(metric)

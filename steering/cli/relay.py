@@ -82,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--slow-ttl", metavar="SECONDS", help="for how long (default 86400; 0: it is tried each time)")
     add(
+        "--plain-ttl",
+        metavar="SECONDS",
+        help="a server that answers MPTCP by plain TCP gets TCP for so long (default 600; 0: it is offered MPTCP each time)",
+    )
+    add(
         "--explicit",
         action="append",
         default=[],
@@ -309,7 +314,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
 
 
 def _offering(args: argparse.Namespace) -> MptcpOffering:
-    return parse_offering(args.mptcp_off, args.slow_threshold, args.slow_ttl)
+    return parse_offering(args.mptcp_off, args.slow_threshold, args.slow_ttl, args.plain_ttl)
 
 
 def _source(args: argparse.Namespace, prefixes: tuple[Network, ...]) -> SourceOptions:

@@ -94,13 +94,19 @@ SLOW_THRESHOLD_S = 2.5
 """Under the 3.07 s that the kernel takes to give MPTCP up (B32)."""
 
 
+PLAIN_TTL_S = 600
+"""A server that learns MPTCP is offered it again so soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class MptcpOffering:
-    """Whom the relay offers MPTCP. `off`: servers that never are. Seconds; a `ttl` of 0 remembers nobody as slow."""
+    """Whom the relay offers MPTCP. `off`: servers that never are. Seconds; a `ttl` of 0 remembers nobody as slow, a `plain_ttl` of
+    0 nobody as plain: so where the far end is an MCP, which speaks MPTCP."""
 
     off: tuple[Network, ...] = ()
     threshold: float = SLOW_THRESHOLD_S
     ttl: int = SLOW_TTL_S
+    plain_ttl: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ class Reception:
             via = self.options.via
             mark = self.mark(accepted)
             if via:  # an uplink's own address, of the MCP's family, whatever the host's
-                leg = self.legs.towards(via.mcp.address, time.monotonic())
+                leg = self.legs.towards(via.mcp, time.monotonic())
                 dialled, binding = self._dial_on(client, via.mcp, leg, mark), None
             else:
                 dialled, binding = self._dial_as_told(client, server, mark)
@@ -237,7 +237,7 @@ class Reception:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
         binding = self._sources.bind(client, server, time.time())
         try:
-            leg = self.legs.towards(server.address, time.monotonic())
+            leg = self.legs.towards(server, time.monotonic())
             dialled = self._dial_on(Endpoint(binding.address, binding.port), server, leg, mark)
         except OSError:
             self._sources.release(binding, time.time())
@@ -278,7 +278,7 @@ class Reception:
             if self._sources.gives(server.address):
                 dialled, binding = self._dial_as_told(client, server, mark)
             else:
-                dialled = dial_own(self.legs.towards(server.address, time.monotonic()), server, mark=mark)
+                dialled = dial_own(self.legs.towards(server, time.monotonic()), server, mark=mark)
         except OSError as error:
             self._not_dialled(client, server, error)
             say_last(accepted, preface.failed(error.errno or 0))
@@ -345,7 +345,7 @@ class Reception:
     def _on_up(self, session: RelaySession) -> None:
         now = time.monotonic()
         took = now - session.started
-        if self.legs.connected(session.server.address, session.server_leg.sock, took, now):
+        if self.legs.connected(session.server, session.server_leg.sock, took, now):
             self.log.peer_event("slow with MPTCP", server=session.server, seconds=f"{took:.2f}")
         self._entries.answered(session)
 

@@ -29,7 +29,8 @@ PLAN = replace(
     OFF_PATH,
     name="clients",
     boxes=tuple(
-        replace(box, relay=tuple(word for port in PORTS for word in ("--port", str(port))))
+        # nginx learns MPTCP while the relay runs, and is to be offered it at once.
+        replace(box, relay=(*(word for port in PORTS for word in ("--port", str(port))), "--plain-ttl", "0"))
         if box.name == MCP
         else box
         for box in OFF_PATH.boxes

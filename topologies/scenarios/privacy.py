@@ -32,7 +32,7 @@ PLAN = Plan(
     wires=(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3"), Wire("s3:4", "s4:2")),
     boxes=(
         Box("ue", Kind.DUAL, (Nic("s1:1", ("10.1.0.2/24",)), Nic("s2:1", ("10.2.0.2/24",)))),
-        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24",)),), relay=("--verbose",)),
+        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24",)),), relay=("--verbose", "--plain-ttl", "0")),
         Box("server", Kind.SERVER, (Nic("s4:1", ("10.9.0.2/24",)),)),
     ),
     accesses=(

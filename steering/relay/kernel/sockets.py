@@ -17,6 +17,7 @@ from steering.relay.model import Endpoint, PlatformError, ServerLeg
 IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
 MPTCP_INFO = 1
+TCP_IS_MPTCP = 43
 IP_TRANSPARENT = 19
 IPV6_TRANSPARENT = 75
 TCP_FASTOPEN = 23
@@ -235,6 +236,14 @@ def is_local(address: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def fell_back(sock: socket.socket) -> bool:
+    """Whether a connected MPTCP socket has become plain TCP. A kernel that cannot say so (before 6.7) says no."""
+    try:
+        return not sock.getsockopt(socket.IPPROTO_TCP, TCP_IS_MPTCP)
+    except OSError:
+        return False
 
 
 def mptcp_info(sock: socket.socket) -> MptcpInfo | None:

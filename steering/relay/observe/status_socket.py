@@ -76,9 +76,12 @@ def table(document: dict[str, Any]) -> str:
     for title in ("counters", "kernel"):
         counted = [f"{name}={value}" for name, value in document[title].items() if value]
         lines.append(f"{title}: {' '.join(counted) or 'all zero'}")
-    slow = [f"{row['address']} ({row['left_s']:.0f}s)" for row in document.get("servers", {}).get("slow", ())]
+    servers = document.get("servers", {})
+    slow = [f"{row['address']} ({row['left_s']:.0f}s)" for row in servers.get("slow", ())]
     if slow:
         lines.append(f"slow with MPTCP, so TCP: {' '.join(slow)}")
+    if servers.get("plain_count"):
+        lines.append(f"without MPTCP, so TCP: {servers['plain_count']} servers (address and port)")
     return "\n".join(lines)
 
 

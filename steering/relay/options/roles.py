@@ -31,7 +31,8 @@ ROLE_OPTIONS: Mapping[str, frozenset[RelayRole]] = {
         frozenset({RelayRole.DOWNSTREAM, RelayRole.DATA_CENTRE}),
     ),
     **dict.fromkeys(
-        ("mptcp-off", "slow-threshold", "slow-ttl"), frozenset({RelayRole.DOWNSTREAM, RelayRole.DATA_CENTRE})
+        ("mptcp-off", "slow-threshold", "slow-ttl", "plain-ttl"),
+        frozenset({RelayRole.DOWNSTREAM, RelayRole.DATA_CENTRE}),
     ),
     "advertise": frozenset({RelayRole.DOWNSTREAM}),
     "c-flag": frozenset({RelayRole.DOWNSTREAM}),

@@ -1,5 +1,5 @@
-"""Which servers are offered MPTCP: all (N-5.6.1a), except servers that are listed and servers that were slow
-(N-5.6.1c-g).
+"""Which servers are offered MPTCP: all (N-5.6.1a), except servers that are listed, servers that were slow (N-5.6.1c-g), and
+for a while those that answered plainly (plain_servers).
 
 Where a server, or a middlebox before it, drops SYNs with MP_CAPABLE, each connection waits three seconds for the
 kernel's plain SYN. The relay measures the time of its dials. A server that was slow once is dialled by plain TCP at
@@ -12,9 +12,18 @@ from collections import OrderedDict
 from ipaddress import ip_address
 from typing import Any
 
-from steering.relay.kernel.sockets import IPPROTO_MPTCP, mptcp_info
-from steering.relay.model import SLOW_THRESHOLD_S, SLOW_TTL_S, MptcpOffering, OptionError, ServerLeg
+from steering.relay.kernel.sockets import IPPROTO_MPTCP, fell_back, mptcp_info
+from steering.relay.model import (
+    PLAIN_TTL_S,
+    SLOW_THRESHOLD_S,
+    SLOW_TTL_S,
+    Endpoint,
+    MptcpOffering,
+    OptionError,
+    ServerLeg,
+)
 from steering.relay.options.values import parse_bound, parse_prefixes
+from steering.relay.session.plain_servers import PlainServers
 
 SLOW_SERVERS = 16_384
 SHOWN = 256
@@ -24,12 +33,15 @@ _INFO_SIZE = 104
 _TOTAL_RETRANS = 100
 
 
-def parse_offering(off: list[str], threshold: str | None, ttl: str | None) -> MptcpOffering:
-    """The settings of three options. None stands for the default. Raises OptionError."""
+def parse_offering(
+    off: list[str], threshold: str | None, ttl: str | None, plain_ttl: str | None
+) -> MptcpOffering:
+    """The settings of four options. None stands for the default. Raises OptionError."""
     return MptcpOffering(
         parse_prefixes(off, "--mptcp-off"),
         SLOW_THRESHOLD_S if threshold is None else _seconds("--slow-threshold", threshold),
         SLOW_TTL_S if ttl is None else parse_bound("--slow-ttl", ttl, 0, 30 * SLOW_TTL_S),
+        PLAIN_TTL_S if plain_ttl is None else parse_bound("--plain-ttl", plain_ttl, 0, SLOW_TTL_S),
     )
 
 
@@ -78,32 +90,42 @@ class ServerLegs:
         self._wanted = wanted
         self._offering = offering
         self.slow = SlowServerCache(offering.ttl)
+        self.plain = PlainServers(offering.plain_ttl)
         self.plain_for_off = 0
         self.plain_for_slow = 0
+        self.plain_for_fallback = 0
         self.listed = 0
 
-    def towards(self, address: str, now: float) -> ServerLeg:
+    def towards(self, server: Endpoint, now: float) -> ServerLeg:
         """The protocol that a server is offered now."""
         if self._wanted is ServerLeg.TCP:
             return ServerLeg.TCP
-        known = ip_address(address)
+        known = ip_address(server.address)
         if any(known in prefix for prefix in self._offering.off):
             self.plain_for_off += 1
             return ServerLeg.TCP
-        if (address, now) in self.slow:
+        if (server.address, now) in self.slow:
             self.plain_for_slow += 1
+            return ServerLeg.TCP
+        if self.plain.knows(server, now):
+            self.plain_for_fallback += 1
             return ServerLeg.TCP
         return ServerLeg.MPTCP
 
-    def connected(self, address: str, sock: socket.socket, took: float, now: float) -> bool:
+    def connected(self, server: Endpoint, sock: socket.socket, took: float, now: float) -> bool:
         """A server has answered after `took` seconds. Returns whether it counts as slow from now on."""
-        if sock.proto != IPPROTO_MPTCP or not self._offering.ttl:
+        if sock.proto != IPPROTO_MPTCP:
             return False
-        if took < self._offering.threshold and not gave_up(sock):
-            return False
-        self.slow.add(address, now)
-        self.listed += 1
-        return True
+        late = gave_up(sock)
+        if self._offering.ttl and (late or took >= self._offering.threshold):
+            self.slow.add(server.address, now)
+            self.listed += 1
+            return True
+        if not late and fell_back(
+            sock
+        ):  # where MPTCP was not answered at all, nothing is known of the server
+            self.plain.add(server, now)
+        return False
 
     def document(self, now: float) -> dict[str, Any]:
         """For the status: what is offered, and the slow servers."""
@@ -112,6 +134,8 @@ class ServerLegs:
             "mptcp_off": [str(prefix) for prefix in self._offering.off],
             "slow_threshold_s": self._offering.threshold,
             "slow_ttl_s": self._offering.ttl,
+            "plain_ttl_s": self._offering.plain_ttl,
+            "plain_count": self.plain.count(now),
             "slow_count": len(slow),
             "slow": [{"address": address, "left_s": round(left, 1)} for address, left in slow[:SHOWN]],
         }
@@ -122,6 +146,9 @@ class ServerLegs:
             "slow_listed": self.listed,
             "plain_for_slow": self.plain_for_slow,
             "plain_for_off": self.plain_for_off,
+            "plain_for_fallback": self.plain_for_fallback,
+            "plain_listed": self.plain.listed,
+            "plain_not_listed": self.plain.refused,
         }
 
 

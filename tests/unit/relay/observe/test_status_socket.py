@@ -183,6 +183,12 @@ def test_table_shows_token_and_only_counters_that_count() -> None:
     assert "counters: accepted=1\n" in text and "MismatchPortSynRx" not in text
 
 
+@pytest.mark.parametrize(("plain", "said"), [(0, False), (3, True)])
+def test_table_says_how_many_servers_get_plain_tcp(plain: int, said: bool) -> None:
+    text = table(dict(DOCUMENT, servers={"slow": [], "plain_count": plain}))
+    assert ("without MPTCP, so TCP: 3 servers" in text) is said
+
+
 def test_netstat() -> None:
     assert parse_netstat(NETSTAT) == {
         "MPTcpExtMPCapableSYNRX": 7,

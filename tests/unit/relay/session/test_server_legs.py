@@ -8,7 +8,7 @@ import pytest
 from steering.cli.main import main
 from steering.relay.kernel.sockets import IPPROTO_MPTCP
 from steering.relay.kernel.sysctls import SYSCTLS
-from steering.relay.model import MptcpOffering, OptionError, ServerLeg
+from steering.relay.model import Endpoint, MptcpOffering, OptionError, ServerLeg
 from steering.relay.options.values import parse_prefixes
 from steering.relay.session.server_legs import (
     SLOW_SERVERS,
@@ -19,6 +19,7 @@ from steering.relay.session.server_legs import (
 )
 
 SLOW, GOOD = "10.9.0.3", "10.9.0.2"
+SLOW_END, GOOD_END = Endpoint(SLOW, 443), Endpoint(GOOD, 443)
 
 
 @pytest.fixture
@@ -31,10 +32,10 @@ def dialled() -> Iterator[socket.socket]:
 @pytest.mark.row("N-5.6.1g", "N-5.6.1f")
 def test_an_entry_lasts_a_day_to_the_second_and_hits_do_not_extend_it(dialled: socket.socket) -> None:
     legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering())
-    assert legs.connected(SLOW, dialled, 3.07, 0.0)
+    assert legs.connected(SLOW_END, dialled, 3.07, 0.0)
     for now in (1.0, 40_000.0, 86_399.0):
-        assert legs.towards(SLOW, now) is ServerLeg.TCP
-    assert legs.towards(SLOW, 86_400.0) is ServerLeg.MPTCP
+        assert legs.towards(SLOW_END, now) is ServerLeg.TCP
+    assert legs.towards(SLOW_END, 86_400.0) is ServerLeg.MPTCP
     assert legs.document(86_399.0)["slow"] == [{"address": SLOW, "left_s": 1.0}]
     assert legs.document(86_400.0)["slow"] == []
 
@@ -42,18 +43,19 @@ def test_an_entry_lasts_a_day_to_the_second_and_hits_do_not_extend_it(dialled: s
 @pytest.mark.row("N-5.6.1d", "N-5.6.1e")
 def test_only_the_slow_server_is_dialled_plain(dialled: socket.socket) -> None:
     legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering())
-    assert not legs.connected(GOOD, dialled, 0.2, 0.0)
-    assert legs.connected(SLOW, dialled, 2.5, 0.0)
-    assert legs.towards(GOOD, 1.0) is ServerLeg.MPTCP
-    assert legs.towards(SLOW, 1.0) is ServerLeg.TCP
-    assert legs.counters() == {"slow_listed": 1, "plain_for_slow": 1, "plain_for_off": 0}
+    assert not legs.connected(GOOD_END, dialled, 0.2, 0.0)
+    assert legs.connected(SLOW_END, dialled, 2.5, 0.0)
+    assert legs.towards(GOOD_END, 1.0) is ServerLeg.MPTCP
+    assert legs.towards(SLOW_END, 1.0) is ServerLeg.TCP
+    counted = legs.counters()
+    assert (counted["slow_listed"], counted["plain_for_slow"], counted["plain_for_off"]) == (1, 1, 0)
 
 
 def test_what_was_not_offered_mptcp_lists_nobody() -> None:
     legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering())
     with socket.socket() as plain:
-        assert not legs.connected(SLOW, plain, 9.0, 0.0)
-    assert legs.towards(SLOW, 1.0) is ServerLeg.MPTCP
+        assert not legs.connected(SLOW_END, plain, 9.0, 0.0)
+    assert legs.towards(SLOW_END, 1.0) is ServerLeg.MPTCP
 
 
 def test_a_fallback_at_once_is_no_delay() -> None:
@@ -63,7 +65,7 @@ def test_a_fallback_at_once_is_no_delay() -> None:
         with sock:
             sock.connect(listener.getsockname())
             assert not gave_up(sock)
-            assert not ServerLegs(ServerLeg.MPTCP, MptcpOffering()).connected(SLOW, sock, 0.1, 0.0)
+            assert not ServerLegs(ServerLeg.MPTCP, MptcpOffering()).connected(SLOW_END, sock, 0.1, 0.0)
 
 
 @pytest.mark.row("N-5.6.1f")
@@ -86,8 +88,8 @@ def test_the_cache_is_bounded_and_the_oldest_goes_first() -> None:
 
 def test_a_time_of_nothing_remembers_nobody(dialled: socket.socket) -> None:
     legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering(ttl=0))
-    assert not legs.connected(SLOW, dialled, 9.0, 0.0)
-    assert legs.towards(SLOW, 0.0) is ServerLeg.MPTCP
+    assert not legs.connected(SLOW_END, dialled, 9.0, 0.0)
+    assert legs.towards(SLOW_END, 0.0) is ServerLeg.MPTCP
 
 
 @pytest.mark.row("N-5.6.1c")
@@ -104,16 +106,17 @@ def test_a_time_of_nothing_remembers_nobody(dialled: socket.socket) -> None:
 def test_the_off_list_names_some_or_all(off: list[str], plain: list[str]) -> None:
     legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering(parse_prefixes(off)))
     servers = ("10.9.0.2", "10.9.0.3", "fd00:9::2")
-    assert [s for s in servers if legs.towards(s, 0.0) is ServerLeg.TCP] == plain
+    assert [s for s in servers if legs.towards(Endpoint(s, 443), 0.0) is ServerLeg.TCP] == plain
     assert legs.plain_for_off == len(plain)
 
 
 @pytest.mark.row("N-5.6.1a")
 def test_by_default_everybody_is_offered_mptcp() -> None:
-    made = parse_offering([], None, None)
-    assert made == MptcpOffering((), 2.5, 86_400)
-    assert ServerLegs(ServerLeg.MPTCP, made).towards("192.0.2.1", 0.0) is ServerLeg.MPTCP
-    assert ServerLegs(ServerLeg.TCP, made).towards("192.0.2.1", 0.0) is ServerLeg.TCP
+    made = parse_offering([], None, None, None)
+    assert made == MptcpOffering((), 2.5, 86_400, 600)
+    anyone = Endpoint("192.0.2.1", 443)
+    assert ServerLegs(ServerLeg.MPTCP, made).towards(anyone, 0.0) is ServerLeg.MPTCP
+    assert ServerLegs(ServerLeg.TCP, made).towards(anyone, 0.0) is ServerLeg.TCP
 
 
 def test_the_kernel_does_not_turn_mptcp_off_for_everybody() -> None:
@@ -124,23 +127,26 @@ def test_the_kernel_does_not_turn_mptcp_off_for_everybody() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ((["10.9.0.3/24"], None, None), "--mptcp-off"),
-        (([], "0", None), "--slow-threshold 0: seconds from 0.1 to 60"),
-        (([], "x", None), "--slow-threshold"),
-        (([], "nan", None), "--slow-threshold"),
-        (([], "1.2.3", None), "--slow-threshold"),
-        (([], "²", None), "--slow-threshold"),
-        (([], None, "-1"), "--slow-ttl"),
-        (([], None, "1.5"), "--slow-ttl"),
+        ((["10.9.0.3/24"], None, None, None), "--mptcp-off"),
+        (([], "0", None, None), "--slow-threshold 0: seconds from 0.1 to 60"),
+        (([], "x", None, None), "--slow-threshold"),
+        (([], "nan", None, None), "--slow-threshold"),
+        (([], "1.2.3", None, None), "--slow-threshold"),
+        (([], "²", None, None), "--slow-threshold"),
+        (([], None, "-1", None), "--slow-ttl"),
+        (([], None, "1.5", None), "--slow-ttl"),
+        (([], None, None, "86401"), "--plain-ttl"),
+        (([], None, None, "x"), "--plain-ttl"),
     ],
 )
-def test_bad_values(words: tuple[list[str], str | None, str | None], reason: str) -> None:
+def test_bad_values(words: tuple[list[str], str | None, str | None, str | None], reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
         parse_offering(*words)
 
 
-def test_an_upstream_relay_has_no_such_list(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--slow-ttl", "--plain-ttl"])
+def test_an_upstream_relay_has_no_such_list(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its far end is the network's MCP, which knows the server."""
-    given = ["--role", "upstream", "--inside", "lan0", "--uplink", "wan0", "--slow-ttl", "5"]
+    given = ["--role", "upstream", "--inside", "lan0", "--uplink", "wan0", option, "5"]
     assert main(["relay", *given]) == 2
-    assert "--slow-ttl is for the role" in capsys.readouterr().err
+    assert f"{option} is for the role" in capsys.readouterr().err
