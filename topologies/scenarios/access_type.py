@@ -17,7 +17,7 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 
 CLASSES, TYPES, OFFLOAD = 5001, 5002, 5003
 UE_WLAN_PORT = "s2:1"
-STEP_S = 2.0  # seconds between two changes
+STEP_S = 4.0  # seconds between two changes: of these an MP_PRIO on a busy machine takes one or two
 STOPPED_S = 0.8  # seconds after an MP_PRIO in which the last data of the host arrives
 MOVED = 500_000  # bytes that a subflow in use carries in a step, at least
 POLICY = """\
