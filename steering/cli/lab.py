@@ -2,14 +2,14 @@
 
 import argparse
 import json
+import shutil
 import signal
 import sys
+import textwrap
 import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
-
-from steering.cli.table import table
 
 SUMMARY = "run a lab: real hosts, MCPs and switches on this machine, checked from three sides"
 EXAMPLE: str = "steering lab run off-path"
@@ -17,6 +17,7 @@ EXAMPLE: str = "steering lab run off-path"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+WIDEST = 100  # columns of the list: longer lines are hard to read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +120,11 @@ def _list(as_json: bool) -> int:
         ]
         print(json.dumps({"scenarios": rows}, indent=2))
         return 0
-    print(table(["NAME", "SHOWS", "WHAT"], [[s.name, s.figure, s.summary] for s in scenarios]))
+    columns = min(shutil.get_terminal_size().columns, WIDEST)
+    beside = max(len(s.name) for s in scenarios) + 2
+    for s in scenarios:
+        told = textwrap.wrap(f"{s.summary} [{s.figure}]", columns - beside)
+        print(f"{s.name:<{beside}}" + ("\n" + " " * beside).join(told))
     return 0
 
 
