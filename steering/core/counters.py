@@ -37,6 +37,7 @@ class ReportRefusal(StrEnum):
         "out-of-order"  # a batch: what came before it is not known here; the MCP tells the whole set
     )
     RECOVERING = "recovering"  # a batch: switches have not told of all sessions yet
+    INCOMPLETE = "incomplete"  # a batch: there is room again for what was `full`; the MCP tells the whole set
     FOREIGN = "foreign"  # a session of another MCP
     REPEATED = "repeated"  # an id that lives already
     FULL = "full"  # more sessions than this controller may have

@@ -45,6 +45,7 @@ class McpLedger:
         self._tokens_before: dict[Token, int] = {}
         self.restarted = NEVER  # when this run was heard first, where another one was heard before it
         self.overflowed = False
+        self._left_out = 0  # live sessions of this set that could not be added, as far as their ends tell
 
     def __len__(self) -> int:
         return len(self._live)
@@ -76,6 +77,7 @@ class McpLedger:
                 self.restarted, self._generation_before = now, self.generation
             self._live, self._flows, self._tokens = {}, {}, {}
             self.whole = self.overflowed = False
+            self._left_out = 0
         self.generation, self.sequence, self.heard = given.generation, given.sequence, now
         self._part = 0 if given.last else given.part
 
@@ -95,11 +97,17 @@ class McpLedger:
         is reported."""
         self.overflowed = True
         self.whole = False
+        self._left_out += 1
+
+    def fits_again(self, most: int) -> bool:
+        """Whether a session could not be added, and all that live would be fewer than `most` now."""
+        return self.overflowed and len(self) + self._left_out < most
 
     def remove(self, number: int) -> Told | None:
         """Remove a session that has ended, and return it; None for an unknown number."""
         told = self._live.pop(number, None)
         if told is None:
+            self._left_out = max(0, self._left_out - 1)
             return None
         if self._flows.get(told.flow) is told:
             del self._flows[told.flow]

@@ -119,6 +119,9 @@ class McpReports(Part):
             return self._refused(given.mcp, ReportRefusal.RECOVERING)
         if not ledger.follows(given):
             return self._refused(given.mcp, ReportRefusal.OUT_OF_ORDER)
+        # A ledger that is not whole proves no end of any session: it must not stay so for good.
+        if not given.part and ledger.fits_again(self._table.limits.sessions):
+            return self._refused(given.mcp, ReportRefusal.INCOMPLETE)
         if now - ledger.heard > SILENT:
             self._checking = deque(self._table.by_id)
         ledger.begin(given, now)

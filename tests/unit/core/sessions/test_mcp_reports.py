@@ -6,7 +6,7 @@ from steering.core.counters import ReportRefusal, SessionReport
 from steering.core.inputs import McpAdmin, McpSessions, SessionBegan, SessionOver
 from steering.core.sessions.abort import WAIT
 from steering.model.network import PortRole
-from steering.model.policy import Policy, Timers
+from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import Refusal, SessionState
 from tests.support.relay_word import RelayWord, fins, removed
 from tests.support.restarted import restarted, snapshot
@@ -233,8 +233,6 @@ def test_a_token_of_another_mcp_is_not_given_to_ones_own_session(driver: Driver)
 
 
 def test_an_id_that_lives_is_not_used_twice_and_sessions_are_bounded() -> None:
-    from steering.model.policy import Limits
-
     driver = Driver(policy=Policy(limits=Limits(sessions=3)))
     relay, _ = told(driver)
     live = tuple(
@@ -370,3 +368,54 @@ def test_a_fallback_leaves_no_entries_behind_and_no_restart_brings_it_back() -> 
     fins(driver, session)
     assert removed(driver.later(driver.engine.policy.timers.fin_linger + 0.1)) == held and len(held) == 2
     assert not len(restarted(driver, snapshot(driver)).table)
+
+
+# ---- more sessions than fit ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["reported before its SYN", "never reported"])
+def test_what_an_mcp_with_too_many_sessions_does_not_have_ends_once_there_is_room_again(early: bool) -> None:
+    """While its set is not whole no session of its own is ended for not being there; that is not for good."""
+    driver = Driver(policy=Policy(limits=Limits(sessions=4)))
+    relay, _ = told(driver)
+    if early:
+        relay.end(relay.begin(None, 40_000), "reset")
+    others = [
+        relay.begin(token, 1_000 + token) for token in range(1, 6)
+    ]  # explicit mode, say: not known here
+    relay.tell()
+    refused = driver.counters.session_reports_refused
+    assert refused == {("core", ReportRefusal.FULL): 1} and not relay.refused
+    session = driver.session(key=b"") if early else driver.session()
+    relay.end(others[0])
+    relay.later(15.0)
+    assert session.id in driver.table.by_id, "four live, one of them is not known here"
+    assert refused[("core", ReportRefusal.FULL)] == 1 and not relay.refused, "nothing else would fit now"
+    relay.end(others[4])
+    relay.tell()
+    relay.later(1.5)
+    assert relay.refused == 1 and refused[("core", ReportRefusal.INCOMPLETE)] == 1
+    assert session.id not in driver.table.by_id
+    relay.later(5.0)
+    assert relay.refused == 1
+
+
+def test_a_set_that_does_not_fit_again_is_not_asked_for_again_and_again() -> None:
+    driver = Driver(policy=Policy(limits=Limits(sessions=3)))
+    relay, _ = told(driver)
+    others = [relay.begin(token, 1_000 + token) for token in range(1, 7)]
+    relay.later(3.0)
+    relay.ledger.start_over()  # the relay tells its set once more by itself, which is no larger
+    relay.later(3.0)
+    assert not relay.refused
+    for number in others[3:]:  # three that were left out
+        relay.end(number)
+    relay.later(3.0)
+    assert not relay.refused, "three live, and as many may"
+    relay.end(others[0])
+    relay.later(3.0)
+    assert relay.refused == 1
+    for token in range(7, 11):
+        relay.begin(token, 1_000 + token)
+    relay.later(3.0)
+    assert relay.refused == 1 and driver.counters.session_reports_refused["core", ReportRefusal.FULL] == 9
