@@ -5,23 +5,42 @@ than the report takes. A session with a token is found by it whenever it is lear
 first flow, on which another connection may follow. So what is reported of a flow that nobody knows is kept for a while.
 """
 
+from collections.abc import Iterable, Mapping
+
 from steering.core.counters import Counters, SessionReport
-from steering.core.sessions.flow_key import FlowKey
+from steering.core.inputs import SessionBegan, SessionOver
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.ids import McpId
 
 KEPT = 5.0  # seconds for which a SYN's copy may wait
 MOST = 1_024  # flows, of all MCPs together
 
 
+def used_again(events: Iterable[SessionBegan | SessionOver]) -> Mapping[int, bool]:
+    """Sessions of a batch that are not alone on their flow, one after the other: whether it is the last of them."""
+    last: dict[FlowKey, int] = {}
+    found: dict[int, bool] = {}
+    for event in events:
+        if isinstance(event, SessionBegan):
+            flow = flow_key(event.src, event.dst, event.sport, event.dport)
+            before = last.get(flow)
+            if before is not None:
+                found[before], found[event.id] = False, True
+            last[flow] = event.id
+    return found
+
+
 class EarlyReport:
-    """The last report of a flow. `over`: its session ended too; `orderly`: how."""
+    """The last report of a flow. `over`: its session ended too; `orderly`: how. `stays`: it is of the last of several sessions
+    on this flow, and the SYNs of more than one of them may come: it is about the last that comes."""
 
-    __slots__ = ("orderly", "over", "since")
+    __slots__ = ("orderly", "over", "since", "stays")
 
-    def __init__(self, since: float, over: bool, orderly: bool) -> None:
+    def __init__(self, since: float, over: bool, orderly: bool, stays: bool) -> None:
         self.since = since
         self.over = over
         self.orderly = orderly
+        self.stays = stays
 
 
 class EarlyReports:
@@ -36,13 +55,13 @@ class EarlyReports:
     def __len__(self) -> int:
         return len(self._by_flow)
 
-    def began(self, mcp: McpId, flow: FlowKey, now: float) -> None:
-        """A session of a flow that nobody knows lives at its MCP."""
-        self._keep(mcp, flow, EarlyReport(now, False, False))
+    def began(self, mcp: McpId, flow: FlowKey, now: float, stays: bool = False) -> None:
+        """A session lives at its MCP, and is not known to have begun here yet."""
+        self._keep(mcp, flow, EarlyReport(now, False, False, stays))
 
-    def ended(self, mcp: McpId, flow: FlowKey, orderly: bool, now: float) -> None:
+    def ended(self, mcp: McpId, flow: FlowKey, orderly: bool, now: float, stays: bool = False) -> None:
         """It ended there, and is not known to have begun here yet."""
-        self._keep(mcp, flow, EarlyReport(now, True, orderly))
+        self._keep(mcp, flow, EarlyReport(now, True, orderly, stays))
 
     def _keep(self, mcp: McpId, flow: FlowKey, report: EarlyReport) -> None:
         self._by_flow.pop((mcp, flow), None)
@@ -52,9 +71,11 @@ class EarlyReports:
         self._by_flow[mcp, flow] = report
 
     def take(self, mcp: McpId, flow: FlowKey) -> EarlyReport | None:
-        """What the MCP reported of a session that has begun here now; it is kept no longer."""
-        report = self._by_flow.pop((mcp, flow), None)
+        """What the MCP reported of a session that has begun here now; it is kept no longer, unless it `stays`."""
+        report = self._by_flow.get((mcp, flow))
         if report is not None:
+            if not report.stays:
+                del self._by_flow[mcp, flow]
             self._counters.session_reports[SessionReport.EARLY] += 1
         return report
 

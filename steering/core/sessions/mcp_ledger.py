@@ -15,15 +15,15 @@ SILENT = 5.0  # seconds without a batch, after which a ledger proves nothing any
 
 class Told:
     """A session that lives at the MCP. `session`: the id of its record, 0 where no record is known. `early`: it was reported
-    before its SYN was handled here (early_reports)."""
+    before its SYN was handled here (early_reports). `again`: others had its flow shortly before it."""
 
-    __slots__ = ("early", "flow", "session", "token")
+    __slots__ = ("again", "early", "flow", "session", "token")
 
     def __init__(self, token: Token, flow: FlowKey, session: int) -> None:
         self.token = token
         self.flow = flow
         self.session = session
-        self.early = False
+        self.early = self.again = False
 
 
 class McpLedger:
@@ -136,6 +136,15 @@ class McpLedger:
             told.session = told.session or session.id
             return told.session == session.id
         return session.token >= 0 and session.token in self._tokens
+
+    def came_first(self, session: Session) -> bool:
+        """A session has begun here that the MCP has reported by its flow before. Both are linked, also where the report was
+        taken for that of an older session on this flow. Whether it is plain TCP at the MCP."""
+        told = self._flows.get(session.first)
+        if told is None or (told.token >= 0 and session.token not in (-1, told.token)):
+            return False
+        told.session, told.early = session.id, True
+        return told.token < 0
 
     def lived(self, session: Session) -> bool:
         """Whether the run of the MCP before this one has reported this session, and not its end."""

@@ -18,7 +18,7 @@ from steering.core.inputs import McpSessions, SessionBegan, SessionOver
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
-from steering.core.sessions.early_reports import EarlyReports
+from steering.core.sessions.early_reports import EarlyReports, used_again
 from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
@@ -127,9 +127,10 @@ class McpReports(Part):
         ledger.begin(given, now)
         outputs: list[Output] = []
         tokens: list[Token] = []
+        again = used_again(given.events)
         for event in given.events:
             if isinstance(event, SessionBegan):
-                token = self._began(given.mcp, ledger, event, outputs, now)
+                token = self._began(given.mcp, ledger, event, again.get(event.id), outputs, now)
                 if token >= 0:
                     tokens.append(token)
             else:
@@ -146,9 +147,16 @@ class McpReports(Part):
         return ReportOutcome([])
 
     def _began(
-        self, mcp: McpId, ledger: McpLedger, event: SessionBegan, outputs: list[Output], now: float
+        self,
+        mcp: McpId,
+        ledger: McpLedger,
+        event: SessionBegan,
+        last: bool | None,
+        outputs: list[Output],
+        now: float,
     ) -> Token:
-        """A session lives at the MCP. Returns the token that was learnt by this, or NO_TOKEN."""
+        """A session lives at the MCP. Returns the token that was learnt by this, or NO_TOKEN. `last`: where the batch tells
+        of several sessions on this flow, one after the other, whether it is the last of them."""
         flow = flow_key(event.src, event.dst, event.sport, event.dport)
         known = self._table.flows.get(flow)
         if self._foreign(mcp, event.token) or (known is not None and known.session.mcp != mcp):
@@ -165,9 +173,16 @@ class McpReports(Part):
         told = Told(event.token, flow, 0)
         ledger.add(event.id, told)
         session = known.session if known is not None and known.session.first == flow else None
-        if event.token < 0 and (known is None or (session is not None and session.id in self._leaving)):
-            told.early = True  # a session on this flow that is over already is another one
-            self.early.began(mcp, flow, now)
+        if last is False and not (session is not None and _ended(session)):
+            return NO_TOKEN  # the record on this flow may be that of the session which follows
+        # A session on this flow that is over already is another one.
+        told.early = event.token < 0 and (
+            known is None or (session is not None and session.id in self._leaving)
+        )
+        told.again = bool(last)  # and the SYN of the session that the record is of may still come
+        if told.early or told.again:
+            self.early.began(mcp, flow, now, told.again)
+        if told.early:
             return NO_TOKEN
         if session is None or not ledger.lives(session):
             return NO_TOKEN
@@ -202,10 +217,10 @@ class McpReports(Part):
         if session is None and not told.session and told.token >= 0:
             owners = self._table.with_token(told.token)
             session = owners[0] if len(owners) == 1 and owners[0].token == told.token else None
+        if told.again or (told.early and not told.session):
+            self.early.ended(mcp, told.flow, event.orderly, now, told.again)
         if told.early:
-            if not told.session:
-                self.early.ended(mcp, told.flow, event.orderly, now)
-            elif session is not None:
+            if session is not None:
                 self._early_ends[session.id] = event.orderly
             return []
         return [] if session is None or session.mcp != mcp else self._end(session, event.orderly, now)
@@ -265,7 +280,7 @@ class McpReports(Part):
             return
         if early.over:
             self._early_ends[session.id] = early.orderly
-        elif ledger.lives(session):
+        elif ledger.came_first(session):
             self._lives(session, NO_TOKEN, outputs, now)
 
     def _end_early(self, now: float) -> list[Output]:
