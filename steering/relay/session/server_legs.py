@@ -121,9 +121,8 @@ class ServerLegs:
             self.slow.add(server.address, now)
             self.listed += 1
             return True
-        if not late and fell_back(
-            sock
-        ):  # where MPTCP was not answered at all, nothing is known of the server
+        # Where MPTCP was not answered at all, nothing is known of the server.
+        if not late and fell_back(sock):
             self.plain.add(server, now)
         return False
 

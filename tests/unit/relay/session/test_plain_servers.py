@@ -94,6 +94,7 @@ def test_it_can_be_switched_off_and_does_not_hang_on_the_other_memory(dial: Dial
         made = ServerLegs(MPTCP, parse_offering([], None, str(slow_ttl), plain_ttl))
         made.connected(SERVER, dial(socket.IPPROTO_TCP, IPPROTO_MPTCP, "127.0.0.1"), 0.1, 0.0)
         assert made.towards(SERVER, 1.0) is leg
+        assert made.counters()["plain_listed"] == (leg is TCP)
 
 
 def test_where_the_far_end_is_an_mcp_nobody_is_remembered() -> None:
