@@ -31,9 +31,11 @@ from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.selection.quotas import limits_of
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, read_token
+from steering.model.policy import Policy
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
@@ -306,6 +308,10 @@ class PeerExchange(Part):
             outputs += [TellPeer(name, TokenEntries(part)) for part in parts_of(came)]
             outputs += [TellPeer(name, EndedTokens(part)) for part in parts_of(went)]
         return outputs
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        self._table.shared.keep(limits_of(policy))
+        return []
 
     def recovered(self, now: float) -> list[Output]:
         """All own switches have told of their sessions: what was held back until then may leave."""

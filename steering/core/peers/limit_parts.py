@@ -5,7 +5,7 @@ before it leaves, and added when it has arrived; what is lost on the way is lost
 begin than the limit says, whoever hears whom (escrow, O'Neil 1986). In a partition each side has what it had.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys, full_limit
 from steering.model.limit import FullLimit
@@ -36,6 +36,13 @@ class SharedLedger(Ledger):
         self._me, self._members = me, tuple(sorted(members))
         self._shifts.clear()
         self._wanted.clear()
+
+    def keep(self, limits: Container[tuple[int, int]]) -> None:
+        """The policy has these limits from now on: place in LIMITED, and how many. What was given of any other one is dropped: it would
+        take room for ever, and a policy that has that limit again later begins with whole parts. What was given of a limit that
+        stays counts on, as controllers do not change their policy in the same moment."""
+        self._shifts = {key: by for key, by in self._shifts.items() if (key[0], key[2]) in limits}
+        self._wanted = {key: most for key, most in self._wanted.items() if (key[0], most) in limits}
 
     def part(self, place: int, key: bytes | str | int, most: int) -> int:
         """How many sessions here may count towards a key whose limit is `most`."""

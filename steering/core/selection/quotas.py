@@ -60,6 +60,18 @@ def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
     return min(found) if found else None
 
 
+def limits_of(policy: Policy) -> frozenset[tuple[int, int]]:
+    """All limits of sessions that a policy has: place in LIMITED, and how many."""
+    given = {
+        policy.quotas,
+        *(rule.then.quotas for rule in policy.rules),
+        *(one.quotas for one in policy.classes),
+    }
+    given |= {one.quotas for one in policy.subscribers} | {one.quotas for one in policy.applications}
+    found = ((place, getattr(quotas, name)) for quotas in given for place, (_, name) in enumerate(LIMITED))
+    return frozenset((place, most) for place, most in found if most is not None)
+
+
 class QuotaKeys(NamedTuple):
     """What a session counts towards, in the order of LIMITED."""
 

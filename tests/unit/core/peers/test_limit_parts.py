@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steering.core.inputs import PolicyReplaced
 from steering.core.peers.limit_parts import SharedLedger
-from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys
+from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys, limits_of
 from steering.model.ids import McpId
 from steering.model.limit import Limit
-from steering.model.policy import Policy, Quotas
+from steering.model.policy import (
+    Application,
+    Policy,
+    PolicyRule,
+    Quotas,
+    RuleConditions,
+    Subscriber,
+    SubscriberClass,
+    Terms,
+)
 from steering.wire.peer_messages import LimitGift, LimitWish
 from tests.support.clustered import Cluster, steers
 from tests.support.sites import capable
@@ -137,6 +147,56 @@ def test_a_wish_of_another_limit_takes_nothing_of_this_one() -> None:
     assert gift is not None and ledger.part(SUBSCRIBER, "alice", 10) == 5
     ledger.given(LimitGift(SUBSCRIBER, "alice", 12, 4))
     assert ledger.part(SUBSCRIBER, "alice", 10) == 5 and ledger.part(SUBSCRIBER, "alice", 12) == 10
+
+
+def test_a_policy_without_a_limit_drops_what_was_given_of_it() -> None:
+    ledger = SharedLedger()
+    ledger.share("a", ("a", "b"))
+    for most in (10, 20):
+        assert ledger.asked(LimitWish(SUBSCRIBER, "alice", most)) is not None
+    ledger.keep(limits_of(Policy(quotas=Quotas(sessions_per_subscriber=20, sessions_per_server=10))))
+    assert ledger.part(SUBSCRIBER, "alice", 10) == 5, (
+        "it begins with whole parts where that limit comes again"
+    )
+    assert ledger.part(SUBSCRIBER, "alice", 20) == 5, "what was given of a limit that stays is another one's"
+
+
+def test_limits_that_are_none_any_more_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steering.core.peers.limit_parts.SHIFTED", 2)
+    ledger = SharedLedger()
+    ledger.share("a", ("a", "b"))
+    assert [ledger.asked(LimitWish(SUBSCRIBER, name, 10)) is not None for name in "xyz"] == [
+        True,
+        True,
+        False,
+    ]
+    ledger.keep(limits_of(Policy(quotas=Quotas(sessions_per_subscriber=12))))
+    assert ledger.asked(LimitWish(SUBSCRIBER, "z", 12)) is not None
+
+
+def test_the_limits_of_a_policy_are_those_of_all_its_parts() -> None:
+    policy = Policy(
+        quotas=Quotas(sessions_per_subscriber=1),
+        rules=(PolicyRule("r", RuleConditions(), Terms(quotas=Quotas(sessions_per_server=2))),),
+        classes=(SubscriberClass("gold", Quotas(sessions_per_subscriber=3)),),
+        subscribers=(Subscriber("alice", quotas=Quotas(sessions_per_mcp=4)),),
+        applications=(
+            Application("video", quotas=Quotas(sessions_per_application=5, subflows_per_session=6)),
+        ),
+    )
+    assert limits_of(policy) == {(0, 1), (1, 2), (0, 3), (3, 4), (2, 5)}
+
+
+def test_engines_drop_what_was_given_of_a_limit_that_is_none_any_more() -> None:
+    cluster = Cluster(policy=Policy(quotas=Quotas(sessions_per_subscriber=30)))
+    for number in range(20):
+        cluster.syn(1, 1, capable("10.1.0.2", 10_000 + number))
+        cluster.now += 0.6
+    ledgers: list[Any] = [engine.sessions.table.ledger for engine in cluster.engines.values()]
+    assert any(ledger._shifts for ledger in ledgers)
+    for name in cluster.names:
+        cluster.give(name, PolicyReplaced(Policy(version=2, quotas=Quotas(sessions_per_subscriber=40))))
+    assert not any(ledger._shifts for ledger in ledgers)
 
 
 def test_engines_ask_each_other() -> None:
