@@ -14,6 +14,7 @@ from steering.model.ids import WaypointId
 from steering.model.network import AccessNetwork, Gateway, Mcp
 
 WAITING_EACH = 4  # packets kept for one address
+PLACES_EACH = 4  # ports behind which one address is asked for
 QUESTIONS = 1_024  # addresses asked for at once
 QUESTIONS_EACH = 64  # of those behind one port
 RETRY, TRIES = 1.0, 3
@@ -23,13 +24,15 @@ Ask = Callable[[Attachment, bytes], list[Output]]
 
 @dataclass(slots=True)
 class AddressQuery:
-    """An address being asked for, and the packets that wait for it: `frames` to its host, `sent` by it."""
+    """An address being asked for, and the packets that wait for it: `frames` to its host, `sent` by it, each with where.
+    `waypoint`: whose share of questions it takes; `places`: behind which it is asked."""
 
     waypoint: WaypointId
     next_try: float
     tries: int = 1
     frames: list[bytes] = field(default_factory=list)
-    sent: list[bytes] = field(default_factory=list)
+    sent: list[tuple[WaypointId, bytes]] = field(default_factory=list)
+    places: list[WaypointId] = field(default_factory=list)
 
 
 class AddressQueries:
@@ -45,19 +48,22 @@ class AddressQueries:
         return len(self._open)
 
     def wait(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
-        """A packet waits for a host's answer: `to` the host, or sent `by` it. The host is asked, unless it was."""
+        """A packet waits for a host's answer: `to` the host, or sent `by` it. The host is asked behind every port where such
+        a packet came, unless it was: packets to a host that moved still come to its old place, where nobody answers.
+        """
         waypoint = attachment.waypoint.id
         query = self._open.get(address)
-        asked: list[Output] = []
         if query is None:
             self._make_room(waypoint)
             query = self._open[address] = AddressQuery(waypoint, now + RETRY)
             self._at.setdefault(waypoint, {})[address] = None
-            asked = self._ask(attachment, address)
         if len(query.frames) + len(query.sent) < WAITING_EACH:
             query.frames += [frame["to"]] if "to" in frame else []
-            query.sent += [frame["by"]] if "by" in frame else []
-        return asked
+            query.sent += [(waypoint, frame["by"])] if "by" in frame else []
+        if waypoint in query.places or len(query.places) >= PLACES_EACH:
+            return []
+        query.places.append(waypoint)
+        return self._ask(attachment, address)
 
     def _make_room(self, waypoint: WaypointId) -> None:
         here = self._at.get(waypoint, {})
@@ -87,13 +93,14 @@ class AddressQueries:
         for address, query in list(self._open.items()):
             if now < query.next_try:
                 continue
-            attachment = self._by_waypoint().get(query.waypoint)
-            if query.tries >= TRIES or attachment is None:
+            known = self._by_waypoint()
+            places = [known[place] for place in query.places if place in known]
+            if query.tries >= TRIES or not places:
                 self.take(address)
                 continue
             query.tries += 1
             query.next_try = now + RETRY
-            outputs += self._ask(attachment, address)
+            outputs += [asked for place in places for asked in self._ask(place, address)]
         return outputs
 
 

@@ -33,6 +33,7 @@ from steering.model.session import Refusal
 
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
+LOST = 1024  # hosts of ports that went down, and that have not been found elsewhere
 
 
 class Neighbours(Part):
@@ -59,7 +60,8 @@ class Neighbours(Part):
         self.hosts_at: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
         self.transit: dict[WaypointId, bytes] = {}
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
-        self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
+        self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
+        self._lost: dict[bytes, None] = {}  # addresses, in order of age
         self.leases: dict[
             bytes, Lease
         ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
@@ -196,11 +198,22 @@ class Neighbours(Part):
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
+        self._lost.pop(address, None)
         rules = (self._routes.entry(attachment, address), *self._sources.add(attachment, address))
         outputs.append(SyncRules(attachment.waypoint.port.dpid, rules, ()))
         outputs += self._routes.added(attachment, address)
         outputs += self._answer(attachment, address, mac)
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
+
+    def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
+        """Who has an address, asked behind a port, and of a host that was lost behind all ports of its network."""
+        places = [attachment, *(self._others(attachment) if address in self._lost else ())]
+        return [asked for place in places for asked in question_to(place, address)]
+
+    def _others(self, attachment: Attachment) -> list[Attachment]:
+        """The other ports of the same network."""
+        ports = getattr(attachment.part, "ports", ())
+        return [self._map.attachments[port] for port in ports if port != attachment.waypoint.port]
 
     def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
         """Send the packets that waited for a host's MAC, and let those go on that came from it."""
@@ -209,7 +222,8 @@ class Neighbours(Part):
             return []
         port = attachment.waypoint.port
         sent = [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in query.frames]
-        return [*sent, *(anew(port, frame) for frame in query.sent)]
+        here = attachment.waypoint.id  # what came in elsewhere was sent by somebody else
+        return [*sent, *(anew(port, frame) for place, frame in query.sent if place == here)]
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
         """Why a port has no room for one more address, or None. A host with many addresses pushes nobody out."""
@@ -295,17 +309,18 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.REFUSED, asked)
 
     def port_down(self, attachment: Attachment) -> list[Output]:
-        """A port lost carrier. Its hosts are asked for behind the other ports of the same network."""
-        others = [
-            self._map.attachments[port]
-            for port in getattr(attachment.part, "ports", ())
-            if port != attachment.waypoint.port
-        ]
+        """A port lost carrier. Its hosts are asked for behind the other ports of the same network, now and whenever
+        somebody sends to them: one that moves has its new port a moment later."""
+        others = self._others(attachment)
         outputs: list[Output] = []
         for address in list(self.hosts_at[attachment.waypoint.id]):
             outputs += self._forget(address)
             for other in others:
                 outputs += question_to(other, address)
+            if others:
+                self._lost[address] = None
+        while len(self._lost) > LOST:
+            del self._lost[next(iter(self._lost))]
         self.transit.pop(attachment.waypoint.id, None)
         self._refresh = 0.0
         return outputs

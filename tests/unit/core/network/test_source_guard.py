@@ -8,7 +8,7 @@ from steering.core.inputs import EntriesRead, ObservedHost, PortStatus, SwitchUp
 from steering.core.network.address_claims import PATIENCE
 from steering.core.network.address_queries import QUESTIONS_EACH, WAITING_EACH
 from steering.core.outputs import FillSwitch, Output, Release, SendFrame
-from steering.core.packet_inputs import NeighbourSeen, SourceMissed
+from steering.core.packet_inputs import HostMissed, NeighbourSeen, SourceMissed
 from steering.model.mechanism import Mechanism
 from steering.model.network import HostLearning, PortRef, Site
 from steering.model.rules import VIRTUAL_MAC, PacketClass
@@ -124,6 +124,54 @@ def test_a_host_that_moved_and_only_sends_is_let_through_within_a_second() -> No
     lab.now += PATIENCE + 0.1
     lab.do(Tick())
     assert PATIENCE < 1 and passes(lab, THERE, UE_LTE) and not passes(lab, HERE, UE_LTE)
+
+
+def asked_at(outputs: list[Output]) -> list[tuple[int, int]]:
+    return [(one.dpid, one.port) for one in outputs if isinstance(one, SendFrame)]
+
+
+def missed(lab: Lab, address: str) -> list[Output]:
+    """A segment to a host comes to its network's first port, where its host is not known."""
+    waypoint = lab.engine.map.attachments[PortRef(*HERE)].waypoint.id
+    return lab.give(HostMissed(HERE[0], waypoint, packed(address), frame(SERVER)))
+
+
+@pytest.mark.row("D-3.3a")
+def test_a_host_that_moved_is_asked_for_where_it_sends_though_others_ask_for_it_where_it_was() -> None:
+    """Its MCP goes on sending to its old port, where nobody answers; the question that is open there lasted three seconds,
+    and the next began at once."""
+    lab = Lab(two_ports())
+    assert asked_at(missed(lab, NEW[4])) == [HERE]
+    assert asked_at(lab.give(SourceMissed(*THERE, packed(NEW[4]), frame(NEW[4])))) == [THERE]
+    assert not asked_at(missed(lab, NEW[4])), "it was asked"
+    lab.now += 1.0
+    assert {HERE, THERE} <= set(asked_at(lab.give(Tick()))), "and is asked again at both"
+    told = say(lab, THERE, NEW[4])
+    assert sum(isinstance(one, Release) for one in told) == 1, "its own segment goes on"
+    assert passes(lab, THERE, NEW[4])
+
+
+@pytest.mark.row("N-7.2a")
+def test_what_a_stranger_sent_with_a_hosts_address_does_not_go_on_as_the_hosts_own() -> None:
+    lab = Lab(two_ports())
+    lab.give(SourceMissed(*THERE, packed(NEW[4]), frame(NEW[4], sport=666)))
+    assert asked_at(lab.give(SourceMissed(*HERE, packed(NEW[4]), frame(NEW[4])))) == [HERE]
+    (release,) = [one for one in say(lab, HERE, NEW[4]) if isinstance(one, Release)]
+    assert release.frame == frame(NEW[4])
+
+
+@pytest.mark.row("D-3.3a")
+def test_a_host_that_only_receives_is_found_behind_the_port_it_moved_to() -> None:
+    """When its old port goes down its new one is not up yet, so nobody hears the first question."""
+    lab = Lab(two_ports())
+    assert asked_at(lab.give(PortStatus(*HERE, up=False)))[:1] == [THERE]
+    assert sorted(asked_at(missed(lab, UE_LTE))) == [HERE, THERE]
+    assert not asked_at(missed(lab, UE_LTE))
+    say(lab, THERE, UE_LTE)
+    assert passes(lab, THERE, UE_LTE)
+    lab.give(PortStatus(*HERE, up=True))
+    lab.engine.neighbours._forget(packed(UE_LTE))
+    assert asked_at(missed(lab, UE_LTE)) == [HERE], "it was found"
 
 
 def test_an_mcps_address_and_the_gateways_are_nobodys() -> None:
