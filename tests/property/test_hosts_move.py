@@ -4,7 +4,7 @@ the network's messages arrive, and whichever single packets get lost, it is reac
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from steering.core.inputs import Input, PortStatus, Tick
@@ -149,6 +149,7 @@ class World(Lab):
 @pytest.mark.row("D-3.3a")
 @pytest.mark.parametrize("there", PLACES.values(), ids=PLACES.keys())
 @given(history=steps, asks=st.booleans())
+@example(history=[("leaves", False), ("told down", False), ("downward", False)], asks=False)
 @settings(max_examples=30, deadline=None)
 def test_whatever_the_order_a_host_that_sends_is_where_it_moved_to(
     there: tuple[int, int], history: list[Step], asks: bool
