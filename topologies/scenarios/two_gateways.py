@@ -20,7 +20,9 @@ from topologies.measures import aggregation
 SERVER, PORT = "10.9.0.2", 5001
 ACCESS_MBIT = 15.0
 SECONDS = 4.0
-TALK_MBIT = 2.0
+# What is lost with an access is sent again after 0.2 s, on a busy machine 0.4 s. By then what follows must not have filled the receive
+# window of 52 kB: the kernel then takes nothing any more (docs/design/measured.rst), and that is not what this lab is about.
+TALK_MBIT = 0.8
 TALK_S = 60.0  # most seconds of a connection; it ends after the moves
 HALF_S = 1.5
 SILENCE_S = {"the way back": 1.0, "the host's port": 3.0}
