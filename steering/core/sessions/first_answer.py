@@ -63,7 +63,7 @@ class FirstAnswers:
         their cookies have changed."""
         if handshake.kind is CAPABLE and handshake.key:
             return self.taught(session, handshake.version, handshake.key, now)
-        session.touch(now)
+        session.active = now
         onset = session.onset
         if not onset.reverse:  # there a host answers its MCP
             self._counters.first_answer(onset.edge, session.mcp, True)
@@ -78,7 +78,7 @@ class FirstAnswers:
 
     def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
         """The same of a SYN/ACK with a key, in the version that it is in."""
-        session.touch(now)
+        session.active = now
         onset, extras = session.onset, session.extras
         if not onset.reverse:
             self._counters.first_answer(onset.edge, session.mcp, False)

@@ -2,9 +2,9 @@
 
 Other packages read a record's fields and change them by its methods only. So how records are laid out can change here
 without a change elsewhere. There are a million of them, so each holds only what is its own: what is the same for many
-stands in `shared_parts` once, the MCPs' loads of decisions stand there in windows, numbers are packed in `record_pages`,
+stands in `shared_parts` once, the MCPs' loads of decisions stand there in windows, small numbers of a subflow are one number,
 what few sessions or subflows have is made when one does, and what follows from other fields is computed. CPython gives an object 32
-bytes and 8 for each slot, in steps of 16: a session has 12 slots, a subflow 6.
+bytes and 8 for each slot, in steps of 16: a session has 12 slots, a subflow 10.
 """
 
 from zlib import crc32
@@ -12,22 +12,14 @@ from zlib import crc32
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
-from steering.core.sessions.record_pages import (
-    ANSWERED,
-    HEARD,
+from steering.core.sessions.session_extras import (
     PROGRESS,
-    UNANSWERED,
-    UNHEARD,
     WATCH,
-    PagedSession,
-    PagedSubflow,
-    PageOfSessions,
-    PageOfSubflows,
-    SessionPlaces,
-    SubflowPlaces,
-    more_places,
+    ExtraParts,
+    MarkedParts,
+    SessionExtras,
+    SubflowExtras,
 )
-from steering.core.sessions.session_extras import SessionExtras
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import (
     LoadWindow,
@@ -67,6 +59,11 @@ INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
 SYN_PINNED = SessionState.SYN_PINNED
 NOTHING, COPY, PUNT = Watch.NOTHING, Watch.COPY, Watch.PUNT
 
+# How far a join has come, as far as the network sees it.
+UNANSWERED = 0  # its SYN alone
+ANSWERED = 1  # its MCP answered
+UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent nothing more
+HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 
 # Bytes of a frame up to which a segment may be a bare reset, with some room for one MPTCP option (RFC 8684 3.6). A third
@@ -85,13 +82,15 @@ _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
 
-class Subflow(PagedSubflow):
+class Subflow(MarkedParts):
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
-    __slots__ = ("after", "key", "session")
+    __slots__ = (
+        "session", "after", "key", "isn", "packets", "bytes", "active",
+    )  # fmt: skip
 
     def __init__(
-        self, places: SubflowPlaces, session: "Session", kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
+        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
         self.session = session
@@ -101,11 +100,12 @@ class Subflow(PagedSubflow):
         self.key = key
         parts = (dpid, port, role, waypoint, kind, address_id, backup)
         self.course = courses.get(parts) or course_of(parts)
-        if not places:
-            more_places(places, PageOfSubflows)
-        page, place = self._page, self._place = places.pop()
-        page.isn[place] = isn
-        page.active[place] = now
+        self.isn = isn
+        self.packets = 0
+        self.bytes = 0
+        self.active = now  # when something of this subflow was seen last
+        self._marks = HEARD << PROGRESS  # of a join its handler says where it begins
+        self._extras: SubflowExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
@@ -120,7 +120,7 @@ class Subflow(PagedSubflow):
 
     def renumber(self, isn: int) -> None:
         """Set the initial sequence number of the subflow's SYN. A switch cannot tell it when entries are read back."""
-        self._page.isn[self._place] = isn
+        self.isn = isn
 
     def lead_to(self, waypoint: WaypointId) -> None:
         """The subflow has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
@@ -133,26 +133,23 @@ class Subflow(PagedSubflow):
 
     def found(self, packets: int, size: int, watch: int) -> None:
         """Take over what the subflow's entry had counted and what it shows, as read back from a switch."""
-        page, place = self._page, self._place
-        page.packets[place], page.bytes[place], self.watch = packets, size, watch
+        self.packets, self.bytes, self.watch = packets, size, watch
 
     def count_packets(self, packets: int, now: float) -> None:
         """Its entry has counted so many packets: if more or fewer than before, the subflow is alive, and its session."""
-        page, place = self._page, self._place
-        if packets == 0 and self.progress < UNHEARD and page.active[place] + TAKEN_UP_WITHIN <= now:
+        if packets == 0 and self.progress < UNHEARD and self.active + TAKEN_UP_WITHIN <= now:
             self.progress = UNHEARD
-        elif packets != page.packets[place]:
-            page.marks[place] |= HEARD << PROGRESS
-            page.packets[place] = packets
-            page.active[place] = now
-            self.session.touch(now)
+        elif packets != self.packets:
+            self.progress = HEARD
+            self.packets = packets
+            self.active = self.session.active = now
 
     def count_bytes(self, size: int) -> int:
         """The subflow's entry has counted so many bytes. Returns how many since the last count; a smaller number
         than before is a new entry's."""
-        before = self.bytes
-        self._page.bytes[self._place] = size
-        return size - before if size >= before else size
+        moved = size - self.bytes if size >= self.bytes else size
+        self.bytes = size
+        return moved
 
     def shows_host(self, packets: int, size: int) -> bool:
         """Whether so many segments with so many bytes in all show that the host goes on after its SYN."""
@@ -160,7 +157,7 @@ class Subflow(PagedSubflow):
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""
-        self._page.marks[self._place] &= WATCH  # and UNANSWERED above it
+        self._marks = self._marks & WATCH | UNANSWERED << PROGRESS
 
     def was_answered(self) -> None:
         """Its MCP sent a SYN/ACK."""
@@ -180,25 +177,25 @@ class Subflow(PagedSubflow):
         return shown and self.active + TAKEN_UP_WITHIN <= now
 
 
-class Session(PagedSession):
+class Session(ExtraParts):
     """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
 
-    __slots__ = ("_loads", "_oldest", "first", "id", "mcp", "ruling", "state", "token")
+    __slots__ = (
+        "id", "state", "mcp", "token", "ruling", "created", "active", "first", "_loads", "_oldest",
+    )  # fmt: skip
 
     def __init__(
-        self, places: SessionPlaces, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
+        self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: LoadWindow | None = None,
     ) -> None:  # fmt: skip
-        if not places:
-            more_places(places, PageOfSessions)
-        page, place = self._page, self._place = places.pop()
-        page.created[place] = page.active[place] = now
         self.id = number
         self.state = state  # sessions.transitions alone changes it
         self.mcp = mcp
         self.token = NO_TOKEN
         self.ruling = ruling
+        self.created = now
+        self.active = now  # when something of any of its subflows was seen last
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
         parts = (edge, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
@@ -289,16 +286,17 @@ class Session(PagedSession):
             if before is not None:
                 before.after = subflow.after
         subflow.after = None
-        subflow.let_go()
         return self._oldest is not None
 
     def let_go(self) -> None:
         """The session is over, and with it the circle that it and its subflows are (garbage_collector)."""
-        for subflow in self.subflows:
-            subflow.let_go()
         self._oldest = None
 
     # ---- what becomes of it -----------------------------------------------------------------------
+
+    def touch(self, now: float) -> None:
+        """A segment of the session was seen."""
+        self.active = now
 
     def return_by(self, places: Returns) -> None:
         """The server leg has entries of its own at these places from now on. The caller writes them."""
@@ -374,9 +372,8 @@ class Session(PagedSession):
 
     def cookie(self, kind: EntryKind) -> int:
         """The cookie of the session's entries of one kind, in the session's state of now."""
-        token = self.token
-        if token >= 0:  # pack_cookie without its call, which every answer and every join would make
-            return SESSION_COOKIE | kind << 48 | self.mcp << 32 | token
+        if self.token >= 0:  # pack_cookie without its call, which every answer and every join would make
+            return SESSION_COOKIE | kind << 48 | self.mcp << 32 | self.token
         # A number nearly of its own: a switch finds the entries with one exact cookie without looking at all others.
         flag = PENDING if self.state is SYN_PINNED else PLAIN
         return pack_cookie(kind, flag, self.mcp, crc32(self.first))
@@ -388,7 +385,7 @@ class Session(PagedSession):
             return None
         family, src, dst, sport, dport = split(subflow.key)
         return _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow._page.marks[subflow._place] & WATCH,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow._marks & WATCH,
         ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
@@ -429,7 +426,7 @@ class Session(PagedSession):
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         uplink = _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._page.marks[subflow._place] & WATCH,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._marks & WATCH,
         ))  # fmt: skip
         returned = cookie | _RETURN
         returns = self.onset.returns

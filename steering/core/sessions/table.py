@@ -11,8 +11,7 @@ from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
-from steering.core.sessions.record_pages import SessionPlaces, SubflowPlaces
-from steering.core.sessions.records import NOTHING, Session, Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_order import SIZE, SessionOrder
 from steering.core.sessions.shared_parts import LoadLog, Returns
 from steering.model.decision import Ruling
@@ -74,8 +73,6 @@ class SessionTable:
         self.order = SessionOrder(self.by_id)
         self._loads = LoadLog()
         self._new: list[object] = []  # records that the collector still looks at
-        self._session_places: SessionPlaces = []
-        self._subflow_places: SubflowPlaces = []
         self._next = 1
 
     def __len__(self) -> int:
@@ -103,9 +100,20 @@ class SessionTable:
         number = self._next
         self._next = number + 1
         session = Session(
-            self._session_places, number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit,
+            number,
+            state,
+            mcp,
+            ruling,
+            now,
+            edge,
+            first,
+            version,
+            returns,
+            dscp,
+            reverse,
+            unit,
             self._loads.kept(number, loads),
-        )  # fmt: skip
+        )
         self._new.append(session)
         self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
@@ -128,15 +136,12 @@ class SessionTable:
         Neither `key` nor `token` may be known yet."""
         number = self._next
         self._next = number + 1
-        places, reverse = self._session_places, entry.role == GATEWAY
-        session = Session(places, number, state, mcp, None, now, NO_WAYPOINT, key, reverse=reverse)
+        session = Session(number, state, mcp, None, now, NO_WAYPOINT, key, reverse=entry.role == GATEWAY)
         session.token = token
         untrack(session)
-        subflow = Subflow(
-            self._subflow_places, session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now,
-        )  # fmt: skip
+        subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now)
         untrack(subflow)
-        subflow.found(packets, size, NOTHING)
+        subflow.packets, subflow.bytes = packets, size
         session.add(subflow)
         self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
@@ -163,9 +168,7 @@ class SessionTable:
         """A session has one more subflow, which is indexed by its flow and its host."""
         if self.journal is not None:
             self.journal.changes(session)
-        subflow = Subflow(
-            self._subflow_places, session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup
-        )
+        subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
         self._new.append(subflow)
         if len(self._new) >= AT_ONCE:
             untrack_all(self._new)

@@ -16,8 +16,7 @@ from steering.core.part import Part
 from steering.core.sessions.fin_pair import BOTH_FINS, HOST_FIN, MCP_FIN, Fin, fin
 from steering.core.sessions.flow_key import FlowKey, flow_key, split
 from steering.core.sessions.mcp_ledger import McpLedger
-from steering.core.sessions.record_pages import HEARD
-from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.records import HEARD, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.model.ids import McpId

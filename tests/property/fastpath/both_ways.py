@@ -1,6 +1,5 @@
 """Two controllers over one network, to be fed the same bytes: one takes the fast path, one the general way."""
 
-from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -155,7 +154,7 @@ def plain(value: Any, seen: dict[int, tuple[int, Any]]) -> Iterator[Any]:
             yield from plain(one, seen)
     elif isinstance(value, set | frozenset):
         yield sorted(value, key=repr)
-    elif isinstance(value, list | tuple | deque | bytearray | array):
+    elif isinstance(value, list | tuple | deque | bytearray):
         for one in value:
             yield from plain(one, seen)
     else:
