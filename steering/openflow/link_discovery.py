@@ -11,7 +11,6 @@ engine, and decides nothing. A site that declares its links does not need it.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
 
 from steering.core.inputs import LinkDown, LinkUp
 from steering.model.ids import DatapathId, PortNumber
@@ -54,6 +53,7 @@ class _Adjacency:
     trips: LinkTrips = field(default_factory=LinkTrips)
     alone: float = float("inf")  # since when they take longer than they did, and those of others do not
     told: bool = False  # that they do
+    timed: float = LOST  # when the last trip was taken
 
 
 class Discovery:
@@ -89,6 +89,7 @@ class Discovery:
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = self._again = 0.0  # when the next round is, and the next of links whose frame is missing
+        self._repeated = 0  # of the links whose frame was missing, how many had their turn
         self._outliers = Outliers()  # of the links that are not lost
 
     def attach(self, attachments: Collection[PortRef]) -> None:
@@ -157,14 +158,19 @@ class Discovery:
             yield from (PortRef(dpid, port) for port in sorted(self._ports.get(dpid, ())))
 
     def _missed(self, now: float) -> list[PortRef]:
-        """Where links begin that are not lost, and of which a frame is missing."""
+        """Where links begin that are not lost, that can be heard, and of which a frame is missing; some of them at a time, in
+        turn."""
         before = now - MISSED * self.interval
-        silent = (
+        silent = [
             near
             for near, link in self._links.items()
-            if LOST < link.seen < before and near.port in self._ports.get(near.dpid, ())
-        )
-        return list(islice(silent, MOST_REPEATED))
+            if LOST < link.seen < before
+            and near.port in self._ports.get(near.dpid, ())
+            and link.far.dpid in self._ports
+        ]
+        begin = self._repeated if self._repeated < len(silent) else 0
+        self._repeated = begin + MOST_REPEATED
+        return silent[begin : begin + MOST_REPEATED]
 
     def _frames(self, refs: Iterable[PortRef], clock: Callable[[], float]) -> Iterator[tuple[PortRef, bytes]]:
         for ref in refs:
@@ -204,6 +210,9 @@ class Discovery:
             changes: list[LinkChange] = [LinkUp(near, at)]
         else:
             changes = self._refresh(near, link, at, said.sequence, now)
+        if now - link.timed < self.interval / 2:
+            return changes  # of frames that were sent again, one behind the other, a full link says the same many times
+        link.timed = now
         return [*changes, *self._measured(near, link, now - sent, now)]
 
     def _measured(self, near: PortRef, link: _Adjacency, trip: float, now: float) -> list[LinkChange]:
