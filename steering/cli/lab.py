@@ -130,7 +130,7 @@ def _list(as_json: bool) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from topologies import catalogue
-    from topologies.campaign.verdicts import BROKEN_LAB
+    from topologies.campaign import verdicts
     from topologies.kit import lab, records
     from topologies.kit.processes import LabError
     from topologies.kit.records import Busy
@@ -140,10 +140,12 @@ def _run(args: argparse.Namespace) -> int:
     scenario = catalogue.load(args.name)
     report = Report(scenario.name, scenario.figure, scenario.rows, lab.environment(), without=args.without)
     say = Progress()
-    options = Options(say, tuple(args.without), args.seconds, args.sessions, args.cli, args.keep)
+    keep = records.Keep.ALL if args.keep else records.Keep.LOGS
+    options = Options(say, tuple(args.without), args.seconds, args.sessions, args.cli, keep)
     signal.signal(signal.SIGTERM, _interrupt)
-    records.forget_logs()
     try:
+        with records.lock():
+            records.forget_logs()  # of an earlier lab
         say(
             f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
             f"links: {report.environment['links']}"
@@ -152,15 +154,19 @@ def _run(args: argparse.Namespace) -> int:
     except Busy as error:
         return _refuse(str(error))
     except LabError as error:
-        report.expect(BROKEN_LAB, False, "no trouble", error)
+        report.expect(verdicts.BROKEN_LAB, False, "no trouble", error)
     except Exception as error:
         # A fault of the lab's own: what it had checked until then is worth reading, and the report says what it died of.
         traceback.print_exc()
-        report.expect(BROKEN_LAB, False, "no trouble", repr(error))
+        report.expect(verdicts.BROKEN_LAB, False, "no trouble", repr(error))
     except KeyboardInterrupt:
         say("interrupted; everything is taken down")
         return EXIT_INTERRUPTED
-    if not report.failed or args.without:
+    verdict = verdicts.of_lab(report.document())
+    if args.without:
+        breaks = scenario.breaks.get(args.without[0]) if len(args.without) == 1 else None
+        verdict = verdicts.of_control(report.document(), breaks)
+    if verdict.good:
         records.forget_logs()
     elif records.LAST_LOGS.is_dir():
         say(f"logs and captures: {records.LAST_LOGS}")

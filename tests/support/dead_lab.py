@@ -23,6 +23,7 @@ import pytest
 
 from topologies.kit import controller, device, etcd, lab, members, processes, records
 from topologies.kit.plan import Plan
+from topologies.kit.records import Keep
 from topologies.kit.report import Progress
 from topologies.programs import http_hook, radius_server
 
@@ -381,7 +382,7 @@ def deaden(patch: pytest.MonkeyPatch, folder: Path, plain: bool, token: str | No
 
     @contextlib.contextmanager
     def running(
-        plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool = False
+        plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: Keep = Keep.NOTHING
     ) -> Iterator[lab.Lab]:
         here = folder / f"{plan.name}-{len(list(folder.iterdir()))}"
         here.mkdir()

@@ -8,6 +8,7 @@ is final.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -80,11 +81,13 @@ class Attempts:
         self._begun.add(stem)
         report = self._directory / f"{stem}.json"
         report.unlink(missing_ok=True)
+        logs = self._directory / f"{stem}.logs"
+        shutil.rmtree(logs, ignore_errors=True)
         words = [sys.executable, "-m", "steering", "lab", "run", name, "--json", str(report)]
         words += ["--without", control] if control else []
         with (self._directory / f"{stem}.txt").open("w") as output:
             running = subprocess.Popen(
-                isolation.command(words, self._directory / f"{stem}.logs"),
+                isolation.command(words, logs),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -138,10 +138,12 @@ class Lab:
 
 
 @contextlib.contextmanager
-def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool = False) -> Iterator[Lab]:
+def running(
+    plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: records.Keep = records.Keep.NOTHING
+) -> Iterator[Lab]:
     """Build a lab, and remove it at the end whatever happened inside. Raises LabError, records.Busy.
 
-    With `keep` the directory (captures, logs, site file) stays, and its path is printed.
+    `keep`: what stays of its directory. The path of one that stays whole is printed.
     """
     setLogLevel("critical")
     logging.getLogger("mininet").propagate = False
@@ -152,12 +154,13 @@ def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool 
         try:
             yield from _built(plan, record, say, disabled)
         except (LabError, BuildError) as error:
-            raise LabError(f"{error} (logs: {_saved_logs(record)})") from None
+            place = record.directory if keep is records.Keep.ALL else _saved_logs(record)
+            raise LabError(f"{error} (logs: {place})") from None
         finally:
-            if not keep:
+            if keep is records.Keep.LOGS:
                 _saved_logs(record)
-            records.remove(record, keep)
-            if keep:
+            records.remove(record, keep is records.Keep.ALL)
+            if keep is records.Keep.ALL:
                 say(f"kept {record.directory}")
 
 
@@ -238,11 +241,13 @@ def set_controller(bridge: str, port: int) -> None:
 
 
 def _saved_logs(record: records.Record) -> str:
-    """Keep logs and captures of a lab that is over, until it is known whether its checks held; where they are."""
+    """Keep logs and captures of a lab that is over; where they are. What cannot be kept is lost: the lab has to be removed
+    all the same."""
     target = records.LAST_LOGS / record.directory.name
-    target.mkdir(parents=True, exist_ok=True)
-    for kept in (*record.directory.glob("*.log"), *record.directory.glob("*.pcap")):
-        kept.replace(target / kept.name)
+    with contextlib.suppress(OSError):
+        target.mkdir(parents=True, exist_ok=True)
+        for kept in (*record.directory.glob("*.log"), *record.directory.glob("*.pcap")):
+            kept.replace(target / kept.name)
     return str(target)
 
 

@@ -14,12 +14,21 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 
 ROOT = Path("/run/steering-lab")
-LAST_LOGS = ROOT / "last-logs"  # of the latest lab that failed
+LAST_LOGS = ROOT / "last-logs"  # of the latest lab, a directory for each of its networks
 RECORD = "record.json"
 END_WAIT_S = 5.0
+
+
+class Keep(Enum):
+    """What of a lab's directory outlives it."""
+
+    NOTHING = "nothing"  # logs only where the lab could not go on
+    LOGS = "logs"  # logs and captures, until it is known whether the checks held
+    ALL = "all"  # the directory, with the site file
 
 
 class Busy(RuntimeError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from steering.model.mechanism import Mechanism
 from topologies.kit.plan import Plan
+from topologies.kit.records import Keep
 from topologies.kit.report import Progress, Report
 
 
@@ -17,7 +18,7 @@ class Options:
     seconds: float = 0.0
     sessions: int = 0
     prompt: bool = False
-    keep: bool = False
+    keep: Keep = Keep.NOTHING
 
 
 @dataclass(frozen=True)

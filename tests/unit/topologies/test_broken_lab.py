@@ -10,9 +10,9 @@ import pytest
 from steering.cli.main import main
 from topologies import catalogue
 from topologies.campaign.verdicts import of_control, of_lab
-from topologies.kit import environment, lab
+from topologies.kit import environment, lab, records
 from topologies.kit.report import Report
-from topologies.kit.scenario import Options
+from topologies.kit.scenario import Breaks, Options
 
 
 def test_a_fault_of_the_labs_own_is_told_beside_what_it_had_checked(
@@ -37,3 +37,39 @@ def test_a_fault_of_the_labs_own_is_told_beside_what_it_had_checked(
     assert failed["the lab itself works"] == "KeyError('local')"
     assert of_lab(document).word == of_control(document, None).word == "broken"
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fails", "words", "stay"),
+    [
+        ([], [], False),
+        (["seen"], [], True),
+        (["seen"], ["--without", "steering"], False),  # caught
+        ([], ["--without", "steering"], True),  # missed: what should have failed held
+        (["seen", "another"], ["--without", "steering"], True),  # astray
+    ],
+)
+def test_logs_stay_where_a_run_was_not_what_it_should_be(
+    fails: list[str], words: list[str], stay: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(options: Options, report: Report) -> None:
+        assert options.keep is records.Keep.LOGS
+        assert not logs.exists()  # those of the lab before
+        (logs / "off-path-1").mkdir(parents=True)
+        for name in ("seen", "another"):
+            report.expect(name, name not in fails, "", "")
+
+    logs = tmp_path / "last-logs"
+    (logs / "older-1").mkdir(parents=True)
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(records, "LAST_LOGS", logs)
+    made = replace(catalogue.load("off-path"), run=run, breaks={"steering": Breaks(frozenset({"seen"}))})
+    monkeypatch.setattr(catalogue, "load", lambda _name: made)
+    monkeypatch.setattr(environment, "require", lambda: None)
+    monkeypatch.setattr(lab, "environment", lambda: {"datapath": "none", "links": "none"})
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        main(["lab", "run", "off-path", *words])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert logs.exists() is stay
