@@ -47,6 +47,9 @@ class AddressQueries:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, address: bytes) -> bool:
+        return address in self._open
+
     def wait(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
         """A packet waits for a host's answer: `to` the host, or sent `by` it. The host is asked behind every port where such
         a packet came, unless it was: packets to a host that moved still come to its old place, where nobody answers.

@@ -19,6 +19,7 @@ from steering.core.network.address_queries import AddressQueries, transit_addres
 from steering.core.network.gateway_messages import VIRTUAL, question_to
 from steering.core.network.host_routes import HostRoutes, NeighbourRules
 from steering.core.network.lease import Lease, may_have
+from steering.core.network.lost_hosts import LostHosts
 from steering.core.network.probed_addresses import ProbedAddresses
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.network.source_bindings import SourceBindings
@@ -33,7 +34,6 @@ from steering.model.session import Refusal
 
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
-LOST = 1024  # hosts of ports that went down, and that have not been found elsewhere
 
 
 class Neighbours(Part):
@@ -60,8 +60,8 @@ class Neighbours(Part):
         self.hosts_at: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
         self.transit: dict[WaypointId, bytes] = {}
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
-        self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
-        self._lost: dict[bytes, None] = {}  # addresses, in order of age
+        self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
+        self._lost = LostHosts()
         self.leases: dict[
             bytes, Lease
         ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
@@ -198,17 +198,21 @@ class Neighbours(Part):
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
-        self._lost.pop(address, None)
+        self._lost.found(address)
         rules = (self._routes.entry(attachment, address), *self._sources.add(attachment, address))
         outputs.append(SyncRules(attachment.waypoint.port.dpid, rules, ()))
         outputs += self._routes.added(attachment, address)
         outputs += self._answer(attachment, address, mac)
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
-    def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
-        """Who has an address, asked behind a port, and of a host that was lost behind all ports of its network."""
-        places = [attachment, *(self._others(attachment) if address in self._lost else ())]
-        return [asked for place in places for asked in question_to(place, address)]
+    def _ask(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
+        """A packet waits for an address, which is asked for behind a port. When the question for a lost host opens, the
+        other ports of the network are asked, too; they are left out when the question is repeated."""
+        opens = address not in self._queries
+        outputs = self._queries.wait(attachment, address, now, **frame)
+        if opens and self._lost.has_turn(address, now):
+            outputs += [asked for other in self._others(attachment) for asked in question_to(other, address)]
+        return outputs
 
     def _others(self, attachment: Attachment) -> list[Attachment]:
         """The other ports of the same network."""
@@ -287,11 +291,7 @@ class Neighbours(Part):
         if known is not None:  # learned while the packet was under way
             port = attachment.waypoint.port
             return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
-        return (
-            self._queries.wait(attachment, address, now, to=frame)
-            if self._believable(attachment, address)
-            else []
-        )
+        return self._ask(attachment, address, now, to=frame) if self._believable(attachment, address) else []
 
     def unbound(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> HeardClaim:
         """A packet came with a source that is not bound to its port. Whoever has the address answers there, and then
@@ -305,12 +305,12 @@ class Neighbours(Part):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where is not None:
             return self._contested(attachment, address, mac, now)
-        asked = self._queries.wait(attachment, address, now, by=frame)
+        asked = self._ask(attachment, address, now, by=frame)
         return HeardClaim(ClaimOutcome.REFUSED, asked)
 
-    def port_down(self, attachment: Attachment) -> list[Output]:
-        """A port lost carrier. Its hosts are asked for behind the other ports of the same network, now and whenever
-        somebody sends to them: one that moves has its new port a moment later."""
+    def port_down(self, attachment: Attachment, now: float) -> list[Output]:
+        """A port lost carrier. Its hosts are asked for behind the other ports of the same network, now and for some time
+        when somebody sends to them (lost_hosts): one that moves has its new port a moment later."""
         others = self._others(attachment)
         outputs: list[Output] = []
         for address in list(self.hosts_at[attachment.waypoint.id]):
@@ -318,9 +318,7 @@ class Neighbours(Part):
             for other in others:
                 outputs += question_to(other, address)
             if others:
-                self._lost[address] = None
-        while len(self._lost) > LOST:
-            del self._lost[next(iter(self._lost))]
+                self._lost.add(address, now)
         self.transit.pop(attachment.waypoint.id, None)
         self._refresh = 0.0
         return outputs

@@ -7,6 +7,7 @@ import pytest
 from steering.core.inputs import EntriesRead, ObservedHost, PortStatus, SwitchUp, Tick
 from steering.core.network.address_claims import PATIENCE
 from steering.core.network.address_queries import QUESTIONS_EACH, WAITING_EACH
+from steering.core.network.lost_hosts import BETWEEN
 from steering.core.outputs import FillSwitch, Output, Release, SendFrame
 from steering.core.packet_inputs import HostMissed, NeighbourSeen, SourceMissed
 from steering.model.mechanism import Mechanism
@@ -171,6 +172,7 @@ def test_a_host_that_only_receives_is_found_behind_the_port_it_moved_to() -> Non
     assert passes(lab, THERE, UE_LTE)
     lab.give(PortStatus(*HERE, up=True))
     lab.engine.neighbours._forget(packed(UE_LTE))
+    lab.now += BETWEEN
     assert asked_at(missed(lab, UE_LTE)) == [HERE], "it was found"
 
 
