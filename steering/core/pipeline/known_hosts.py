@@ -142,8 +142,11 @@ class KnownHosts:
         return tuple(fresh)
 
     def _take_back(self, port: PortRef, short: ShortPort, addresses: list[bytes]) -> None:
-        """The numbers of meters are free again, to be given last."""
+        """The numbers of meters are free again, to be given first: a switch keeps every meter that it ever had, so
+        there are no more of them than were in use at once. A number may be given on in the same change. A switch sets
+        meters first, adds rules and then deletes (SyncRules): the next host begins with a whole burst, and for a moment
+        shares it with the one before."""
         for address in addresses:
             meter = short.meters.pop(address)
             del self._at[port.dpid, meter]
-            self._unused[port.dpid].append(meter)
+            self._unused[port.dpid].appendleft(meter)

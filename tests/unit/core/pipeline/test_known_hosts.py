@@ -270,3 +270,33 @@ def test_numbers_of_meters_are_used_again_and_do_not_run_out() -> None:
         counted(lab, 0.0)
     assert PORT not in seen and not own_rules(lab)
     assert min(seen) >= Meter.HOST_SYN_BASE and max(seen) < Meter.RESERVED_BASE
+
+
+def host_meters(lab: Lab) -> set[int]:
+    """Of switch 1, which keeps every meter that it ever had."""
+    return {meter for meter in lab.network[1].meters if Meter.HOST_SYN_BASE <= meter < Meter.RESERVED_BASE}
+
+
+def test_floods_one_after_the_other_leave_no_more_meters_than_the_greatest_of_them_needs() -> None:
+    lab = made()
+    for hosts in (5, 20, 15, 20):
+        known(lab, *range(10, 10 + hosts))
+        counted(lab, FLOOD)
+        lab.now += HOLD
+        counted(lab, 0.0)
+        assert not own_rules(lab)
+    assert len(host_meters(lab)) == 20 + 2, "and both addresses of the host that every lab has"
+
+
+def test_whoever_comes_in_the_place_of_another_gets_its_meter_with_a_whole_burst() -> None:
+    lab = made(Policy(meters=Meters(syn_per_port=2 * RATE)))
+    known(lab, 10, 11)
+    counted(lab, FLOOD)
+    before = host_meters(lab)
+    lab.session(host(20))
+    known(lab, 20)
+    change = lab.give(SynRate(DatapathId(1), PortNumber(1), FLOOD))
+    lab.network.apply(change)
+    assert host_meters(lab) == before and meter_of(lab, syn(20)) in before
+    assert sources(lab) & {host(10), host(11)} == {host(11)} and host(20) in sources(lab)
+    assert [(band.rate, band.burst) for one in change for band in one.meters] == [(RATE, BURST)]
