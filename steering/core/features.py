@@ -54,6 +54,7 @@ FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
         Mechanism.FLOOD_METERS in of.disabled,
         KnownHosts(
             of.policy,
+            of.sitemap,
             of.neighbours.hosts_at,
             ServedHosts(of.table).has,
             of.epochs,

@@ -133,10 +133,16 @@ def classify_rules(
 
 
 def known_host_rules(
-    epoch: int, port: PortNumber, address: bytes, mac: bytes, meter: int, service_ports: tuple[int, ...]
+    epoch: int,
+    port: PortNumber,
+    address: bytes,
+    mac: bytes,
+    meter: int,
+    service_ports: tuple[int, ...],
+    mcps: Iterable[Network] = (),
 ) -> Iterator[Rule]:
     """Punt the SYNs of one host of a port, of its address (4 or 16 bytes) and MAC, through a meter of its own.
-    `service_ports` as above."""
+    `service_ports` and `mcps` as above; `mcps` of the host's family."""
     v4 = len(address) == 4
     syn: dict[str, FieldValue] = {
         "in_port": port, "metadata": asked_match(), "eth_type": IPV4 if v4 else IPV6, "ip_proto": TCP, "tcp_flags": SYN,
@@ -145,6 +151,8 @@ def known_host_rules(
     action, cookie = (ToController(meter, 0xFFFF),), static_cookie(epoch, PacketClass.SYN)
     if not service_ports:
         yield Rule(Table.CLASSIFY, KNOWN, match(**syn), action, cookie=cookie)
+    for prefix in mcps if service_ports else ():
+        yield Rule(Table.CLASSIFY, KNOWN, match(**syn | _to(prefix)), action, cookie=cookie)
     for number in service_ports:
         yield Rule(Table.CLASSIFY, KNOWN, match(**syn, tcp_dst=number), action, cookie=cookie)
 

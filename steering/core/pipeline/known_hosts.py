@@ -7,27 +7,39 @@ each host has a rule that matches its address and MAC, and a meter of its own. W
 and another MAC, is left with the port's meter.
 
 Known is a host that answered ARP or neighbour discovery, or has a lease. Those that have a session come first, since a
-third ACK shows that the address is its host's. Bounded: hosts of a port, their rules, and what they let through together,
-which is never more than the port's meter lets through on a quiet day.
+third ACK shows that the address is its host's. Bounded: hosts of a port, addresses of one machine, rules, and what they let
+through together, which is never more than the port's meter lets through on a quiet day.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from itertools import islice
+from typing import NamedTuple
 
+from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SyncRules
 from steering.core.pipeline.base_rules import few_ports
 from steering.core.pipeline.forwarding import known_host_rules
 from steering.model.ids import DatapathId, WaypointId
-from steering.model.network import PortRef, Waypoint
+from steering.model.network import Network, PortRef, Waypoint
 from steering.model.policy import Policy
 from steering.model.rules import HOST_SYN_METERS, Meter, MeterBand, Rule, RuleKey
 
 RATE, BURST = 10, 50  # SYNs of one host: a second, and at once
 HOSTS = 64  # of one port
-RULES = 512  # of one port; a host has one for each service port, if these are few
+ADDRESSES = 4  # of one MAC: one machine may have a whole /64, and would take all meters of its port
+RULES = 512  # of one port; a host has one for each service port, if these are few, and each address of an MCP
+RULES_EACH = 128  # of one host; where MCPs have more addresses, SYNs to them stay with the port's meter
 LOOKED_AT = 1_024  # hosts of a port, those that were heard last
 HOLD = 10.0  # seconds for which its hosts keep their meters after a port was short last
+
+
+class KnownHostRules(NamedTuple):
+    """The rules of one host at its port, and all they were made from."""
+
+    source: tuple[object, ...]
+    rules: dict[RuleKey, Rule]
 
 
 class ShortPort:
@@ -38,7 +50,7 @@ class ShortPort:
     def __init__(self) -> None:
         self.until = 0.0  # when its hosts lose their meters
         self.meters: dict[bytes, int] = {}  # by address
-        self.rules: dict[RuleKey, Rule] = {}
+        self.rules: dict[bytes, KnownHostRules] = {}  # by address
 
 
 class KnownHosts:
@@ -49,11 +61,13 @@ class KnownHosts:
     def __init__(
         self,
         policy: Policy,
+        sitemap: SiteMap,
         hosts_at: Mapping[WaypointId, dict[bytes, bytes]],
         is_served: Callable[[bytes], bool],
         epochs: Mapping[DatapathId, int],
         disabled: bool = False,
     ) -> None:
+        self._map = sitemap
         self._hosts_at = hosts_at
         self._is_served = is_served
         self._epochs = epochs
@@ -67,7 +81,19 @@ class KnownHosts:
         """Rules and their number follow at the next count of each port."""
         self._limit = policy.meters.syn_per_port
         self._service_ports = few_ports(policy)
-        rules_each = max(1, len(self._service_ports))
+        self._look_at_mcps()
+
+    def _look_at_mcps(self) -> None:
+        """SYNs to addresses of MCPs are punted whatever their port (pipeline.forwarding.classify_rules), so each is a rule
+        of every host of its family, and counts among these."""
+        self._site = self._map.site
+        own = [ip_network(x) for x in (*self._map.mcp_addresses, *self._map.virtual)]
+        room = RULES_EACH - len(self._service_ports) if self._service_ports else 0
+        self._mcps: dict[int, tuple[Network, ...]] = {}  # by the length of an address
+        for length, version in ((4, 4), (16, 6)):
+            of_family = tuple(network for network in own if network.version == version)
+            self._mcps[length] = of_family if len(of_family) <= room else ()
+        rules_each = max(1, len(self._service_ports) + max(map(len, self._mcps.values())))
         self._most = min(HOSTS, RULES // rules_each, self._limit // RATE)
 
     def filled(self, dpid: DatapathId) -> None:
@@ -92,7 +118,8 @@ class KnownHosts:
             return self._follow(at, short)
         del self._short[port]
         self._take_back(port, short, list(short.meters))
-        return [SyncRules(port.dpid, (), tuple(short.rules.values()))] if short.rules else []
+        gone = tuple(rule for host in short.rules.values() for rule in host.rules.values())
+        return [SyncRules(port.dpid, (), gone)] if gone else []
 
     def dropped(self, dpid: DatapathId, meter: int, now: float) -> PortRef | None:
         """A host's own meter dropped SYNs: its port, None for a meter that is nobody's. Were a host that floods to
@@ -103,29 +130,48 @@ class KnownHosts:
         return port
 
     def _follow(self, at: Waypoint, short: ShortPort) -> list[Output]:
-        """Bring the rules of a short port to what its hosts are now."""
+        """Bring the rules of a short port to what its hosts are now. Most hosts are what they were a second ago: their
+        rules are not made again."""
+        if self._site is not self._map.site:
+            self._look_at_mcps()
         port = at.port
         hosts = self._chosen(self._hosts_at.get(at.id, {}), short)
         self._take_back(port, short, [address for address in short.meters if address not in hosts])
         fresh = self._give(port, short, hosts)
-        wanted = {
-            rule.key: rule
-            for address, mac in hosts.items()
-            if address in short.meters
-            for rule in known_host_rules(
-                self._epochs[port.dpid], port.port, address, mac, short.meters[address], self._service_ports
+        add: list[Rule] = []
+        delete: list[Rule] = []
+        for address in [address for address in short.rules if address not in short.meters]:
+            delete += short.rules.pop(address).rules.values()
+        for address, meter in short.meters.items():
+            mcps = self._mcps[len(address)]
+            source = (hosts[address], meter, self._epochs[port.dpid], self._service_ports, mcps)
+            held = short.rules.get(address)
+            if held is not None and held.source == source:
+                continue
+            made = known_host_rules(
+                self._epochs[port.dpid], port.port, address, hosts[address], meter, self._service_ports, mcps
             )
-        }
-        had, short.rules = short.rules, wanted
-        add = tuple(rule for key, rule in wanted.items() if had.get(key) != rule)
-        delete = tuple(rule for key, rule in had.items() if key not in wanted)
-        return [SyncRules(port.dpid, add, delete, fresh)] if add or delete else []
+            wanted = {rule.key: rule for rule in made}
+            had = {} if held is None else held.rules
+            short.rules[address] = KnownHostRules(source, wanted)
+            add += [rule for key, rule in wanted.items() if had.get(key) != rule]
+            delete += [rule for key, rule in had.items() if key not in wanted]
+        return [SyncRules(port.dpid, tuple(add), tuple(delete), fresh)] if add or delete else []
 
     def _chosen(self, known: dict[bytes, bytes], short: ShortPort) -> dict[bytes, bytes]:
-        """Those that get a meter: who has a session, then who has a meter, then who was heard last."""
+        """Those that get a meter: who has a session, then who has a meter, then who was heard last; of one MAC only the
+        first few."""
         heard = list(islice(reversed(known.items()), LOOKED_AT))
         heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
-        return dict(heard[: self._most])
+        chosen: dict[bytes, bytes] = {}
+        of_mac: Counter[bytes] = Counter()
+        for address, mac in heard:
+            if len(chosen) >= self._most:
+                break
+            of_mac[mac] += 1
+            if of_mac[mac] <= ADDRESSES:
+                chosen[address] = mac
+        return chosen
 
     def _give(self, port: PortRef, short: ShortPort, hosts: Mapping[bytes, bytes]) -> tuple[MeterBand, ...]:
         """Meters for the hosts that have none. A switch may have no number left; then the others keep theirs."""

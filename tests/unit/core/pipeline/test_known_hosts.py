@@ -1,24 +1,28 @@
 """Known hosts of a port that gets more SYNs than its meter lets through have meters of their own meanwhile."""
 
+import sys
 from dataclasses import replace
+from types import FrameType
 
 import pytest
 
-from steering.core.inputs import HostSynsLost, PolicyReplaced, SynRate
+from steering.core.inputs import HostSynsLost, McpsReplaced, PolicyReplaced, SynRate
 from steering.core.packet_inputs import NeighbourSeen
-from steering.core.pipeline.known_hosts import BURST, HOLD, HOSTS, RATE, RULES
+from steering.core.pipeline.forwarding import known_host_rules
+from steering.core.pipeline.known_hosts import ADDRESSES, BURST, HOLD, HOSTS, RATE, RULES, RULES_EACH
 from steering.core.pipeline.priorities import KNOWN
 from steering.model.ids import DatapathId, PortNumber
-from steering.model.network import HostLearning
+from steering.model.network import HostLearning, PortRef
 from steering.model.policy import Meters, Policy
 from steering.model.rules import HOST_SYN_METERS, Meter, PacketClass, Rule, Table, port_meter
 from steering.model.token_bucket import TokenBucket
 from tests.support.fakes.packet import SYN, Packet
-from tests.support.sites import UE_LTE, off_path_site, packed
+from tests.support.sites import UE_LTE, mcp, off_path_site, packed
 from tests.support.switched import UE_MAC, Lab, to_gateway
 
 FLOOD = 30_000.0  # SYNs a second
 LIMIT = 1_000  # of a port's meter, the default
+LTE = PortRef(DatapathId(1), PortNumber(1))
 PORT = port_meter(Meter.SYN_BASE, 1)
 OUTSIDER = "02:66:66:66:66:66"
 AGAIN = (0.0, 1.0, 2.0)  # seconds at which Linux sends a SYN with MP_CAPABLE, before one without
@@ -38,12 +42,14 @@ def host(number: int) -> str:
     return f"10.1.0.{number}"
 
 
+def seen(lab: Lab, address: str, by: str, port: PortRef = LTE) -> None:
+    """A host answered ARP or neighbour discovery, with the MAC `by`."""
+    lab.do(NeighbourSeen(port.dpid, port.port, packed(address), bytes.fromhex(by.replace(":", ""))))
+
+
 def known(lab: Lab, *numbers: int) -> None:
     for number in numbers:
-        seen = NeighbourSeen(
-            DatapathId(1), PortNumber(1), packed(host(number)), bytes.fromhex(mac(number).replace(":", ""))
-        )
-        lab.do(seen)
+        seen(lab, host(number), mac(number))
 
 
 def counted(lab: Lab, rate: float, port: int = 1) -> None:
@@ -215,11 +221,13 @@ def test_where_few_service_ports_are_steered_no_other_syn_is_shown() -> None:
     lab = made(Policy(eligible_ports=((80, 80), (440, 470))))
     known(lab, *range(10, 60))
     counted(lab, FLOOD)
-    assert len(own_rules(lab)) == RULES // 32 * 32
+    each = 32 + len(lab.site.mcps)
+    assert len(own_rules(lab)) == RULES // each * each
     assert meter_of(lab, syn(59)) not in (0, PORT) and meter_of(lab, syn(59, port=22)) == 0
     lab.do(PolicyReplaced(Policy(eligible_ports=((80, 80),))))
     counted(lab, FLOOD)
-    assert len(own_rules(lab)) == 50 + 2, "and both addresses of the host that every lab has"
+    assert len(sources(lab)) == 50 + 2, "and both addresses of the host that every lab has"
+    assert len(own_rules(lab)) == len(sources(lab)) * (1 + len(lab.site.mcps))
 
 
 def test_a_switch_that_comes_back_has_them_again_with_its_next_count() -> None:
@@ -239,8 +247,7 @@ def test_a_host_of_ipv6_has_one_and_so_has_one_that_gets_another_mac() -> None:
     assert meter_of(lab, to_gateway("fd00:1::2", 40_000, SYN, mac=UE_MAC, dst="fd00:9::2")) != PORT
     known(lab, 10)
     counted(lab, FLOOD)
-    moved = NeighbourSeen(DatapathId(1), PortNumber(1), packed(host(10)), bytes.fromhex("020000000199"))
-    lab.do(moved)
+    seen(lab, host(10), "02:00:00:00:01:99")
     counted(lab, FLOOD)
     assert meter_of(lab, syn(10)) == PORT != meter_of(lab, syn(10, via="02:00:00:00:01:99"))
 
@@ -272,6 +279,17 @@ def test_numbers_of_meters_are_used_again_and_do_not_run_out() -> None:
     assert min(seen) >= Meter.HOST_SYN_BASE and max(seen) < Meter.RESERVED_BASE
 
 
+def test_one_machine_with_many_addresses_takes_no_more_than_a_few_meters() -> None:
+    lab = made()
+    known(lab, *range(10, 10 + HOSTS - 2 * ADDRESSES))
+    for number in range(HOSTS):
+        seen(lab, f"fd00:1::6:{number:x}", OUTSIDER)
+    counted(lab, FLOOD)
+    taken = [rule for rule in own_rules(lab) if dict(rule.match)["eth_src"] == OUTSIDER]
+    assert len(taken) == ADDRESSES
+    assert {host(number) for number in range(10, 10 + HOSTS - 2 * ADDRESSES)} <= sources(lab)
+
+
 def host_meters(lab: Lab) -> set[int]:
     """Of switch 1, which keeps every meter that it ever had."""
     return {meter for meter in lab.network[1].meters if Meter.HOST_SYN_BASE <= meter < Meter.RESERVED_BASE}
@@ -295,8 +313,88 @@ def test_whoever_comes_in_the_place_of_another_gets_its_meter_with_a_whole_burst
     before = host_meters(lab)
     lab.session(host(20))
     known(lab, 20)
-    change = lab.give(SynRate(DatapathId(1), PortNumber(1), FLOOD))
+    change = lab.give(SynRate(LTE.dpid, LTE.port, FLOOD))
     lab.network.apply(change)
     assert host_meters(lab) == before and meter_of(lab, syn(20)) in before
     assert sources(lab) & {host(10), host(11)} == {host(11)} and host(20) in sources(lab)
     assert [(band.rate, band.burst) for one in change for band in one.meters] == [(RATE, BURST)]
+
+
+OF_ONE_PORT = Policy(eligible_ports=((443, 443),))
+
+
+def to_mcp(number: int, address: str, via: str = "") -> Packet:
+    """A SYN of a known host in explicit mode: to an MCP's own address and a port that is not steered."""
+    return to_gateway(host(number), 40_000, SYN, dst=address, mac=via or mac(number), dport=22)
+
+
+def test_syns_to_an_mcps_own_address_pass_by_the_ports_meter_too() -> None:
+    lab = made(OF_ONE_PORT)
+    known(lab, 10)
+    counted(lab, FLOOD)
+    for address in ("10.8.0.2", "10.8.1.2"):
+        assert meter_of(lab, to_mcp(10, address)) == meter_of(lab, syn(10)) not in (0, PORT)
+        assert meter_of(lab, to_mcp(10, address, via=OUTSIDER)) == PORT
+    of_ipv6 = to_gateway("fd00:1::2", 40_000, SYN, dst="fd00:8::2", dport=22)
+    assert meter_of(lab, of_ipv6) not in (0, PORT)
+
+
+def test_they_follow_the_sites_mcps() -> None:
+    lab = made(OF_ONE_PORT)
+    known(lab, 10)
+    counted(lab, FLOOD)
+    fresh = mcp("fresh", PortRef(DatapathId(4), PortNumber(9)), "10.8.2.2")
+    lab.do(McpsReplaced((*lab.site.mcps[:1], fresh)))
+    counted(lab, FLOOD)
+    assert meter_of(lab, to_mcp(10, "10.8.2.2")) == meter_of(lab, to_mcp(10, "10.8.0.2")) not in (0, PORT)
+    assert meter_of(lab, to_mcp(10, "10.8.1.2")) == 0
+    assert len(own_rules(lab)) == 2 * (1 + 2) + (1 + 1), "two hosts of IPv4, one of IPv6"
+
+
+@pytest.mark.parametrize(("addresses", "covered"), [(RULES_EACH - 1, True), (RULES_EACH, False)])
+def test_with_more_addresses_of_mcps_than_fit_hosts_keep_their_meters_for_servers(
+    addresses: int, covered: bool
+) -> None:
+    lab = made(OF_ONE_PORT)
+    own = [f"10.8.7.{number}" for number in range(1, 1 + addresses)]
+    lab.do(McpsReplaced((mcp("great", PortRef(DatapathId(3), PortNumber(1)), *own),)))
+    known(lab, *range(10, 90))
+    counted(lab, FLOOD)
+    assert len(own_rules(lab)) <= RULES
+    assert len(sources(lab)) == (RULES // RULES_EACH if covered else HOSTS)
+    assert meter_of(lab, syn(89)) not in (0, PORT)
+    assert (meter_of(lab, to_mcp(89, own[-1])) != PORT) == covered
+
+
+class Made:
+    """How often rules of a host are made: each of its rules, and the end of them, is one step."""
+
+    steps = 0
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        self.steps += event == "call" and frame.f_code is known_host_rules.__code__
+
+    def while_counted(self, lab: Lab) -> int:
+        """While a port's SYNs are counted."""
+        self.steps = 0
+        sys.setprofile(self)
+        try:
+            counted(lab, FLOOD)
+        finally:
+            sys.setprofile(None)
+        return self.steps
+
+
+def test_only_rules_of_hosts_that_changed_are_made_again() -> None:
+    lab = made()
+    known(lab, *range(10, 30))
+    assert Made().while_counted(lab) == 2 * (20 + 2)
+    before = own_rules(lab)
+    assert Made().while_counted(lab) == 0 and own_rules(lab) == before
+    known(lab, 30)
+    seen(lab, host(10), mac(99))
+    assert Made().while_counted(lab) == 2 * 2
+    assert len(own_rules(lab)) == 20 + 2 + 1
+    assert meter_of(lab, syn(10)) == PORT != meter_of(lab, syn(10, via=mac(99)))
+    lab.network.apply(lab.up(1))
+    assert Made().while_counted(lab) == 2 * (20 + 2 + 1), "the switch has none of them any more"
