@@ -30,6 +30,8 @@ class SharedLedger(Ledger):
         self._shifts: dict[PartKey, int] = {}  # what was given to here, less what was given away
         self._wanted: dict[QuotaKey, int] = {}  # limits of keys whose part is to grow
         self._asked: dict[QuotaKey, float] = {}
+        # Those of the policy; None while it is the one of the start, before which there was none to come back.
+        self._limits: Container[tuple[int, int]] | None = None
 
     def share(self, me: str, members: Iterable[str]) -> None:
         """Who has parts from now on: those at the beginning again, which are the same wherever they are computed."""
@@ -40,7 +42,9 @@ class SharedLedger(Ledger):
     def keep(self, limits: Container[tuple[int, int]]) -> None:
         """The policy has these limits from now on: place in LIMITED, and how many. What was given of any other one is dropped: it would
         take room for ever, and a policy that has that limit again later begins with whole parts. What was given of a limit that
-        stays counts on, as controllers do not change their policy in the same moment."""
+        stays counts on, as controllers do not change their policy in the same moment. What is under way of any other one is passed over when
+        it comes: else it would count where a later policy has that limit again, and whoever gave it has whole parts again by then."""
+        self._limits = limits
         self._shifts = {key: by for key, by in self._shifts.items() if (key[0], key[2]) in limits}
         self._wanted = {key: most for key, most in self._wanted.items() if (key[0], most) in limits}
 
@@ -75,7 +79,7 @@ class SharedLedger(Ledger):
     def asked(self, wish: LimitWish) -> LimitGift | None:
         """What is given to another controller; None if there is nothing to give."""
         key = (wish.place, wish.key, wish.most)
-        if wish.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
+        if not self._may_shift(key):
             return None
         unused = self.part(*key) - self.count(*key[:2])
         if unused <= 0:
@@ -87,10 +91,15 @@ class SharedLedger(Ledger):
     def given(self, gift: LimitGift) -> None:
         """Another controller gave this. No part is ever larger than its limit."""
         key = (gift.place, gift.key, gift.most)
-        if gift.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
-            return
-        if self.part(*key) + gift.sessions <= gift.most:
+        if self._may_shift(key) and self.part(*key) + gift.sessions <= gift.most:
             self._shift(key, gift.sessions)
+
+    def _may_shift(self, key: PartKey) -> bool:
+        """Whether the part of a key may change: its limit is one of the policy, and there is room to remember it."""
+        place, _, most = key
+        if place >= len(LIMITED) or (self._limits is not None and (place, most) not in self._limits):
+            return False
+        return key in self._shifts or len(self._shifts) < SHIFTED
 
     def _shift(self, key: PartKey, by: int) -> None:
         shift = self._shifts.pop(key, 0) + by

@@ -161,6 +161,32 @@ def test_a_policy_without_a_limit_drops_what_was_given_of_it() -> None:
     assert ledger.part(SUBSCRIBER, "alice", 20) == 5, "what was given of a limit that stays is another one's"
 
 
+def test_a_gift_that_is_under_way_while_the_policy_changes_does_not_come_back_with_a_later_one() -> None:
+    giver, taker = SharedLedger(), SharedLedger()
+    giver.share("a", ("a", "b"))
+    taker.share("b", ("a", "b"))
+    ten, twelve = (limits_of(Policy(quotas=Quotas(sessions_per_subscriber=most))) for most in (10, 12))
+    for ledger in (giver, taker):
+        ledger.keep(ten)
+    gift = giver.asked(LimitWish(SUBSCRIBER, "alice", 10))
+    assert gift is not None
+    for ledger in (giver, taker):
+        ledger.keep(twelve)
+    taker.given(gift)
+    for ledger in (giver, taker):
+        ledger.keep(ten)
+    assert [ledger.part(SUBSCRIBER, "alice", 10) for ledger in (giver, taker)] == [5, 5]
+
+
+def test_a_wish_of_a_limit_that_the_policy_has_no_more_gets_nothing() -> None:
+    ledger = SharedLedger()
+    ledger.share("a", ("a", "b"))
+    ledger.keep(limits_of(Policy(quotas=Quotas(sessions_per_subscriber=12))))
+    assert ledger.asked(LimitWish(SUBSCRIBER, "alice", 10)) is None
+    assert ledger.part(SUBSCRIBER, "alice", 10) == 5, "where a later policy has it, its part is whole"
+    assert ledger.asked(LimitWish(SUBSCRIBER, "alice", 12)) is not None
+
+
 def test_limits_that_are_none_any_more_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steering.core.peers.limit_parts.SHIFTED", 2)
     ledger = SharedLedger()
