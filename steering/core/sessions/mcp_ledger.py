@@ -11,6 +11,10 @@ from steering.model.ids import Token
 
 NEVER = float("-inf")
 SILENT = 5.0  # seconds without a batch, after which a ledger proves nothing any more
+FREE = 16  # a sixteenth of what fits is to be free before a whole set is asked for again
+LEFT_OUT = (
+    65_536  # sessions that did not fit and are remembered by their ids, some 4 MB; more are only counted
+)
 
 
 class Told:
@@ -45,7 +49,10 @@ class McpLedger:
         self._tokens_before: dict[Token, int] = {}
         self.restarted = NEVER  # when this run was heard first, where another one was heard before it
         self.overflowed = False
-        self._left_out = 0  # live sessions of this set that could not be added, as far as their ends tell
+        # Live sessions of this set that could not be added: their ids, and how many more there are, as far as ends of ids that
+        # are unknown tell.
+        self._left_out: set[int] = set()
+        self._more_left_out = 0
 
     def __len__(self) -> int:
         return len(self._live)
@@ -77,7 +84,7 @@ class McpLedger:
                 self.restarted, self._generation_before = now, self.generation
             self._live, self._flows, self._tokens = {}, {}, {}
             self.whole = self.overflowed = False
-            self._left_out = 0
+            self._left_out, self._more_left_out = set(), 0
         self.generation, self.sequence, self.heard = given.generation, given.sequence, now
         self._part = 0 if given.last else given.part
 
@@ -87,27 +94,41 @@ class McpLedger:
 
     def add(self, number: int, told: Told) -> None:
         """Add a session that lives."""
+        self._left_out.discard(number)
         self._live[number] = told
         self._flows[told.flow] = told
         if told.token >= 0:
             self._tokens[told.token] = self._tokens.get(told.token, 0) + 1
 
-    def full(self) -> None:
+    def full(self, number: int) -> None:
         """A live session could not be added. From now on sessions that are missing here may live, until a whole set
         is reported."""
         self.overflowed = True
         self.whole = False
-        self._left_out += 1
+        if number in self._left_out:
+            return
+        if len(self._left_out) < LEFT_OUT:
+            self._left_out.add(number)
+        else:
+            self._more_left_out += 1
 
     def fits_again(self, most: int) -> bool:
-        """Whether a session could not be added, and all that live would be fewer than `most` now."""
-        return self.overflowed and len(self) + self._left_out < most
+        """Whether a session could not be added, and all that live would leave a sixteenth of `most` free now. With less an MCP whose
+        sessions swing around the bound would tell its whole set at each swing."""
+        if not self.overflowed:
+            return False
+        free = most - len(self) - len(self._left_out) - self._more_left_out
+        return free >= max(1, -(-most // FREE))
 
     def remove(self, number: int) -> Told | None:
         """Remove a session that has ended, and return it; None for an unknown number."""
         told = self._live.pop(number, None)
         if told is None:
-            self._left_out = max(0, self._left_out - 1)
+            # Others were never left out: those that were refused as another MCP's, or an end that is told twice.
+            if number in self._left_out:
+                self._left_out.discard(number)
+            elif self._more_left_out:
+                self._more_left_out -= 1
             return None
         if self._flows.get(told.flow) is told:
             del self._flows[told.flow]

@@ -167,7 +167,7 @@ class McpReports(Part):
             return NO_TOKEN
         if len(ledger) >= self._table.limits.sessions:
             self._refused(mcp, ReportRefusal.FULL)
-            ledger.full()
+            ledger.full(event.id)
             return NO_TOKEN
         self._counters.session_reports[SessionReport.BEGAN] += 1
         told = Told(event.token, flow, 0)
