@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--plain-ttl",
         metavar="SECONDS",
-        help="a server that answers MPTCP by plain TCP gets TCP for so long (default 600; 0: it is offered MPTCP each time)",
+        help="a server that answers MPTCP by plain TCP gets TCP for so long (default 600; 0, or a kernel before Linux 5.16, which does "
+        "not tell: it is offered MPTCP each time)",
     )
     add(
         "--explicit",

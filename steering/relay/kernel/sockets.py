@@ -239,9 +239,30 @@ def is_local(address: str) -> bool:
 
 
 def fell_back(sock: socket.socket) -> bool:
-    """Whether a connected MPTCP socket has become plain TCP. A kernel that cannot say so (before 6.7) says no."""
+    """Whether a connected MPTCP socket has become plain TCP. A kernel that cannot say so (before 5.16) says no.
+
+    TCP_IS_MPTCP is of Linux 6.10. From 5.16 on MPTCP_INFO tells by an error, which is that of older kernels for every socket.
+    """
     try:
         return not sock.getsockopt(socket.IPPROTO_TCP, TCP_IS_MPTCP)
+    except OSError:
+        return _lacks_info(sock) and _kernel_has_info()
+
+
+def _lacks_info(sock: socket.socket) -> bool:
+    """Whether the kernel knows no MPTCP_INFO of a socket: EOPNOTSUPP where that is one of IPv4, ENOPROTOOPT of IPv6."""
+    try:
+        sock.getsockopt(SOL_MPTCP, MPTCP_INFO, _INFO_SIZE)
+    except OSError as error:
+        return error.errno in (errno.EOPNOTSUPP, errno.ENOPROTOOPT)
+    return False
+
+
+def _kernel_has_info() -> bool:
+    """Whether this kernel has MPTCP_INFO: a socket that was never connected has not fallen back."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP) as fresh:
+            return not _lacks_info(fresh)
     except OSError:
         return False
 

@@ -49,6 +49,22 @@ def test_a_socket_says_whether_it_fell_back(dial: Dial, address: str) -> None:
     assert not fell_back(dial(IPPROTO_MPTCP, IPPROTO_MPTCP, address))
 
 
+@pytest.mark.row("N-5.6.1b")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_kernel_before_6_10_tells_by_an_error_of_mptcp_info_and_one_before_5_16_not_at_all(
+    dial: Dial, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This kernel is asked for options that it does not have, and answers as an older one does."""
+    plain, mptcp = (
+        dial(socket.IPPROTO_TCP, IPPROTO_MPTCP, address),
+        dial(IPPROTO_MPTCP, IPPROTO_MPTCP, address),
+    )
+    monkeypatch.setattr("steering.relay.kernel.sockets.TCP_IS_MPTCP", 9_999)
+    assert fell_back(plain) and not fell_back(mptcp)
+    monkeypatch.setattr("steering.relay.kernel.sockets.MPTCP_INFO", 9_999)
+    assert not fell_back(plain) and not fell_back(mptcp), "nobody knows, so MPTCP is offered as before"
+
+
 def test_a_leg_as_it_is_dialled_says_so_too() -> None:
     """Also one of AF_INET6 to an IPv4 server."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
