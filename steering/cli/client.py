@@ -23,6 +23,10 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from steering.cli.progress import ProgressLine
 
 TIMEOUT = 10.0  # seconds without a byte, after which a request is given up
+# The same for a policy, which all controllers of a cell agree on: each waits up to 60 s for the others (--cluster-patience) and three
+# times as long as it checked, and the one before it at the same controller may do so first. So wait orders that go one after the other
+# with it.
+AGREED_TIMEOUT = 150.0
 STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
 MAX_LINE = 1 << 20
 JSON_BODY = {"Content-Type": "application/json"}
@@ -257,14 +261,18 @@ class ControllerClient:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, object] | None = None,
         verbatim: Collection[str] = (),
+        patience: float | None = None,
     ) -> ControllerAnswer:
-        """Like `get`, with any method, a body and headers. Control characters are kept in fields named in `verbatim`.
+        """Like `get`, with any method, a body and headers. Control characters are kept in fields named in `verbatim`. `patience`: seconds
+        without a byte for this request alone, where it may take longer than others; never less than those of the client.
 
         Also raises Rejected (422) and Outdated (412).
         """
         with (
             self.progress or nullcontext(),
-            self._sent(method, path, query or {}, headers or {}, body, self._patience) as response,
+            self._sent(
+                method, path, query or {}, headers or {}, body, max(self._patience, patience or 0.0)
+            ) as response,
         ):
             data = response.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
@@ -324,25 +332,28 @@ class ControllerClient:
         patience: float,
         opened: Callable[[socket.socket], None] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request; the answer, open while it is read. Errors of the connection become Unavailable."""
+        """Send a request; the answer, open while it is read. Errors of the connection become Unavailable. `patience`: for the answer, once
+        there is a connection."""
+        wait = min(patience, self._patience)
         host = self._parts.hostname or ""
         connection: http.client.HTTPConnection
         if self._parts.scheme == "https":
             connection = http.client.HTTPSConnection(
-                host, self._parts.port, timeout=patience, context=self._trust
+                host, self._parts.port, timeout=wait, context=self._trust
             )
         else:
-            connection = http.client.HTTPConnection(host, self._parts.port, timeout=patience)
+            connection = http.client.HTTPConnection(host, self._parts.port, timeout=wait)
         try:
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", **more}
+            connection.connect()
+            wait = patience
+            connection.sock.settimeout(wait)
             connection.request(method, self._target(path, query), body=body, headers=headers)
             if opened is not None:
                 opened(connection.sock)  # an answer that ends with its connection takes it away from there
             yield connection.getresponse()
         except TimeoutError:
-            raise Unavailable(
-                f"the controller at {self.url} does not answer within {patience:.0f} s"
-            ) from None
+            raise Unavailable(f"the controller at {self.url} does not answer within {wait:.0f} s") from None
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", "") or error.reason or str(error)
             raise Unavailable(f"no TLS with {self.url}: {why} (--ca-file, --client-cert)") from None

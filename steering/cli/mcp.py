@@ -83,7 +83,9 @@ def _put(controller: client.ControllerClient, what: str, file: str, as_json: boo
         path, method = ["mcps", name], "PUT"
         headers["If-Match"] = controller.request("GET", path).etag or "*"
     try:
-        told = controller.request(method, path, body=text.encode(), headers=headers).body
+        told = controller.request(
+            method, path, body=text.encode(), headers=headers, patience=client.AGREED_TIMEOUT
+        ).body
     except client.Rejected as rejected:
         if as_json:
             client.print_json(rejected.problem)
@@ -98,7 +100,9 @@ def _put(controller: client.ControllerClient, what: str, file: str, as_json: boo
 
 
 def _remove(controller: client.ControllerClient, name: str, force: bool, as_json: bool) -> None:
-    told = controller.request("DELETE", ["mcps", name], query={"force": 1 if force else None}).body
+    told = controller.request(
+        "DELETE", ["mcps", name], query={"force": 1 if force else None}, patience=client.AGREED_TIMEOUT
+    ).body
     if as_json:
         client.print_json(told)
         return

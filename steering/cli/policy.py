@@ -257,8 +257,12 @@ def _change(
     query: dict[str, object] | None = None,
 ) -> Json:
     """Send a change of the policy. Where it is rejected, its findings are printed and Rejected is raised."""
+    if controller.progress is not None:
+        controller.progress.text = "waiting until the policy is checked and agreed on"
     try:
-        return controller.request(method, path, body=data, headers=headers, query=query).body
+        return controller.request(
+            method, path, body=data, headers=headers, query=query, patience=client.AGREED_TIMEOUT
+        ).body
     except client.Rejected as rejected:
         _print_problem(rejected, args)
         raise

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from steering.cli import client
 from steering.cli.drawing import draw
 from steering.cli.events import ReceivedEvent, events
 from steering.cli.main import main
@@ -20,6 +21,7 @@ from tests.support.fixed_answers import DECISION, HEAD, SUBFLOWS
 from tests.support.fixed_view import TOKEN, FixedView, north
 from tests.support.noted_control import Noted
 from tests.support.rest_server import serve
+from tests.support.timed_requests import timed_requests
 
 Run = Callable[..., str]
 
@@ -68,6 +70,18 @@ def test_an_mcp_is_registered_changed_and_removed(
     file.write_text("name: wrong\n")
     assert main(["mcp", "add", str(file), "--state-dir", str(state_dir)]) == 2
     assert f"{file}: name: not so" in capsys.readouterr().err
+
+
+def test_an_order_that_may_wait_behind_a_policy_is_waited_for_as_long(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "core.yaml"
+    file.write_text("name: core\nport: s4:9\n")
+    timed = timed_requests(monkeypatch)
+    run("mcp", "change", str(file))
+    run("mcp", "remove", "edge")
+    long = client.AGREED_TIMEOUT
+    assert timed == [("GET", client.TIMEOUT), ("PUT", long), ("DELETE", long)]
 
 
 def test_an_mcp_is_drained_and_back(run: Run, control: Noted) -> None:

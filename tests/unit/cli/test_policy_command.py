@@ -9,13 +9,16 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
+from steering.cli import client
 from steering.cli.main import main
 from steering.model.control import Condition, PolicyOutcome, PolicyText, WhatIf, no_condition
 from steering.policy import load_site, parse_policy
+from steering.runtime.settings import MOST_PATIENCE
 from steering.store import credentials
 from steering.store.policy_history import History, HistoryError
 from steering.store.state_directory import StateDirectory
 from tests.support.fixed_view import TOKEN, served
+from tests.support.timed_requests import timed_requests
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies"
 SITE = str(FOLDER / "off-path.site.yaml")
@@ -208,6 +211,19 @@ def test_apply_and_history_and_rollback(run: Run, file: Write, kept: Kept) -> No
     assert "rolled back to version 1" in out and rows[2][4] == "start"
     status, out, _ = run("history", "--json")
     assert [item["version"] for item in json.loads(out)["versions"]] == [1, 2, 3]
+
+
+def test_a_policy_is_waited_for_longer_than_any_cell_takes(
+    run: Run, file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its controllers agree first, for a minute or more, and the one before it may do so too."""
+    timed = timed_requests(monkeypatch)
+    assert run("apply", file(SECOND))[0] == 0
+    assert timed == [("GET", client.TIMEOUT), ("PUT", client.AGREED_TIMEOUT)]
+    timed.clear()
+    assert run("rollback", "1")[0] == 0
+    assert timed == [("GET", client.TIMEOUT), ("POST", client.AGREED_TIMEOUT)]
+    assert client.AGREED_TIMEOUT > 2 * MOST_PATIENCE
 
 
 def test_json_of_changes(run: Run, file: Write) -> None:

@@ -147,6 +147,35 @@ def test_pages_of_sessions_are_counted(
     assert capsys.readouterr().out.count("m-") == 2_500
 
 
+def test_a_policy_that_takes_long_is_waited_for_with_a_word(
+    screen: Screen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    (tmp_path / "policy.yaml").write_text("policy: 1\n")
+    app, told = north(FixedView()).application, []
+
+    def slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "PUT":
+            told.append(screen.until("waiting until the policy is checked and agreed on"))
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
+
+    for url in serve(slow):
+        main(
+            [
+                "policy",
+                "apply",
+                str(tmp_path / "policy.yaml"),
+                "--url",
+                url,
+                "--token-file",
+                str(tmp_path / "token"),
+            ]
+        )
+    assert told == [True] and screen.left() == ""
+    capsys.readouterr()
+
+
 def test_frames_of_a_capture_are_counted(
     screen: Screen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
