@@ -18,6 +18,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 WIDEST = 100  # columns of the list: longer lines are hard to read
+NARROWEST = 20  # columns of its texts, on a terminal however narrow
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +124,7 @@ def _list(as_json: bool) -> int:
     columns = min(shutil.get_terminal_size().columns, WIDEST)
     beside = max(len(s.name) for s in scenarios) + 2
     for s in scenarios:
-        told = textwrap.wrap(f"{s.summary} [{s.figure}]", columns - beside)
+        told = textwrap.wrap(f"{s.summary} [{s.figure}]", max(NARROWEST, columns - beside))
         print(f"{s.name:<{beside}}" + ("\n" + " " * beside).join(told))
     return 0
 

@@ -15,4 +15,3 @@ def test_every_example_policy_does_what_it_says(ran: Ran) -> None:
 @pytest.mark.lab("services")
 def test_two_mcps_serve_one_customer_by_service_and_a_rule_comes_live(ran: Ran) -> None:
     assert_held(ran)
-    assert ran.report["figures"]["in_force_s"] > 0

@@ -22,8 +22,8 @@ ROWS = (
     "N-5.6.1a", "N-5.6.1b", "N-5.6.1c", "N-5.6.1d", "N-5.6.1e", "N-5.6.1f", "N-5.6.1g", "D-3.4a", "D-5.4c",
 )  # fmt: skip
 TTL_S, LATE_S = 20, 14  # seconds; on a busy machine a capture may need some to begin
-# The kernel sends a SYN after 1 and 3 s again, the latter without MPTCP, and the next after 7 s: who did not have to wait for
-# the second is told from who had to.
+# The kernel sends a SYN again after 1, 2 and 3 s, the last without MPTCP (tcp_syn_linear_timeouts): who did not have to wait for
+# it is told from who had to.
 SLOW_S, GIVEN_UP_S, SOON_S = 2.9, 6.9, 1.9
 MCP, GOOD, BAD = "core", "server", "dropper"
 DROPS = "tcp flags & (syn | ack) == syn tcp option mptcp subtype 0 drop"
