@@ -210,9 +210,15 @@ def _stream(made: socket.socket, order: Json, task: Json, late: Lateness) -> Non
         if not sending and (task["received"] >= task["sent"] or now > over + DRAIN_S):
             break
     _silent(task, silence)
+    task["empty_seconds"] = empty_seconds(task["seconds"], started, over, late)
+
+
+def empty_seconds(heard: list[int], started: float, over: float, late: Lateness) -> int:
+    """How many of the whole seconds between two times brought no byte, though the machine was late for less than HELD_UP_S of
+    them. `heard`: bytes of each, up to the last that brought any."""
     whole = int(over - started)
-    spans = [*task["seconds"], *([0] * whole)][:whole]
-    task["empty_seconds"] = sum(
+    spans = [*heard, *([0] * whole)][:whole]
+    return sum(
         not got and late.during(started + number, started + number + 1) < HELD_UP_S
         for number, got in enumerate(spans)
     )

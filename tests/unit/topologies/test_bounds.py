@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.process.network import HELD_UP as MACHINE_LATE_S
+from tests.process.network import MOST_REPEATED, LateBarriers
 from topologies.kit.captures import JOIN, Segment
 from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.report import Report
 from topologies.measures.home_lines import LineExperience, check_noticed
 from topologies.programs.lateness import STEP_S, Lateness, Silence
-from topologies.programs.streams import steady
+from topologies.programs.streams import empty_seconds, steady
 from topologies.scenarios.path_mtu import WAYS, _judge
 from topologies.scenarios.rogue_nat import UNKNOWN, _judge_packet_ins
 from topologies.scenarios.slow_server import SLOW_S, Trials
@@ -27,6 +29,10 @@ def ran_at(*times: float) -> Lateness:
 
 # In time until 12, but for half a second after 10.01; then not until 15.
 HELD_UP = ran_at(10.0, 10.01, 10.52, *(10.52 + STEP_S * n for n in range(1, 149)), 15.0)
+
+
+# Late for 0.6 s in the first second, in time for the second one, then not until 15.
+BUSY = ran_at(10.0, 10.61, *(10.61 + STEP_S * n for n in range(1, 140)), 15.0)
 
 
 def test_lateness_is_what_a_thread_slept_longer_than_it_wanted() -> None:
@@ -71,40 +77,23 @@ def test_a_steady_stream_tells_its_silences() -> None:
     port = listener.getsockname()[1]
     steady({"dst": "127.0.0.1", "port": port, "mbit": 1.0, "seconds": 0.3, "wait": 60.0}, task)
     assert task["received"] == task["sent"] > 0 and not task["wrong"]
-    assert 0 <= task["own_gap_s"] <= task["longest_gap_s"]
+    assert 0 <= task["own_gap_s"] <= task["longest_gap_s"] and task["empty_seconds"] == 0
 
 
+@pytest.mark.parametrize(
+    ("heard", "over", "empty"),
+    [
+        ([0, 0, 0, 0, 0], 15.0, 1),  # late for 0.6 s of the first, and all of the last three but a moment
+        ([], 15.0, 1),
+        ([0, 9, 0, 0, 0], 15.0, 0),
+        ([0, 0], 11.9, 0),  # what is no whole second is none
+        ([9, 9, 9, 9, 9, 0], 15.9, 0),
+    ],
+)
 def test_a_second_without_a_byte_is_empty_where_the_machine_was_in_time(
-    monkeypatch: pytest.MonkeyPatch,
+    heard: list[int], over: float, empty: int
 ) -> None:
-    """The far end answers nothing for 1.5 s and more."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def echo() -> None:
-        with listener, listener.accept()[0] as made:
-            time.sleep(2.2)
-            made.recv(1)
-            while data := made.recv(1 << 16):
-                made.sendall(data)
-
-    def stream() -> int:
-        task: dict[str, Any] = {"end": False}
-        threading.Thread(target=echo, daemon=True).start()
-        order = {
-            "dst": "127.0.0.1",
-            "port": listener.getsockname()[1],
-            "mbit": 0.1,
-            "seconds": 2.5,
-            "wait": 60.0,
-        }
-        steady(order, task)
-        return int(task["empty_seconds"])
-
-    monkeypatch.setattr(Lateness, "during", lambda *_: 0.0)
-    assert stream() >= 2
-    listener = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setattr(Lateness, "during", lambda *_: 0.9)
-    assert stream() == 0
+    assert empty_seconds(heard, 10.0, over, BUSY) == empty
 
 
 def failed(report: Report) -> set[str]:
@@ -191,3 +180,13 @@ def test_of_a_rogues_joins_one_comes_to_the_controller(
     report = Report("lab", "", ())
     _judge_packet_ins(report, [segment(0.0, FLOW, UNKNOWN), segment(8.0, FLOW, UNKNOWN), *segments], seen)
     assert (report.failed == []) == held
+
+
+def test_a_barrier_is_late_as_often_as_the_machine_is_and_seldom_without_it() -> None:
+    late = LateBarriers()
+    for _ in range(10 * MOST_REPEATED):
+        assert "as this machine was" in late.one_more(MACHINE_LATE_S * 2)
+    for _ in range(MOST_REPEATED):
+        late.one_more(MACHINE_LATE_S / 2)
+    with pytest.raises(AssertionError, match=f"SYN {MOST_REPEATED + 1} was sent again"):
+        late.one_more(0.0)

@@ -8,7 +8,8 @@ from topologies.kit.captures import Segment
 from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.report import Report
 from topologies.measures.priorities import LATE_S, PROMPT_S, WatchedTransfer, expect_little_before
-from topologies.scenarios.authorisation import SLOWEST, judge_in_time
+from topologies.scenarios import restart
+from topologies.scenarios.authorisation import REFERENCES, SLOWEST, judge_in_time, registered
 from topologies.scenarios.flood import FLOODED, LET_THROUGH, SECONDS, judge_flood
 
 WLAN = FiveTuple("10.2.0.2", 40_002, "10.9.0.2", 5001)
@@ -77,6 +78,41 @@ def test_a_busy_machine_has_as_much_more_time_for_a_change() -> None:
     report = Report("lab", "", ())
     judge_in_time(report, "it acts", 9.0, 1.0)
     assert failed(report) == []
+
+
+class Registry:
+    """In place of a lab: a registry that takes what it is given, and pings of which the first `lost` have no answer."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
+        self.controller, self.agents = self, {"client": self}
+
+    def request(self, _method: str, _path: str, _body: object) -> dict[str, str]:
+        return {"id": "made-up"}
+
+    def ask(self, _do: str, **_order: object) -> dict[str, int]:
+        self.lost -= 1
+        return {"answered": int(self.lost < 0)}
+
+
+@pytest.mark.parametrize(("lost", "held"), [(0, True), (REFERENCES - 1, True), (REFERENCES, False)])
+def test_a_ping_without_an_answer_is_no_reference_of_how_soon_a_change_acts(lost: int, held: bool) -> None:
+    report, lab = Report("lab", "", ()), Registry(lost)
+    registered(lab, report, "yes", {})  # type: ignore[arg-type]
+    assert (failed(report) == []) == held
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "held"),
+    [(0, 0, True), (6, 0, True), (7, 0, False), (1, 1, False), (60, 60, False)],
+)
+def test_pings_that_are_lost_at_first_are_counted_though_the_second_comes(
+    first: int, second: int, held: bool
+) -> None:
+    report = Report("lab", "", ())
+    asked = {"server pings": 60, "plain echoes": 600}
+    restart.judge_natural(report, asked, {"server pings": first}, {"server pings": second, "plain echoes": 0})
+    assert (failed(report) == []) == held
 
 
 @pytest.mark.parametrize(("came", "held"), [(0, False), (4_000, False), (25_000, True), (600_000, True)])
