@@ -255,7 +255,7 @@ class Traffic:
         return {"local": ["10.1.0.2", self._ports], "port": port, "token": self._token, "connect_s": 0.01}
 
     def _echo(self, _order: Json) -> Json:
-        return {"asked": 1, "failed": [] if self._plain else ["timed out"]}
+        return {"asked": 1, "failed": [] if self._plain else ["timed out"], "longest_own_s": 0.0}
 
     def _push(self, order: Json) -> Json:
         return self._echo(order)

@@ -16,6 +16,7 @@ from topologies.kit.processes import LabError, StartedProcess, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options
 from topologies.kit.waiting import until
+from topologies.programs.lateness import Lateness
 
 AGENT = "agent"  # the negative control in which relays have no agent
 LISTEN = 8443  # the management port inside MCPs
@@ -186,13 +187,15 @@ def expect_little_before(
     since: float,
     mbit: float,
     most: int,
+    late: Lateness,
     grace: float = 0.0,
 ) -> int:
     """Check what a host sent over an access before it was told by MP_PRIO to leave it, from its join at `since` on: no more than
-    `most` bytes and what it sends at `mbit` until it is told, and for `grace` after. (How soon it was told is judged by
-    `expect_priority`.) Of a host that is never told all that it sends counts, against `mbit` for PROMPT_S. Returns the bytes."""
+    `most` bytes and what it sends at `mbit` until it is told, and for `grace` after. It may wait for PROMPT_S, and as much longer
+    as this machine was `late` meanwhile: `mbit` may be all that the access carries. Of a host that is never told all that it
+    sends counts, against `mbit` for PROMPT_S. Returns the bytes."""
     told = [p.time for p in watched.priorities(access, port, since) if p.backup and p.time < since + LATE_S]
-    waited = told[0] + grace - since if told else PROMPT_S
+    waited = min(told[0] - since, PROMPT_S + late.during_wall(since, told[0])) + grace if told else PROMPT_S
     sent = watched.sent(access, port, since, told[0] + grace if told else float("inf"))
     allowed = most + int(mbit * 1e6 / 8 * waited)
     report.expect(name, sent <= allowed, f"at most {allowed}", sent, "capture")

@@ -1,12 +1,14 @@
 """Sends TCP SYNs with MP_CAPABLE at a given rate, from all addresses of a prefix.
 
-For the lab `flood` only: it runs inside the namespace of a lab's host, uses that host's interface, and ends by itself.
+For the labs `flood` and `syn-meter` only: it runs inside the namespace of a lab's host, uses that host's interface, and ends by
+itself, or earlier on SIGTERM. Its last line: frames sent, and frames a second.
 
 usage: flooding.py INTERFACE GATEWAY_MAC SOURCE_PREFIX DESTINATION PORT RATE SECONDS
 """
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import time
@@ -59,11 +61,13 @@ def main() -> int:
         frame(own, mac, hosts[n % len(hosts)], target, 1024 + n // len(hosts), int(port), n)
         for n in range(FRAMES)
     ]
+    over: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: over.append(number))
     os.nice(19)  # a real attacker has machines of its own, so this one uses only time that others leave
     print("ready", flush=True)
     sent = 0
     start = time.monotonic()
-    while (gone := time.monotonic() - start) < limit:
+    while not over and (gone := time.monotonic() - start) < limit:
         due = int(gone * wanted) - sent
         if due <= 0:
             time.sleep(0.001)

@@ -34,6 +34,11 @@ class Lateness:
         too."""
         return self._until(end) - self._until(begin)
 
+    def during_wall(self, begin: float, end: float) -> float:
+        """The same between two times of the clock that captures have, in seconds since 1970."""
+        shift = time.time() - time.monotonic()
+        return self.during(begin - shift, end - shift)
+
     def _until(self, at: float) -> float:
         place = bisect_right(self._times, at) - 1
         return 0.0 if place < 0 else self._sums[place] + max(0.0, at - self._times[place] - STEP_S)

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 
 from topologies.programs import setups
+from topologies.programs.lateness import Lateness, Silence
 from topologies.programs.probes import ping, trace
 from topologies.programs.streams import (
     BLOCK,
@@ -183,20 +184,25 @@ class Agent:
         return {"opened": opened}
 
     def _echo(self, order: Json) -> Json:
-        """Have an echo on each connection of a group, one after the other. Stop after `enough` failures."""
+        """Have an echo on each connection of a group, one after the other. Stop after `enough` failures. `longest_own_s`: of
+        those that came, the longest in seconds, without what the machine was late meanwhile."""
         failed: list[str] = []
+        longest = 0.0
         group = self._groups.get(order["group"], [])
-        for made, said in group:
-            if len(failed) == order.get("enough"):
-                break
-            try:
-                made.settimeout(order.get("wait", WAIT_S))
-                echo_round(made, not said[0])
-                said[0] = True
-            except OSError as error:
-                failed.append(f"{error}")
-            time.sleep(order.get("gap", 0.0))
-        return {"asked": len(group), "failed": failed}
+        with Lateness() as late:
+            for made, said in group:
+                if len(failed) == order.get("enough"):
+                    break
+                silence = Silence(late, time.monotonic())
+                try:
+                    made.settimeout(order.get("wait", WAIT_S))
+                    echo_round(made, not said[0])
+                    said[0] = True
+                    longest = max(longest, silence.ends(time.monotonic()))
+                except OSError as error:
+                    failed.append(f"{error}")
+                time.sleep(order.get("gap", 0.0))
+        return {"asked": len(group), "failed": failed, "longest_own_s": longest}
 
     def _half_close(self, order: Json) -> Json:
         """Have the server end its direction of each connection of a group, which must not have begun otherwise. `ended`:

@@ -21,6 +21,7 @@ from topologies.measures.priorities import (
     managed,
 )
 from topologies.networks.off_path import PLAN as OFF_PATH
+from topologies.programs.lateness import Lateness
 
 ACCESS_MBIT = 10.0
 LITTLE, MUCH = 5.0, 15.0
@@ -82,15 +83,16 @@ def _little(lab: Lab, report: Report) -> None:
     """Send 5 of 10 Mbit/s: LTE is not used."""
     seen = WatchedTransfer(lab, "ue")
     begun = time.time()
-    seen.begin("upload", LOW, PROMPT_S + 3, mbit=LITTLE)
-    expect_wanted(lab, report, "little", LOW, {"lte": "backup", "wlan": "active"})
-    done = seen.finish(LOW)
+    with Lateness() as late:
+        seen.begin("upload", LOW, PROMPT_S + 3, mbit=LITTLE)
+        expect_wanted(lab, report, "little", LOW, {"lte": "backup", "wlan": "active"})
+        done = seen.finish(LOW)
     lab.stop_captures()
     report.equal("little: the transfer succeeds", None, done.get("error"))
     joined = seen.joined("wlan", LOW, begun)
     told = expect_priority(report, "little", seen, "lte", LOW, joined, True)
     name = "little: sent by LTE before the host was told"
-    first = expect_little_before(report, name, seen, "lte", LOW, joined, LITTLE, SLIPPED, 0.3)
+    first = expect_little_before(report, name, seen, "lte", LOW, joined, LITTLE, SLIPPED, late, 0.3)
     report.equal("little: data bytes on LTE from then on", 0, seen.sent("lte", LOW, told + 0.3), "capture")
     wlan = seen.sent("wlan", LOW, begun)
     report.expect("little: data bytes on WLAN", wlan > 1_000_000, "> 1 MB", wlan, "capture")

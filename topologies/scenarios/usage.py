@@ -24,6 +24,7 @@ from topologies.measures.priorities import (
 )
 from topologies.networks.off_path import ACCESS_MBIT
 from topologies.networks.off_path import PLAN as OFF_PATH
+from topologies.programs.lateness import Lateness
 
 NATIVE, BACKUP, SINGLE, QUOTA = 5001, 5002, 5003, 5004
 QUOTA_BYTES = 5_000_000
@@ -83,21 +84,22 @@ def active_backup(lab: Lab, report: Report) -> None:
     """active-backup: WLAN waits, until LTE's cable is pulled"""
     seen = WatchedTransfer(lab, "ue")
     begun = time.time()
-    seen.upload(BACKUP, 10.0)
-    expect_wanted(lab, report, "active-backup", BACKUP, {"lte": "active", "wlan": "backup"})
-    time.sleep(3.0)
-    cut = time.time()
-    cable(lab, LTE_PORT, False)
-    until(lambda: wanted(lab, BACKUP).get("wlan") == "active", SEEN_S)
-    after = wanted(lab, BACKUP)
-    done = seen.finish(BACKUP)
+    with Lateness() as late:
+        seen.upload(BACKUP, 10.0)
+        expect_wanted(lab, report, "active-backup", BACKUP, {"lte": "active", "wlan": "backup"})
+        time.sleep(3.0)
+        cut = time.time()
+        cable(lab, LTE_PORT, False)
+        until(lambda: wanted(lab, BACKUP).get("wlan") == "active", SEEN_S)
+        after = wanted(lab, BACKUP)
+        done = seen.finish(BACKUP)
     lab.stop_captures()
     cable(lab, LTE_PORT, True)
     report.equal("active-backup: the transfer succeeds", None, done.get("error"))
     joined = seen.joined("wlan", BACKUP, begun)
     told = expect_priority(report, "active-backup", seen, "wlan", BACKUP, joined, True)
     name = "active-backup: sent by WLAN before the host was told"
-    slipped = expect_little_before(report, name, seen, "wlan", BACKUP, joined, ACCESS_MBIT, SLIPPED)
+    slipped = expect_little_before(report, name, seen, "wlan", BACKUP, joined, ACCESS_MBIT, SLIPPED, late)
     waiting = seen.sent_anew("wlan", BACKUP, told + STOPPED_S, cut)
     report.equal("active-backup: data bytes on the backup while the other works", 0, waiting, "capture")
     report.expect(
