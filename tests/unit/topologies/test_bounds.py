@@ -15,6 +15,7 @@ from topologies.kit.report import Report
 from topologies.measures.home_lines import LineExperience, check_noticed
 from topologies.programs.lateness import STEP_S, Lateness, Silence
 from topologies.programs.streams import empty_seconds, steady
+from topologies.programs.traffic import Agent
 from topologies.scenarios.path_mtu import WAYS, _judge
 from topologies.scenarios.rogue_nat import UNKNOWN, _judge_packet_ins
 from topologies.scenarios.slow_server import SLOW_S, Trials
@@ -78,6 +79,29 @@ def test_a_steady_stream_tells_its_silences() -> None:
     steady({"dst": "127.0.0.1", "port": port, "mbit": 1.0, "seconds": 0.3, "wait": 60.0}, task)
     assert task["received"] == task["sent"] > 0 and not task["wrong"]
     assert 0 <= task["own_gap_s"] <= task["longest_gap_s"] and task["empty_seconds"] == 0
+
+
+def test_an_agent_tells_its_longest_echo_without_what_the_machine_was_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def echo() -> None:
+        with listener, listener.accept()[0] as made:
+            made.recv(1)
+            while data := made.recv(1 << 16):
+                made.sendall(data)
+
+    threading.Thread(target=echo, daemon=True).start()
+    agent = Agent()
+    group = {"group": "it", "wait": 60.0}
+    agent._open({**group, "dst": "127.0.0.1", "ports": [listener.getsockname()[1]]})
+    monkeypatch.setattr(Lateness, "during", lambda *_: 0.0)
+    assert agent._echo(group)["longest_own_s"] > 0
+    monkeypatch.setattr(Lateness, "during", lambda _, begin, end: end - begin)
+    told = agent._echo(group)
+    assert told == {"asked": 1, "failed": [], "longest_own_s": 0.0}
+    agent._close(group)
 
 
 @pytest.mark.parametrize(
