@@ -176,6 +176,29 @@ def test_server_leg_offers_mptcp_unless_told_not_to(
     relay.stop()
 
 
+@pytest.mark.row("N-5.6.1a", "N-5.6.1b")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("more", "offered"), [((), [[0], []]), (("--plain-ttl", "0"), [[0], [0]])], ids=["default", "off"]
+)
+def test_a_server_that_fell_back_is_dialled_by_plain_tcp_for_a_while(
+    lab: Lab, family: int, more: tuple[str, ...], offered: list[list[int]]
+) -> None:
+    relay = lab.relay(*more)
+    capture = lab.sniffer("srv", "srv0")
+    with lab.server(family) as listener:
+        for _ in offered:
+            with lab.connect(family) as host:
+                Sink(listener)
+                host.shutdown(socket.SHUT_WR)
+                assert read_all(host) == b"received 0 bytes"
+    syns = {s[:2]: mptcp_subtypes(s[20 : (s[12] >> 4) * 4]) for s in capture.segments() if s[13] & 0x12 == 2}
+    assert list(syns.values()) == offered, "by source port: a SYN may be repeated"
+    assert relay.counter("plain_for_fallback") == offered.count([])
+    capture.close()
+    relay.stop()
+
+
 def test_server_that_accepts_mptcp_gets_it(lab: Lab) -> None:
     relay = lab.relay()
     lab.sysctl("srv", "net.mptcp.enabled=1")

@@ -1,7 +1,10 @@
 """A relay's reports of sessions on a real kernel: the tokens are those that joins carry, and nothing stays behind."""
 
 import contextlib
+import json
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 from steering.core.counters import SessionReport
 from steering.northbound.resources.session_reports import told
-from steering.relay.kernel.late_segments import flows_of, listing
+from steering.relay.kernel.late_segments import BEFORE_S, flows_of, listing
 from steering.relay.kernel.rules import TABLE
 from tests.support.relay_lab import HOST, SERVER, Echo, Lab, RelayProcess, wait_for
 from tests.support.relay_word import read
@@ -115,6 +118,61 @@ def test_the_next_relay_knows_which_late_segments_are_those_of_a_killed_one(
     assert ["@before_" in rule for rule in rules if "counter" in rule] == [True, True, False, False]
     host.close()
     echo.close()
+
+
+def late_verdicts(lab: Lab) -> dict[str, int]:
+    """How many late segments were dropped, and how many reset, of those that met a listener."""
+    rows = json.loads(lab.run("mcp", f"nft -j list chain inet {TABLE} over"))["nftables"]
+    found = {"drop": 0, "reset": 0}
+    for expression in (row["rule"]["expr"] for row in rows if "rule" in row):
+        packets = sum(one["counter"]["packets"] for one in expression if "counter" in one)
+        found["drop" if {"drop": None} in expression else "reset"] += packets
+    return found
+
+
+def said_to_a_host_that_sends_on(lab: Lab, controller: ReportServer, tmp_path: Path) -> dict[str, int] | None:
+    """What becomes of the first segments of a host whose relay was killed, and whose kernel's last words were lost, once the next
+    relay is there. None where that took so long that the relay may have forgotten the run before."""
+    first = relay_of(lab, controller, tmp_path)
+    with lab.connect(4) as host:
+        host.sendall(b"x")
+        assert host.recv(1) == b"x"
+        lab.run("mcp", "nft add table inet mute")
+        lab.run("mcp", "nft add chain inet mute out { type filter hook output priority 0 ; policy drop ; }")
+        first.kill()
+        own = f":{host.getsockname()[1]} "
+        wait_for(lambda: own not in lab.run("mcp", "ss -tanH"))
+        lab.run("mcp", "nft delete table inet mute")
+        began = time.monotonic()
+        second = relay_of(lab, controller, tmp_path)
+        host.sendall(b"y")
+        seen = wait_for(lambda: [one for one in [late_verdicts(lab)] if any(one.values())])[0]
+        second.stop()
+    return seen if time.monotonic() < began + BEFORE_S else None
+
+
+@pytest.mark.row("D-6.7.1", "S-15")
+def test_a_host_that_sends_on_after_its_relay_was_killed_is_not_reset_by_the_next_one(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    """Its controller tells it. A plain reset would end the subflow on which its program is to hear that."""
+    with contextlib.closing(Echo(lab, 4)):
+        seen = wait_for(lambda: said_to_a_host_that_sends_on(lab, controller, tmp_path), 300.0)
+    assert seen["drop"] and not seen["reset"]
+
+
+def test_a_relay_that_does_not_start_leaves_the_table_of_one_that_lives(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    relay = relay_of(lab, controller, tmp_path)
+    before = lab.run("mcp", f"nft -s list table inet {TABLE}")
+    lab.run(
+        "mcp",
+        f"{sys.executable} -m steering.cli.main relay --controller {controller.url} --mcp core --token-file {tmp_path / 'token'}"
+        f" --source-mode transparent --port 5202 --prefix 10.9.0.0/24 --status {relay.status_path} --apply",
+        check=False,
+    )
+    assert lab.run("mcp", f"nft -s list table inet {TABLE}") == before
 
 
 def test_an_engine_has_the_ends_told_of_what_a_killed_relay_had_once_the_next_one_reports(
