@@ -350,7 +350,9 @@ def install(options: RelayOptions) -> None:
 
 
 def _before() -> Flows:
-    """The 4-tuples that the table of an earlier run knows."""
+    """The 4-tuples that the table of an earlier run knows. Full sets of both families, 65,536 each, take 3.6 s of CPU, 2.8 of
+    them nft's; a relay with 4,000 sessions of two subflows has an eighth of one set. A listing that takes nft more than
+    COMMAND_TIMEOUT_S is given up, and nothing is taken along."""
     return {word: flows_of(command(listing(TABLE, word), must=False) or "") for word in FAMILIES}
 
 
