@@ -36,7 +36,8 @@ def _open(lab: Lab, group: str) -> str:
     asked = lab.agents["ue"].ask("open", group=group, dst="10.9.0.2", ports=[PORT], mptcp=True, first=True)
     assert "error" not in asked["opened"][0], asked
     assert _until(lambda: lab.counted("ue").get("MPJoinSynAckRx")), lab.counted("ue")
-    assert lab.agents["ue"].ask("echo", group=group) == {"asked": 1, "failed": []}
+    echoed = lab.agents["ue"].ask("echo", group=group)
+    assert (echoed["asked"], echoed["failed"]) == (1, [])
     (new,) = _sessions(lab) - known
     return str(new)
 
