@@ -159,6 +159,7 @@ class Counters:
         "syns_dropped",
         "tags_refused",
         "link_trip_outliers",
+        "lost_hosts_unasked",
         "session_events_refused",
         "answers_unseen",
         "leg_errors",
@@ -196,6 +197,7 @@ class Counters:
         self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in
         self.link_trip_outliers = 0
+        self.lost_hosts_unasked = 0  # times
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0

@@ -12,11 +12,11 @@ class TokenBucket:
         self._held = burst
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Take a token and return 0, or return the seconds until there will be one."""
+    def take(self, now: float, count: float = 1.0) -> float:
+        """Take `count` tokens and return 0, or take none and return the seconds until there will be so many (`burst` at most)."""
         self._held = min(self._burst, self._held + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
-        if self._held >= 1.0:
-            self._held -= 1.0
+        if self._held >= count:
+            self._held -= count
             return 0.0
-        return (1.0 - self._held) / self._rate
+        return (count - self._held) / self._rate

@@ -1,10 +1,12 @@
 """Hosts of ports that went down, and that have not been found elsewhere: for some time they are asked for behind all ports
-of their network. Bounded in number, in time, and in how often one is asked for.
+of their network. Bounded in number, in time, in how often one is asked for, and in what all of them ask together.
 """
 
 from dataclasses import dataclass
 
+from steering.core.counters import Counters
 from steering.core.network.address_queries import RETRY, TRIES
+from steering.model.token_bucket import TokenBucket
 
 MOST = 1_024  # addresses; the one that was lost first gives way
 # Seconds after its port went down in which a host is sought. One that moves has carrier again within seconds; one that
@@ -13,6 +15,10 @@ SOUGHT = 30.0
 # Least seconds between two questions for one address behind all ports: as long as a question is open. A question that gave
 # way to others is opened anew by the next packet, and packets with a spoofed source open questions, too.
 BETWEEN = RETRY * TRIES
+# Questions a second behind further ports, and at once, of all lost hosts together: a switch that reboots may lose hosts
+# by the hundred, each of which would be asked for behind every port. One network takes half of it at most.
+RATE, BURST = 500.0, 4_000.0
+PART = 0.5
 
 
 @dataclass(slots=True)
@@ -26,8 +32,11 @@ class LostHost:
 class LostHosts:
     """By address."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._lost: dict[bytes, LostHost] = {}  # in order of age
+        self._all: TokenBucket | None = None
+        self._of: dict[str, TokenBucket] = {}  # by name of a network, of which a site has no more than it has
 
     def add(self, address: bytes, now: float) -> None:
         self._lost.pop(address, None)
@@ -38,15 +47,29 @@ class LostHosts:
     def found(self, address: bytes) -> None:
         self._lost.pop(address, None)
 
-    def has_turn(self, address: bytes, now: float) -> bool:
-        """Whether an address is to be asked for behind all ports now, after which its next turn is BETWEEN seconds away."""
+    def has_turn(self, address: bytes, network: str, questions: int, now: float) -> bool:
+        """Whether an address is to be asked for behind all ports now, after which its next turn is BETWEEN seconds away.
+        `questions`: how many that takes, and `network` whose."""
         host = self._lost.get(address)
         if host is None:
             return False
         if now >= host.until:
             del self._lost[address]
             return False
-        if now < host.next_turn:
+        if now < host.next_turn or not self.may_ask(network, questions, now):
             return False
         host.next_turn = now + BETWEEN
         return True
+
+    def may_ask(self, network: str, questions: int, now: float) -> bool:
+        """Whether so many questions behind further ports of a network are left of RATE and BURST. Refusals are counted."""
+        if self._all is None:
+            self._all = TokenBucket(RATE, BURST, now)
+        if network not in self._of:
+            self._of[network] = TokenBucket(RATE * PART, BURST * PART, now)
+        cost = min(questions, BURST * PART)
+        # The network's own first: one that asks without end takes nothing of what others may.
+        if not self._of[network].take(now, cost) and not self._all.take(now, cost):
+            return True
+        self._counters.lost_hosts_unasked += 1
+        return False

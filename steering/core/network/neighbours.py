@@ -61,7 +61,7 @@ class Neighbours(Part):
         self.transit: dict[WaypointId, bytes] = {}
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
-        self._lost = LostHosts()
+        self._lost = LostHosts(counters)
         self.leases: dict[
             bytes, Lease
         ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
@@ -210,8 +210,9 @@ class Neighbours(Part):
         other ports of the network are asked, too; they are left out when the question is repeated."""
         opens = address not in self._queries
         outputs = self._queries.wait(attachment, address, now, **frame)
-        if opens and self._lost.has_turn(address, now):
-            outputs += [asked for other in self._others(attachment) for asked in question_to(other, address)]
+        others = self._others(attachment) if opens else []
+        if opens and self._lost.has_turn(address, attachment.part.name, len(others), now):
+            outputs += [asked for other in others for asked in question_to(other, address)]
         return outputs
 
     def _others(self, attachment: Attachment) -> list[Attachment]:
@@ -315,10 +316,11 @@ class Neighbours(Part):
         outputs: list[Output] = []
         for address in list(self.hosts_at[attachment.waypoint.id]):
             outputs += self._forget(address)
-            for other in others:
-                outputs += question_to(other, address)
-            if others:
-                self._lost.add(address, now)
+            if not others:
+                continue
+            self._lost.add(address, now)
+            if self._lost.may_ask(attachment.part.name, len(others), now):
+                outputs += [asked for other in others for asked in question_to(other, address)]
         self.transit.pop(attachment.waypoint.id, None)
         self._refresh = 0.0
         return outputs

@@ -189,6 +189,8 @@ class Collector:
         yield _of_site("syns_dropped", text, ("attachment",), have.syns_dropped.items())
         text = "Times that announcements over a link took a multiple of what they had taken"
         yield CounterMetricFamily("steering_link_trip_outliers", text, value=have.link_trip_outliers)
+        text = "Times a host whose port went down was not asked for behind all ports, as others were asked for too often"
+        yield CounterMetricFamily("steering_lost_hosts_unasked", text, value=have.lost_hosts_unasked)
         text = "Packets with tags of no attachment, by the switch where they ended"
         yield _of_site("tags_refused", text, ("switch",), have.tags_refused.items())
         text = "What MCPs told of sessions, and what came of it"

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from steering.core.counters import Counters
 from steering.core.inputs import PortStatus, Tick
 from steering.core.network.address_queries import QUESTIONS_EACH, RETRY
-from steering.core.network.lost_hosts import BETWEEN, MOST, SOUGHT, LostHosts
+from steering.core.network.lost_hosts import BETWEEN, BURST, MOST, PART, RATE, SOUGHT, LostHosts
 from steering.core.outputs import Output, SendFrame
 from steering.core.packet_inputs import HostMissed, NeighbourSeen, SourceMissed
 from steering.model.network import PortRef, Site
@@ -116,8 +117,53 @@ def test_spoofed_sources_ask_behind_all_ports_no_more_often_than_is_bounded(lab:
 
 
 def test_the_first_lost_gives_way_when_too_many_are() -> None:
-    lost = LostHosts()
+    lost = LostHosts(Counters())
     for number in range(MOST + 1):
         lost.add(number.to_bytes(4), now=0.0)
-    assert not lost.has_turn((0).to_bytes(4), now=1.0)
-    assert all(lost.has_turn(number.to_bytes(4), now=1.0) for number in range(1, MOST + 1))
+
+    def has_turn(number: int) -> bool:
+        return lost.has_turn(number.to_bytes(4), "wlan", 1, now=1.0)
+
+    assert not has_turn(0)
+    assert all(has_turn(number) for number in range(1, MOST + 1))
+
+
+OF_ONE = BURST * PART  # questions of one network at once
+
+
+def test_all_lost_hosts_together_ask_no_more_often_than_is_bounded() -> None:
+    """A port whose hosts come and go, as a switch that reboots, or one that somebody flaps."""
+    lab = Lab(three_ports())
+    asked_elsewhere, downs = 0, 0
+    while asked_elsewhere == 2 * downs:
+        lab.give(PortStatus(*HERE, up=True))
+        lab.give(NeighbourSeen(*HERE, ADDRESS, MAC))
+        downs += 1
+        asked_elsewhere += len(asked(lab.give(PortStatus(*HERE, up=False))))
+        assert downs < BURST, "there is no bound"
+    others = 2  # the host's IPv6 address, once
+    assert asked_elsewhere + others == OF_ONE and lab.counters.lost_hosts_unasked == 1
+    assert missed(lab) == [HERE], "it is sought, but has no turn"
+    give_up(lab)
+    assert missed(lab) == [HERE, THERE, THIRD], "when time went by it has"
+
+
+def test_a_network_whose_hosts_are_lost_without_end_leaves_other_networks_their_part() -> None:
+    counters = Counters()
+    lost = LostHosts(counters)
+    turns = [lost.may_ask("flapping", 10, now=0.0) for _ in range(1_000)]
+    assert sum(turns) * 10 == OF_ONE and counters.lost_hosts_unasked == turns.count(False)
+    assert lost.may_ask("quiet", 10, now=0.0)
+    assert sum(lost.may_ask("flapping", 10, now=1.0) for _ in range(1_000)) * 10 == RATE * PART
+
+
+def test_many_networks_together_have_the_bound_of_all() -> None:
+    lost = LostHosts(Counters())
+    networks = [f"network {number}" for number in range(10)]
+    turns = sum(lost.may_ask(name, 10, now=0.0) for name in networks for _ in range(1_000))
+    assert turns * 10 == BURST
+
+
+def test_a_network_with_more_ports_than_may_be_asked_at_once_has_turns_too() -> None:
+    lost = LostHosts(Counters())
+    assert lost.may_ask("wide", int(BURST), now=0.0) and not lost.may_ask("wide", int(BURST), now=0.0)
