@@ -140,7 +140,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and nothing is carried out of what the controller wants of subflows",
     )
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
-    add("--apply", action="store_true", help="install them while running, in a table of its own")
+    add(
+        "--apply",
+        action="store_true",
+        help="install them while running, in a table of its own; one relay of a network namespace can",
+    )
     add(
         "--check",
         action="store_true",

@@ -1,9 +1,11 @@
 """A relay put together and served: kernel set-up, uplinks, the event loop, and what is taken away at its end."""
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 
 from steering.relay.kernel import check, rules, sysctls, uplinks
 from steering.relay.kernel.delivery import wait_finished
+from steering.relay.kernel.namespace_claim import NamespaceClaim
 from steering.relay.kernel.sockets import check_platform, is_free
 from steering.relay.kernel.uplink_watch import UplinkWatch
 from steering.relay.kernel.uplinks import Uplink
@@ -23,6 +25,11 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
     Raises PlatformError, RuleError, LogError or PathManagerError where this machine cannot.
     """
     check_platform(will_enable=apply)
+    with closing(NamespaceClaim(log)) if apply else nullcontext():
+        _serve(options, log, apply)
+
+
+def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     if apply:
         rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
     if options.upstream is None:

@@ -18,7 +18,8 @@ from tests.support.relay_lab import MCP, ROOT, Lab, RelayProcess, wait_for
 
 FAMILIES = (4, 6)
 RELAY = (sys.executable, "-m", "steering.cli.main", "relay")
-MINIMUM = ("--source-mode", "transparent", "--port", "5201")
+SOURCE = ("--source-mode", "transparent")
+MINIMUM = (*SOURCE, "--port", "5201")
 
 
 @pytest.fixture(scope="module")
@@ -266,12 +267,15 @@ def test_status_socket(lab: Lab) -> None:
         assert row["token"] in shown.stdout and "accepted=1" in shown.stdout
 
 
-def test_a_second_relay_is_refused_and_harms_nothing(lab: Lab) -> None:
+@pytest.mark.parametrize("port", ["5201", "5202"])
+def test_a_second_relay_is_refused_and_harms_nothing(lab: Lab, port: str) -> None:
     relay = lab.relay()
-    command = [*lab.exec_in("mcp"), *RELAY, *MINIMUM, "--prefix", "10.9.0.0/24", "--apply"]
+    command = [*lab.exec_in("mcp"), *RELAY, *SOURCE, "--port", port, "--prefix", "10.9.0.0/24", "--apply"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["steering relay: cannot listen on port 5201: Address already in use"]
+    (line,) = done.stderr.splitlines()
+    assert "another relay with --apply runs in this network namespace" in line
+    assert f"(process {relay.process.pid})" in line
     assert fate(lab, 4) == "ECONNRESET"  # no server is listening: the first relay still intercepts
     assert relay.counter("dial_failed") == 1
 
