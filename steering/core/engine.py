@@ -110,7 +110,7 @@ class Engine:
             self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
             self.counters,
         )  # fmt: skip
-        self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters)
+        self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters, self.mobility.moved)
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
         self.presence.is_elsewhere = elsewhere
         pieces, long_links = self.sessions, LongLinks(self.map, self.counters)

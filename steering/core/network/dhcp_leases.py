@@ -9,7 +9,7 @@ The store keeps leases, so that the next controller knows them. Who was bound be
 the network's server says otherwise. IPv6 hosts are probed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from math import inf
 
@@ -37,7 +37,15 @@ TOLD_AT_ONCE = 1_000  # changes for the store
 class DhcpLeases(Part):
     """The leases that were seen; the neighbour table asks for them through `leases`."""
 
-    def __init__(self, sitemap: SiteMap, neighbours: Neighbours, counters: Counters) -> None:
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        neighbours: Neighbours,
+        counters: Counters,
+        moved: Callable[[Attachment, bytes], list[Output]],
+    ) -> None:
+        """`moved`: what an address needs whose host is at another place now."""
+        self._moved = moved
         self._map = sitemap
         self._neighbours = neighbours
         self._counters = counters
@@ -99,7 +107,7 @@ class DhcpLeases(Part):
         if leases.get(address) is lease:  # the address is on this link
             self._ends = min(self._ends, lease.until)
             self._changed[address] = None
-        return bound
+        return [*bound, *self._moved(attachment, address)] if bound else []
 
     def _end(self, address: bytes) -> list[Output]:
         self._changed[address] = None

@@ -89,8 +89,8 @@ class SiteMap:
 
     @property
     def hosts_move(self) -> bool:
-        """Whether some access network has ports at several switches."""
-        return any(len({port.dpid for port in a.ports}) > 1 for a in self.site.access_networks)
+        """Whether some access network has several ports."""
+        return any(len(set(a.ports)) > 1 for a in self.site.access_networks)
 
     def exits_to(self, address: bytes) -> tuple[PortRef, ...]:
         """The ports of the gateways with the longest prefix that holds an address of 4 or 16 bytes; none

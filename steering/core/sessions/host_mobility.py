@@ -1,6 +1,7 @@
-"""A host that turns up behind another switch of its access network, in the middle of its connections (D-3.3a).
+"""A host that turns up behind another port of its access network, in the middle of its connections (D-3.3a).
 
-Its segments come in there from now on, and no SYN announces them: without entries they would take their natural
+At the same switch its entries lead it as before, and its subflows only fail with another port than they did. At another
+switch its segments come in there from now on, and no SYN announces them: without entries they would take their natural
 path past the MCP that has them. While it is not yet sure that the host moved, entries stand at both switches: uplink
 segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
 """
@@ -19,6 +20,9 @@ from steering.model.network import Attachment, PortRole
 from steering.model.session import Entry
 
 MOST = 1024  # hosts that may be about to move at once
+# Subflows of a host that are looked at when it is heard where it is, which it may bring about hundreds of times a second.
+# A host's subflows move all at once, so it is enough to see one.
+LOOKED_AT = 64
 LENT_FOR = 3.0  # seconds: by then the old place has answered, or the host is bound to the new one
 
 
@@ -51,7 +55,19 @@ class HostMobility(Part):
             return self.may_have_moved(attachment, address, now)
         if standing is ClaimOutcome.KEPT:
             return self.stayed(address)
-        return [] if standing is ClaimOutcome.REFUSED else self.moved(attachment, address)
+        if standing is ClaimOutcome.REFUSED or (
+            standing is ClaimOutcome.KNOWN and self._is_here(attachment, address)
+        ):
+            return []
+        return self.moved(attachment, address)
+
+    def _is_here(self, attachment: Attachment, address: bytes) -> bool:
+        """Whether a host that is known at a place had all of its subflows moved there."""
+        place = attachment.waypoint.port
+        return address not in self._lent and all(
+            (one.dpid, one.port) == (place.dpid, place.port) or one.role != PortRole.ACCESS
+            for one in self._table.subflows_of(address, LOOKED_AT)
+        )
 
     def may_have_moved(self, attachment: Attachment, address: bytes, now: float) -> list[Output]:
         """A host is claimed to be at a place, and its old place is being asked."""
@@ -75,17 +91,17 @@ class HostMobility(Part):
         return [RemoveEntries(lent)] if lent else []
 
     def moved(self, attachment: Attachment, address: bytes) -> list[Output]:
-        """A host's address is known at another switch now, and the entries of its subflows follow: the new ones are
-        added first. Each subflow keeps its MCP."""
+        """A host's address is known at another port now, and its subflows follow; at another switch their entries too,
+        of which the new ones are added first. Each subflow keeps its MCP."""
         lent = self._taken_back(address)
         if attachment.role is not PortRole.ACCESS:
             return []
         place = attachment.waypoint.port
         here, gone = [], []
         for subflow in self._table.subflows_of(address):
-            if subflow.role != PortRole.ACCESS or subflow.dpid == place.dpid:
+            if subflow.role != PortRole.ACCESS or (subflow.dpid, subflow.port) == (place.dpid, place.port):
                 continue
-            old = subflow.session.entry(subflow)
+            old = subflow.session.entry(subflow) if subflow.dpid != place.dpid else None
             subflow.enters_at(place.dpid, place.port, subflow.role)
             new = subflow.session.entry(subflow)
             if old is not None and new is not None:

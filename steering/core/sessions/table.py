@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from steering.core.selection.active_sessions import ActiveSessions
@@ -36,7 +37,7 @@ class SessionTable:
     state."""
 
     def __init__(self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True) -> None:
-        """`hosts_move`: whether a host can turn up at another switch, so that flows have to be found by host."""
+        """`hosts_move`: whether a host can turn up at another port, so that flows have to be found by host."""
         self.limits = limits
         self._hosts_move = hosts_move
         most = limits.sessions
@@ -182,12 +183,13 @@ class SessionTable:
             self._note_host(source_of(key), subflow)
         return subflow
 
-    def subflows_of(self, address: bytes) -> list[Subflow]:
-        """The subflows that a host has from one of its addresses; none where hosts cannot move."""
+    def subflows_of(self, address: bytes, most: int | None = None) -> list[Subflow]:
+        """The subflows that a host has from one of its addresses, the `most` that began first; none where hosts cannot
+        move."""
         known = self._hosts.get(address)
         if known is None:
             return []
-        return [known] if isinstance(known, Subflow) else list(known.values())
+        return [known] if isinstance(known, Subflow) else list(islice(known.values(), most))
 
     def _note_host(self, address: bytes, subflow: Subflow) -> None:
         known = self._hosts.get(address)

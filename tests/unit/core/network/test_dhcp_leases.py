@@ -1,5 +1,7 @@
 """Where hosts are told by DHCP, an address is of the host that the network's own server gave it to, and of nobody else."""
 
+from dataclasses import replace
+
 import pytest
 
 from steering.core.inputs import ObservedHost, Tick
@@ -7,14 +9,14 @@ from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
 from steering.core.packet_inputs import DhcpSeen, NeighbourSeen
 from steering.model.kept import KeptLease, KeptState
-from steering.model.network import PortRef
+from steering.model.network import PortRef, PortRole
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal
 from steering.wire.dhcp import DhcpType, read_dhcp
 from tests.support.dhcp_frames import CLIENT, HERE, THERE, TRUSTED, dhcp_frame, dhcp_site
 from tests.support.fakes.packet import udp
 from tests.support.sites import SERVER, Driver, packed
-from tests.support.switched import Lab
+from tests.support.switched import Lab, to_gateway
 
 OWN, LEASE = "10.1.0.9", 600
 THIEF = bytes.fromhex("020000000666")
@@ -55,6 +57,25 @@ def test_who_was_given_an_address_sends_with_it_and_nobody_else_gets_it() -> Non
     lab.later(1.0)
     assert passes(lab, HERE) and not passes(lab, THERE)
     assert lab.engine.counters.refusals[Refusal.ADDRESS_NOT_BOUND] == before + 3
+
+
+@pytest.mark.row("D-3.3a")
+@pytest.mark.parametrize("place", [THERE, (1, 7)], ids=["of another switch", "of the same switch"])
+def test_who_gets_its_address_again_at_another_port_keeps_its_pins(place: tuple[int, int]) -> None:
+    site = dhcp_site()
+    lte = site.access_networks[0]
+    ports = tuple(PortRef(*place) if port == PortRef(*THERE) else port for port in lte.ports)
+    lab = Lab(replace(site, access_networks=(replace(lte, ports=ports), site.access_networks[1])))
+    leased(lab)
+    session = lab.session(OWN)
+    for entry in session.entries(PortRole.GATEWAY):
+        lab.network.switches[entry.dpid].add_entry(entry)
+    leased(lab, place)
+    (subflow,) = session.subflows
+    assert (subflow.dpid, subflow.port) == place
+    segment = to_gateway(OWN, 40000, mac=CLIENT.hex(":"))
+    assert [one[:2] for one in lab.send(*place, segment).deliveries] == [(3, 1)], "to its MCP"
+    assert not lab.send(*HERE, segment).deliveries
 
 
 def test_an_address_that_nobody_gave_is_nobodys_but_the_servers_own_segment_has_its_own() -> None:
