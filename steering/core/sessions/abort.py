@@ -42,9 +42,10 @@ from steering.wire.errors import WireError
 from steering.wire.segment import Flags
 
 WAIT = 5.0  # seconds in which the ends may answer
-# Seconds between questions to one end: the first two, and later ones. The answer to the first may still go by the switch's
-# cache, and be lost.
+# Seconds between questions to one end: the first five, and later ones. Answers to the first may still go by the switch's
+# cache, which changes within half a second, and be lost.
 SOON, AGAIN = 0.12, 0.6
+AT_ONCE = 5
 CONFIRM = 0.1  # seconds after a reset, then the end is asked whether its connection is gone
 SETTLED = 1.0  # seconds after the last end was told, where one says nothing more (a firewall)
 LEFT_TO_MCP = 0.8  # seconds in which a live MCP may end its host's side itself
@@ -296,7 +297,7 @@ class AbortedSessions(Part):
                     outputs += self._finish(ending, now)
                 else:
                     outputs.append(end.question())
-                    self._later(ending, end, now + (SOON if end.rounds < 2 else AGAIN))
+                    self._later(ending, end, now + (SOON if end.rounds < AT_ONCE else AGAIN))
         while self._pending:
             ending = next(iter(self._pending.values()))
             if ending.deadline > now:

@@ -190,6 +190,21 @@ def test_an_end_is_asked_a_bounded_number_of_times():
     assert 5 <= len(host.heard) <= 12 and 5 <= len(server.heard) <= 12
 
 
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("lost", [0.1, 0.2, 0.3, 0.45])
+def test_answers_that_a_switchs_cache_still_leads_away_cost_no_more_than_its_half_second(lost):
+    lab = keeping()
+    session = lab.established()
+    host, server = lab.host(mute=True), lab.server(mute=True)
+    lab.do(inputs.AbortSession(session.id))
+    lab.pass_by(lost)
+    host.mute = server.mute = False
+    lab.pass_by(0.2)
+    assert host.fastclosed and not server.lives
+    lab.pass_by(0.2)
+    assert ended(lab) and outcomes(lab, session) == [CLOSED, CLOSED]
+
+
 def test_one_that_was_told_and_says_nothing_more_is_not_waited_for():
     lab = keeping()
     session = lab.established()
