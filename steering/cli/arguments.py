@@ -2,7 +2,7 @@
 
 import argparse
 
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from steering.model.since import Since, read_since, read_span
 
 
 def positive(text: str) -> int:
@@ -14,7 +14,15 @@ def positive(text: str) -> int:
 
 def age(text: str) -> float:
     """A span of time with its unit, such as 90s, 10m, 2h or 1d, in seconds. Raises ArgumentTypeError."""
-    number, unit = text[:-1], text[-1:]
-    if not number.isascii() or not number.isdigit() or len(number) > 9 or unit not in UNITS:
-        raise argparse.ArgumentTypeError("a whole number with its unit is wanted: 90s, 10m, 2h or 1d")
-    return float(int(number) * UNITS[unit])
+    try:
+        return read_span(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def since(text: str) -> Since:
+    """From when on: a span of time, or a time with its zone. Raises ArgumentTypeError."""
+    try:
+        return read_since(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

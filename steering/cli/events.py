@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from steering.cli import client
-from steering.cli.arguments import positive
+from steering.cli.arguments import positive, since
 from steering.model.event_kind import EventKind
 
 SUMMARY: str = "follow sessions, subflows, refusals, alarms, topology and policy as they change"
-EXAMPLE: str = "steering events --kind alarm"
+EXAMPLE: str = "steering events --kind alarm --since 10m"
+
+INCOMPLETE = (
+    "steering: not all since then is known: the controller keeps its last 1,024 events, and tells what changes of sessions only while "
+    "somebody listens"
+)
 
 Json = dict[str, Any]
 
@@ -21,6 +26,9 @@ class ReceivedEvent(NamedTuple):
     id: str
     kind: str
     data: Json
+    time: str | None = (
+        None  # when it was told, ISO 8601 in UTC; None for how things stand, and for what is about the stream
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND",
         help=f"only these: {', '.join(EventKind)}",
     )
+    parser.add_argument(
+        "--since",
+        type=since,
+        metavar="WHEN",
+        help="first what the controller keeps of those since then: for example 10m, 2h or 2026-11-30T12:00:00Z",
+    )
     parser.add_argument("--count", type=positive, metavar="N", help="end after N events")
     client.add_arguments(parser)
 
@@ -43,9 +57,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    if args.mcp is not None and args.since is not None:
+        raise client.BadInput("--since is of the controller's own events; --mcp begins with how things stand")
     path = ["events"] if args.mcp is None else ["mcps", args.mcp, "events"]
     left = args.count
-    for event in events(controller.lines(*path, controller=args.controller)):
+    asked = None if args.since is None else str(args.since)
+    for number, event in enumerate(events(controller.lines(*path, controller=args.controller, since=asked))):
+        if asked is not None and number == 0 and event.kind == EventKind.RESET:
+            print(INCOMPLETE, file=sys.stderr)
         if args.kind and event.kind not in args.kind:
             continue
         print(json.dumps(event._asdict()) if args.json else _line(event))
@@ -66,7 +85,8 @@ def events(lines: Iterable[str]) -> Iterator[ReceivedEvent]:
             continue
         data = _object(fields.get("data", ""))
         if data is not None:
-            yield ReceivedEvent(fields.get("id", ""), fields.get("event", "message"), data)
+            kind, time = fields.get("event", "message"), fields.get("time")
+            yield ReceivedEvent(fields.get("id", ""), kind, data, time)
         fields = {}
 
 
@@ -79,9 +99,19 @@ def _object(text: str) -> Json | None:
 
 
 def _line(event: ReceivedEvent) -> str:
-    """An event as a line: `12:00:01Z  session   id=17 change=started ...`, in UTC. Fields that are null are left out."""
+    """An event as a line: `12:00:01Z  session   id=17 change=started ...`, in UTC, with its day where that is not today. Fields that are
+    null are left out."""
     told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
-    return f"{datetime.now(UTC):%H:%M:%S}Z  {event.kind:<9} {told}"
+    return f"{_when(event.time)}  {event.kind:<9} {told}"
+
+
+def _when(told: str | None) -> str:
+    now = datetime.now(UTC)
+    try:
+        time = now if told is None else datetime.fromisoformat(told).astimezone(UTC)
+    except ValueError:
+        time = now
+    return f"{time:%H:%M:%S}Z" if time.date() == now.date() else f"{time:%Y-%m-%dT%H:%M:%S}Z"
 
 
 def _value(value: Any) -> str:

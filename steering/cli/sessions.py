@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from steering.cli import client
-from steering.cli.arguments import age, positive
+from steering.cli.arguments import positive, since
 from steering.cli.table import narrow, table
 from steering.cli.wording import duration, endpoint, size_of
+from steering.model.since import Since
 
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 EXAMPLE: str = "steering sessions --mcp core --since 10m"
@@ -52,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--since",
-        type=age,
-        metavar="AGE",
-        help="list those that began within this time, for example 90s, 10m, 2h or 1d",
+        type=since,
+        metavar="WHEN",
+        help="list those that began since then, for example 90s, 10m, 2h, 1d or 2026-11-30T12:00:00Z",
     )
     parser.add_argument("--after", metavar="CURSOR", help="go on where a list ended, as its last line says")
     client.add_arguments(parser)
@@ -136,11 +137,12 @@ def _fetch(
     """Read sessions page by page, up to the limit of those that are wanted; and what the last page says of all: how many
     there are, the cursor of what follows, and which controllers any page missed."""
     limit = args.limit or DEFAULT_LIMIT
+    since = _age(args.since)
     found: list[Json] = []
     missed: set[str] = set()
     cursor = args.after
     while True:
-        fitting, body = _page(controller, args, filters, cursor, limit - len(found))
+        fitting, body = _page(controller, since, filters, cursor, limit - len(found))
         found += fitting
         cursor = body["next"]
         missed.update(body["incomplete"])
@@ -150,22 +152,33 @@ def _fetch(
             return found, body | {"incomplete": sorted(missed)}
 
 
+def _age(since: Since | None) -> float | None:
+    """The most seconds that a session may be old. Raises BadInput for a time that is still to come."""
+    if since is None:
+        return None
+    now = time.time()
+    try:
+        return now - since.moment(now)
+    except ValueError as error:
+        raise client.BadInput(f"--since: {error}") from None
+
+
 def _page(
     controller: client.ControllerClient,
-    args: argparse.Namespace,
+    wanted: float | None,
     filters: dict[str, str | None],
     cursor: str | None,
     room: int,
 ) -> tuple[list[Json], Json]:
-    """The wanted ones of a page, at most `room`, and what the page says."""
-    if args.since is None:
+    """The wanted ones of a page, at most `room`, and what the page says. `wanted`: the most seconds that they may be old."""
+    if wanted is None:
         body = controller.get("sessions", cursor=cursor, limit=min(PAGE, room), **filters)
         return body["sessions"], body
     # Few of a page may be recent ones, so a whole one is looked through: a hundred at a time take long on a busy site.
     # Where it has too many, less of it is asked for, so that the list ends where its cursor says.
     for most in (PAGE, room):
         body = controller.get("sessions", cursor=cursor, limit=most, **filters)
-        recent = [one for one in body["sessions"] if one["age_s"] <= args.since]
+        recent = [one for one in body["sessions"] if one["age_s"] <= wanted]
         if len(recent) <= room:
             break
     return recent, body

@@ -53,10 +53,11 @@ class AsyncSteeringClient(AsyncOperations):
         after: str | None = None,
         again: bool = True,
         controller: str | None = None,
+        since: str | None = None,
     ) -> AsyncGenerator[ReceivedEvent, None]:
         """Events as they happen, as SteeringClient.events. Close it (contextlib.aclosing) where you leave it before its
         end: its connection ends then, else when it is collected."""
-        wanted = WantedEvents(mcp, kinds, after, again, controller)
+        wanted = WantedEvents(mcp, kinds, after, again, controller, since)
         while True:
             stream = _Stream(self._controller, wanted)
             try:

@@ -25,9 +25,10 @@ class WantedEvents:
         after: str | None,
         again: bool,
         controller: str | None,
+        since: str | None,
     ) -> None:
         self.path = ["events"] if mcp is None else ["mcps", mcp, "events"]
-        self.controller = controller
+        self.controller, self.since = controller, since
         self._kinds = kinds
         self._after = after
         self._again = again
@@ -89,12 +90,14 @@ class SteeringClient(Operations):
         after: str | None = None,
         again: bool = True,
         controller: str | None = None,
+        since: str | None = None,
     ) -> Generator[ReceivedEvent, None, None]:
         """Events as they happen, without end. `mcp`: what this MCP is told; `kinds`: only these; `after`: the id of
-        the last event that was seen, also at another controller of a cluster; `controller`: only its events; `again`: a stream that is lost is asked for again after that event, else
-        Unavailable is raised or, where the controller ended it, iteration ends. A token that was taken back or has
-        expired meanwhile ends it with NotAllowed."""
-        wanted = WantedEvents(mcp, kinds, after, again, controller)
+        the last event that was seen, also at another controller of a cluster; `controller`: only its events;
+        `since`: a span of time (10m) or a time with its zone, from which on what that controller keeps comes first; `again`: a stream that
+        is lost is asked for again after that event, else Unavailable is raised or, where the controller ended it, iteration ends. A token
+        that was taken back or has expired meanwhile ends it with NotAllowed."""
+        wanted = WantedEvents(mcp, kinds, after, again, controller, since)
         while True:
             try:
                 for event in self.event_stream(wanted):
@@ -111,7 +114,11 @@ class SteeringClient(Operations):
     ) -> Iterator[ReceivedEvent]:
         """Events of one stream, of all kinds, until it ends. `opened` is told its socket. Raises as methods do."""
         lines = self._connection.lines(
-            *wanted.path, headers=wanted.headers, opened=opened, controller=wanted.controller
+            *wanted.path,
+            headers=wanted.headers,
+            opened=opened,
+            controller=wanted.controller,
+            since=wanted.since,
         )
         return events(lines)
 

@@ -86,6 +86,7 @@ def northbound(
     pause: Pause = no_pause,
     cluster: "ClusterControl | None" = None,
     peers: "ClusterPeers | None" = None,
+    wall: Callable[[], float] = lambda: 0.0,
 ) -> Northbound:
     """The northbound; it owns no sockets and no threads.
 
@@ -96,7 +97,7 @@ def northbound(
     seconds of silence after which a stream is sent a comment. `malformed`, `disconnects` and `cluster_events` are the
     label values shown from zero on; values counted outside the first two appear as `other`. `work(function, *arguments)` runs what takes
     a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is;
-    `peers`: the others there, whose answers are part of its own. Raises StateError for a kept value that
+    `peers`: the others there, whose answers are part of its own. `wall`: the time that events are given, seconds since 1970. Raises StateError for a kept value that
     cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
@@ -150,7 +151,7 @@ def northbound(
 
     store = store or MemoryStore()
     lists, orders = AccessLists(store), KeptOrders(store)
-    hub = events.EventHub(epoch, "" if peers is None else peers.name, now)
+    hub = events.EventHub(epoch, "" if peers is None else peers.name, now, wall)
     meter, lock = HttpMeter(), Lock()
     collector = Collector(view, counters, meter, hub, malformed, disconnects, pause)
     if cluster is None:

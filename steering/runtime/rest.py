@@ -169,6 +169,7 @@ class Rest:
             pause=partial(eventlet.sleep, 0),
             cluster=cluster,
             peers=peers,
+            wall=time.time,
         )
 
     def for_peer(self, controller: str, request: PeerRequest) -> PeerReply:

@@ -23,6 +23,7 @@ from tests.support.noted_control import Noted
 
 TOKEN = "t0ken_of-the-tests_" + "x" * 24
 CLOCK = 500.0
+WALL = 1_796_040_000.0  # 2026-11-30T12:00:00Z
 LTE = "/v1/access-networks/lte"
 WHO = hmac.new(b"k" * 32, IMSI.encode(), hashlib.sha256).hexdigest()[:16]  # IMSI as REST names it
 
@@ -288,6 +289,7 @@ def north(
     """The real northbound over a view, its clock standing at CLOCK."""
     settings: Any = {
         "now": lambda: CLOCK,
+        "wall": lambda: WALL,
         "epoch": "0badcafe",
         "pseudonyms": b"k" * 32,
         "throttle": Throttle(1e6, 1e6),

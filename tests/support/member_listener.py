@@ -21,6 +21,7 @@ class Listener:
         self.answer = request.get_response(application)
         assert self.answer.status_int == 200, self.answer.body
         self.last = last
+        self.times: list[str] = []  # of the events that have one
         self._pieces: Iterator[bytes] = iter(self.answer.app_iter)
         assert next(self._pieces) == b"retry: 1000\n\n"
 
@@ -31,6 +32,7 @@ class Listener:
             for block in piece.decode().split("\n\n")[:-1]:
                 fields = dict(line.split(": ", 1) for line in block.split("\n"))
                 self.last = fields.get("id", self.last)
+                self.times += [fields["time"]] if "time" in fields else []
                 found.append((fields["event"], json.loads(fields["data"])))
         return found
 

@@ -8,10 +8,12 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from threading import Condition
 from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
+from steering.model.since import Since
 from steering.model.view import Pause, no_pause
 from steering.northbound.http.event_positions import Position
 
@@ -30,13 +32,15 @@ _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 class StreamEvent(NamedTuple):
     """`kind` is the event's name, `data` a JSON object. In a cluster: `origin`, the controller that it is of, and the `run` in which
-    it has its number, "" for what only the reader's controller tells."""
+    it has its number, "" for what only the reader's controller tells. `time`: when it was told, seconds since 1970; None for how
+    things stand and for what is about the stream."""
 
     number: int
     kind: str
     data: Json
     origin: str = ""
     run: str = ""
+    time: float | None = None
 
 
 class EventPage(NamedTuple):
@@ -76,16 +80,30 @@ class Stream:
 
     def text(self, event: StreamEvent, epoch: str) -> bytes:
         data = json.dumps(event.data, separators=(",", ":"))
-        return f"id: {epoch}-{event.number}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+        return f"id: {epoch}-{event.number}\n{time_line(event)}event: {event.kind}\ndata: {data}\n\n".encode()
+
+
+def time_line(event: StreamEvent) -> str:
+    """The field that says when it was told. Who follows the standard passes over a name that it does not know (9.2.6)."""
+    if event.time is None:
+        return ""
+    return f"time: {datetime.fromtimestamp(event.time, UTC):%Y-%m-%dT%H:%M:%S}.{int(event.time % 1 * 1000):03d}Z\n"
 
 
 class EventHub:
     """`epoch`: 8 hex digits that tell this run's numbers from those of an earlier one. `controller`: this one's name in a cluster,
-    where others listen as well; `now`: their clock, seconds."""
+    where others listen as well; `now`: their clock, seconds; `wall`: seconds since 1970."""
 
-    def __init__(self, epoch: str, controller: str = "", now: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        epoch: str,
+        controller: str = "",
+        now: Callable[[], float] = lambda: 0.0,
+        wall: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.controller = controller
-        self._now = now
+        self._now, self._wall = now, wall
+        self._heard_from: float | None = None  # since when somebody hears of sessions, seconds since 1970
         self._heard_until = 0.0  # by who does not say that it went
         self._silences = 0  # times after which nobody knows what happened
         self._whole_from = 0  # number of the last event before the last of them ended
@@ -125,8 +143,13 @@ class EventHub:
         stream and will ask for another."""
         self._heard_until = max(self._heard_until, self._now() + seconds)
 
+    def begin_to_be_heard(self) -> None:
+        """Somebody hears of sessions from now on: what changes is told."""
+        self._heard_from = self._wall()
+
     def fall_silent(self) -> None:
         """Nobody hears of sessions any more: what changes from now on is told by no event."""
+        self._heard_from = None
         self._silences += 1
         self._whole_from = self._number
 
@@ -139,7 +162,7 @@ class EventHub:
         """Tell every stream that wants it; never waits."""
         with self._changed:
             self._number += 1
-            event = StreamEvent(self._number, kind, data, self.controller, self.position.run)
+            event = StreamEvent(self._number, kind, data, self.controller, self.position.run, self._wall())
             self._kept.append(event)
             self._tell(event, self._streams)
 
@@ -160,17 +183,25 @@ class EventHub:
         self._changed.notify_all()
 
     def open(
-        self, wants: Wants, last: str, first: list[tuple[str, Json]], hears_sessions: bool = True
+        self,
+        wants: Wants,
+        last: str,
+        first: list[tuple[str, Json]],
+        hears_sessions: bool = True,
+        since: Since | None = None,
     ) -> Stream:
         """A stream of what comes from now on. `last`: the Last-StreamEvent-ID, or ""; what followed it is sent again
         if it is still kept, else the event `reset` says that something was missed. `first`: kinds and data
         that only this stream gets, how things stand: before anything new, and after what is sent again. `hears_sessions`: False where `wants` takes no event of
-        a session, so that nobody looks for them. Raises TooManyStreams."""
+        a session, so that nobody looks for them. `since`: without a last event, what is kept from then on is sent first, and `reset` before it where that is
+        not all. Raises TooManyStreams, and ValueError for a time that is still to come."""
         with self._changed:
+            history = None if since is None or last else self.history(since)
             stream = self.add(Stream(wants, hears_sessions))
-            missed = self._since(last)
-            if missed is None:
-                stream.queue.append(StreamEvent(self._number, EventKind.RESET, {}))
+            missed, is_whole = (self._since(last), True) if history is None else history
+            if missed is None or not is_whole:
+                before = missed[0].number - 1 if missed else self._number
+                stream.queue.append(StreamEvent(before, EventKind.RESET, {}))
             stream.queue.extend(event for event in missed or () if wants(event))
             stream.queue.extend(StreamEvent(self._number, kind, data) for kind, data in first)
             return stream
@@ -186,6 +217,16 @@ class EventHub:
     def since(self, seen: Position) -> list[StreamEvent] | None:
         """The own events after a position; None where some are not known any more."""
         return [one for one in self._kept if one.number > seen.number] if self._knows(seen) else None
+
+    def history(self, since: Since) -> tuple[list[StreamEvent], bool]:
+        """The own events that are kept from a time on, and whether these are all: no more are kept than KEPT, and while nobody
+        hears of sessions their changes are told by none. Raises ValueError for a time that is still to come."""
+        moment = since.moment(self._wall())
+        kept = list(self._kept)
+        # A clock may have been set back: from the first one on, whatever the others say.
+        first = next((at for at, one in enumerate(kept) if (one.time or 0.0) >= moment), len(kept))
+        is_kept = first > 0 or self._number == len(kept)
+        return kept[first:], is_kept and self._heard_from is not None and self._heard_from <= moment
 
     def page(self, after: Position | None, wants: Wants, most: int, size: int) -> EventPage:
         """Own events that `wants` takes: after a position, after the oldest that is kept where it is not known any more, none where

@@ -4,7 +4,7 @@ import json
 
 from steering.model.event_kind import EventKind
 from steering.northbound.http.event_positions import Position, event_id
-from steering.northbound.http.events import Stream, StreamEvent, Wants
+from steering.northbound.http.events import Stream, StreamEvent, Wants, time_line
 
 
 class MemberStream(Stream):
@@ -74,4 +74,4 @@ class MemberStream(Stream):
         told = event_id(event.origin, self._sent)
         # An empty id would make the reader forget where it is.
         head = f"id: {told}\n" if told else ""
-        return f"{head}event: {event.kind}\ndata: {data}\n\n".encode()
+        return f"{head}{time_line(event)}event: {event.kind}\ndata: {data}\n\n".encode()

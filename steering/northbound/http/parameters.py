@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from steering.model.session import SessionState
+from steering.model.since import MAX_TEXT, read_since
 from steering.northbound.http.problems import bad_request, shown
 
 MAX_FIELDS = 16
@@ -148,6 +149,13 @@ CONTROLLER = Parameter(
     _name,
 )
 EVENTS_OF = CONTROLLER._replace(description="Only events of this controller of a cluster")
+SINCE = Parameter(
+    "since",
+    "First what is kept of the events from then on: a span (10m) or a time with its zone. Last-Event-ID goes before it",
+    {"type": "string", "minLength": 2, "maxLength": MAX_TEXT},
+    None,
+    read_since,
+)
 IP = Parameter("ip", "An external address", ADDRESS_SCHEMA, None, _address)
 PORT = Parameter(
     "port", "An external port", {"type": "integer", "minimum": 0, "maximum": 65_535}, None, _whole(0, 65_535)

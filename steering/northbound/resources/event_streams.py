@@ -4,6 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from steering.model.since import Since
 from steering.model.view import Pause
 from steering.northbound.http import events
 from steering.northbound.http.events import EventBody, EventHub, Stream, StreamEvent, TooManyStreams, Wants
@@ -60,7 +61,11 @@ class EventStreams:
             raise not_found("this controller tells others nothing")
         if call.query["controller"] is not None:
             raise bad_request("this is no cluster whose controllers can be asked one by one")
-        return self._stream(call, lambda event: event.kind not in (subflow_intents.KIND, bindings.KIND), [])
+
+        def wants(event: StreamEvent) -> bool:
+            return event.kind not in (subflow_intents.KIND, bindings.KIND)
+
+        return self._stream(call, wants, [], since=call.query["since"])
 
     def of_mcp(self, call: Call) -> RestReply:
         """Access networks' changes, this MCP's own drain, and what is wanted of its subflows; first, how things
@@ -83,10 +88,18 @@ class EventStreams:
         return self._stream(call, wants, first, hears_sessions=False)
 
     def _stream(
-        self, call: Call, wants: Wants, first: list[tuple[str, Json]], hears_sessions: bool = True
+        self,
+        call: Call,
+        wants: Wants,
+        first: list[tuple[str, Json]],
+        hears_sessions: bool = True,
+        since: Since | None = None,
     ) -> RestReply:
         def opened() -> Stream:
-            stream = self._hub.open(wants, call.last_event, first, hears_sessions)
+            try:
+                stream = self._hub.open(wants, call.last_event, first, hears_sessions, since)
+            except ValueError as error:
+                raise bad_request(f"since: {error}") from None
             self._watcher.look()
             return stream
 

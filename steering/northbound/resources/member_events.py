@@ -7,12 +7,13 @@ again; what happened meanwhile is told then, or an event says that some is missi
 
 from itertools import pairwise
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from steering.model.cluster import ClusterPeers, PeerFailure, PeerReply, PeerRequest
 from steering.model.event_kind import EventKind
 from steering.model.identity import Role
+from steering.model.since import LAST, Since
 from steering.model.view import Pause
 from steering.northbound.http.event_positions import Position, positions
 from steering.northbound.http.events import EventHub, StreamEvent
@@ -22,6 +23,8 @@ from steering.northbound.http.problems import bad_request, shown
 from steering.northbound.resources.peer_reads import PATIENCE, PeerReads
 from steering.northbound.resources.watcher import Watcher
 from steering.northbound.schema.member_events import SHARED
+
+Json = dict[str, Any]
 
 LEASE = 10.0  # seconds for which a question counts as a listener: a reader that lost its stream is there again before
 MOST = 200  # events of one answer: it is read in one go, and packets wait meanwhile
@@ -68,7 +71,9 @@ class MemberEvents:
         if not was_heard:
             self._watcher.look()
         run, events, end, more = self._hub.page(call.query["after"], is_shared, MOST, SIZE)
-        told = [{"number": one.number, "kind": one.kind, "data": one.data} for one in events]
+        told = [
+            {"number": one.number, "kind": one.kind, "data": one.data, "time": one.time} for one in events
+        ]
         return RestReply({"run": run.run, "begin": run.number, "end": end, "more": more, "events": told})
 
     # ---- as listeners here ask --------------------------------------------------------------------
@@ -81,6 +86,7 @@ class MemberEvents:
         if only is not None and only not in names:
             raise bad_request(f"no controller {shown(only)}; known: {', '.join(names)}")
         wanted = names if only is None else [only]
+        history = self._history(call.query["since"], wanted) if not call.last_event else None
         last = positions(call.last_event) if call.last_event else {}
         heard = self._heard | {self._peers.name: self._hub.position}
         seen = {name: heard[name] for name in wanted if name in heard}
@@ -89,6 +95,8 @@ class MemberEvents:
         try:
             if last is None:
                 stream.queue.append(StreamEvent(0, EventKind.RESET, {}))
+            elif history is not None:
+                self._go_back(stream, *history)
             elif last:
                 for name in wanted:
                     self._go_on(stream, name, last.get(name))
@@ -106,6 +114,39 @@ class MemberEvents:
             self._hub.leave(stream)
             raise
         return stream
+
+    def _history(self, since: Since | None, wanted: list[str]) -> tuple[list[StreamEvent], bool] | None:
+        """Own events from a time on, and whether these are all. What others told before anybody listened here, they keep
+        themselves. Raises Problem 400."""
+        if since is None:
+            return None
+        own = self._peers.name
+        if wanted != [own]:
+            raise bad_request(
+                f"since goes for a controller's own events: ask each for its own, this one with controller={own}"
+            )
+        try:
+            return self._hub.history(since)
+        except ValueError as error:
+            raise bad_request(f"since: {error}") from None
+
+    def _go_back(self, stream: MemberStream, events: list[StreamEvent], is_whole: bool) -> None:
+        """Have a stream told what is kept of the own events. Where nobody listened for a while, it says that some is missing."""
+        own, here = self._peers.name, self._hub.position
+        run = None
+        for event in events:
+            before = Position(event.run, event.number - 1)
+            if run is None and is_whole:
+                stream.goes_on_from(own, before)
+            elif event.run != run:
+                stream.missed(own, before)
+            run = event.run
+            if stream.takes(event):
+                stream.queue.append(event)
+        if run is None and is_whole:
+            stream.goes_on_from(own, here)
+        elif run != here.run:
+            stream.missed(own, here)
 
     def _go_on(self, stream: MemberStream, name: str, last: Position | None) -> None:
         """Have a stream told what followed the last event of a controller that its listener saw."""
@@ -221,7 +262,8 @@ class MemberEvents:
             return body
         begin, end = Position(body["run"], body["begin"]), Position(body["run"], body["end"])
         events = [
-            StreamEvent(one["number"], one["kind"], one["data"], name, begin.run) for one in body["events"]
+            StreamEvent(one["number"], one["kind"], one["data"], name, begin.run, _time_of(one))
+            for one in body["events"]
         ]
         numbers = [begin.number, *(one.number for one in events), end.number]
         rises = all(a < b for a, b in pairwise(numbers[:-1])) and numbers[-2] <= end.number
@@ -233,6 +275,12 @@ class MemberEvents:
 
 def _unheard(name: str, why: PeerFailure) -> StreamEvent:
     return StreamEvent(0, EventKind.CONTROLLER, {"heard": False, "why": why.value}, name)
+
+
+def _time_of(told: Json) -> float | None:
+    """When it was told there, as far as that is a time."""
+    time = told.get("time")
+    return time if time is not None and 0 <= time < LAST else None
 
 
 def _is_its_own(event: StreamEvent) -> bool:

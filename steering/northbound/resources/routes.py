@@ -315,7 +315,7 @@ ROUTES = (
     RestRoute(
         "GET", "events", "/v1/events",
         "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain, reservation", EventStreams.all, None,
-        parameters=(parameters.EVENTS_OF,), media_type=events.MEDIA_TYPE, uses=STREAM | PEERS, of_peers=(AFTER,),
+        parameters=(parameters.EVENTS_OF, parameters.SINCE), media_type=events.MEDIA_TYPE, uses=STREAM | PEERS, of_peers=(AFTER,),
     ),
     RestRoute("GET", "openapi", "/v1/openapi.json", "This description", Description.openapi, None, EVERYONE),
     RestRoute("GET", "metrics", "/metrics", "Prometheus metrics", Description.metrics, None, media_type=TEXT_TYPE),

@@ -68,6 +68,8 @@ class Watcher:
             self._take(WatchSessions(hears))
         if self._watching and not hears:
             self._hub.fall_silent()
+        elif hears and not self._watching:
+            self._hub.begin_to_be_heard()
         watched, self._watching = self._watching and hears, hears
         if not self._hub.is_heard:
             self._seen = None

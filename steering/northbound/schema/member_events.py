@@ -1,7 +1,7 @@
 """What a controller answers another one about its own events. No client is answered so: OpenAPI does not name it."""
 
 from steering.model.event_kind import EventKind
-from steering.northbound.schema.shapes import FLAG, TEXT, WHOLE, Json, closed, listed, one_of
+from steering.northbound.schema.shapes import FLAG, NUMBER, TEXT, WHOLE, Json, closed, listed, one_of
 
 # Of the whole controller. The others are for one MCP (N-7.1), or for the one reader that has missed something.
 SHARED: tuple[EventKind, ...] = tuple(
@@ -16,6 +16,6 @@ EVENTS: dict[str, Json] = {
         begin=WHOLE,
         end=WHOLE,
         more=FLAG,
-        events=listed(closed(number=WHOLE, kind=one_of(*SHARED), data={"type": "object"})),
+        events=listed(closed({"time": NUMBER}, number=WHOLE, kind=one_of(*SHARED), data={"type": "object"})),
     ),
 }

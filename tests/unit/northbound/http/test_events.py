@@ -11,6 +11,7 @@ from webob import Request
 from steering.core.outputs import Prefer
 from steering.model.ids import McpId
 from steering.model.preference import Intent, SubflowWish
+from steering.model.since import read_since
 from steering.northbound.http import events
 from steering.northbound.http.events import (
     LOOK,
@@ -21,7 +22,7 @@ from steering.northbound.http.events import (
     EventHub,
     TooManyStreams,
 )
-from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.fixed_view import TOKEN, WALL, FixedView, north
 from tests.support.heard_events import EPOCH, everything, heard
 
 
@@ -64,6 +65,93 @@ def test_where_nobody_can_tell_what_was_missed_it_is_said(last: str) -> None:
     if last == f"{EPOCH}-9":
         last = f"{EPOCH}-{events.KEPT + 6}"
     assert heard(hub, hub.open(everything, last, []))[0][1] == "reset"
+
+
+class Wall:
+    """A clock, seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.time = WALL
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def kept_hub(wall: Wall, times: list[float]) -> EventHub:
+    """A hub that somebody has heard since WALL, with a policy event of version 0, 1 and so on at each time after it."""
+    hub = EventHub(EPOCH, wall=wall)
+    hub.begin_to_be_heard()
+    for version, seconds in enumerate(times):
+        wall.time = WALL + seconds
+        hub.publish("policy", {"version": version})
+    return hub
+
+
+def told_since(hub: EventHub, text: str, last: str = "") -> list[tuple[str, Any]]:
+    """Kind, and version if it has one, of what a new stream begins with."""
+    stream = hub.open(everything, last, [], since=read_since(text))
+    found = [(kind, data.get("version")) for _, kind, data in heard(hub, stream)]
+    hub.leave(stream)
+    return found
+
+
+def test_who_asks_since_when_is_first_told_what_is_kept_from_then_on() -> None:
+    hub = kept_hub(Wall(), [10.0, 20.0, 30.0])
+    assert told_since(hub, "10s") == [("policy", 1), ("policy", 2)]
+    assert told_since(hub, "2026-11-30T12:00:10.500Z") == [("policy", 1), ("policy", 2)]
+    assert told_since(hub, "2026-11-30T13:00:10+01:00") == [("policy", 0), ("policy", 1), ("policy", 2)]
+    assert told_since(hub, "0s") == [("policy", 2)]
+
+
+def test_it_is_said_where_not_all_since_then_is_known() -> None:
+    wall = Wall()
+    hub = kept_hub(wall, [10.0, 20.0])
+    assert told_since(hub, "21s") == [("reset", None), ("policy", 0), ("policy", 1)], "nobody listened before"
+    hub.fall_silent()
+    assert told_since(hub, "0s")[0] == ("reset", None)
+    wall.time += 10.0
+    hub.begin_to_be_heard()
+    hub.publish("policy", {"version": 7})
+    assert told_since(hub, "10s") == [("reset", None), ("policy", 1), ("policy", 7)]
+    assert told_since(hub, "0s") == [("policy", 7)]
+
+
+def test_what_was_pushed_out_is_missing_and_what_is_still_there_is_not() -> None:
+    hub = kept_hub(Wall(), [float(number) for number in range(1, events.KEPT + 2)])
+    whole = told_since(hub, f"{events.KEPT - 1}s")
+    assert whole[0] == ("reset", None) and len(whole) == events.KEPT + 1, "one at that very time may be gone"
+    assert told_since(hub, f"{events.KEPT - 2}s")[0] == ("policy", 2)
+
+
+def test_a_reader_that_comes_back_goes_on_after_the_last_event_and_not_by_time() -> None:
+    hub = kept_hub(Wall(), [10.0, 20.0, 30.0])
+    assert told_since(hub, "1h", f"{EPOCH}-2") == [("policy", 2)]
+
+
+def test_a_reader_that_goes_after_the_first_word_misses_nothing() -> None:
+    hub = kept_hub(Wall(), [10.0, 20.0])
+    (told, *_) = heard(hub, hub.open(everything, "", [], since=read_since("1h")))
+    assert told == (f"{EPOCH}-0", "reset", {})
+    assert told_since(hub, "1h", told[0]) == [("policy", 0), ("policy", 1)]
+
+
+def test_a_time_that_is_still_to_come_opens_no_stream() -> None:
+    hub = kept_hub(Wall(), [10.0])
+    with pytest.raises(ValueError, match="still to come"):
+        hub.open(everything, "", [], since=read_since("2026-11-30T12:00:11Z"))
+    assert hub.streams == 0
+
+
+def test_an_event_says_when_it_was_told_and_how_things_stand_has_no_time() -> None:
+    hub = kept_hub(Wall(), [0.25])
+    stream = hub.open(everything, "", [("drain", {})], since=read_since("10s"))
+    blocks = (hub.take(stream, 0.0) or b"").split(b"\n\n")
+    assert [b"time: 2026-11-30T12:00:00.250Z" in block.split(b"\n") for block in blocks] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_slow_reader_is_dropped_and_others_are_not() -> None:
@@ -148,7 +236,9 @@ def test_a_stream_over_http() -> None:
     made.hub.publish("policy", {"version": 9})
     chunks = iter(response.app_iter)
     assert next(chunks) == b"retry: 1000\n\n"
-    assert next(chunks) == f'id: {EPOCH}-1\nevent: policy\ndata: {{"version":9}}\n\n'.encode()
+    assert next(chunks) == (
+        f'id: {EPOCH}-1\ntime: 2026-11-30T12:00:00.000Z\nevent: policy\ndata: {{"version":9}}\n\n'.encode()
+    )
     response.app_iter.close()
     assert made.hub.streams == 0
 

@@ -87,7 +87,8 @@ def test_without_a_cluster_nothing_is_named() -> None:
     made.hub.publish("policy", {"version": 7})
     pieces = iter(answer.app_iter)
     next(pieces)
-    assert next(pieces) == b'id: 0badcafe-1\nevent: policy\ndata: {"version":7}\n\n'
+    time = b"time: 2026-11-30T12:00:00.000Z"
+    assert next(pieces) == b"id: 0badcafe-1\n" + time + b'\nevent: policy\ndata: {"version":7}\n\n'
 
 
 # ---- bounds ------------------------------------------------------------------------------------

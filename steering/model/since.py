@@ -1,0 +1,55 @@
+"""From when on something is wanted, as people write it: a span of time that ends now, or a moment with its zone."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+MOST_DIGITS = 9
+MAX_TEXT = 40
+LAST = 1 << 33  # seconds since 1970
+WANTED_SPAN = "a whole number with its unit is wanted: 90s, 10m, 2h or 1d"
+WANTED = "a span of time (90s, 10m, 2h, 1d) or a time with its zone (2026-11-30T12:00:00Z) is wanted"
+
+
+class Since(NamedTuple):
+    """`seconds` before now if `is_span`, else since 1970."""
+
+    seconds: float
+    is_span: bool
+
+    def __str__(self) -> str:
+        """As `read_since` reads it."""
+        if self.is_span:
+            unit = max((one for one, size in UNITS.items() if not self.seconds % size), key=UNITS.__getitem__)
+            return f"{self.seconds / UNITS[unit]:.0f}{unit}"
+        return datetime.fromtimestamp(self.seconds, UTC).isoformat().replace("+00:00", "Z")
+
+    def moment(self, now: float) -> float:
+        """Seconds since 1970, like `now`. Raises ValueError where that lies ahead."""
+        moment = now - self.seconds if self.is_span else self.seconds
+        if moment > now:
+            raise ValueError("that time is still to come")
+        return moment
+
+
+def read_span(text: str) -> float:
+    """`90s`, `10m`, `2h` or `1d`, in seconds. Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS or unit not in UNITS:
+        raise ValueError(WANTED_SPAN)
+    return float(int(number) * UNITS[unit])
+
+
+def read_since(text: str) -> Since:
+    """A span of time, or an ISO 8601 time with a zone. Raises ValueError: one without a zone could mean any."""
+    try:
+        return Since(read_span(text), True)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text if text.isascii() and len(text) <= MAX_TEXT else "")
+    except ValueError:
+        raise ValueError(WANTED) from None
+    if time.utcoffset() is None or not 0 <= time.timestamp() < LAST:
+        raise ValueError(WANTED)
+    return Since(time.timestamp(), False)
