@@ -100,6 +100,14 @@ class SessionPieces(NamedTuple):
             UsualJoin: self.usual.join,
         }
 
+    def sizes(self) -> dict[str, int]:
+        """Records of each kind that a limit of the policy bounds, by the name of the limit."""
+        return {
+            "sessions": len(self.table),
+            "half_open": len(self.table.half_open),
+            "held_joins": len(self.waiting),
+        }
+
     def parts(self) -> tuple[Part, ...]:
         """The pieces that handle handshakes, in the order in which they are told of what happens."""
         return (
@@ -122,11 +130,14 @@ def assembled(
     epochs: Mapping[DatapathId, int],
     neighbours: Neighbours,
     graph: Graph,
-    table_type: type[SessionTable] = SessionTable,
+    table: SessionTable,
+    knows_every_token: Callable[[], bool],
+    sees_every_subflow: Callable[[], bool],
 ) -> SessionPieces:
-    """`disabled` names mechanisms that are off for negative controls; `epochs`: of each switch's filling."""
+    """`disabled` names mechanisms that are off for negative controls; `epochs`: of each switch's filling;
+    `knows_every_token`: whether a token that is not known here is nobody's; `sees_every_subflow`: whether all subflows
+    of a session are at switches that this engine decides for."""
     # Sessions: their records, their life, their ends.
-    table = table_type(policy.limits, sitemap.mcps, sitemap.hosts_move)
     life = SessionLife(table, counters)
     authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
     proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
@@ -147,7 +158,7 @@ def assembled(
     teardown = Teardown(
         table, life, policy.timers, counters, proactive.pin, ledgers, access_of, trusting,
         Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
-        lambda: not (readiness.recovering or readiness.offline),
+        lambda: sees_every_subflow() and not (readiness.recovering or readiness.offline),
     )  # fmt: skip
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(
@@ -181,7 +192,9 @@ def assembled(
         authorisation=authorisation, explicit=explicit, capabilities=capabilities, natives=natives,
         withdrawal=withdrawal, bypass=bypass, proactive=proactive,
     )  # fmt: skip
-    early = EarlyJoins(waiting, blocks, readiness, in_force, replies, natives, counters, disabled)
+    early = EarlyJoins(
+        waiting, blocks, readiness, in_force, replies, natives, counters, disabled, knows_every_token
+    )
     destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
     joins = JoinHandler(
         sitemap, chooser, counters,

@@ -1,6 +1,6 @@
 """The engine of one of several controllers. Without `--cluster` it is not loaded, and the engine is as it ever was."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
@@ -11,7 +11,7 @@ from steering.core.part import Parts
 from steering.core.peer_facts import ClusterChanged
 from steering.core.peers.exchange import PeerExchange
 from steering.core.peers.followed_table import FollowedTable
-from steering.core.peers.handover import Handover
+from steering.core.peers.handover import Handover, Own
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
@@ -24,8 +24,6 @@ from steering.model.policy import Policy
 class ClusteredEngine(Engine):
     """An engine that decides for a share of the site's switches, and exchanges with the engines of the others."""
 
-    table_type = FollowedTable
-
     def __init__(
         self,
         site: Site,
@@ -36,10 +34,9 @@ class ClusteredEngine(Engine):
         disabled: Iterable[str] = (),
         elsewhere: Callable[[DatapathId], bool] = lambda dpid: False,
     ) -> None:
-        super().__init__(site, policy, epoch=epoch, counters=counters, disabled=disabled)
+        super().__init__(site, policy, epoch=epoch, counters=counters, disabled=disabled, elsewhere=elsewhere)
         pieces, table = self.sessions, self.sessions.table
         assert isinstance(table, FollowedTable)
-        table.follow()
         off = frozenset(map(Mechanism, disabled))
         local = dict(self._handlers)
         routes = SegmentRoutes(self.map)
@@ -48,18 +45,13 @@ class ClusteredEngine(Engine):
             local=local, routes=routes,
             replicas=TokenReplicas(Mechanism.JOIN_DESTINATION not in off, Mechanism.PEER_TOKENS not in off),
             facts=NetworkFacts(self.map, self.switches, self.neighbours, self.chooser, routes, local),
-            destinations=pieces.destinations, early=pieces.early, waiting=pieces.waiting, readiness=pieces.readiness,
+            destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
             unread=self._unread,
         )  # fmt: skip
         self.parts = Parts((*self.parts, self.peers))  # last: it tells what came of all others
-        self.own = self.peers.own.of
         self.handover = Handover(
             self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
         )
-        table.leaves = self.handover.leaves
-        # Subflows may all be at others' switches.
-        pieces.teardown.knows_all = lambda: False
-        self.presence.is_elsewhere = lambda dpid: elsewhere(dpid) or self._is_elsewhere(dpid)
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()
@@ -68,9 +60,26 @@ class ClusteredEngine(Engine):
     def _mine(self) -> set[DatapathId]:
         return {dpid for dpid in self.map.switches if self.peers.routes.is_mine(dpid)}
 
+    def _new_table(self) -> FollowedTable:
+        return FollowedTable(
+            self.policy.limits,
+            self.map.mcps,
+            self.map.hosts_move,
+            lambda session: self.handover.leaves(session),
+        )
+
+    def _knows_every_token(self) -> bool:
+        return self.peers.is_whole
+
+    def _sees_every_subflow(self) -> bool:
+        return False
+
     def _is_elsewhere(self, dpid: DatapathId) -> bool:
-        """Whether a switch is a controller's that can be reached, which sees what it lacks."""
-        return self.peers.routes.owners.get(dpid) in self.peers.reached
+        """Also at a switch of a controller that can be reached."""
+        return super()._is_elsewhere(dpid) or self.peers.routes.owners.get(dpid) in self.peers.reached
+
+    def _own(self, read: EntriesRead) -> Generator[int, float, Own]:
+        return self.peers.own.of(read)
 
     def _shares_changed(self, given: ClusterChanged, now: float) -> list[Output]:
         before = self._mine()
@@ -105,7 +114,7 @@ class ClusteredEngine(Engine):
 
     def _read_again(self, read: EntriesRead) -> Work:
         yield 0
-        own = yield from self.own(read)
+        own = yield from self._own(read)
         now = yield from self.handover.read(read, own)
         done = self._recovered(now) if not self._unread else self.handover.read_later()
         return [ForgetReading(read.dpid), *done]  # first: it may be read anew

@@ -1,7 +1,7 @@
 """The engine: the one writer of state. Input and time in, outputs out; no I/O, no clock of its own."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from steering.core import inputs
 from steering.core.assembly import assembled
@@ -28,7 +28,7 @@ from steering.core.port_states import PortStates
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
-from steering.core.restart.readback import Recovery, all_own
+from steering.core.restart.readback import Own, Recovery, all_own
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
@@ -48,8 +48,6 @@ RECOVERY = 15.0  # seconds until unknown joins count as unknown if a switch neve
 class Engine:
     """The controller's engine. `handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
     off for negative controls; ValueError for an unknown name."""
-
-    table_type = SessionTable
 
     def __init__(
         self,
@@ -80,53 +78,61 @@ class Engine:
             self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
         )  # fmt: skip
         # Everything about sessions; `handshakes` sees every segment that is shown.
-        self.sessions = assembled(
-            self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph, self.table_type
+        self.sessions = pieces = assembled(
+            self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
+            self._new_table(), self._knows_every_token, self._sees_every_subflow,
         )  # fmt: skip
-        self.leg_errors = LegErrors(self.sessions.table, self.counters, Mechanism.ICMP_ERRORS in off)
-        self.handshakes = self.sessions.dispatcher
-        self.mobility = HostMobility(self.map, self.sessions.table, self.neighbours)
-        self.authorising = self.sessions.authorisation
+        self.leg_errors = LegErrors(pieces.table, self.counters, Mechanism.ICMP_ERRORS in off)
+        self.handshakes = pieces.dispatcher
+        self.mobility = HostMobility(self.map, pieces.table, self.neighbours)
+        self.authorising = pieces.authorisation
         self.natural = BaseRules(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
         )
         self.reconcile = self.natural.reconcile
         self.old_paths = OldPaths(
-            self.map, self.graph, self.sessions.table, self._epochs, self.switches, self.reconcile,
-            Mechanism.OLD_PATHS in off,
+            self.map, self.graph, pieces.table, self._epochs, self.switches, self.reconcile, Mechanism.OLD_PATHS in off
         )  # fmt: skip
         self.reserving = ReservationService(
-            self.map, policy, self.graph, self.sessions.table, self.sessions.slots, self.counters, self._epochs,
+            self.map, policy, self.graph, pieces.table, pieces.slots, self.counters, self._epochs,
             self.old_paths.labels_out_of, lambda: self.old_paths.revision_of_labels, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
-        self.preferring = self.sessions.preferring
+        self.preferring = pieces.preferring
         self.recovery = Recovery(
-            self.map, self.sessions.table, self.sessions.life, self.counters, self.sessions.half_open.put_back,
-            Mechanism.READ_BACK in off,
+            self.map, pieces.table, pieces.life, self.counters, pieces.half_open.put_back, Mechanism.READ_BACK in off
         )  # fmt: skip
         self._recover_until, self._unread = NEVER, set(self.map.switches)
-        self.works, self.own = LongWork(), all_own
+        self.works = LongWork()
         self.kept_sessions = KeptSessions(
-            self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
-            self.counters,
-        )  # fmt: skip
+            self.map, pieces.table, pieces.life, pieces.proactive, pieces.learned, self.counters
+        )
         self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters, self.mobility.moved)
-        self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
-        self.presence.is_elsewhere = elsewhere
-        pieces, long_links = self.sessions, LongLinks(self.map, self.counters)
+        self._elsewhere = elsewhere
+        self.presence = ExpectedThings(
+            self.map, self.graph, self.switches, lambda: self.chooser.excluded, self._is_elsewhere
+        )
+        long_links = LongLinks(self.map, self.counters)
         self.alarms = Alarms(
-            self.map, policy, self.presence, self.counters,
-            lambda: {
-                "sessions": len(pieces.table), "half_open": len(pieces.table.half_open),
-                "held_joins": len(pieces.waiting),
-            },
-            pieces.sick.bad, self.chooser.why_gone, long_links.named,
+            self.map, policy, self.presence, self.counters, pieces.sizes, pieces.sick.bad, self.chooser.why_gone,
+            long_links.named,
         )  # fmt: skip
         shared = SharedPieces(
-            self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off, self.neighbours
+            self.map, policy, self.graph, self.switches, pieces.table, self.counters, self._epochs, off, self.neighbours
         )  # fmt: skip
-        # All that happens is told in this order. A part that leans on no other is registered in core.features.
-        self.parts = Parts(
+        self.parts = self._in_order(shared, long_links)
+        self.resync = Resync(self.parts, self.reconcile, self._filled)
+        self.ports = PortStates(
+            self.map, self.switches, self.links, self.neighbours, self.chooser, self.preferring, self.resync
+        )
+        self._handlers = self._handlers_of_inputs()
+
+    def _in_order(self, shared: SharedPieces, long_links: LongLinks) -> Parts:
+        """All that happens is told in this order. A part that leans on no other is registered in core.features."""
+        pieces = self.sessions
+        sweep = CounterSweep(
+            self.map, self.policy, self.switches, pieces.teardown, self.preferring, pieces.reports
+        )
+        return Parts(
             (
                 self.links,  # first at a tick and at a restart: all others look at the graph
                 self.kept_sessions,  # its sessions are back before the parts that look for sessions
@@ -151,20 +157,17 @@ class Engine:
                 long_links,
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
-                CounterSweep(
-                    self.map, policy, self.switches, pieces.teardown, self.preferring, pieces.reports
-                ),
+                sweep,
                 self.natural,
                 self.presence,  # sees what all others made of it
                 self.alarms,
             )
         )
-        self.resync = Resync(self.parts, self.reconcile, self._filled)
-        self.ports = PortStates(
-            self.map, self.switches, self.links, self.neighbours, self.chooser, self.preferring, self.resync
-        )
+
+    def _handlers_of_inputs(self) -> dict[type, Handler]:
+        """Input -> who takes it. What only one part takes, that part says itself."""
         conditions = Conditions(self.map, self.graph, self.chooser, self.probes, self.preferring)
-        self._handlers: dict[type, Callable[..., list[Output]]] = {
+        own: dict[type, Handler] = {
             **self.sessions.segments(),
             NeighbourSeen: self._neighbour,
             RouterSolicited: lambda seen, now: advertisement(self.map, PortRef(seen.dpid, seen.port)),
@@ -196,7 +199,7 @@ class Engine:
             inputs.Continue: self._go_on,
             inputs.Tick: self._tick,
         }
-        self._handlers |= {given: self._filtered(take) for given, take in self.parts.takes().items()}
+        return own | {given: self._filtered(take) for given, take in self.parts.takes().items()}
 
     def _go_on(self, given: inputs.Continue, now: float) -> list[Output]:
         """A slice of each long task."""
@@ -210,6 +213,27 @@ class Engine:
         """Take one input at time `now` (seconds, monotonic), and return what has to be done about it."""
         outputs = self._handlers[type(given)](given, now)
         return tagged(outputs, self.map.line_of) if self.map.carried else outputs
+
+    # ---- what several controllers of one site answer otherwise (core.clustered_engine) -----------
+
+    def _new_table(self) -> SessionTable:
+        return SessionTable(self.policy.limits, self.map.mcps, self.map.hosts_move)
+
+    def _knows_every_token(self) -> bool:
+        """Whether a token that is not known here is nobody's."""
+        return True
+
+    def _sees_every_subflow(self) -> bool:
+        """Whether all subflows of a session are at switches that this engine decides for."""
+        return True
+
+    def _is_elsewhere(self, dpid: DatapathId) -> bool:
+        """Whether another controller decides at a switch, and sees what it lacks."""
+        return self._elsewhere(dpid)
+
+    def _own(self, read: inputs.EntriesRead) -> Generator[int, float, Own]:
+        """Which of the entries that a switch told make sessions here."""
+        return all_own(read)
 
     # ---- neighbours -----------------------------------------------------------------------------
 
@@ -315,7 +339,7 @@ class Engine:
 
     def _take_over(self, read: inputs.EntriesRead) -> Work:
         yield 0
-        own = yield from self.own(read)
+        own = yield from self._own(read)
         compared, now = yield from self.recovery.told(read, own, read.dpid in self._unread)
         self._unread.discard(read.dpid)
         found = self._recovered(now) if not self._unread else []

@@ -24,7 +24,8 @@ from steering.wire.mptcp import ResetReason
 
 
 class EarlyJoins:
-    """`disabled` names mechanisms that are off for negative controls: holding joins, blocking strangers."""
+    """`disabled` names mechanisms that are off for negative controls: holding joins, blocking strangers. `is_certain`:
+    whether a token that is not known here is nobody's, which it is not while another controller may know it."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class EarlyJoins:
         natives: NativeSessions,
         counters: Counters,
         disabled: frozenset[Mechanism],
+        is_certain: Callable[[], bool],
     ) -> None:
         self.guesses = TokenGuesses(Mechanism.TOKEN_GUESSES in disabled)
         self._waiting = waiting
@@ -45,8 +47,7 @@ class EarlyJoins:
         self._replies = replies
         self._natives = natives
         self._counters = counters
-        # Whether a token that is not known here is nobody's: not while another controller may know it.
-        self.is_certain: Callable[[], bool] = lambda: True
+        self._is_certain = is_certain
         self._holds = Mechanism.HOLD_QUEUE not in disabled
         self._blocking = Mechanism.STRAY_DROP not in disabled
 
@@ -73,7 +74,7 @@ class EarlyJoins:
             if self._natives.may_have(seen.handshake.dst, now):
                 outputs.append(naturally(attachment, seen))
                 continue
-            if not self.is_certain():
+            if not self._is_certain():
                 self._refused(Refusal.PEER_UNREACHABLE)
                 continue
             self._refused(Refusal.UNKNOWN_TOKEN)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from steering.core.counters import Counters
-from steering.core.handshakes.early_joins import EarlyJoins
 from steering.core.handshakes.room import Readiness
 from steering.core.inputs import (
     FinSeen,
@@ -78,7 +77,6 @@ class PeerExchange(Part):
         replicas: TokenReplicas,
         facts: NetworkFacts,
         destinations: JoinDestinations,
-        early: EarlyJoins,
         waiting: PendingJoins,
         readiness: Readiness,
         unread: set[DatapathId],
@@ -106,7 +104,6 @@ class PeerExchange(Part):
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
         )  # fmt: skip
         self.own = OwnEntries(table, routes, replicas, self.reached, lambda: self.is_whole)
-        early.is_certain = lambda: self.is_whole
 
     @property
     def is_whole(self) -> bool:

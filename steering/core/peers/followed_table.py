@@ -1,6 +1,6 @@
 """A session table that notes which tokens came and went, for other controllers to be told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
@@ -8,23 +8,23 @@ from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, Token
+from steering.model.policy import Limits
 from steering.model.session import Entry, SessionState
 from steering.wire.peer_messages import TokenEntry
 
 
 class FollowedTable(SessionTable):
-    """The same table. `learnt` and `ended`: session numbers with their token since they were looked at last."""
+    """The same table. `learnt` and `ended`: session numbers with their token since they were looked at last. `leaves`:
+    whether a session goes with a switch that was given up."""
 
-    learnt: list[tuple[int, TokenEntry]]
-    ended: list[tuple[int, TokenEntry]]
-    sum: TokenSum
-    shared: SharedLedger  # the table's ledger
-    leaves: Callable[[Session], bool]  # whether a session goes with a switch that was given up
-
-    def follow(self) -> None:
-        """Begin to note, before the first session."""
-        self.learnt, self.ended, self.sum = [], [], TokenSum()
-        self.leaves = lambda session: False
+    def __init__(
+        self, limits: Limits, mcps: Iterable[int], hosts_move: bool, leaves: Callable[[Session], bool]
+    ) -> None:
+        super().__init__(limits, mcps, hosts_move)
+        self.learnt: list[tuple[int, TokenEntry]] = []
+        self.ended: list[tuple[int, TokenEntry]] = []
+        self.sum = TokenSum()
+        self.leaves = leaves
         self.ledger = self.shared = SharedLedger()
         # Sessions whose record may still learn where it began, as they were told: few, and those of an earlier controller.
         self._told: dict[int, TokenEntry] = {}

@@ -64,7 +64,7 @@ class Teardown(Part):
         self._access_of = access_of
         self.timers = timers
         self._counters = counters
-        self.knows_all = knows_all
+        self._knows_all = knows_all
         self._recovering = recovering
         self._early: deque[tuple[PortRole, FinSeen]] = deque(maxlen=EARLY)
         self._closing: deque[tuple[float, Subflow]] = deque()
@@ -297,7 +297,7 @@ class Teardown(Part):
             return []  # its entries stay: a segment that comes after hours must not pass its MCP
         if not session.subflow_count and session.state in _MAY_IDLE and not session.ending:
             # It ended as switches were read: one told of its server leg, and no other of a subflow.
-            return self.end(session) if self.knows_all() else []
+            return self.end(session) if self._knows_all() else []
         if session.unit is not None and not session.returns:
             # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
             session.touch(now)

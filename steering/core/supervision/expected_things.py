@@ -88,7 +88,8 @@ class ExpectedLinks:
 
 class ExpectedThings(Part):
     """`excluded`: tells which MCPs get no new session now, and why. `missing`: each missing thing, and when it was
-    noticed. `never`: the missing things that have not been there since the controller started."""
+    noticed. `never`: the missing things that have not been there since the controller started. `is_elsewhere`: whether
+    another controller sees what a switch lacks."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class ExpectedThings(Part):
         graph: Graph,
         switches: Switches,
         excluded: Callable[[], Mapping[McpId, FilterReason]],
+        is_elsewhere: Callable[[DatapathId], bool],
     ) -> None:
         self._map = sitemap
         self._switches = switches
@@ -103,8 +105,7 @@ class ExpectedThings(Part):
         self._links = ExpectedLinks(sitemap, graph)
         self._due = -NEVER
         self._first = True
-        # Whether another controller sees what a switch lacks.
-        self.is_elsewhere: Callable[[DatapathId], bool] = lambda dpid: False
+        self._is_elsewhere = is_elsewhere
         self.missing: dict[Thing, float] = {}
         self.never: set[Thing] = set()
 
@@ -151,20 +152,20 @@ class ExpectedThings(Part):
     def _absent(self) -> Iterator[Thing]:
         """All things that are expected and not there."""
         for dpid in sorted(self._dpids()):
-            if not self._switches.is_connected(dpid) and not self.is_elsewhere(dpid):
+            if not self._switches.is_connected(dpid) and not self._is_elsewhere(dpid):
                 yield Thing(ThingKind.SWITCH, dpid)
         for ends in self._links.lost:
             yield Thing(ThingKind.LINK, ends)
         for port in self._map.attachments:
             switch = self._switches.get(port.dpid)
-            if self.is_elsewhere(port.dpid):
+            if self._is_elsewhere(port.dpid):
                 continue
             if switch is None or not switch.ports.get(port.port, False):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():
             # A drained MCP is there; its operator only wants no new sessions for it. So is one that is sick.
             mcp = self._map.mcps.get(number)
-            elsewhere = mcp is not None and self.is_elsewhere(mcp.inside.dpid)
+            elsewhere = mcp is not None and self._is_elsewhere(mcp.inside.dpid)
             if why not in (FilterReason.DRAINING, FilterReason.SICK) and not elsewhere:
                 yield Thing(ThingKind.MCP, number)
 
