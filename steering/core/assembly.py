@@ -58,35 +58,159 @@ from steering.model.policy import Policy
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 
 
-class SessionPieces(NamedTuple):
-    """The pieces that the engine, the snapshots and tests reach."""
+class Given(NamedTuple):
+    """What the pieces are made of. `disabled` names mechanisms that are off for negative controls; `epochs`: of each
+    switch's filling; `knows_every_token`: whether a token that is not known here is nobody's; `sees_every_subflow`:
+    whether all subflows of a session are at switches that this engine decides for."""
 
+    sitemap: SiteMap
+    policy: Policy
+    chooser: Chooser
+    counters: Counters
+    disabled: frozenset[Mechanism]
+    epochs: Mapping[DatapathId, int]
+    neighbours: Neighbours
+    graph: Graph
     table: SessionTable
-    life: SessionLife
-    teardown: Teardown
-    half_open: HalfOpenSessions
-    aborted: AbortedSessions
-    readiness: Readiness
-    in_force: PolicyInForce
-    authorisation: Authorisation
-    capabilities: Capabilities
-    explicit: ExplicitMode
-    withdrawal: Withdrawal
-    waiting: PendingJoins
-    blocks: UnknownTokenBlocks
-    proactive: Proactive
-    learned: LearnedSessions
-    attempts: NewAttempts
-    slots: Slots
-    preferring: SubflowPriorities
-    watched: WatchedSegments
-    dead: DeadMcps
-    sick: SickMcps
-    reports: McpReports
-    early: EarlyJoins
-    destinations: JoinDestinations
-    dispatcher: HandshakeDispatcher
-    usual: UsualSegments
+    knows_every_token: Callable[[], bool]
+    sees_every_subflow: Callable[[], bool]
+
+    def access_of(self, address: bytes) -> str:
+        """The name of an address's access network."""
+        access = self.sitemap.access_of(address)
+        return access.name if access is not None else ""
+
+    def attachment_name(self, edge: WaypointId) -> str:
+        attachment = self.sitemap.by_waypoint.get(edge)
+        return "" if attachment is None else attachment.name
+
+    def waypoint_of(self, mcp: McpId) -> WaypointId:
+        """Where an MCP hangs with its inner side; NO_WAYPOINT for one that is gone."""
+        inside = self.sitemap.inside.get(mcp)
+        return NO_WAYPOINT if inside is None else inside.id
+
+
+class SessionPieces:
+    """All pieces. The engine, the snapshots and tests reach those whose names have no underscore."""
+
+    def __init__(self, given: Given) -> None:
+        self.table = given.table
+        self._ledgers: dict[McpId, McpLedger] = {}
+        self._make_sessions(given)
+        self._make_judges(given)
+        self._make_handlers(given)
+
+    def _make_sessions(self, given: Given) -> None:
+        """Sessions: their life, their ends, and what is learnt of them."""
+        sitemap, policy, chooser, counters = given.sitemap, given.policy, given.chooser, given.counters
+        disabled, table, ledgers = given.disabled, self.table, self._ledgers
+        self.life = SessionLife(table, counters)
+        self.authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
+        self.proactive = Proactive(
+            sitemap, given.graph, chooser, table, policy, given.epochs, disabled, self.authorisation
+        )
+        self.in_force = PolicyInForce(sitemap, policy)
+        self._replies = Replies(self.in_force, counters)
+        self.readiness = readiness = Readiness(sitemap.switches)
+        self.teardown = Teardown(
+            table, self.life, policy.timers, counters, self.proactive.pin, ledgers, given.access_of,
+            Mechanism.LIVE_PINS in disabled, Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
+            lambda: given.sees_every_subflow() and not (readiness.recovering or readiness.offline),
+        )  # fmt: skip
+        self._keys = KeyWatch(
+            table, self.teardown, policy.limits, policy.timers, counters, self._replies.refuse
+        )
+        self.aborted = AbortedSessions(
+            table, self.teardown, policy.limits, policy.timers, counters, chooser.health, given.waypoint_of
+        )
+        self.dead = DeadMcps(table, self.aborted, chooser.health)
+        self._outcomes = SynOutcomes(table)
+        self.sick = SickMcps(self._outcomes, chooser.health, policy, given.attachment_name)
+        self.watched = WatchedSegments(table, self._keys, self.aborted)
+        self._first_answers = FirstAnswers(
+            table, self.life, self._keys, counters, self._outcomes, ledgers, Mechanism.THIRD_ACK in disabled
+        )
+        self.half_open = HalfOpenSessions(table, self.life, self.teardown, policy, ledgers)
+        self.waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
+
+    def _make_judges(self, given: Given) -> None:
+        """What handshakes are judged by."""
+        sitemap, policy, chooser, counters = given.sitemap, given.policy, given.chooser, given.counters
+        disabled, table, readiness = given.disabled, self.table, self.readiness
+        self._room = Room(table, readiness, self.in_force)
+        self.explicit, self._natives = ExplicitMode(sitemap, chooser), NativeSessions()
+        self.capabilities = Capabilities(policy.timers.capability)
+        self._bypass = Bypass(Mechanism.OPTION_BYPASS in disabled)
+        self.withdrawal = Withdrawal(table, self.life, policy.timers, counters)
+        self.slots = Slots(table)
+        self.preferring = SubflowPriorities(
+            sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled
+        )
+        self.blocks = UnknownTokenBlocks(given.epochs)
+        self.reports = McpReports(
+            sitemap, table, self.teardown, self._first_answers, counters, lambda: readiness.recovering, self._ledgers,
+            self.dead.cut_off,
+        )  # fmt: skip
+        self.early = EarlyJoins(
+            self.waiting, self.blocks, readiness, self.in_force, self._replies, self._natives, counters, disabled,
+            given.knows_every_token,
+        )  # fmt: skip
+        self.destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
+
+    def _make_handlers(self, given: Given) -> None:
+        """Who takes the segments."""
+        sitemap, chooser, counters, disabled = given.sitemap, given.chooser, given.counters, given.disabled
+        table, life, in_force, teardown = self.table, self.life, self.in_force, self.teardown
+        first_answers, keys, outcomes = self._first_answers, self._keys, self._outcomes
+        first_syns = FirstSyns(
+            sitemap, chooser, counters,
+            in_force=in_force, replies=self._replies, room=self._room, table=table, life=life, keys=keys,
+            authorisation=self.authorisation, explicit=self.explicit, capabilities=self.capabilities, natives=self._natives,
+            withdrawal=self.withdrawal, bypass=self._bypass, proactive=self.proactive,
+        )  # fmt: skip
+        joins = JoinHandler(
+            sitemap, chooser, counters,
+            in_force=in_force, replies=self._replies, table=table, life=life, teardown=teardown, natives=self._natives,
+            aborted=self.aborted, early=self.early, authorisation=self.authorisation, preferring=self.preferring,
+            slots=self.slots, keys=keys, outcomes=outcomes,
+            destination=sabotage.destination(sitemap, disabled), destinations=self.destinations,
+        )  # fmt: skip
+        self.attempts = NewAttempts(
+            table, counters,
+            teardown=teardown, aborted=self.aborted, proactive=self.proactive, first_syns=first_syns, joins=joins,
+            enabled=Mechanism.LIVE_PINS not in disabled,
+        )  # fmt: skip
+        server_sessions = ServerSessions(
+            sitemap, chooser, counters,
+            in_force=in_force, room=self._room, bypass=self._bypass, table=table, life=life, first_answers=first_answers,
+        )  # fmt: skip
+        self.learned = LearnedSessions(
+            sitemap, chooser, table, life, first_answers, self.proactive, given.neighbours, teardown, counters
+        )
+        syns = SynHandler(
+            sitemap, chooser, counters,
+            in_force=in_force, replies=self._replies, table=table, teardown=teardown, aborted=self.aborted,
+            attempts=self.attempts, bypass=self._bypass, proactive=self.proactive, first_syns=first_syns,
+            joins=sabotage.handler(joins, first_syns, disabled), server_sessions=server_sessions,
+        )  # fmt: skip
+        syn_acks = SynAckHandler(
+            counters,
+            table=table, attempts=self.attempts, first_answers=first_answers, keys=keys, learned=self.learned,
+            capabilities=self.capabilities, natives=self._natives, withdrawal=self.withdrawal,
+        )  # fmt: skip
+        self.dispatcher = HandshakeDispatcher(
+            sitemap, counters,
+            table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=self.watched,
+            teardown=teardown, authorisation=self.authorisation, attempts=self.attempts, early=self.early,
+            reports=self.reports, waiting=self.waiting, blocks=self.blocks,
+        )  # fmt: skip
+        self.usual = UsualSegments(
+            sitemap, chooser, counters,
+            dispatcher=self.dispatcher, in_force=in_force, room=self._room, table=table, life=life,
+            authorisation=self.authorisation, proactive=self.proactive, attempts=self.attempts,
+            first_answers=first_answers, early=self.early, aborted=self.aborted, preferring=self.preferring,
+            slots=self.slots, outcomes=outcomes, enabled=not disabled,
+        )  # fmt: skip
 
     def segments(self) -> dict[type, Callable[..., list[Output]]]:
         """Who takes each kind of segment."""
@@ -119,128 +243,3 @@ class SessionPieces(NamedTuple):
             self.dead,
             self.sick,
         )
-
-
-def assembled(
-    sitemap: SiteMap,
-    policy: Policy,
-    chooser: Chooser,
-    counters: Counters,
-    disabled: frozenset[Mechanism],
-    epochs: Mapping[DatapathId, int],
-    neighbours: Neighbours,
-    graph: Graph,
-    table: SessionTable,
-    knows_every_token: Callable[[], bool],
-    sees_every_subflow: Callable[[], bool],
-) -> SessionPieces:
-    """`disabled` names mechanisms that are off for negative controls; `epochs`: of each switch's filling;
-    `knows_every_token`: whether a token that is not known here is nobody's; `sees_every_subflow`: whether all subflows
-    of a session are at switches that this engine decides for."""
-    # Sessions: their records, their life, their ends.
-    life = SessionLife(table, counters)
-    authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
-    proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
-    in_force = PolicyInForce(sitemap, policy)
-    replies = Replies(in_force, counters)
-
-    def access_of(address: bytes) -> str:
-        access = sitemap.access_of(address)
-        return access.name if access is not None else ""
-
-    def attachment_name(edge: WaypointId) -> str:
-        attachment = sitemap.by_waypoint.get(edge)
-        return "" if attachment is None else attachment.name
-
-    trusting = Mechanism.LIVE_PINS in disabled
-    ledgers: dict[McpId, McpLedger] = {}
-    readiness = Readiness(sitemap.switches)
-    teardown = Teardown(
-        table, life, policy.timers, counters, proactive.pin, ledgers, access_of, trusting,
-        Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
-        lambda: sees_every_subflow() and not (readiness.recovering or readiness.offline),
-    )  # fmt: skip
-    keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
-    aborted = AbortedSessions(
-        table, teardown, policy.limits, policy.timers, counters, chooser.health,
-        lambda mcp: sitemap.inside[mcp].id if mcp in sitemap.inside else NO_WAYPOINT,
-    )  # fmt: skip
-    dead = DeadMcps(table, aborted, chooser.health)
-    outcomes = SynOutcomes(table)
-    sick = SickMcps(outcomes, chooser.health, policy, attachment_name)
-    watched = WatchedSegments(table, keys, aborted)
-    first_answers = FirstAnswers(
-        table, life, keys, counters, outcomes, ledgers, Mechanism.THIRD_ACK in disabled
-    )
-    half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
-    waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
-    # What handshakes are judged by.
-    room = Room(table, readiness, in_force)
-    explicit, natives = ExplicitMode(sitemap, chooser), NativeSessions()
-    capabilities, bypass = Capabilities(policy.timers.capability), Bypass(Mechanism.OPTION_BYPASS in disabled)
-    withdrawal = Withdrawal(table, life, policy.timers, counters)
-    slots = Slots(table)
-    preferring = SubflowPriorities(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
-    blocks = UnknownTokenBlocks(epochs)
-    reports = McpReports(
-        sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering, ledgers, dead.cut_off
-    )
-    # Handlers.
-    first_syns = FirstSyns(
-        sitemap, chooser, counters,
-        in_force=in_force, replies=replies, room=room, table=table, life=life, keys=keys,
-        authorisation=authorisation, explicit=explicit, capabilities=capabilities, natives=natives,
-        withdrawal=withdrawal, bypass=bypass, proactive=proactive,
-    )  # fmt: skip
-    early = EarlyJoins(
-        waiting, blocks, readiness, in_force, replies, natives, counters, disabled, knows_every_token
-    )
-    destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
-    joins = JoinHandler(
-        sitemap, chooser, counters,
-        in_force=in_force, replies=replies, table=table, life=life, teardown=teardown, natives=natives,
-        aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys, outcomes=outcomes,
-        destination=sabotage.destination(sitemap, disabled),
-        destinations=destinations,
-    )  # fmt: skip
-    attempts = NewAttempts(
-        table, counters,
-        teardown=teardown, aborted=aborted, proactive=proactive, first_syns=first_syns, joins=joins,
-        enabled=not trusting,
-    )  # fmt: skip
-    server_sessions = ServerSessions(
-        sitemap, chooser, counters,
-        in_force=in_force, room=room, bypass=bypass, table=table, life=life, first_answers=first_answers,
-    )  # fmt: skip
-    learned = LearnedSessions(
-        sitemap, chooser, table, life, first_answers, proactive, neighbours, teardown, counters
-    )
-    syns = SynHandler(
-        sitemap, chooser, counters,
-        in_force=in_force, replies=replies, table=table, teardown=teardown, aborted=aborted, attempts=attempts,
-        bypass=bypass,
-        proactive=proactive, first_syns=first_syns, joins=sabotage.handler(joins, first_syns, disabled),
-        server_sessions=server_sessions,
-    )  # fmt: skip
-    syn_acks = SynAckHandler(
-        counters,
-        table=table, attempts=attempts, first_answers=first_answers, keys=keys, learned=learned, capabilities=capabilities,
-        natives=natives, withdrawal=withdrawal,
-    )  # fmt: skip
-    dispatcher = HandshakeDispatcher(
-        sitemap, counters,
-        table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=watched,
-        teardown=teardown, authorisation=authorisation, attempts=attempts, early=early,
-        reports=reports, waiting=waiting, blocks=blocks,
-    )  # fmt: skip
-    usual = UsualSegments(
-        sitemap, chooser, counters,
-        dispatcher=dispatcher, in_force=in_force, room=room, table=table, life=life, authorisation=authorisation,
-        proactive=proactive, attempts=attempts, first_answers=first_answers, early=early, aborted=aborted,
-        preferring=preferring, slots=slots, outcomes=outcomes, enabled=not disabled,
-    )  # fmt: skip
-    return SessionPieces(
-        table, life, teardown, half_open, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
-        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, dead, sick, reports, early,
-        destinations, dispatcher, usual,
-    )  # fmt: skip

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 
 from steering.core import inputs
-from steering.core.assembly import assembled
+from steering.core.assembly import Given, SessionPieces
 from steering.core.conditions import Conditions
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
@@ -60,9 +60,7 @@ class Engine:
     ) -> None:  # fmt: skip
         """`elsewhere`: whether another controller decides at a switch, and sees what it lacks."""
         off = frozenset(map(Mechanism, disabled))
-        self.site = site
-        self.policy = policy
-        self.epoch = epoch & 0xFFFF
+        self.site, self.policy, self.epoch = site, policy, epoch & 0xFFFF
         self.counters = counters or Counters()
         self.map = SiteMap(site)
         self.graph = Graph(site)
@@ -78,14 +76,26 @@ class Engine:
             self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
         )  # fmt: skip
         # Everything about sessions; `handshakes` sees every segment that is shown.
-        self.sessions = pieces = assembled(
+        self.sessions = pieces = SessionPieces(Given(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
             self._new_table(), self._knows_every_token, self._sees_every_subflow,
-        )  # fmt: skip
+        ))  # fmt: skip
         self.leg_errors = LegErrors(pieces.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = pieces.dispatcher
         self.mobility = HostMobility(self.map, pieces.table, self.neighbours)
-        self.authorising = pieces.authorisation
+        self.authorising, self.preferring = pieces.authorisation, pieces.preferring
+        self._elsewhere, self._recover_until, self._unread = elsewhere, NEVER, set(self.map.switches)
+        self.works = LongWork()
+        self.parts = self._make_parts(off)
+        self.resync = Resync(self.parts, self.reconcile, self._filled)
+        self.ports = PortStates(
+            self.map, self.switches, self.links, self.neighbours, self.chooser, self.preferring, self.resync
+        )
+        self._handlers = self._handlers_of_inputs()
+
+    def _make_parts(self, off: frozenset[Mechanism]) -> Parts:
+        """Rules, reservations, what outlives a restart, and what watches over all."""
+        pieces, policy = self.sessions, self.policy
         self.natural = BaseRules(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
         )
@@ -97,17 +107,13 @@ class Engine:
             self.map, policy, self.graph, pieces.table, pieces.slots, self.counters, self._epochs,
             self.old_paths.labels_out_of, lambda: self.old_paths.revision_of_labels, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
-        self.preferring = pieces.preferring
         self.recovery = Recovery(
             self.map, pieces.table, pieces.life, self.counters, pieces.half_open.put_back, Mechanism.READ_BACK in off
         )  # fmt: skip
-        self._recover_until, self._unread = NEVER, set(self.map.switches)
-        self.works = LongWork()
         self.kept_sessions = KeptSessions(
             self.map, pieces.table, pieces.life, pieces.proactive, pieces.learned, self.counters
         )
         self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters, self.mobility.moved)
-        self._elsewhere = elsewhere
         self.presence = ExpectedThings(
             self.map, self.graph, self.switches, lambda: self.chooser.excluded, self._is_elsewhere
         )
@@ -119,12 +125,7 @@ class Engine:
         shared = SharedPieces(
             self.map, policy, self.graph, self.switches, pieces.table, self.counters, self._epochs, off, self.neighbours
         )  # fmt: skip
-        self.parts = self._in_order(shared, long_links)
-        self.resync = Resync(self.parts, self.reconcile, self._filled)
-        self.ports = PortStates(
-            self.map, self.switches, self.links, self.neighbours, self.chooser, self.preferring, self.resync
-        )
-        self._handlers = self._handlers_of_inputs()
+        return self._in_order(shared, long_links)
 
     def _in_order(self, shared: SharedPieces, long_links: LongLinks) -> Parts:
         """All that happens is told in this order. A part that leans on no other is registered in core.features."""

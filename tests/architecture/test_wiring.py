@@ -1,6 +1,7 @@
 """How the pieces of core come together: each gets all that it needs when it is made, and nothing is put in later."""
 
 import ast
+import re
 
 import pytest
 
@@ -8,11 +9,11 @@ from tests.architecture import layers, rooms
 
 
 def put_in_later(tree: ast.AST) -> list[str]:
-    """What a constructor or a function that puts pieces together sets at an object that is already made, as
+    """What a constructor, or a method that a constructor calls to make pieces, sets at an object that is already made, as
     `line: what`."""
     found = []
     for maker in ast.walk(tree):
-        if not isinstance(maker, ast.FunctionDef) or maker.name not in ("__init__", "assembled"):
+        if not isinstance(maker, ast.FunctionDef) or not re.match("__init__$|_make_", maker.name):
             continue
         for node in ast.walk(maker):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -47,7 +48,7 @@ def test_nothing_is_patched_in_late() -> None:
     [
         "class A:\n    def __init__(self, b):\n        b.told = self.tell",
         "class A:\n    def __init__(self):\n        self.b = B()\n        self.b.told = self.tell",
-        "def assembled():\n    b = B()\n    b.told = tell",
+        "def _make_all():\n    b = B()\n    b.told = tell",
         "def later(b):\n    b.told = lambda: 1",
     ],
 )
