@@ -106,7 +106,7 @@ class BytesController:
         seen: dict[int, tuple[int, Any]] = {}
         pieces, sender = self.engine.sessions, self.sender
         known = [
-            {name: one for name, one in pieces._asdict().items() if name not in NEVER_CHANGED},
+            {name: one for name, one in vars(pieces).items() if name not in NEVER_CHANGED},
             self.engine.counters,
         ]
         known += [
