@@ -58,7 +58,7 @@ from steering.model.policy import Policy
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 
 
-class Given(NamedTuple):
+class Ingredients(NamedTuple):
     """What the pieces are made of. `disabled` names mechanisms that are off for negative controls; `epochs`: of each
     switch's filling; `knows_every_token`: whether a token that is not known here is nobody's; `sees_every_subflow`:
     whether all subflows of a session are at switches that this engine decides for."""
@@ -93,14 +93,14 @@ class Given(NamedTuple):
 class SessionPieces:
     """All pieces. The engine, the snapshots and tests reach those whose names have no underscore."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: Ingredients) -> None:
         self.table = given.table
         self._ledgers: dict[McpId, McpLedger] = {}
         self._make_sessions(given)
         self._make_judges(given)
         self._make_handlers(given)
 
-    def _make_sessions(self, given: Given) -> None:
+    def _make_sessions(self, given: Ingredients) -> None:
         """Sessions: their life, their ends, and what is learnt of them."""
         sitemap, policy, chooser, counters = given.sitemap, given.policy, given.chooser, given.counters
         disabled, table, ledgers = given.disabled, self.table, self._ledgers
@@ -133,7 +133,7 @@ class SessionPieces:
         self.half_open = HalfOpenSessions(table, self.life, self.teardown, policy, ledgers)
         self.waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
 
-    def _make_judges(self, given: Given) -> None:
+    def _make_judges(self, given: Ingredients) -> None:
         """What handshakes are judged by."""
         sitemap, policy, chooser, counters = given.sitemap, given.policy, given.chooser, given.counters
         disabled, table, readiness = given.disabled, self.table, self.readiness
@@ -157,7 +157,7 @@ class SessionPieces:
         )  # fmt: skip
         self.destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
 
-    def _make_handlers(self, given: Given) -> None:
+    def _make_handlers(self, given: Ingredients) -> None:
         """Who takes the segments."""
         sitemap, chooser, counters, disabled = given.sitemap, given.chooser, given.counters, given.disabled
         table, life, in_force, teardown = self.table, self.life, self.in_force, self.teardown

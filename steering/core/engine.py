@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 
 from steering.core import inputs
-from steering.core.assembly import Given, SessionPieces
+from steering.core.assembly import Ingredients, SessionPieces
 from steering.core.conditions import Conditions
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
@@ -76,7 +76,7 @@ class Engine:
             self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
         )  # fmt: skip
         # Everything about sessions; `handshakes` sees every segment that is shown.
-        self.sessions = pieces = SessionPieces(Given(
+        self.sessions = pieces = SessionPieces(Ingredients(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
             self._new_table(), self._knows_every_token, self._sees_every_subflow,
         ))  # fmt: skip
