@@ -26,9 +26,8 @@ from topologies.scenarios.flood import (
 )  # fmt: skip
 
 WLAN = FiveTuple("10.2.0.2", 40_002, "10.9.0.2", 5001)
-# They are about a second, each beside others that fail in the same controls.
+# It is about a second, beside others that fail in the same control.
 KNOWN = {
-    ("authorisation", "the list is live within a second"),
     ("controller-loss", "without a controller: new connections are there within a second after the grace"),
 }
 MBIT = 8.0  # a million bytes a second
