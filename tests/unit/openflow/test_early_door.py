@@ -5,14 +5,12 @@ import socket
 import pytest
 
 from steering.openflow.early_door import HELLO, EarlyDoor
+from tests.support.controller_process import free_port
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    return free_port()
 
 
 def come(port: int) -> socket.socket:

@@ -154,14 +154,13 @@ def test_a_host_is_answered_before_the_servers_first_byte() -> None:
 
 
 def test_a_host_is_told_of_a_failed_dial_and_the_end_is_orderly() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        nobody = probe.getsockname()
-    dialled = socket.socket()
-    dialled.setblocking(False)
-    dialled.connect_ex(nobody)
-    asked = Asked(dialled)
-    asked.until(lambda: asked.ends)
+    with socket.socket() as nobody:  # bound, not listening: nobody else takes the port meanwhile
+        nobody.bind(("127.0.0.1", 0))
+        dialled = socket.socket()
+        dialled.setblocking(False)
+        dialled.connect_ex(nobody.getsockname())
+        asked = Asked(dialled)
+        asked.until(lambda: asked.ends)
     asked.poller.close_pending()
     assert asked.ends == [SessionEnd.DIAL_FAILED]
     assert asked.host.recv(100) == bytes.fromhex("010222631e016000")
