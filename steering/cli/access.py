@@ -68,14 +68,14 @@ def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     """Change type or trust; what is not given stays. An update that somebody else makes meanwhile is not
     overwritten."""
     before = controller.request("GET", ["access-networks", args.name])
-    update = {
-        "type": args.type or before.body["type"],
-        "trust": args.trust or before.body["trust"],
-        "sequence": before.body["sequence"] + 1,
-    }
-    after = actions.send(controller, "PUT", ["access-networks", args.name], update, before.etag)
+    wanted = {"type": args.type or before.body["type"], "trust": args.trust or before.body["trust"]}
+    after = before.body
+    changed = any(after[name] != value for name, value in wanted.items())
+    if changed:
+        update = wanted | {"sequence": after["sequence"] + 1}
+        after = actions.send(controller, "PUT", ["access-networks", args.name], update, before.etag)
     line = f"{after['name']} is {after['type']}, {after['trust']}, update {after['sequence']}"
-    actions.tell(args, after, line)
+    actions.tell(args, after, line, changed)
 
 
 def _offload(controller: client.ControllerClient, args: argparse.Namespace) -> None:
@@ -83,12 +83,14 @@ def _offload(controller: client.ControllerClient, args: argparse.Namespace) -> N
         raise client.BadInput("--type and --trust are of set alone")
     if args.name is None or (args.to is None) != args.back:
         raise client.BadInput("offload wants NAME and TO, or NAME and --back")
+    known = controller.get("access-networks")["access_networks"]
     told = actions.send(controller, "POST", ["offload"], {"from": args.name, "to": args.to})
+    changed = all(one["offloaded_to"] != args.to for one in known if one["name"] == args.name)
     if args.back:
         line = f"what goes by {told['from']} goes there again"
     else:
         line = f"what goes by {told['from']} goes by {told['to']} wherever a session has both"
-    actions.tell(args, told, line)
+    actions.tell(args, told, line, changed)
 
 
 def _row(access: Json) -> list[object]:

@@ -57,14 +57,16 @@ def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     wanted = _read(args.file)
-    over = wanted.pop(ETAG, None) or controller.request("GET", ["acl"]).etag
+    before = controller.request("GET", ["acl"])
+    over = wanted.pop(ETAG, None) or before.etag
     if not isinstance(over, str) or not (over.isascii() and over.isprintable()):
         raise client.BadInput(f"{args.file}: etag: the one that 'steering acl show --json' printed is wanted")
     try:
         after = actions.send(controller, "PUT", ["acl"], wanted, over)
     except client.Rejected as rejected:
         raise client.BadInput(f"{args.file}: {client.first_error(rejected)}") from None
-    actions.tell(args, after, f"{counted(len(after['entries']), 'entry', 'entries')} in force")
+    line = f"{counted(len(after['entries']), 'entry', 'entries')} in force"
+    actions.tell(args, after, line, after["entries"] != before.body["entries"])
 
 
 def _read(file: str) -> Json:

@@ -84,10 +84,11 @@ def subscriber(controller: client.ControllerClient, name: str) -> str:
     return str(send(controller, "POST", ["pseudonyms"], {"subscriber": name})["id"])
 
 
-def tell(args: argparse.Namespace, told: Json, line: str) -> None:
-    """Print the answer to a change: as JSON, or one line."""
+def tell(args: argparse.Namespace, told: Json, line: str, changed: bool = True) -> None:
+    """Print the answer to a change: as JSON, or one line. `changed`: whether anything is other than before, for programs that
+    repeat an order until all is as it should be."""
     if args.json:
-        client.print_json(told)
+        client.print_json({**told, "changed": changed})
     else:
         print(line)
 

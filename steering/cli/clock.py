@@ -29,6 +29,7 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
     clock = found.body
     if args.offset is not None:
         clock = actions.send(controller, "PUT", PATH, {"offset_s": args.offset}, found.etag)
+        clock = clock | {"changed": args.offset != found.body["offset_s"]}
     if args.json:
         client.print_json(clock)
         return

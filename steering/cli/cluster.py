@@ -95,7 +95,7 @@ def _undrain(controller: client.ControllerClient, args: argparse.Namespace) -> N
 
 def _order(controller: client.ControllerClient, args: argparse.Namespace, what: str, words: str) -> None:
     told = actions.send(controller, "POST", ["cluster", args.name, what])
-    actions.tell(args, told, f"{told['name']} {words}")
+    actions.tell(args, told, f"{told['name']} {words}", told["changed"])
 
 
 def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) -> None:
@@ -103,7 +103,7 @@ def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) ->
     path = ["cluster", "rebalance"]
     planned = controller.request("POST", path, query={"dry_run": 1}).body
     if args.dry_run:
-        actions.tell(args, planned, _plan(planned["moves"], "would move"))
+        actions.tell(args, planned, _plan(planned["moves"], "would move"), bool(planned["moves"]))
         return
     if not args.json:
         print(_plan(planned["moves"], "will move"), flush=True)
@@ -112,7 +112,7 @@ def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) ->
     if left:
         where = ", ".join(f"{one['share']} to {one['taker']}" for one in left)
         raise client.Unavailable(f"the load is not levelled: not moved: {where}")
-    actions.tell(args, ordered, "the load is level")
+    actions.tell(args, ordered, "the load is level", bool(ordered["moves"]))
 
 
 def _plan(moves: list[dict[str, Any]], words: str) -> str:

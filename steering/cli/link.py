@@ -62,5 +62,6 @@ def _put(controller: client.ControllerClient, args: argparse.Namespace, weight: 
     path = ["links", args.name]
     before = controller.request("GET", path)
     after: Json = actions.send(controller, "PUT", path, {"weight": weight}, before.etag)
+    changed = any(after[name] != before.body[name] for name in ("weight", "set_weight"))
     whose = "as the site file says" if weight is None else "for sessions that begin from now on"
-    actions.tell(args, after, f"{after['name']} has weight {after['weight']:g}, {whose}")
+    actions.tell(args, after, f"{after['name']} has weight {after['weight']:g}, {whose}", changed)

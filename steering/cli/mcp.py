@@ -76,12 +76,14 @@ def _put(controller: client.ControllerClient, what: str, file: str, as_json: boo
     if text is None:
         raise client.BadInput(str(findings[0]))
     headers, path, method = {"Content-Type": "application/yaml"}, ["mcps"], "POST"
+    declared = None
     if what == "change":
         name = McpText(text).name
         if not name:
             raise client.BadInput(f"{file} names no MCP")
         path, method = ["mcps", name], "PUT"
-        headers["If-Match"] = controller.request("GET", path).etag or "*"
+        before = controller.request("GET", path)
+        declared, headers["If-Match"] = before.body["declared"], before.etag or "*"
     try:
         told = controller.request(
             method, path, body=text.encode(), headers=headers, patience=client.AGREED_TIMEOUT
@@ -93,7 +95,8 @@ def _put(controller: client.ControllerClient, what: str, file: str, as_json: boo
             print(f"{file}: {error['path']}: {error['message']}", file=sys.stderr)
         raise
     if as_json:
-        client.print_json(told)
+        changed = declared is None or controller.get("mcps", told["name"])["declared"] != declared
+        client.print_json({**told, "changed": changed})
     else:
         done = "is registered" if what == "add" else "is changed"
         print(f"{told['name']} {done}; {_lasts(told['kept'])}")
@@ -104,7 +107,7 @@ def _remove(controller: client.ControllerClient, name: str, force: bool, as_json
         "DELETE", ["mcps", name], query={"force": 1 if force else None}, patience=client.AGREED_TIMEOUT
     ).body
     if as_json:
-        client.print_json(told)
+        client.print_json({**told, "changed": True})
         return
     ended = f", {told['sessions']} sessions end" if told["sessions"] else ""
     print(f"{told['name']} is removed{ended}; {_lasts(told['kept'])}")

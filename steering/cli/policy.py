@@ -239,7 +239,8 @@ def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> Non
         {"dry_run": 1 if args.dry_run else None},
     )
     if args.json:
-        client.print_json({**body, "changes": [change.as_json() for change in changes]})
+        told = [change.as_json() for change in changes]
+        client.print_json({**body, "changes": told, "changed": args.text != running.body["text"]})
         return
     for change in changes:
         print(change)
@@ -323,9 +324,11 @@ def _row(item: Json, newest: int) -> list[object]:
 
 def _rollback(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     data = json.dumps({"version": args.version}).encode()
-    headers = {"Content-Type": "application/json", **_if_match(_running(controller))}
+    before = _running(controller)
+    headers = {"Content-Type": "application/json", **_if_match(before)}
     body = _change(controller, args, "POST", ["policy", "rollback"], data, headers)
     if args.json:
-        client.print_json(body)
+        changed = _running(controller).body["text"] != before.body["text"]
+        client.print_json({**body, "changed": changed})
     else:
         print(f"version {args.version} is in force again, as version {body['version']}")

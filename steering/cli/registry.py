@@ -54,10 +54,12 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 def _add(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     name = sys.stdin.readline().strip() if args.subscriber == "-" else args.subscriber
     body = {"subscriber": name, "allowed": not args.deny, "addresses": args.address}
+    known = controller.get("registry")["subscribers"]
     told = actions.send(controller, "POST", ["registry"], body)
     where = listed(told["addresses"])
     how = "allowed" if told["allowed"] else "denied"
-    actions.tell(args, told, f"{told['id']} is registered and {how}{f', at {where}' if where else ''}")
+    line = f"{told['id']} is registered and {how}{f', at {where}' if where else ''}"
+    actions.tell(args, told, line, told not in known)
 
 
 def _remove(controller: client.ControllerClient, args: argparse.Namespace) -> None:

@@ -135,7 +135,7 @@ def _renew(controller: client.ControllerClient, args: argparse.Namespace) -> Non
 def _release(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     told = controller.request("DELETE", ["reservations", args.id]).body
     if args.json:
-        client.print_json(told)
+        client.print_json({**told, "changed": True})
     else:
         print(f"{told['id']} is released")
 
@@ -145,7 +145,7 @@ _CHANGES = {"accept": _accept, "renew": _renew, "release": _release}
 
 def _print(one: Json, as_json: bool) -> None:
     if as_json:
-        client.print_json(one)
+        client.print_json({**one, "changed": True})
         return
     parts = []
     if one["asked"]["rate_bps"]:

@@ -91,9 +91,11 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
     except client.Unavailable as gone:
         try:
             told = controller.get("aborts", wanted)  # it was aborted before
+            changed = False
         except client.Unavailable:
             raise gone from None
     else:
+        changed = True
         if controller.progress is not None:
             controller.progress.text = "waiting for what its ends say"
         until = time.monotonic() + PATIENCE
@@ -103,7 +105,7 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
                 time.sleep(LOOK)
             told = controller.get("aborts", wanted)
     if as_json:
-        client.print_json(told)
+        client.print_json({**told, "changed": changed})
         return
     print(f"session {told['id']} {'is ended' if told['over'] else 'is being ended'}")
     for end in told["ends"]:

@@ -106,10 +106,13 @@ def _put(
     update: Json = {
         "allowed": before["allowed"] if allowed is None else separate(allowed),
         "preferred": before["preferred"] if preferred is None else separate(preferred),
-        "sequence": before["sequence"] + 1 if args.sequence is None else args.sequence,
     }
-    after = actions.send(controller, "PUT", ["subscribers", wanted, "access"], update)
+    changed = args.sequence is not None or any(before[name] != value for name, value in update.items())
+    after: Json = before | {"id": wanted}
+    if changed:
+        update["sequence"] = before["sequence"] + 1 if args.sequence is None else args.sequence
+        after = actions.send(controller, "PUT", ["subscribers", wanted, "access"], update)
     said = f"may combine {listed(after['allowed']) or 'all'}, first {listed(after['preferred']) or 'any'}"
     if not after["allowed"] and not after["preferred"]:
         said = "combines accesses as rules say"
-    actions.tell(args, after, f"{after['id']} {said}, update {after['sequence']}")
+    actions.tell(args, after, f"{after['id']} {said}, update {after['sequence']}", changed)

@@ -87,7 +87,14 @@ def _add(state_dir: Path, args: argparse.Namespace) -> int:
     number, token = tokens.add(state_dir, tokens.Role(args.role), args.name, args.mcp, created, expires)
     until = None if expires is None else when(expires)
     if args.json:
-        told = {"id": number, "role": args.role, "mcp": args.mcp, "expires": until, "token": token}
+        told = {
+            "id": number,
+            "role": args.role,
+            "mcp": args.mcp,
+            "expires": until,
+            "token": token,
+            "changed": True,
+        }
         print(json.dumps(told, indent=2))
     else:
         print(f"id     {number}\ntoken  {token}" + (f"\nuntil  {until}" if until else ""))
@@ -142,5 +149,5 @@ def _revoke(state_dir: Path, number: str, as_json: bool) -> int:
     if not tokens.revoke(state_dir, number):
         print(f"steering token: no token {number!r}; 'steering token list' lists them", file=sys.stderr)
         return 1
-    print(json.dumps({"id": number}) if as_json else f"{number} is no token any more")
+    print(json.dumps({"id": number, "changed": True}) if as_json else f"{number} is no token any more")
     return 0

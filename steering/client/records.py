@@ -218,7 +218,7 @@ Cluster = TypedDict("Cluster", {
 })
 RebalanceMovesPart = TypedDict("RebalanceMovesPart", {"share": str, "giver": str, "taker": str})
 Rebalance = TypedDict("Rebalance", {"dry_run": bool, "moves": list["RebalanceMovesPart"]})
-Drain = TypedDict("Drain", {"name": str, "draining": bool})
+Drain = TypedDict("Drain", {"name": str, "draining": bool, "changed": bool})
 Load = TypedDict("Load", {"name": str, "alive": bool, "load": float | None})
 Policy = TypedDict("Policy", {"version": int, "text": str})
 Finding = TypedDict("Finding", {

@@ -79,10 +79,13 @@ class ClusterResource:
 
     def _order(self, call: Call, draining: bool) -> RestReply:
         name = call.path["name"]
-        if self._cluster is None or name not in {one.id for one in self._cluster.status().members}:
+        members = {} if self._cluster is None else {one.id: one for one in self._cluster.status().members}
+        if self._cluster is None or name not in members:
             raise not_found(f"no controller {shown(name)} in this cluster")
         try:
             self._cluster.drain(name, draining)
         except ClusterUnreachable as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
-        return RestReply({"name": name, "draining": draining}, status=int(HTTPStatus.ACCEPTED))
+        changed = members[name].draining != draining
+        body = {"name": name, "draining": draining, "changed": changed}
+        return RestReply(body, status=int(HTTPStatus.ACCEPTED))

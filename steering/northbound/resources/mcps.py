@@ -65,11 +65,12 @@ class Mcps:
 
     def _admin(self, call: Call, draining: bool) -> RestReply:
         mcp = mcp_named(self._view, call.path["name"])
+        changed = (mcp["name"] in self._orders.orders.draining) != draining
         self._orders.drain(mcp["name"], draining)
         self._control.give(McpAdmin(mcp["id"], draining))
         told = {"name": mcp["name"], "draining": draining}
         self._hub.publish(EventKind.DRAIN, told)
-        return RestReply(told, status=ACCEPTED)
+        return RestReply(told | {"changed": changed}, status=ACCEPTED)
 
     def load(self, call: Call) -> RestReply:
         mcp, report = mcp_named(self._view, call.path["name"]), cast(LoadReport, call.body)

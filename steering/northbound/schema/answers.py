@@ -316,7 +316,7 @@ SCHEMAS: dict[str, Json] = {
             _list(_object(share=TEXT, giver=TEXT, taker=TEXT)), "One after the other, in this order"
         ),
     ),
-    "Drain": _object(name=TEXT, draining=FLAG),
+    "Drain": _object(name=TEXT, draining=FLAG, changed=_described(FLAG, "False: it was so before")),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Policy": _object(version=WHOLE, text=_described(TEXT, "YAML")),
     "Finding": _object(path=_maybe(TEXT), message=TEXT, optional=_PLACE),

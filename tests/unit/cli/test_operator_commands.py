@@ -86,7 +86,11 @@ def test_an_order_that_may_wait_behind_a_policy_is_waited_for_as_long(
 
 def test_an_mcp_is_drained_and_back(run: Run, control: Noted) -> None:
     assert run("mcp", "drain", "core") == "core gets no new sessions; those it has go on\n"
-    assert json.loads(run("mcp", "undrain", "core", "--json")) == {"name": "core", "draining": False}
+    assert json.loads(run("mcp", "undrain", "core", "--json")) == {
+        "name": "core",
+        "draining": False,
+        "changed": True,
+    }
     assert control.given == [McpAdmin(McpId(7), True), McpAdmin(McpId(7), False)]
 
 

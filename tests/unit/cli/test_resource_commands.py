@@ -129,7 +129,11 @@ def test_an_access_network_is_offloaded_and_back(run: Run, desk: Desk) -> None:
         == "what goes by lte goes by wlan wherever a session has both\n"
     )
     assert run("access", "offload", "lte", "--back") == "what goes by lte goes there again\n"
-    assert json.loads(run("access", "offload", "wlan", "lte", "--json")) == {"from": "wlan", "to": "lte"}
+    assert json.loads(run("access", "offload", "wlan", "lte", "--json")) == {
+        "from": "wlan",
+        "to": "lte",
+        "changed": True,
+    }
     assert desk.control.given == [Offload("lte", "wlan"), Offload("lte", None), Offload("wlan", "lte")]
 
 
@@ -237,7 +241,7 @@ def test_subscribers_are_registered_and_removed(
     monkeypatch.setattr("sys.stdin", io.StringIO(IMSI + "\n"))
     assert run("registry", "add", "-", "--deny") == f"{WHO} is registered and denied\n"
     assert cells(run("registry"), WHO) == [WHO, "no", "-"]
-    assert json.loads(run("registry", "remove", WHO, "--json")) == {"id": WHO}
+    assert json.loads(run("registry", "remove", WHO, "--json")) == {"id": WHO, "changed": True}
     assert run("registry") == "nobody is registered\n"
 
 

@@ -124,7 +124,10 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = json.loads(token(capsys, tmp_path, "add", "--role", "reader", "--json")[1])
     (listed,) = json.loads(token(capsys, tmp_path, "list", "--json")[1])["tokens"]
     assert (listed["id"], listed["role"]) == (made["id"], "reader")
-    assert json.loads(token(capsys, tmp_path, "revoke", made["id"], "--json")[1]) == {"id": made["id"]}
+    assert json.loads(token(capsys, tmp_path, "revoke", made["id"], "--json")[1]) == {
+        "id": made["id"],
+        "changed": True,
+    }
     assert "no token but" in token(capsys, tmp_path, "list")[1]
 
 

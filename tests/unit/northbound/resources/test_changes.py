@@ -32,7 +32,7 @@ def rest() -> Rest:
 
 def test_an_mcp_is_drained_and_back(rest: Rest) -> None:
     response = rest("POST", "/v1/mcps/core/drain")
-    assert (response.status_code, response.json) == (202, {"name": "core", "draining": True})
+    assert (response.status_code, response.json) == (202, {"name": "core", "draining": True, "changed": True})
     assert rest("POST", "/v1/mcps/core/undrain").status_code == 202
     assert rest.control.given == [McpAdmin(McpId(7), True), McpAdmin(McpId(7), False)]
     problem(rest("POST", "/v1/mcps/none/drain"), 404)

@@ -89,7 +89,11 @@ def test_one_controller_alone_says_so() -> None:
 def test_orders_are_an_operators_and_name_a_member() -> None:
     cell = Cell()
     assert ask(cell, "POST", "/v1/cluster/a/drain").status_int == 202
-    assert ask(cell, "POST", "/v1/cluster/a/undrain").json == {"name": "a", "draining": False}
+    assert ask(cell, "POST", "/v1/cluster/a/undrain").json == {
+        "name": "a",
+        "draining": False,
+        "changed": True,
+    }
     assert cell.orders == [("a", True), ("a", False)]
     assert ask(cell, "POST", "/v1/cluster/x/drain").status_int == 404
     assert ask(cell, "POST", "/v1/cluster/a/drain", token_of(Role.READER)).status_int == 403
