@@ -22,7 +22,7 @@ from steering.core.selection.chooser import Chooser, UsualFlow, dscp_of
 from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.first_answer import FirstAnswers
-from steering.core.sessions.flow_key import split
+from steering.core.sessions.flow_key import server_of, split
 from steering.core.sessions.shared_parts import Returns
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
@@ -194,9 +194,8 @@ class UsualSegments:
         if len(owners) != 1 or self._guesses.bars(key, now) or self._authorisation.asks:
             return self._other_syn(seen, now)
         (session,) = owners
-        first, size = session.first, len(key) // 2 - 2
-        dst = key[size:-4]
-        if first[size:-4] != dst or first[-2:] != key[-2:]:
+        server = server_of(key)
+        if server_of(session.first) != server:
             return self._other_syn(seen, now)  # it may fit all the same (sessions.token_owners)
         state, number, chooser = session.state, session.mcp, self._chooser
         inside = sitemap.inside.get(number)
@@ -208,7 +207,7 @@ class UsualSegments:
         if (
             inside is None
             or (state is not ESTABLISHED and state is not ANSWERED)
-            or sitemap.is_mcp_address(dst)
+            or sitemap.is_mcp_address(server[:-2])
             or (ruling.terms if ruling else answer.terms).authentication is HMAC
             or self._aborted.refusal(session) is not None
             or self._preferring.refusal(session, attachment.part.name, answer) is not None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from steering.model.session import NO_FLOW, FlowKey
 
 __all__ = [
-    "NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "origin_of", "parts_of", "source_of", "split",
+    "NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "origin_of", "parts_of", "server_of", "source_of", "split",
 ]  # fmt: skip
 
 _pack_ports = Struct("!HH").pack
@@ -54,6 +54,11 @@ def split(key: FlowKey) -> tuple[int, bytes, bytes, int, int]:
 def source_of(key: FlowKey) -> bytes:
     """The source address alone: the host's."""
     return key[:4] if len(key) == 12 else key[:16]
+
+
+def server_of(key: FlowKey) -> bytes:
+    """Where a flow goes: the destination address, and its port in two more bytes."""
+    return key[4:8] + key[10:] if len(key) == 12 else key[16:32] + key[34:]
 
 
 def origin_of(key: FlowKey) -> bytes:

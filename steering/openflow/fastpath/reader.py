@@ -170,11 +170,9 @@ class UsualMessages:
                 if all(options & mask != value for mask, value, _, _ in FINS.get(used, ())):
                     return at
                 packet_ins[_FIN] += 1
-                half = len(key) // 2 - 2
-                ports = key[-4:]
+                src, dst, sport, dport = _ends4(key) if tcp == IPV4_TCP else _ends6(key)
                 head = (
-                    4 if tcp == IPV4_TCP else 6, key[:half], key[half:-4], _number(ports[:2], "big"),
-                    _number(ports[2:], "big"), seq, ack, flags,
+                    4 if tcp == IPV4_TCP else 6, src, dst, _number(sport, "big"), _number(dport, "big"), seq, ack, flags,
                 )  # fmt: skip
                 handshake = _new(Handshake, head + _NO_OPTION + (used, data))
                 give(_new(FinSeen, (dpid, port, handshake, behind - data)))
