@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from steering.cli.progress import ProgressLine
+from steering.cli.wording import printable
 
 TIMEOUT = 10.0  # seconds without a byte, after which a request is given up
 # The same for a policy, which all controllers of a cell agree on: each waits up to 60 s for the others (--cluster-patience) and three
-# times as long as it checked, and the one before it at the same controller may do so first. So wait orders that go one after the other
-# with it.
+# times as long as it checked. The policy before it may do so first, and so may orders that go one after the other with it.
 AGREED_TIMEOUT = 150.0
 STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
 MAX_LINE = 1 << 20
@@ -300,7 +300,7 @@ class ControllerClient:
                 answer = self._object(response.status, response.read(MAX_ANSWER), ())
                 raise self._refused(response.status, answer)
             while line := response.readline(MAX_LINE):
-                yield str(_printable(line.decode("utf-8", "replace").rstrip("\r\n")))
+                yield str(printable(line.decode("utf-8", "replace").rstrip("\r\n")))
 
     def _object(self, status: int, data: bytes, verbatim: Collection[str]) -> Json:
         try:
@@ -310,7 +310,7 @@ class ControllerClient:
         if not isinstance(answer, dict):
             raise Unavailable(f"what answers at {self.url} is no steering controller (status {status})")
         return {
-            str(_printable(name)): value if name in verbatim else _printable(value)
+            str(printable(name)): value if name in verbatim else printable(value)
             for name, value in answer.items()
         }
 
@@ -393,17 +393,6 @@ def first_error(rejected: Rejected) -> str:
     for error in rejected.problem.get("errors") or ():
         return f"{error['path']}: {error['message']}"
     return str(rejected)
-
-
-def _printable(value: Any) -> Any:
-    """JSON data without control characters, which could control a terminal."""
-    if isinstance(value, str):
-        return value if value.isprintable() else "".join(c if c.isprintable() else "?" for c in value)
-    if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    return value
 
 
 def print_json(body: Any) -> None:

@@ -48,3 +48,14 @@ def size_of(value: Any) -> Any:
 def when(seconds: float) -> str:
     """Seconds since 1970 as a time for people, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def printable(value: Any) -> Any:
+    """JSON data without control characters, which could control a terminal."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(c if c.isprintable() else "?" for c in value)
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    return value

@@ -1,12 +1,14 @@
 """A trace of a set-up under way: what is known of it, and the root span that is told of its phases."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from steering.core.outputs import Release
 from steering.core.snapshots import set_up
 from steering.model.ids import Token
 from steering.model.session import FlowKey
+from steering.model.set_up import SetUpFacts
 
 LONGEST = 60.0  # seconds until a trace ends, whatever became of its session
 
@@ -50,3 +52,22 @@ class OpenTrace:
         self.switches: list[str] = []
         self.was_answered = False
         self.is_reverse = False  # a server opened it
+
+
+def ends(key: FlowKey) -> Attributes:
+    """Both ends of a flow by OpenTelemetry's semantic conventions."""
+    source, destination, sport, dport = set_up.ends_of(key)
+    return {
+        "client.address": str(ip_address(source)), "client.port": sport,
+        "server.address": str(ip_address(destination)), "server.port": dport,
+        "network.transport": "tcp", "network.type": "ipv4" if len(source) == 4 else "ipv6",
+    }  # fmt: skip
+
+
+def decision(found: SetUpFacts) -> Attributes:
+    """What was decided of a set-up."""
+    told: dict[str, str | int] = {
+        "steering.mcp": found.mcp, "steering.rule": found.rule, "steering.decision.reason": found.reason,
+        "steering.policy.version": found.policy_version, "steering.mptcp.version": found.version,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value != ""}

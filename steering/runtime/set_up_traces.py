@@ -7,7 +7,6 @@ wanted; what is under way is bounded in number and in time.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import ip_address
 from time import monotonic
 from typing import Any
 
@@ -20,7 +19,7 @@ from steering.core.snapshots import set_up
 from steering.model.session import FlowKey, Refusal, SessionState
 from steering.model.set_up import SetUpFacts, SetUpOutcome, SetUpPart, SetUpSegment
 from steering.model.token_bucket import TokenBucket
-from steering.runtime.open_trace import LONGEST, Attributes, OpenTrace, SetUpSpan
+from steering.runtime.open_trace import LONGEST, Attributes, OpenTrace, SetUpSpan, decision, ends
 
 MOST_OPEN = 1_024  # set-ups under way that are traced
 MOST_LINKED = 10_000  # traced sessions that later joins are linked to
@@ -205,7 +204,7 @@ class SetUpTraces:
 
     def _about(self, segment: SetUpSegment) -> Attributes:
         """What is known of a set-up by its SYN."""
-        told = {**_ends(segment.key), "steering.access": set_up.access_of(self._engine, segment) or ""}
+        told = {**ends(segment.key), "steering.access": set_up.access_of(self._engine, segment) or ""}
         if segment.part is SetUpPart.SERVER_SYN:
             told["steering.direction"] = "server"
         if segment.peer:
@@ -218,7 +217,7 @@ class SetUpTraces:
         """Whether the engine has decided about a SYN; if so its trace goes on, or ends."""
         found = set_up.facts(self._engine, trace.key)
         if found is not None:
-            trace.span.child("decide", begun, ended, _decision(found))
+            trace.span.child("decide", begun, ended, decision(found))
             self._steered(trace, found, outputs, ended)
         elif _is_natural(outputs, trace.frame):
             trace.span.child("decide", begun, ended, {})
@@ -237,7 +236,7 @@ class SetUpTraces:
     def _steered(self, trace: OpenTrace, found: SetUpFacts, outputs: list[Output], ended: float) -> None:
         """A flow is a subflow from now on; its segment leaves with the outputs, or waits for other switches."""
         trace.session, trace.since, trace.is_reverse = found.session, ended, found.is_reverse
-        trace.span.add({**_decision(found), "steering.session.id": str(found.session)})
+        trace.span.add({**decision(found), "steering.session.id": str(found.session)})
         if trace.is_join:
             context = self._linked.get(found.session)
             if context is not None:
@@ -382,21 +381,3 @@ def _why_unknown(refusals: list[Refusal], is_tick: bool) -> Refusal:
 def _is_natural(outputs: list[Output], frame: bytes) -> bool:
     """Whether a SYN goes its natural way."""
     return any(type(o) is Release and o.waypoint == NATURAL and o.frame is frame for o in outputs)
-
-
-def _ends(key: FlowKey) -> Attributes:
-    """Both ends of a flow by OpenTelemetry's semantic conventions."""
-    source, destination, sport, dport = set_up.ends_of(key)
-    return {
-        "client.address": str(ip_address(source)), "client.port": sport,
-        "server.address": str(ip_address(destination)), "server.port": dport,
-        "network.transport": "tcp", "network.type": "ipv4" if len(source) == 4 else "ipv6",
-    }  # fmt: skip
-
-
-def _decision(found: SetUpFacts) -> Attributes:
-    told: dict[str, str | int] = {
-        "steering.mcp": found.mcp, "steering.rule": found.rule, "steering.decision.reason": found.reason,
-        "steering.policy.version": found.policy_version, "steering.mptcp.version": found.version,
-    }  # fmt: skip
-    return {name: value for name, value in told.items() if value != ""}

@@ -19,10 +19,17 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
 from steering.core.sessions.early_reports import EarlyReports, used_again
-from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.mcp_ledger import SILENT, McpLedger, Told
+from steering.core.sessions.network_view import (
+    STANDING,
+    ended,
+    ended_in_order,
+    is_aborted,
+    is_addressed,
+    unanswered,
+)
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
@@ -37,16 +44,6 @@ CHECKED_EACH_TICK = 2_000  # sessions that are looked up in their MCP's ledger i
 LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
 QUIET = 2.0  # seconds without a packet, after which nothing can be under way any more, where the FINs were not seen
 COUNTED_EACH_S = 10_000  # entries that may be read in a second to know their counters
-
-_STANDING = frozenset(
-    (
-        SessionState.ESTABLISHED,
-        SessionState.PLAIN,
-        SessionState.IDLE,
-        SessionState.CLOSING,
-        SessionState.LINGER,
-    )
-)
 
 
 class ReportOutcome(NamedTuple):
@@ -173,7 +170,7 @@ class McpReports(Part):
         told = Told(event.token, flow, 0)
         ledger.add(event.id, told)
         session = known.session if known is not None and known.session.first == flow else None
-        if last is False and not (session is not None and _ended(session)):
+        if last is False and not (session is not None and ended(session)):
             return NO_TOKEN  # the record on this flow may be that of the session which follows
         # A session on this flow that is over already is another one.
         told.early = event.token < 0 and (
@@ -190,7 +187,7 @@ class McpReports(Part):
 
     def _lives(self, session: Session, token: Token, outputs: list[Output], now: float) -> Token:
         """An MCP told that a session lives there. Returns the token that was learnt by this, or NO_TOKEN."""
-        if session.reverse or session.unit is not None or not _unanswered(session, token):
+        if session.reverse or session.unit is not None or not unanswered(session, token):
             self._teardown.heard(session)
             return NO_TOKEN
         self._counters.session_reports[SessionReport.HEALED] += 1
@@ -227,7 +224,7 @@ class McpReports(Part):
 
     def _end(self, session: Session, orderly: bool, now: float) -> list[Output]:
         """A session has ended at its MCP, and ends here: at once, or when its last segments have passed."""
-        if _is_aborted(session):
+        if is_aborted(session):
             return []
         if not orderly:
             return self._teardown.end(session)
@@ -295,7 +292,7 @@ class McpReports(Part):
                 del self._early_ends[number]
                 continue
             # Of a host that was not heard the SYN/ACK may have to be repeated (half_open).
-            grace = GRACE if session.state in _STANDING else self._teardown.timers.half_open / 2
+            grace = GRACE if session.state in STANDING else self._teardown.timers.half_open / 2
             if now >= session.created + grace and ledger.is_true(now):
                 del self._early_ends[number]
                 if not ledger.lives(session):
@@ -310,17 +307,17 @@ class McpReports(Part):
         found = (
             session.state is SessionState.SYN_PINNED and session.ruling is None
         )  # half open before a restart
-        if not (found or session.state in _STANDING) or session.id in self._leaving or ledger.lives(session):
+        if not (found or session.state in STANDING) or session.id in self._leaving or ledger.lives(session):
             return []
-        if _is_aborted(session):
+        if is_aborted(session):
             return []
         lived = ledger.lived(session)
         # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's
         # own address may belong to another program there.
-        if not lived and (self._told_by(session) > now or session.reverse or _is_addressed(session)):
+        if not lived and (self._told_by(session) > now or session.reverse or is_addressed(session)):
             return []
         if lived or session.created < ledger.restarted:
-            if _ended_in_order(session):  # before the MCP restarted, which could not tell of it any more
+            if ended_in_order(session):  # before the MCP restarted, which could not tell of it any more
                 self._leaving.setdefault(session.id, now)
                 self._teardown.ended_at_mcp(session)
                 return []
@@ -343,7 +340,7 @@ class McpReports(Part):
             if session is None:
                 del self._leaving[number]
             elif now >= since + (LAST_ACKS if session.token >= 0 else LAST_SEGMENTS):
-                if _ended(session) or self._quiet(session, since, now):
+                if ended(session) or self._quiet(session, since, now):
                     del self._leaving[number]
                     outputs += self._teardown.end(session)
                 else:
@@ -370,36 +367,3 @@ class McpReports(Part):
                 return False
         self._counters.session_reports[SessionReport.LATE] += 1
         return True
-
-
-def _unanswered(session: Session, token: Token) -> bool:
-    """Whether the network has not seen the SYN/ACK of a session: it is half-open, or counts as plain TCP so far."""
-    taken_for_plain = (
-        session.state in (SessionState.PLAIN, SessionState.ANSWERED) and session.token < 0 and token >= 0
-    )
-    return session.state is SessionState.SYN_PINNED or taken_for_plain
-
-
-def _ended(session: Session) -> bool:
-    """Whether the network saw the end of each subflow: for MPTCP the MCP's FIN, for plain TCP both FINs."""
-    needed = MCP_FIN if session.token >= 0 else BOTH_FINS
-    return all(subflow.closed & needed == needed for subflow in session.subflows)
-
-
-def _ended_in_order(session: Session) -> bool:
-    """The same by FINs alone: a machine that is back resets what it does not know, and tells no server by that."""
-    if not session.subflows:
-        return session.server_closed == BOTH_FINS
-    needed = MCP_FIN if session.token >= 0 else BOTH_FINS
-    return all(subflow.sent_fin(needed) for subflow in session.subflows)
-
-
-def _is_addressed(session: Session) -> bool:
-    """Whether a session goes to its MCP's own address, so that it has no entries."""
-    led = session.returns or any(subflow.waypoint for subflow in session.subflows)
-    return session.unit is None and not led
-
-
-def _is_aborted(session: Session) -> bool:
-    """Whether a session is being aborted. The abort ends it when host and server were told."""
-    return session.ending

@@ -6,56 +6,28 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from webob import Request
 
 from steering.cli.main import main
 from steering.core.inputs import LinkWeighed, Offload, SubscriberAccess
 from steering.model.network import NetworkAccessType, PortRef
 from steering.model.policy import Pooling
-from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.store import credentials
+from tests.support.command_desk import Desk
 from tests.support.commands import cells, failing
 from tests.support.fixed_answers import IMSI
-from tests.support.fixed_view import TOKEN, FixedView, north
-from tests.support.noted_control import Noted
+from tests.support.fixed_view import TOKEN
 from tests.support.rest_server import serve
 
 WHO = pseudonym(b"k" * 32, IMSI)
 LINK = "s1:3-s2:3"
 Run = Callable[..., str]
 Fail = Callable[..., tuple[int, str]]
-
-
-class Desk:
-    """A northbound, and what somebody else does just before the next PUT reaches it."""
-
-    def __init__(self) -> None:
-        self.control = Noted()
-        self.view = FixedView()
-        self.north: Northbound = north(self.view, control=self.control)
-        self.meanwhile: Callable[[], object] | None = None
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] == "PUT" and self.meanwhile is not None:
-            act, self.meanwhile = self.meanwhile, None
-            act()
-        return self.north.application(environ, start_response)
-
-    def declare(self, mcp: Any) -> None:
-        """Somebody else's description of an MCP."""
-        self.control.mcp = lambda name: mcp  # type: ignore[method-assign]
-
-    def put(self, path: str, body: Any) -> None:
-        """Somebody else's change, over whatever there is."""
-        headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": "*", "Content-Type": "application/json"}
-        request = Request.blank(f"/v1/{path}", method="PUT", headers=headers, body=json.dumps(body).encode())
-        assert request.get_response(self.north.application).status_code == 200
 
 
 @pytest.fixture
