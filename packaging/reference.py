@@ -231,7 +231,8 @@ def api() -> str:
             ]
             for parameter in operation.get("parameters", ()):
                 if "name" in parameter:
-                    where, words = parameter["in"], _kind(parameter["schema"])
+                    told = [_literal(parameter["description"])] if parameter.get("description") else []
+                    where, words = parameter["in"], "; ".join([*told, _kind(parameter["schema"])])
                     lines += [f"``{parameter['name']}`` ({where})", f"    {words}", ""]
             lines += [f"Answers: {', '.join(operation['responses'])}.", ""]
     for name, schema in openapi["components"]["schemas"].items():

@@ -26,6 +26,15 @@ def test_the_reference_is_up_to_date():
     assert done.returncode == 0, f"run python packaging/reference.py: {done.stdout}{done.stderr}"
 
 
+def test_every_parameter_of_a_request_has_its_sentence():
+    """Those of a path are named by it."""
+    text = (ROOT / "docs" / "api.rst").read_text()
+    found = re.findall(r"^``([\w-]+)`` \((?:query|header)\)\n    (.+)$", text, re.MULTILINE)
+    assert len(found) > 20
+    assert not [(name, words) for name, words in found if not re.match(r"[A-Z1].*\w.*; ", words)]
+    assert any("ISO" in words or "time with its zone" in words for name, words in found if name == "since")
+
+
 def test_the_list_of_metrics_is_whole():
     """What a northbound serves and what a relay prints, against docs/metrics.rst; nothing else stands there."""
     text = (ROOT / "docs" / "metrics.rst").read_text()
