@@ -1,7 +1,9 @@
 """Who is offered MPTCP: the off-list, and the cache of slow servers with the clock as an argument."""
 
+import errno
 import socket
 from collections.abc import Iterator
+from select import select
 
 import pytest
 
@@ -17,6 +19,7 @@ from steering.relay.session.server_legs import (
     gave_up,
     parse_offering,
 )
+from tests.support.waiting import wait_for
 
 SLOW, GOOD = "10.9.0.3", "10.9.0.2"
 SLOW_END, GOOD_END = Endpoint(SLOW, 443), Endpoint(GOOD, 443)
@@ -66,6 +69,31 @@ def test_a_fallback_at_once_is_no_delay() -> None:
             sock.connect(listener.getsockname())
             assert not gave_up(sock)
             assert not ServerLegs(ServerLeg.MPTCP, MptcpOffering()).connected(SLOW_END, sock, 0.1, 0.0)
+
+
+@pytest.mark.row("N-5.6.1c", "N-5.6.1e")
+def test_a_fallback_after_a_syn_was_sent_again_lists_its_server_however_soon_it_came() -> None:
+    """The listener has room for one connection, so the kernel drops the SYN of the next."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        socket.create_connection(listener.getsockname()),
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP) as sock,
+    ):
+        sock.setblocking(False)
+        assert sock.connect_ex(listener.getsockname()) == errno.EINPROGRESS
+        wait_for(lambda: was_sent_again(sock))
+        first, _ = listener.accept()
+        with first:
+            wait_for(lambda: select([], [sock], [], 0)[1])
+            assert gave_up(sock)
+            legs = ServerLegs(ServerLeg.MPTCP, MptcpOffering(threshold=60.0))
+            assert legs.connected(SLOW_END, sock, 0.1, 0.0)
+    assert legs.towards(SLOW_END, 1.0) is ServerLeg.TCP and legs.counters()["plain_for_slow"] == 1
+
+
+def was_sent_again(sock: socket.socket) -> bool:
+    """Whether a socket's SYN was, by struct tcp_info's tcpi_retransmits."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[2] > 0
 
 
 @pytest.mark.row("N-5.6.1f")
