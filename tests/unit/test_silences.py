@@ -48,7 +48,7 @@ def test_a_labs_report_and_a_campaigns_give_the_same_rows(report):
         }
     }
     shown = silences.page(found)
-    assert "   * - core, carrier\n     - 0.05 s\n     - no\n" in shown
+    assert "   * - core, carrier\n     - 51 ms\n     - no\n" in shown
     assert "   * - core, silent\n     - 2.50 s\n     - yes\n" in shown
 
 
