@@ -8,7 +8,6 @@ from steering.model.cluster import ClusterPeers, PeerFailure, PeerReply, PeerReq
 from steering.model.view import Pause
 from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, not_found, shown
-from steering.northbound.schema.answer_check import answer_of
 
 PATIENCE = 1.0  # seconds in which a controller has to answer
 
@@ -29,6 +28,11 @@ class PeerReads:
     def __init__(self, peers: ClusterPeers | None, pause: Pause) -> None:
         self.peers = peers
         self._pause = pause
+        if peers is not None:
+            # Late: the schemas of all answers are made for this, a twentieth of a start.
+            from steering.northbound.schema.answer_check import answer_of
+
+            self._answer_of = answer_of
 
     def owner(self, call: Call) -> str:
         """The other controller that the id of a path names, as `NAME:NUMBER`; "" for this one's own. Raises Problem 404 for
@@ -64,7 +68,7 @@ class PeerReads:
         if reply.status >= HTTPStatus.BAD_REQUEST:
             refused = PeerFailure.REFUSED
         else:
-            body = answer_of(reply.body, schema, self._pause)
+            body = self._answer_of(reply.body, schema, self._pause)
             if body is not None:
                 return body
         self.peers.failed(name, refused)

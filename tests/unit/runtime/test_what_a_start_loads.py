@@ -51,6 +51,12 @@ late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow
     "opentelemetry", "requests", "steering.runtime.otlp", "steering.runtime.set_up_traces", "steering.openflow.traced_feed")
 print(json.dumps([name for name in late if name in sys.modules]))
 """
+OF_NORTHBOUND = """
+import json, sys
+from tests.support.fixed_view import north
+north()
+print(json.dumps([name for name in ("steering.northbound.schema.answers", "steering.northbound.openapi") if name in sys.modules]))
+"""
 # A set-up and a server's SYN at the application itself. Counts calls of functions in files that only traces need.
 CALLS_OF_TRACES = """
 import json, sys, warnings
@@ -108,6 +114,11 @@ def test_a_command_that_asks_a_controller_loads_little(command: str, tmp_path: P
 
 def test_a_controller_loads_late_what_few_sites_use() -> None:
     assert _told(OF_CONTROLLER) == []
+
+
+def test_schemas_of_answers_are_made_where_somebody_asks_for_them() -> None:
+    """The API's description, and a cluster, whose members look at each other's answers."""
+    assert _told(OF_NORTHBOUND) == []
 
 
 def test_a_set_up_that_nobody_traces_calls_nothing_of_traces() -> None:
