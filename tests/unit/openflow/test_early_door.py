@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from steering.openflow import early_door
 from steering.openflow.early_door import HELLO, EarlyDoor
 from tests.support.controller_process import free_port
 
@@ -30,6 +31,23 @@ def test_who_comes_is_greeted_and_handed_over_once(port: int) -> None:
         door.look()
         assert door.take() == []
         for accepted, _ in waiting:
+            accepted.close()
+    door.socket.close()
+
+
+def test_of_many_that_come_some_wait_until_those_before_them_were_taken(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_door, "MOST", 1)
+    door = EarlyDoor("127.0.0.1", port, greets=True)
+    with come(port) as first, come(port) as second:
+        taken = []
+        for switch in (first, second):
+            door.look()
+            (one,) = door.take()
+            assert one[1] == switch.getsockname()
+            taken.append(one)
+        for accepted, _ in taken:
             accepted.close()
     door.socket.close()
 

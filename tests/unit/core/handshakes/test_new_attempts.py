@@ -2,11 +2,13 @@
 
 import pytest
 
+from steering.core.handshakes import new_attempts
 from steering.core.handshakes.new_attempts import MOST_AT_PORT, SECONDS
-from steering.core.inputs import PortStatus
+from steering.core.inputs import PortStatus, WatchedSeen
 from steering.core.outputs import NATURAL, Release, RemoveEntries, SendFrame, Steer
 from steering.core.sessions.records import Session
 from steering.model.mechanism import Mechanism
+from steering.model.policy import Direction, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.session import SessionState, unpack_cookie
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake, Kind
@@ -15,6 +17,9 @@ from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, Driver, answer, ca
 from tests.support.switched import Lab, to_gateway
 
 OTHER_KEY = b"87654321"
+FROM_SERVERS = Policy(
+    rules=(PolicyRule("in", RuleConditions(directions=frozenset({Direction.SERVER})), Terms()),)
+)
 FORGED = 77_000
 V6 = {UE_LTE: "fd00:1::2", SERVER: "fd00:9::2"}
 
@@ -190,6 +195,43 @@ def test_what_is_remembered_is_bounded_by_port_and_forgotten_after_a_while() -> 
     assert len(driver.table) == before + 1, "the latest are known"
     driver.later(SECONDS)
     assert len(attempts) == 0 and not attempts._at
+
+
+def test_what_is_remembered_is_bounded_in_all_and_the_oldest_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(new_attempts, "MOST", 3)
+    driver = Driver()
+    attempts = driver.engine.sessions.attempts
+    for port in (1, 2, 3, 4):
+        driver.session(sport=port, key=port.to_bytes(8, "big"))
+        driver.syn(1, 1, capable(UE_LTE, port, seq=FORGED))
+    assert [attempt.seen.handshake.sport for attempt in attempts.tried.values()] == [2, 3, 4]
+
+
+def test_an_answer_that_comes_too_late_changes_nothing() -> None:
+    """Nothing has looked at the time since."""
+    driver = Driver()
+    old = driver.session()
+    again = syns()["capable"]
+    driver.syn(1, 1, again)
+    driver.now += SECONDS
+    assert driver.syn_ack(3, 1, answer(again, OTHER_KEY)) == []
+    assert list(driver.table) == [old] and len(old.subflows) == 1
+
+
+def test_a_servers_syn_on_a_session_that_it_opened_goes_to_the_mcp_and_is_not_remembered() -> None:
+    """It is the MCP that opens the new connection to the host, and its own SYN tells."""
+    opening = handshake(SERVER, 40_000, UE_LTE)
+    driver = Driver(policy=FROM_SERVERS)
+    driver.syn(4, 1, opening)
+    (session,) = driver.table
+    said = answer(opening)
+    driver.give(WatchedSeen(1, 1, said, driver.frame(said)))
+    (release,) = driver.syn(4, 1, opening._replace(seq=FORGED))
+    assert isinstance(release, Release) and release.waypoint == driver.engine.map.outside[session.mcp].id
+    assert len(driver.engine.sessions.attempts) == 0 and driver.counters.challenged_syns == 1
+    assert list(driver.table) == [session] and session.state is SessionState.ESTABLISHED
 
 
 def test_a_signed_syn_goes_its_natural_way_past_a_pin_that_stays() -> None:

@@ -105,6 +105,15 @@ def test_each_switch_is_told_a_few_times_in_a_grace_and_only_of_what_is_leased()
     assert all(8 * ROUNDS <= count <= 10 * ROUNDS for count in told.values())
 
 
+def test_the_switches_of_a_round_have_their_turns_one_after_the_other() -> None:
+    lab = Wired()
+    watched(lab, GRACE)
+    turns = [
+        [o.dpid for o in lab.later(TICK) if isinstance(o, RenewRules)] for _ in range(round(GRACE / TICK))
+    ]
+    assert max(map(len, turns)) == 1, "three switches, and five ticks in a round"
+
+
 def test_a_controller_that_was_held_up_renews_what_ran_out() -> None:
     lab = Wired()
     alone(lab, GRACE + 1)

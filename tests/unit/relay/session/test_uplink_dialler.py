@@ -5,6 +5,7 @@ import io
 import socket
 import time
 from collections.abc import Iterator
+from select import select
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from steering.relay.session import uplink_dialler
 from steering.relay.session.relay_session import RelaySession, SessionEnd
 from steering.relay.session.uplink_dialler import UplinkDialler
 from tests.support.loopback import pair
+from tests.support.waiting import wait_for
 
 DSL, LTE = Uplink("dsl0", ("127.0.1.1", "")), Uplink("lte0", ("127.0.2.1", ""))
 STALE = Uplink("dsl0", ("192.0.2.77", ""))
@@ -206,6 +208,34 @@ def test_a_trial_that_fails_delays_nobody_and_doubles_the_wait(server: socket.so
     assert made.health._silent["dsl0", 4].failed == 2
     assert made.failovers == 0
     bench.close()
+
+
+def test_an_error_of_the_way_is_no_answer(server: socket.socket) -> None:
+    """The kernel gives the dial by DSL up, as it does where nothing leads to a server any more."""
+    made = dialler(DSL, LTE, mute=("dsl0",))
+    bench = Bench(made, place(server))
+    assert bench.session.try_another()
+    bench.turn()
+    ((_, loser),) = made._trials
+    loser.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1)
+    wait_for(lambda: select([], [loser.sock], [], 0)[1])  # at its next repetition
+    made.expire(time.monotonic() + 10)
+    assert made.silences == 1 and made.health.document("dsl0") == ["ipv4"]
+    bench.close()
+
+
+def test_dials_that_are_watched_are_bounded(server: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uplink_dialler, "MOST_TRIALS", 1)
+    made = dialler(DSL, LTE, mute=("dsl0",))
+    benches = [Bench(made, place(server)) for _ in range(2)]
+    legs = [bench.session.server_leg.sock for bench in benches]
+    for bench in benches:
+        assert bench.session.try_another()
+        bench.turn()
+        assert bench.source == "127.0.2.1"
+    assert [sock.fileno() == -1 for sock in legs] == [False, True] and len(made._trials) == 1
+    for bench in benches:
+        bench.close()
 
 
 def test_an_uplink_without_a_carrier_is_not_called_silent(server: socket.socket) -> None:
