@@ -51,5 +51,5 @@ def test_a_change_is_drawn_within_a_second_of_it(visit: Open, live: LivePage) ->
     heard, drawn = page.evaluate("[window.heardAt, window.drawnAt]")
     assert len(heard) == len(drawn) == ROUNDS
     late = [seen - told for told, seen in zip(heard, drawn, strict=True)]
-    assert min(late) > 0, "drawn because of the event, not before it"
+    assert min(late) >= 0, "drawn because of the event, not before it"
     assert PERIOD + median(late) / 1000 < WITHIN_S, late

@@ -23,7 +23,7 @@ from steering.client import (
 )
 from steering.client.asynchronous_operations import AsyncOperations
 from steering.client.operations import Operations
-from tests.support.controller_process import Running
+from tests.support.controller_process import Running, free_port
 from tests.support.rest_calls import steering
 from tests.support.waiting import wait_for
 
@@ -118,8 +118,10 @@ def test_both_are_told_the_same_events(running: Running) -> None:
 
 
 def test_events_go_on_when_the_controller_comes_back(running: Running) -> None:
-    rest = running.command.index("--rest") + 1
-    running.command[rest] = (running.state / "rest").read_text().strip().removeprefix("http://")
+    # The port of its own that it was given may be somebody else's by the time it comes back.
+    running.command[running.command.index("--rest") + 1] = f"127.0.0.1:{free_port()}"
+    running.end()
+    running.start()
 
     async def followed() -> list[str]:
         client = AsyncSteeringClient.at(state_dir=str(running.state))

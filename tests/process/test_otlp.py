@@ -8,7 +8,7 @@ import pytest
 
 from tests.process.network import WLAN_HOST, Network
 from tests.support.controller_process import LINKS, SITE, Running, free_port, refused
-from tests.support.otlp_collector import TraceCollector
+from tests.support.otlp_collector import CollectedSpan, TraceCollector
 from tests.support.waiting import wait_for
 
 
@@ -26,6 +26,11 @@ def joined(network: Network) -> None:
     network.wait_for_release(2, network.join())
 
 
+def ended(collector: TraceCollector, name: str, outcome: str) -> list[CollectedSpan]:
+    """Traces that ended so. A busy machine may refuse a SYN, as its barrier is late: its host sends it again."""
+    return [one for one in collector.named(name) if one.attributes.get("steering.outcome") == outcome]
+
+
 @pytest.mark.parametrize("way", ["option", "environment", "no fast path"])
 def test_a_set_up_and_its_join_come_as_traces(tmp_path: Path, way: str) -> None:
     with TraceCollector() as collector:
@@ -36,8 +41,13 @@ def test_a_set_up_and_its_join_come_as_traces(tmp_path: Path, way: str) -> None:
             network = TracedNetwork(tmp_path, "--otlp", collector.url, *more)
         with network:
             joined(network)
-            wait_for(lambda: collector.named("join") and collector.named("session set-up"))
-            (root,), (join,) = collector.named("session set-up"), collector.named("join")
+            wait_for(
+                lambda: (
+                    ended(collector, "join", "pinned") and ended(collector, "session set-up", "established")
+                )
+            )
+            (root,) = ended(collector, "session set-up", "established")
+            (join,) = ended(collector, "join", "pinned")
             wait_for(lambda: len(collector.children(root)) == 5 and len(collector.children(join)) == 3)
             sent = network.running.metric("steering_spans_sent_total")
             assert "failed" not in network.running.log()
@@ -48,8 +58,7 @@ def test_a_set_up_and_its_join_come_as_traces(tmp_path: Path, way: str) -> None:
         assert (told["client.address"], told["client.port"]) == ("10.1.0.2", 40_000)
         assert (told["server.address"], told["server.port"]) == ("10.9.0.2", 443)
         assert (told["steering.access"], told["steering.mcp"]) == ("lte", "core")
-        assert told["steering.outcome"] == "established"
-        assert join.links == [root.id] and join.attributes["steering.outcome"] == "pinned"
+        assert join.links == [root.id]
         assert join.attributes["steering.access"] == "wlan"
         assert join.attributes["client.address"] == ".".join(map(str, WLAN_HOST))
         assert root.about["service.name"] == "steering"
@@ -95,7 +104,8 @@ def test_more_than_the_rate_are_counted_and_not_traced(tmp_path: Path) -> None:
         for frame in frames:
             network.wait_for_release(1, frame)
         skipped = network.running.metric("steering_traces_skipped_total", reason="rate")
-        assert 1 <= skipped < len(frames)
+        again = network.running.metric("steering_refusals_total", reason="barrier-timeout")  # and sent again
+        assert 1 <= skipped < len(frames) + again
 
 
 def hide_library(running: Running) -> None:

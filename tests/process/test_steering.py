@@ -92,8 +92,9 @@ def test_a_session_and_its_join_end_at_one_mcp(tmp_path: Path) -> None:
         assert not one.pending
         (session,) = network.running.json("/v1/sessions")["sessions"]
         assert session["mcp"] == "core" and session["token"] == TOKEN.hex()
-        # Both SYNs were decided, and timed.
-        assert network.running.metric("steering_decision_seconds_count") == 2
+        # Both SYNs were decided, and timed; so was each that was sent again, as its barrier was late on a busy machine.
+        again = network.running.metric("steering_refusals_total", reason="barrier-timeout")
+        assert 2 <= network.running.metric("steering_decision_seconds_count") <= 2 + again
         assert network.running.metric("steering_flow_mods_total") > 5
 
 

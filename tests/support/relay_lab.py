@@ -306,8 +306,12 @@ class Sniffer:
         self._sock.setblocking(False)
 
     def syns(self) -> list[bytes]:
-        """TCP options of the SYNs (no SYN/ACK) captured since the last call."""
-        return [tcp[20 : (tcp[12] >> 4) * 4] for tcp in self.segments() if tcp[13] & 0x12 == 0x02]
+        """TCP options of the SYNs (no SYN/ACK) captured since the last call; of one that its host sent again the first."""
+        found: dict[bytes, bytes] = {}  # ports and sequence number -> options
+        for tcp in self.segments():
+            if tcp[13] & 0x12 == 0x02:
+                found.setdefault(tcp[:8], tcp[20 : (tcp[12] >> 4) * 4])
+        return list(found.values())
 
     def segments(self) -> list[bytes]:
         """TCP segments, header first, captured since the last call."""

@@ -56,7 +56,7 @@ class ToServer:
         self._sniffer = lab.sniffer("srv", "srv0")
 
     def code_points(self) -> tuple[list[int], list[int]]:
-        """(of SYNs, of data), since the last call."""
+        """(of SYNs, of data), since the last call. Either may have been sent more than once."""
         seen = [(d, t) for d, t in self._sniffer.marked_segments() if t[2:4] == PORT.to_bytes(2, "big")]
         syns = [dscp for dscp, tcp in seen if tcp[13] & 0x12 == 0x02]
         return syns, [dscp for dscp, tcp in seen if len(tcp) > (tcp[12] >> 4) * 4]
@@ -91,7 +91,7 @@ def test_syn_and_first_data_of_the_server_leg_carry_the_hosts(
     with talking(lab, family) as (host, seen):
         say(host, b"x" * 100)
         syns, data = seen.code_points()
-        assert syns == [POINT] and set(data) == {POINT}
+        assert set(syns) == set(data) == {POINT}
         mark(lab, LATER)
 
         def changed() -> bool:
@@ -109,7 +109,7 @@ def test_whoever_marks_nothing_gets_no_mark(lab: Lab, mode: str, words: tuple[st
     with talking(lab, family) as (host, seen):
         say(host, b"x" * 100)
         syns, data = seen.code_points()
-        assert syns == [0] and set(data) == {0}
+        assert set(syns) == set(data) == {0}
 
 
 @pytest.mark.row("N-5.6.5b")
@@ -120,7 +120,7 @@ def test_the_syn_is_re_marked_as_everything_is(lab: Lab) -> None:
     with talking(lab, family) as (host, seen):
         say(host, b"x" * 100)
         syns, data = seen.code_points()
-        assert syns == [AS] and set(data) == {AS}
+        assert set(syns) == set(data) == {AS}
 
 
 @pytest.mark.row("N-5.6.5b")
@@ -139,7 +139,7 @@ def test_a_server_leg_from_the_mcps_own_address_is_marked_too(lab: Lab) -> None:
             assert host.recv(10)[:2] == b"\x05\x00"
             say(host, b"x" * 100)
             syns, data = seen.code_points()
-            assert syns == [POINT] and set(data) == {POINT}
+            assert set(syns) == set(data) == {POINT}
 
 
 @pytest.mark.row("N-5.6.5a")
@@ -151,7 +151,7 @@ def test_a_cpes_legs_carry_what_its_homes_hosts_mark(lab: Lab) -> None:
     with talking(lab, 4, protocol=0) as (host, seen):
         say(host, b"x" * 100)
         syns, data = seen.code_points()
-        assert syns == [POINT] and set(data) == {POINT}
+        assert set(syns) == set(data) == {POINT}
 
 
 def test_a_relay_without_its_rules_relays_and_marks_nothing(lab: Lab) -> None:
@@ -162,4 +162,4 @@ def test_a_relay_without_its_rules_relays_and_marks_nothing(lab: Lab) -> None:
     with talking(lab, family) as (host, seen):
         say(host, b"x" * 100)
         syns, data = seen.code_points()
-        assert syns == [0] and set(data) == {0}
+        assert set(syns) == set(data) == {0}

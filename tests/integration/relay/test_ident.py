@@ -130,7 +130,7 @@ def test_who_is_not_to_be_served_or_says_nothing_is_closed_and_no_server_hears_o
             raise AssertionError("it was served")
         with pytest.raises(TimeoutError):
             listener.accept()
-        assert relay.counter("refused_ident") == 1
+        wait_for(lambda: relay.counter("refused_ident") == 1)
 
 
 @pytest.mark.row("N-5.3c")
