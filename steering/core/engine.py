@@ -108,7 +108,8 @@ class Engine:
             self.old_paths.labels_out_of, lambda: self.old_paths.revision_of_labels, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
         self.recovery = Recovery(
-            self.map, pieces.table, pieces.life, self.counters, pieces.half_open.put_back, Mechanism.READ_BACK in off
+            self.map, pieces.table, pieces.life, self.counters, pieces.half_open.put_back, self.chooser.names_of,
+            Mechanism.READ_BACK in off,
         )  # fmt: skip
         self.kept_sessions = KeptSessions(
             self.map, pieces.table, pieces.life, pieces.proactive, pieces.learned, self.counters

@@ -16,7 +16,9 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.restart.comparison import Comparison
+from steering.core.restart.found_counts import FoundCounts
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
+from steering.core.sessions.found_holders import Holder
 from steering.core.sessions.records import Session, more_than_resets
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
@@ -45,7 +47,8 @@ def all_own(read: EntriesRead) -> Generator[int, float, Own]:
 
 class Recovery(Part):
     """Adopts entries that switches reported into the session table. `disabled`, for the negative control: no entry
-    is believed. `put_back` is told of entries that a switch gets again."""
+    is believed. `put_back` is told of entries that a switch gets again; `holder_of` tells whose a session is
+    (restart.found_counts)."""
 
     def __init__(
         self,
@@ -54,8 +57,10 @@ class Recovery(Part):
         life: SessionLife,
         counters: Counters,
         put_back: Callable[[Iterable[Entry]], None],
+        holder_of: Callable[[bytes, bytes, int], Holder],
         disabled: bool = False,
     ) -> None:
+        self._counts = FoundCounts(table, holder_of)
         self._map = sitemap
         self._put_back = put_back
         self._table = table
@@ -121,7 +126,7 @@ class Recovery(Part):
                 and self._table.has_room
                 and (key := flow_key(entry.src, entry.dst, entry.sport, entry.dport)) not in flows
             ):
-                self._table.restore(_FOUND, entry, mcp, token, key, packets, size, now)
+                self._counts.restored(self._table.restore(_FOUND, entry, mcp, token, key, packets, size, now))
                 self._counters.sessions_recovered += 1
                 self._returns.pop(key, None)
                 continue
@@ -151,7 +156,7 @@ class Recovery(Part):
         if entry.watch:
             self._table.leftovers.append(subflow)
         if cookie.kind is EntryKind.INITIAL:
-            session.found_first(key, reverse)
+            self._counts.told(session, lambda: session.found_first(key, reverse))
             self._returns.pop(key, None)
         elif session.state is SessionState.ANSWERED:
             self._life.happened(session, Event.JOINED)  # only who knows the token joins
@@ -171,9 +176,8 @@ class Recovery(Part):
             return False
         if entry.watch == Watch.PUNT:
             self._table.unfinished.append(session)
-        return session.found_return(
-            (entry.dpid, WaypointId(entry.waypoint)), key, entry.role == PortRole.ACCESS
-        )
+        found, place = session, (entry.dpid, WaypointId(entry.waypoint))
+        return self._counts.told(found, lambda: found.found_return(place, key, entry.role == PortRole.ACCESS))
 
     def _session(
         self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool, unheard: bool = False

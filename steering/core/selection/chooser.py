@@ -1,6 +1,7 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
 from collections.abc import Collection, Hashable
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.network.graph import Graph
@@ -206,6 +207,15 @@ class Chooser(Part):
             port = min(exits, key=lambda p: (self._graph.natural_cost(access, p.dpid), p))
             known = self._nearest[access, id(exits)] = (exits, port)
         return known[1]
+
+    def names_of(self, source: bytes, destination: bytes, port: int) -> tuple[str, str]:
+        """The subscriber and the application that a ruling names of such a connection, "" for none."""
+        if self._plain and not self.granted:
+            return "", ""
+        subscriber = self.rulebook.subscriber(source)
+        application = self.rulebook.application(destination, port)
+        who = subscriber.id if subscriber else ip_address(source).compressed if source in self.granted else ""
+        return who, application.name if application else ""
 
     def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
         """The decision with what governed it, for a session's record."""

@@ -226,7 +226,8 @@ class Session(ExtraParts):
 
     @property
     def quota_keys(self) -> QuotaKeys | None:
-        """What it counts towards in the ledger; None if nothing, as it was read back or entries set ahead lead it."""
+        """What it counts towards in the ledger; None of one that was read back (sessions.found_holders), or
+        that entries set ahead lead."""
         ruling, onset = self.ruling, self.onset
         if ruling is None or onset.unit is not None:
             return None
@@ -316,10 +317,11 @@ class Session(ExtraParts):
         """The token of the host's key is known."""
         self._more().host_token = token
 
-    def found_first(self, key: FlowKey, reverse: bool) -> None:
-        """The session's initial subflow was read back from a switch; `reverse`: at a gateway."""
+    def found_first(self, key: FlowKey, reverse: bool) -> bool:
+        """The session's initial subflow was read back from a switch; `reverse`: at a gateway. True."""
         self.first = key
         self._found(reverse or self.reverse, self.returns)
+        return True
 
     def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
         """A server-leg entry of the session was read back. False if the entry is of another initial subflow than

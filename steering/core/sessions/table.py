@@ -9,6 +9,7 @@ from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.quotas import Ledger, QuotaKeys
 from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
+from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
@@ -62,9 +63,9 @@ class SessionTable:
         # MCP id (0: none) -> sessions that count as its load
         self.active = ActiveSessions(dict.fromkeys(mcps, 0))
         self.ledger = Ledger(most)
-        self.states = dict.fromkeys(
-            SessionState, 0
-        )  # how many sessions are in each, kept so that no caller counts them
+        self.found = FoundHolders()
+        # How many sessions are in each, kept so that no caller counts them.
+        self.states = dict.fromkeys(SessionState, 0)
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
@@ -101,20 +102,9 @@ class SessionTable:
         number = self._next
         self._next = number + 1
         session = Session(
-            number,
-            state,
-            mcp,
-            ruling,
-            now,
-            edge,
-            first,
-            version,
-            returns,
-            dscp,
-            reverse,
-            unit,
+            number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit,
             self._loads.kept(number, loads),
-        )
+        )  # fmt: skip
         self._new.append(session)
         self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
@@ -332,14 +322,13 @@ class SessionTable:
     def take_load(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session counts as its MCP's load, and towards the limits that it is under."""
         self.active[session.mcp] += 1
-        if keys is None:
-            keys = session.quota_keys
+        keys = keys or session.quota_keys or self.found.keys_of(session)
         if keys is not None:
             self.ledger.take(keys)
 
     def _give_load_back(self, session: Session) -> None:
         self.active[session.mcp] -= 1
-        keys = session.quota_keys
+        keys = session.quota_keys or self.found.keys_of(session)
         if keys is not None:
             self.ledger.give_back(keys)
 
@@ -387,6 +376,7 @@ class SessionTable:
             self.uncounted.discard(session.id)
         elif not self.idle.discard(session) and session.id not in self.lingering:
             self._give_load_back(session)
+        self.found.forget(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)
         del self.by_id[session.id]

@@ -209,3 +209,18 @@ def test_who_gets_a_switch_back_goes_on_with_the_rules_that_another_one_wrote() 
     (fill,) = [o for o in cluster.at(LTE, EntriesRead(LTE, held[1], [], 77)) if isinstance(o, FillSwitch)]
     assert fill.epoch == 77, "another epoch would have every rule written again"
     assert len(cluster.engines["a"].sessions.table) == 1
+
+
+@pytest.mark.row("D-6.7", "N-7.2b")
+def test_sessions_count_for_who_took_their_switch_over_and_no_more_for_who_had_it() -> None:
+    cluster, held = begun()
+    a, c = (cluster.engines[name].sessions.table for name in "ac")
+    counted = sorted(map(str, a.ledger))
+    assert counted and not list(c.ledger)
+    cluster.shares = {**SHARES, LTE: "c"}
+    for name in "acb":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    assert not list(a.ledger)
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    told(cluster, held, asked(told(cluster, held, {LTE})))
+    assert sorted(map(str, c.ledger)) == counted

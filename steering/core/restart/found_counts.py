@@ -1,0 +1,41 @@
+"""Counts sessions that are read back from switches towards the limits of the policy (N-7.2b): those of a controller that starts
+anew, and those of another one whose switches it takes over. No limit stops what is there already."""
+
+from collections.abc import Callable
+
+from steering.core.sessions.found_holders import Holder
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.model.session import SessionState
+
+
+class FoundCounts:
+    """`holder_of`: the names of the subscriber and the application of a session, by source, destination and destination's port
+    of its initial subflow."""
+
+    def __init__(self, table: SessionTable, holder_of: Callable[[bytes, bytes, int], Holder]) -> None:
+        self._table = table
+        self._holder_of = holder_of
+
+    def restored(self, session: Session) -> None:
+        """A session that is a load was found, by its initial subflow."""
+        self._table.ledger.take(self._table.found.add(session, self._holder_of))
+
+    def told(self, session: Session, tell: Callable[[], bool]) -> bool:
+        """A switch tells of a session's initial subflow, or more of it: `tell` writes that down. Returns what it returns."""
+        table = self._table
+        before = table.found.keys_of(session)
+        fits = tell()
+        if session.ruling is not None or not session.first or session.onset.unit is not None:
+            return fits
+        keys = table.found.add(session, self._holder_of)
+        if keys != before and self._is_load(session):
+            if before is not None:
+                table.ledger.give_back(before)
+            table.ledger.take(keys)
+        return fits
+
+    def _is_load(self, session: Session) -> bool:
+        table = self._table
+        at_rest = session.id in table.uncounted or session.id in table.lingering
+        return not at_rest and session.state is not SessionState.IDLE
