@@ -21,6 +21,16 @@ EXIT_USAGE = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a controller."""
+    _add_switch_side(parser)
+    _add_rest(parser)
+    _add_tracing(parser)
+    parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
+    _add_cluster(parser)
+    _add_logging(parser)
+
+
+def _add_switch_side(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the site, and of how switches connect."""
     parser.add_argument("--site", metavar="FILE", required=True, help="the site file: what is in the network")
     parser.add_argument("--policy", metavar="FILE", help="the policy file: what is wanted")
     parser.add_argument(
@@ -43,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let --listen be an address that is not loopback, without TLS",
     )
+
+
+def _add_rest(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the REST interface."""
     parser.add_argument(
         "--rest",
         metavar="ADDRESS:PORT",
@@ -64,6 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-ui", action="store_true", help="serve no live page (/ui/) beside the REST interface"
     )
+
+
+def _add_tracing(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what the controller follows and sends."""
     parser.add_argument(
         "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
     )
@@ -81,8 +99,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"traces that begin in a second at most, from 1 to {MOST_TRACES} (default: {DEFAULT_TRACES})",
     )
-    parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
-    _add_cluster(parser)
+
+
+def _add_logging(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the log, and of what is switched off."""
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument(
         "--log-level", choices=LOG_LEVELS, default="info", help="log from this level on (default %(default)s)"

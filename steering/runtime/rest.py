@@ -18,8 +18,8 @@ from steering.core.outputs import Prefer
 from steering.model.cluster import ClusterControl, ClusterPeers, PeerReply, PeerRequest
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
-from steering.northbound import Northbound, northbound
 from steering.northbound.auth.keyring import TokenFile
+from steering.northbound.composition import Northbound, northbound
 from steering.northbound.http.pages import Pages
 from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View

@@ -31,6 +31,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = {
             "schema": "http",
             "resources": "http auth schema",
             "openapi": "http schema resources",
+            "composition": "auth http schema resources openapi",
         },
     }.items()
 }

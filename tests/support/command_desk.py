@@ -6,7 +6,7 @@ from typing import Any
 
 from webob import Request
 
-from steering.northbound import Northbound
+from steering.northbound.composition import Northbound
 from tests.support.fixed_view import TOKEN, FixedView, north
 from tests.support.noted_control import Noted
 

@@ -15,7 +15,7 @@ from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.session_change import ChangedSessions, SessionChange
 from steering.model.view import SessionFilter
-from steering.northbound import Northbound, northbound
+from steering.northbound.composition import Northbound, northbound
 from steering.northbound.http.application import RestApplication
 from steering.northbound.http.throttle import Throttle
 from tests.support.fixed_answers import DECISION, HEAD, IMSI, RESERVATION, SUBFLOWS, Json

@@ -13,7 +13,7 @@ from webob import Request
 from steering.core.snapshots.view import EngineView
 from steering.model.cluster import ClusterPeers
 from steering.model.network import Site
-from steering.northbound import Northbound
+from steering.northbound.composition import Northbound
 from steering.northbound.http.pages import Pages
 from steering.northbound.schema.representation import JsonView
 from steering.runtime.page_files import page_files

@@ -9,7 +9,7 @@ from steering.core.inputs import AbortSession
 from steering.model.cluster import PeerFailure, PeerReply, PeerRequest, nothing_meanwhile
 from steering.model.session_change import ChangedSessions
 from steering.model.view import SessionFilter
-from steering.northbound import Northbound
+from steering.northbound.composition import Northbound
 from tests.support.fixed_answers import DECISION, HEAD, Json
 from tests.support.fixed_view import CLOCK, TOKEN, FixedView, north
 from tests.support.noted_control import Noted

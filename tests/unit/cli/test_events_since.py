@@ -10,7 +10,7 @@ import pytest
 from steering.cli.events import ReceivedEvent, _line
 from steering.cli.main import main
 from steering.client import SteeringClient
-from steering.northbound import Northbound
+from steering.northbound.composition import Northbound
 from steering.store import credentials
 from tests.support.commands import failing
 from tests.support.fixed_view import TOKEN, WALL, north

@@ -9,9 +9,9 @@ import eventlet
 import pytest
 from webob import Request
 
-from steering import northbound as northbound_module
 from steering.core.snapshots import arrangement
 from steering.core.snapshots.view import EngineView
+from steering.northbound import composition
 from steering.northbound.resources import layout
 from steering.northbound.schema.representation import JsonView
 from steering.runtime.background import GIVES_WAY, Background, give_way
@@ -68,7 +68,7 @@ def test_what_ten_callers_wait_for_is_worked_out_once(path: str, monkeypatch: py
         return piece
 
     monkeypatch.setattr(layout, "arrange", counted("layout", arrangement.arrange))
-    monkeypatch.setattr(northbound_module, "_document", counted("document", northbound_module._document))
+    monkeypatch.setattr(composition, "_document", counted("document", composition._document))
     driver = Driver()
     view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
     application = served(view, driver.counters, work=Background())

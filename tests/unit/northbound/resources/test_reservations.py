@@ -13,8 +13,8 @@ from steering.cli.main import main
 from steering.core.inputs import Tick
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Identity, Role
-from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
+from steering.northbound.composition import Northbound
 from steering.northbound.schema.answers import SCHEMAS
 from steering.northbound.schema.representation import JsonView
 from steering.store import credentials
