@@ -1,8 +1,8 @@
 """What every feature of the engine offers. The engine knows features only as parts, in one list, and loops over them.
 
 A feature is a class that inherits from `Part`, writes the methods it needs, and is registered in
-`steering.core.engine`. What it does not write does nothing. `docs/design/parts.rst` shows one from its file to its
-registration.
+`steering.core.features`, or in `steering.core.engine` where it leans on others. What it does not write does nothing.
+`docs/design/parts.rst` shows one from its file to its registration.
 """
 
 from collections import Counter

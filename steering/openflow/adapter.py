@@ -1,16 +1,15 @@
 """What a channel asks of the application behind it."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from steering.openflow.budgets import Budgets, UnreadBytes
 from steering.openflow.fastpath.reader import UsualMessages
 from steering.openflow.reader import Disconnect, Message
 
-if TYPE_CHECKING:
-    from steering.openflow.channel import Channel
+C = TypeVar("C", contravariant=True)  # the channel (openflow.channel, which knows this module)
 
 
-class Adapter(Protocol):
+class Adapter(Protocol[C]):
     """Takes what a channel receives."""
 
     budgets: Budgets
@@ -21,19 +20,19 @@ class Adapter(Protocol):
     def admits(self, address: tuple[Any, ...]) -> bool:
         """Whether there is room for one more connection."""
 
-    def opened(self, channel: "Channel") -> None: ...
+    def opened(self, channel: C) -> None: ...
 
-    def identified(self, channel: "Channel") -> Disconnect | None:
+    def identified(self, channel: C) -> Disconnect | None:
         """The datapath id is known. Why the switch is not wanted, None if it is."""
 
-    def described(self, channel: "Channel") -> None:
+    def described(self, channel: C) -> None:
         """The handshake is through. The adapter calls `admit` at once, later, or never."""
 
-    def ready(self, channel: "Channel") -> None: ...
+    def ready(self, channel: C) -> None: ...
 
-    def ended(self, channel: "Channel", reason: Disconnect) -> None: ...
+    def ended(self, channel: C, reason: Disconnect) -> None: ...
 
-    def received(self, channel: "Channel", message: Message, now: float) -> None:
+    def received(self, channel: C, message: Message, now: float) -> None:
         """A message after the handshake. os-ken's parsers see none of these."""
 
     def settle(self, now: float) -> None:
@@ -42,5 +41,5 @@ class Adapter(Protocol):
     def settle_soon(self, now: float) -> None:
         """The same at the end of this turn of the hub, with what other channels caused in it."""
 
-    def touched(self, channel: "Channel") -> None:
+    def touched(self, channel: C) -> None:
         """The channel has bytes to flush."""

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Channel(controller.Datapath):  # type: ignore[misc]
     """A connection from accept to close. `id` is the datapath id once it is known."""
 
-    adapter: Adapter  # set by `install`
+    adapter: "Adapter[Channel]"  # set by `install`
     others_wait: ClassVar[Callable[[int], bool]]  # likewise: whether a descriptor is ready beside this one
 
     def __init__(

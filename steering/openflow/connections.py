@@ -105,7 +105,7 @@ class Connections:
 class SwitchListener:
     """os-ken makes this in place of its own server, with the same arguments."""
 
-    adapter: Adapter
+    adapter: Adapter[Channel]
     counters: Counters
     door: EarlyDoor | None = None  # listens already, and switches may wait there
 
@@ -139,7 +139,7 @@ class SwitchListener:
         self.counters.accept_paused[ControllerListener.SWITCHES] += 1
 
 
-def install(adapter: Adapter, counters: Counters, door: EarlyDoor | None) -> None:
+def install(adapter: Adapter[Channel], counters: Counters, door: EarlyDoor | None) -> None:
     """Let os-ken accept by `SwitchListener`, with `adapter` behind its connections. `door`: what listens already."""
     Channel.adapter = SwitchListener.adapter = adapter
     SwitchListener.counters, SwitchListener.door = counters, door

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture import layers
+from tests.architecture import layers, rooms
 
 # A subprocess that imports modules one by one and says what is loaded at the end.
 PROBE = """
@@ -165,3 +165,55 @@ def test_the_purity_check_sees(code: str) -> None:
 )
 def test_the_arrow_check_sees(path: str, module: str) -> None:
     assert verdict(layers.ROOT / path, layers.Import(module, 1)) is not None
+
+
+def arrows_between_modules() -> dict[str, set[str]]:
+    """Module of the product -> modules of the product that it imports, wherever the statement stands."""
+    paths = {layers.module_name(path): path for path in layers.sources()}
+    arrows: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        arrows[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                found = [one if one in paths else node.module for one in whole]
+            else:
+                continue
+            arrows[name] |= {one for one in found if one in paths and one != name}
+    return arrows
+
+
+def test_no_modules_of_the_product_import_each_other_in_a_circle() -> None:
+    arrows = arrows_between_modules()
+    assert len(arrows) > 500
+    assert rooms.circles(arrows) == []
+    some, other = next((a, b) for a, found in arrows.items() for b in found)
+    assert rooms.circles(arrows | {other: arrows[other] | {some}})
+
+
+# Packages are called otherwise by those who publish them than by those who import them.
+PUBLISHED = {"PyYAML": "yaml", "Routes": "routes"}
+
+
+def row_of(layer: str) -> str:
+    """What the table of packages in the documentation says that a layer may import."""
+    text = (layers.ROOT / "docs" / "design" / "architecture.rst").read_text(encoding="utf-8")
+    name = layer if layer in ("topologies",) else f"steering/{layer}"
+    row = text.split(f"   * - ``{name}``\n", 1)[1].split("\n   * - ", 1)[0].split("\n\n", 1)[0]
+    return row.rsplit("     - ", 1)[1].strip()
+
+
+@pytest.mark.parametrize("layer", [name for name in layers.LAYERS if name not in ("app", "runtime")])
+def test_the_documentation_says_who_may_import_whom(layer: str) -> None:
+    rule = layers.LAYERS[layer]
+    told = {PUBLISHED.get(name, name) for name in row_of(layer).split(", ")} - {"the standard library"}
+    assert told == rule.ours | rule.theirs - {"pydantic_core"}
+
+
+def test_every_room_of_core_is_described() -> None:
+    text = (layers.ROOT / "docs" / "design" / "architecture.rst").read_text(encoding="utf-8")
+    part = text.split("\nThe rooms of ``core``\n", 1)[1].split("\nEdge does IP", 1)[0]
+    missing = [room for room in rooms.ROOMS if f"``{room}``" not in part and f"``{room}.py``" not in part]
+    assert not missing, missing

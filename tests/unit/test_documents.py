@@ -1,5 +1,6 @@
 """What docs/ says of the code is so: states, labs' mechanisms, tests that are named."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -43,11 +44,37 @@ def test_each_assumption_names_the_test_that_breaks_it_or_says_untested():
 
 
 def test_every_file_the_documents_name_exists():
-    for document in (ROOT / "docs").glob("*.rst"):
+    for document in (ROOT / "docs").rglob("*.rst"):
         for name in re.findall(
             r"``((?:policies|steering|topologies|tests|docs)/[\w/]+\.\w+)``", document.read_text()
         ):
             assert (ROOT / name).exists(), f"{document.name}: {name}"
+
+
+def members() -> dict[str, set[str]]:
+    """Class of the product -> its methods, fields and attributes."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "steering").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                mine = found.setdefault(node.name, set())
+                for one in ast.walk(node):
+                    if isinstance(one, ast.FunctionDef):
+                        mine.add(one.name)
+                    elif isinstance(one, ast.Name | ast.Attribute) and isinstance(one.ctx, ast.Store):
+                        mine.add(one.id if isinstance(one, ast.Name) else one.attr)
+                    elif isinstance(one, ast.Constant):  # __slots__
+                        mine.add(str(one.value))
+    return found
+
+
+def test_every_method_that_the_pages_of_the_design_name_exists():
+    known, named = members(), 0
+    for document in (ROOT / "docs" / "design").glob("*.rst"):
+        for owner, member in re.findall(r"``([A-Z][a-z]\w+)\.(\w+)(?:\([^`]*\))?``", document.read_text()):
+            assert member in known[owner], f"{document.name}: {owner}.{member}"
+            named += 1
+    assert named > 40
 
 
 @pytest.mark.parametrize("default", ["B6", "B18", "B19", "B21", "B22", "B24", "B25", "B29", "B40", "B43"])

@@ -1,6 +1,7 @@
 """A session's life is its table: every pair of state and event, walked at random, and the books that go with it."""
 
 import ast
+import re
 from collections import Counter
 
 from hypothesis import given
@@ -139,6 +140,18 @@ def test_every_state_can_be_reached_and_left_for_good() -> None:
         assert TRANSITIONS[state, Event.OVER].state is None
     assert set(BEGINNINGS) == set(Beginning)
     assert {event for _, event in TRANSITIONS} == set(Event)
+
+
+def test_the_documentation_explains_every_state_and_event_in_words() -> None:
+    page = (ROOT / "docs" / "design" / "session-life.rst").read_text(encoding="utf-8")
+    words = page.split(".. Made by packaging/reference.py", 1)[0]
+    headings = {
+        name
+        for line in words.splitlines()
+        if re.fullmatch("(?:``[^`]+``(?:, )?)+", line)
+        for name in re.findall("``([^`]+)``", line)
+    }
+    assert headings == {*SessionState, *Beginning, *Event}
 
 
 def test_no_other_module_changes_a_state_or_calls_what_the_table_does() -> None:
