@@ -321,7 +321,7 @@ def begin(keys: Keys, store: EtcdStore, text: str, who: str, comment: str) -> bo
 
 
 def members_of(keys: Keys) -> dict[str, int]:
-    """Those of a cell whose lease lives, as etcd knows them now. `keys`: of its coordination. Raises EtcdError."""
+    """The members of a cell whose lease lives, as etcd knows them now. `keys`: of its coordination. Raises EtcdError."""
     found = keys.below(MEMBER, names_only=True, most=2 * MOST_MEMBERS).found
     names = ((one.key.removeprefix(MEMBER), one.revision) for one in found)
     return {name: since for name, since in names if CONTROLLER.fullmatch(name)}

@@ -106,7 +106,8 @@ class Allotment:
         return moves
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
-        """Those that are standbys stay; others follow by rank. The owner before, if it is there, is the best of them."""
+        """The standbys of a share. Controllers that are its standbys stay so, others follow by rank. The owner before, if it
+        is there, comes first."""
         known = self._now.get(share)
         line = [] if known is None else [one.controller for one in (known.owner, *known.standbys)]
         rest = sorted(self._candidates, key=lambda one: self._rank(share, one))

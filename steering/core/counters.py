@@ -115,7 +115,7 @@ class Histogram:
         self.counts[bisect_left(self.bounds, seconds)] += 1
 
     def observe_all(self, many: list[float]) -> None:
-        """The same of many, at least one, at a third of the cost."""
+        """Observe many durations, at least one, at a third of the cost of one call each."""
         self.total += sum(many)
         self.longest = max(self.longest, *many)
         bounds, counts = self.bounds, self.counts

@@ -71,7 +71,7 @@ class PolicyTaker(Protocol):
         """A policy, or None and the reason why this controller's site does not allow it, in one line."""
 
     def activate(self, policy: Policy, version: int, text: str) -> None:
-        """It is in force from now on."""
+        """The policy is in force from now on."""
 
 
 class WhatIf(NamedTuple):

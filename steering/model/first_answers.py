@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class AnswerCounts(NamedTuple):
-    """Of one access network or MCP, since the controller began. `fallbacks`: of `answers`, those without MPTCP."""
+    """First answers of one access network or MCP, since the controller began. `fallbacks`: how many of the `answers` were
+    without MPTCP."""
 
     name: str
     answers: int
@@ -12,7 +13,7 @@ class AnswerCounts(NamedTuple):
 
 
 class FirstAnswersSnapshot(NamedTuple):
-    """Of every access network and every MCP of the site."""
+    """First answers of every access network and every MCP of the site."""
 
     accesses: tuple[AnswerCounts, ...]
     mcps: tuple[AnswerCounts, ...]

@@ -90,7 +90,7 @@ def port_meter(base: Meter, port: int) -> int:
 
 
 def access_meter(base: Meter, number: int) -> int:
-    """The same by the number of an access network."""
+    """The number of an access network's own meter. Where there is room for few, all networks beyond share the last."""
     return base + min(number, _ACCESSES - 1)
 
 

@@ -39,7 +39,7 @@ class Adapter(Protocol[C]):
         """A batch has ended: send what it caused."""
 
     def settle_soon(self, now: float) -> None:
-        """The same at the end of this turn of the hub, with what other channels caused in it."""
+        """Send what a batch caused at the end of this turn of the hub, with what other channels caused in it."""
 
     def touched(self, channel: C) -> None:
         """The channel has bytes to flush."""

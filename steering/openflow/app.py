@@ -328,7 +328,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 channel.flush()
 
     def settle_soon(self, now: float) -> None:
-        """The same once all channels that are ready were read (turn_end)."""
+        """Send what was caused once all channels that are ready were read (turn_end)."""
         if self._dirty or self._inbox or self.peers is not None:
             self._turn_end.wish(now)
 

@@ -50,6 +50,6 @@ class EarlyDoor:
             self._waiting.append((GreenSocket(accepted), address))
 
     def take(self) -> list[Waiting]:
-        """Those who were greeted, once."""
+        """The connections that were greeted. Each is returned once."""
         waiting, self._waiting = self._waiting, []
         return waiting

@@ -14,7 +14,7 @@ from steering.openflow.reader import PortState
 
 
 class PortChanges:
-    """Of one connection. `held`: the changes that wait, the longest held first."""
+    """Changes of ports that one connection tells. `held`: the changes that wait, the longest held first."""
 
     def __init__(self, budgets: Budgets, now: float) -> None:
         self._bucket = TokenBucket(budgets.port_change_rate, budgets.port_change_burst, now)

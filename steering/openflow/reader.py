@@ -116,7 +116,8 @@ def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Dis
 
 
 def cut(stream: bytes, at: int, most: int) -> tuple[list[Message], int, Disconnect | None]:
-    """The same from place `at` on, with the place where the remaining bytes begin."""
+    """Cut `stream` from place `at` on: its complete messages, the place where the remaining bytes begin, and why the
+    connection must be closed, or None."""
     messages: list[Message] = []
     end = len(stream)
     while end - at >= HEADER_LENGTH and len(messages) < most:

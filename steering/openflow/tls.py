@@ -83,7 +83,7 @@ class TlsChannel:
 
 
 def certificate_names(found: Mapping[str, Any]) -> frozenset[str]:
-    """The same of a certificate as `ssl` shows it."""
+    """The names in a certificate as `ssl` shows it: its DNS names, and where there are none its common name."""
     alternatives = frozenset(str(name) for kind, name in found.get("subjectAltName", ()) if kind == "DNS")
     if alternatives:
         return alternatives

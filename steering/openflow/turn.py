@@ -20,7 +20,8 @@ reply that its filling waits for. Packet-ins are none either: their rate is the 
 
 
 class ConnectionTurn:
-    """Of one connection. `others_wait`: whether another descriptor of the hub is ready, asked without waiting."""
+    """How long one connection is read before others have their turn. `others_wait`: whether another descriptor of the hub is
+    ready, asked without waiting."""
 
     __slots__ = ("_ends", "_length", "_look_at", "_others_wait", "_step")
 
@@ -50,7 +51,7 @@ class ConnectionTurn:
 
 
 class Brake:
-    """Of one connection: how fast it is read while it sends what a good switch sends seldom. Nothing is lost: what is
+    """How fast one connection is read while it sends what a good switch sends seldom. Nothing is lost: what is
     not read waits in the kernel, and then at the peer."""
 
     __slots__ = ("_bucket", "_rest")

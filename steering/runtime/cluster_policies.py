@@ -84,7 +84,7 @@ class ClusterPolicies:
 
     @property
     def version(self) -> int:
-        """Of the policy that this controller starts with."""
+        """The version of the policy that this controller starts with."""
         return 1 if self._began is None else self._began.version
 
     def _in_force(self) -> Version | None:

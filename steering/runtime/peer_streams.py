@@ -202,7 +202,7 @@ class PeerStreams:
         return True
 
     def version(self, name: str) -> int:
-        """Of the protocol that is spoken with a peer; 0 where it cannot be reached."""
+        """The version of the protocol that is spoken with a peer; 0 where the peer cannot be reached."""
         stream = self._streams.get(name)
         peer = None if stream is None else stream.conversation.peer
         return 0 if peer is None else peer.common()

@@ -53,7 +53,7 @@ class TokenEntries(NamedTuple):
 
 
 class EndedTokens(NamedTuple):
-    """The same for tokens that sessions of the sender had."""
+    """Tokens that sessions of the sender had, all of one address family. The sessions are over."""
 
     entries: tuple[TokenEntry, ...]
 

@@ -51,7 +51,7 @@ class NativeSessions:
             self._opening.popitem(last=False)
 
     def found_no_room(self, flow: FlowKey, server: bytes, now: float) -> None:
-        """Such a SYN went its natural way since no MCP could take the session."""
+        """A first SYN with MP_CAPABLE went its natural way, since no MCP could take the session."""
         self.left(flow, now)
         self._servers[server] = now + SERVER_SECONDS
         self._servers.move_to_end(server)

@@ -44,7 +44,7 @@ def acknowledges(answer: Handshake, isn: int) -> bool:
 
 
 def acknowledges_isn(ack: int, isn: int) -> bool:
-    """The same of its acknowledgement number alone."""
+    """Whether a SYN/ACK with this acknowledgement number answers the SYN with this initial sequence number (-1: any)."""
     return isn < 0 or ack - isn - 1 & _SEQUENCE <= SYN_DATA
 
 
@@ -146,7 +146,7 @@ class NewAttempts:
         return [one for one in kept if isinstance(one, Steer | RemoveEntries)]
 
     def tick(self, now: float) -> None:
-        """Those that no MCP answered are forgotten."""
+        """Forget the attempts that no MCP answered."""
         while self.tried:
             key, attempt = next(iter(self.tried.items()))
             if attempt.until > now:

@@ -92,7 +92,7 @@ class SynAckHandler:
     def _after_attempts(
         self, subflow: Subflow, key: FlowKey, handshake: Handshake, now: float
     ) -> LearntToken:
-        """The same, where the answer may be to a SYN that came while the subflow was there."""
+        """The first answer of a flow that has attempts: it may answer a SYN that came while the subflow was there."""
         made = self._attempts.answered(subflow, key, handshake, now)
         outputs, token = self._taught(self._table.flows.get(key, subflow), handshake, now)
         return LearntToken(made + outputs, token)

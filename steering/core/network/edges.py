@@ -46,7 +46,7 @@ class Edges:
         return changed
 
     def copy(self) -> "Edges":
-        """The same edges and versions; later changes of neither reach the other."""
+        """A copy with the same versions. Later changes of one do not reach the other."""
         other = Edges()
         other.out = {a: dict(row) for a, row in self.out.items()}
         other.incoming = {b: dict(row) for b, row in self.incoming.items()}

@@ -77,7 +77,7 @@ class HostRoutes:
                     yield self._made.onward(self._home(attachment), attachment.waypoint, address)
 
     def from_origin(self, dpid: DatapathId) -> Iterator[Rule]:
-        """The same at a switch of a gateway or an MCP, from which it leads to the hosts' own ports."""
+        """The rules of a switch of a gateway or an MCP that lead to such hosts' own ports."""
         for attachment in self._elsewhere:
             for address in self._hosts[attachment.waypoint.id]:
                 yield from self._made.way(dpid, attachment.waypoint, address)

@@ -54,7 +54,7 @@ class ShortestPaths:
         self._edges.remove(a, b)
 
     def copy(self) -> "ShortestPaths":
-        """The same edges and what is known of ways; neither's later changes reach the other. What is known of a
+        """A copy of the edges and of what is known of ways. Later changes of one do not reach the other. What is known of a
         destination is copied when it changes here, or is asked for there."""
         self._finish()
         other = ShortestPaths(self._edges.copy())
@@ -111,7 +111,7 @@ class ShortestPaths:
         return None if hop is None else self._edges.ports[switch, hop]
 
     def leading_over(self, target: DatapathId, switches: Collection[DatapathId]) -> list[DatapathId]:
-        """These switches, and all others whose way to `target` leads over one of them."""
+        """`switches`, and all other switches whose way to `target` leads over one of these."""
         hops = self._tree(target).hops
         found = dict.fromkeys(switches)
         waiting = list(found)

@@ -24,7 +24,7 @@ class Switch:
         self.takes_groups = True  # until it refuses one
 
     def came_up(self, speeds: Mapping[PortNumber, int], names: Mapping[PortNumber, str]) -> None:
-        """It has a channel, and holds none of what it should."""
+        """The switch has a channel, and holds nothing yet of what it should."""
         self.connected, self.filled = True, False
         self.speeds, self.names = speeds, dict(names)
 

@@ -36,8 +36,8 @@ class Tree:
         self.update: Iterator[None] | None = None
 
     def copy(self, version: int) -> "Tree":
-        """The same ways, that no later change reaches; nothing has moved in it. `version`: of which they are known to
-        be right."""
+        """A copy of the ways, which later changes do not reach and in which nothing has moved. `version`: the version of
+        the edges for which the ways are known to be right."""
         other = Tree(dict(self.distances), version)
         other.hops = dict(self.hops)
         return other

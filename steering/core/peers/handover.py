@@ -115,7 +115,8 @@ class Handover:
         return dpid in self._again
 
     def read(self, read: EntriesRead, own: Own) -> Generator[int, float, float]:
-        """Such a one told what it holds: its `own` entries are taken over, a portion at a time. Returns the time then."""
+        """A switch that is read once more told what it holds: its `own` entries are taken over, a portion at a time. Returns
+        the time then."""
         done = 0
         for portion in portions(read.entries):
             now = yield done

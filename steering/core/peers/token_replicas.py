@@ -71,7 +71,7 @@ class TokenReplica:
         self.is_whole = False  # all that it had is told
 
     def add(self, entries: Collection[TokenEntry]) -> int:
-        """These sessions are its. Returns how many there was no room for."""
+        """Note sessions of the other controller. Returns how many there was no room for."""
         if self.sum.tokens + len(entries) > MOST:
             return len(entries)
         left_out = 0
@@ -90,7 +90,7 @@ class TokenReplica:
         return left_out
 
     def remove(self, entries: Iterable[TokenEntry]) -> int:
-        """These are over. Returns how many were not known."""
+        """Forget sessions of the other controller, which are over. Returns how many were not known."""
         unknown = 0
         for entry in entries:
             facts = facts_of(entry.mcp, entry.server, entry.port)

@@ -344,7 +344,7 @@ class BaseRules(Part):
 
 
 def _numbers(port: PortRef) -> tuple[PortNumber, ...]:
-    """Of a port, and of the one that carries it."""
+    """The number of a port, and for a tagged port also of the port that carries it."""
     return (port.port,) if port.line is None else (port.port, port.line.port)
 
 

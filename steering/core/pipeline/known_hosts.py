@@ -159,8 +159,8 @@ class KnownHosts:
         return [SyncRules(port.dpid, tuple(add), tuple(delete), fresh)] if add or delete else []
 
     def _chosen(self, known: dict[bytes, bytes], short: ShortPort) -> dict[bytes, bytes]:
-        """Those that get a meter: who has a session, then who has a meter, then who was heard last; of one MAC only the
-        first few."""
+        """The hosts that get a meter. Hosts with a session come first, then hosts with a meter, then hosts that were heard
+        last. Of one MAC only the first few are taken."""
         heard = list(islice(reversed(known.items()), LOOKED_AT))
         heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
         chosen: dict[bytes, bytes] = {}

@@ -65,7 +65,8 @@ class SynLease(Part):
         return self._begun if self._seconds else NEVER
 
     def tick(self, now: float) -> list[Output]:
-        """Those whose turn it is: the switches of a round are spread over its time, so that none bursts."""
+        """Renew the rules of the switches whose turn it is. The switches of a round are spread over its time, so that there
+        are no bursts."""
         passed = (now - self._begun) * ROUNDS / self._seconds
         outputs: list[Output] = []
         while self._left and 1 - len(self._left) / self._round < passed:
@@ -80,7 +81,7 @@ class SynLease(Part):
         return [RenewRules(dpid, rules)] if rules else []
 
     def _rules(self, dpid: DatapathId) -> tuple[Rule, ...]:
-        """Of the roles that ports of this switch have; MCPs' own SYNs are never held."""
+        """The leased rules for the roles of this switch's ports. SYNs that MCPs send of their own are never held."""
         here = {a.role for a in self._map.at_switch.get(dpid, ())}
         roles = tuple(role for role in (PortRole.ACCESS, PortRole.GATEWAY) if role in here)
         return _asked(self._epochs[dpid], roles, self._seconds)

@@ -47,7 +47,7 @@ def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
 def tagged(
     outputs: Iterable[Output], line_of: Callable[[DatapathId, PortNumber], VlanLine | None]
 ) -> list[Output]:
-    """The same, with tags on frames of the controller's own that leave for tagged ports."""
+    """The outputs, with tags on the controller's own frames that leave for tagged ports."""
     return [
         _tagged_frame(output, line)
         if isinstance(output, SendFrame) and (line := line_of(output.dpid, output.port)) is not None

@@ -25,7 +25,8 @@ Key = tuple[object, ...]
 
 
 class Comparison:
-    """Of one switch. `stale`: the entries that must go if they are still nobody's, None: all that are nobody's.
+    """Compares what one switch holds with the session table. `stale`: the entries that must go if they are still nobody's;
+    None stands for all entries that are nobody's.
     `put_back` is told of entries that the switch gets again."""
 
     def __init__(

@@ -20,7 +20,7 @@ class ActiveSessions(dict[int, int]):
         return 0
 
     def copy(self) -> "ActiveSessions":
-        """The same counts, which no later change reaches."""
+        """A copy of the counts, which later changes do not reach."""
         other = ActiveSessions(self)
         other._order = self._order
         return other

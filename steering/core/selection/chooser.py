@@ -45,7 +45,7 @@ class NewConnection(NamedTuple):
 
 
 class UsualFlow(NamedTuple):
-    """Those parts of a SYN that rules and the choice of an MCP look at, named as in Handshake."""
+    """The parts of a SYN that rules and the choice of an MCP look at, named as in Handshake."""
 
     family: int
     src: bytes

@@ -120,7 +120,7 @@ class _Ranges:
 
 
 def _apart(ranges: Ports) -> list[tuple[int, int]]:
-    """The same ports as ranges that neither overlap nor touch."""
+    """The ports of the given ranges as ranges that neither overlap nor touch."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if found and low <= found[-1][1] + 1:

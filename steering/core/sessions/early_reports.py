@@ -60,7 +60,7 @@ class EarlyReports:
         self._keep(mcp, flow, EarlyReport(now, False, False, stays))
 
     def ended(self, mcp: McpId, flow: FlowKey, orderly: bool, now: float, stays: bool = False) -> None:
-        """It ended there, and is not known to have begun here yet."""
+        """A session ended at its MCP, and is not known to have begun here yet."""
         self._keep(mcp, flow, EarlyReport(now, True, orderly, stays))
 
     def _keep(self, mcp: McpId, flow: FlowKey, report: EarlyReport) -> None:

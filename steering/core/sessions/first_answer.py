@@ -77,7 +77,8 @@ class FirstAnswers:
         return NO_TOKEN
 
     def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
-        """The same of a SYN/ACK with a key, in the version that it is in."""
+        """The SYN/ACK of a session's initial subflow was seen for the first time, with a key of this MPTCP version. Returns the
+        token."""
         session.active = now
         onset, extras = session.onset, session.extras
         if not onset.reverse:

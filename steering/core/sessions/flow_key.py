@@ -46,7 +46,8 @@ def parts_of(key: FlowKey) -> FlowParts:
 
 
 def split(key: FlowKey) -> tuple[int, bytes, bytes, int, int]:
-    """The same five parts without names, for what every handshake makes: entries. Not for NO_FLOW."""
+    """A key's five parts as `FlowParts` has them, without names: for entries, which every handshake makes. Not for
+    NO_FLOW."""
     # A display with a star in it, (4, *parts), takes twice as long.
     return _IS_IPV4 + _unpack4(key) if len(key) == 12 else _IS_IPV6 + _unpack6(key)
 

@@ -32,7 +32,8 @@ def ended(session: Session) -> bool:
 
 
 def ended_in_order(session: Session) -> bool:
-    """The same by FINs alone: a machine that is back resets what it does not know, and tells no server by that."""
+    """Whether the network saw FINs that end each subflow. Resets do not count: a machine that restarted resets what it
+    does not know, and no server learns of an end by that."""
     if not session.subflows:
         return session.server_closed == BOTH_FINS
     needed = MCP_FIN if session.token >= 0 else BOTH_FINS

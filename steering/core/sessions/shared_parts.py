@@ -134,7 +134,7 @@ def course_of(parts: CourseKey) -> Course:
 
 
 def onset_of(parts: OnsetKey) -> Onset:
-    """The same for sessions."""
+    """The onset with these parts, which other sessions may have too. When too many are remembered, all are forgotten."""
     known = onsets.get(parts)
     if known is None:
         if len(onsets) >= MOST:

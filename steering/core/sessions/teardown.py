@@ -127,7 +127,7 @@ class Teardown(Part):
         return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
 
     def _leg_fin_of(self, first: FlowKey, side: int, one: Fin, now: float) -> list[Output]:
-        """The same for the server leg of the session whose initial subflow is `first`."""
+        """One end of a server leg sent a FIN. `first`: the initial subflow of the leg's session."""
         session = self._with_leg(first)
         if session is None:
             return []

@@ -56,7 +56,7 @@ class Sessions:
         return reply
 
     def _alone(self, call: Call, own: OwnSessions) -> RestReply:
-        """Of this controller's sessions alone."""
+        """A page of this controller's sessions alone."""
         if call.query["controller"] is not None:
             raise bad_request("this is no cluster whose controllers can be asked one by one")
         page, total, more = own(call.query["cursor"].after, call.query["limit"])
@@ -73,7 +73,7 @@ class Sessions:
         return self._told(call, self._view.paths, ["paths"], "SessionPaths")
 
     def aborted(self, call: Call) -> RestReply:
-        """Of an abort that is under way, or was one of the last. Raises Problem 404."""
+        """What became of an abort that is under way, or was one of the last. Raises Problem 404."""
         wanted = call.path["id"]
         owner = self._reads.owner(call)
         if owner:

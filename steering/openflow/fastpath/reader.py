@@ -85,7 +85,8 @@ class UsualMessages:
     def _read(
         self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float, found: list[Input]
     ) -> int:
-        """The same, but for those that are `found` since the last barrier reply: they are still to be given."""
+        """Handle usual messages as `take` does, but for the inputs in `found`: those since the last barrier reply are still
+        to be given. Returns where the next message begins."""
         end = len(stream)
         give, packet_ins = found.append, self._counters.packet_ins
         last = end - HEADER_SIZE  # where a message may begin

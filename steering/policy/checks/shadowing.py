@@ -70,7 +70,7 @@ _SETS: dict[
 
 
 def _plain(when: RuleConditions) -> RuleConditions:
-    """The same conditions in a normal form, without conditions that exclude nothing."""
+    """A rule's conditions in a normal form, without conditions that exclude nothing."""
     sets: dict[str, Any] = {
         field: frozenset() for field, size in _SETS.items() if size and len(getattr(when, field)) == size
     }

@@ -137,7 +137,7 @@ class SubflowShares:
 
 
 def sessions(given: Iterable[tuple[KernelSubflow, int]]) -> list[SubflowShare]:
-    """Those of sessions that have two shares at least, in a steady order; whole sessions, MOST in all."""
+    """The shares of sessions that have two at least, in a steady order. Whole sessions are taken, up to MOST shares in all."""
     by_session: dict[int, list[SubflowShare]] = {}
     for subflow, part in given:
         by_session.setdefault(subflow.token, []).append(SubflowShare(subflow, part))

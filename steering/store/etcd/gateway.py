@@ -197,7 +197,8 @@ class EtcdStream:
             yield result if isinstance(result, dict) else {}
 
     def wake(self) -> None:
-        """Whoever reads finds the end. To be called by others: closing what another one reads from is an error."""
+        """End the wait of a thread that reads: it finds the end of the stream. For other threads, which may not close what that
+        thread reads from."""
         with suppress(OSError, AttributeError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
