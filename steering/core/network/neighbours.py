@@ -62,9 +62,8 @@ class Neighbours(Part):
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self._lost = LostHosts(counters)
-        self.leases: dict[
-            bytes, Lease
-        ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
+        # Of networks whose hosts are told by DHCP; dhcp_leases keeps them.
+        self.leases: dict[bytes, Lease] = {}
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
@@ -397,7 +396,5 @@ class Neighbours(Part):
         rules = (self._routes.entry(attachment, address), *self._sources.remove(attachment, address))
         del self.hosts_at[waypoint][address]
         self._claims.withdraw(address)
-        return [
-            *self._routes.removed(attachment, address),
-            SyncRules(attachment.waypoint.port.dpid, (), rules),
-        ]
+        removed = self._routes.removed(attachment, address)
+        return [*removed, SyncRules(attachment.waypoint.port.dpid, (), rules)]
