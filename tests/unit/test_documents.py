@@ -44,7 +44,7 @@ def test_each_assumption_names_the_test_that_breaks_it_or_says_untested():
 
 
 def test_every_file_the_documents_name_exists():
-    for document in (ROOT / "docs").rglob("*.rst"):
+    for document in (*(ROOT / "docs").rglob("*.rst"), ROOT / "CONTRIBUTING.rst", ROOT / "README.rst"):
         for name in re.findall(
             r"``((?:policies|steering|topologies|tests|docs)/[\w/]+\.\w+)``", document.read_text()
         ):
