@@ -11,6 +11,7 @@ from steering.core.inputs import (
     EntriesRead,
     McpReport,
     PortStatus,
+    ProbeAnswered,
     SwitchDown,
     SwitchUp,
     Tick,
@@ -26,6 +27,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, Probe
 from steering.model.policy import Limits, Policy, Timers
 from steering.wire.craft import tcp_frame
+from steering.wire.handshake import read_handshake
 from steering.wire.segment import Flags, Segment, read_segment
 from tests.support.fakes.network import Delivery
 from tests.support.sites import capable, mcp, off_path_site, steered
@@ -39,7 +41,7 @@ OPEN, REFUSED, MISSED, STRAY = ProbeAnswer.OPEN, ProbeAnswer.REFUSED, ProbeAnswe
 class Probed(Wired):
     """`hosts`: MCPs whose machine answers ARP; `listens`: whether somebody does at the port that is probed."""
 
-    def __init__(self, port: int | None = SERVICE, **more) -> None:
+    def __init__(self, port: int | None = SERVICE, outside: PortRef | None = None, **more) -> None:
         self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
         self.last: Segment | None = None
         self.lag = 0.0  # seconds after which answers reach the controller
@@ -47,7 +49,8 @@ class Probed(Wired):
         # Whether the channel to the MCP's switch carries nothing, and is not lost either.
         self.is_silent = False
         core, edge = off_path_site().mcps
-        site = off_path_site(mcps=(replace(core, probe=Probe(port)), edge))
+        core = replace(core, probe=Probe(port), outside=outside or core.outside)
+        site = off_path_site(mcps=(core, edge))
         super().__init__(site, **more)
         self.hosts |= {"core", "edge"}
         super().mcps_answer()
@@ -195,7 +198,24 @@ def test_only_what_acknowledges_the_question_is_an_answer(other) -> None:
     assert lab.core.gone
 
 
-def test_another_port_or_an_answer_nobody_asked_for_is_stray() -> None:
+def test_an_answer_at_the_mcps_other_port_is_stray() -> None:
+    """What its Internet side lets in is no word of its own."""
+    lab = Probed(outside=PortRef(3, 5))
+    lab.pass_by(1.0)
+    lab.hosts.discard("core")
+    lab.pass_by(0.25)
+    asked = lab.last
+    assert asked is not None
+    frame = tcp_frame(
+        asked.dst, asked.src, asked.dport, asked.sport, seq=99, ack=asked.seq + 1, flags=int(Flags.SYN | Flags.ACK)
+    )  # fmt: skip
+    for port, word in ((5, STRAY), (1, OPEN)):
+        before = lab.counters.probe_answers[word]
+        lab.give(ProbeAnswered(3, port, read_handshake(frame), frame))
+        assert lab.counters.probe_answers[word] == before + 1
+
+
+def test_an_answer_nobody_asked_for_is_stray() -> None:
     lab = Probed()
     lab.pass_by(1.0)
     old = lab.last

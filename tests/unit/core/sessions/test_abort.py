@@ -50,6 +50,7 @@ def test_an_idle_session_ends_at_both_ends_with_the_numbers_that_they_expect(src
     host, server = lab.host(src, peer=dst), lab.server(dst, peer=src)
     lab.do(inputs.AbortSession(session.id))
     assert host.fastclosed and not server.lives
+    assert not mptcp_options(server.told_by.options), "no key of the host's leg goes to its server"
     lab.pass_by(0.15)
     assert ended(lab) and session.secrets is None and outcomes(lab, session) == [CLOSED, CLOSED]
     assert lab.counters.aborts == {Abort.FASTCLOSE: 1}
@@ -65,6 +66,7 @@ def test_the_mcp_that_lives_is_told_of_both_its_connections():
     lab.do(inputs.AbortSession(session.id))
     assert not inside.lives and not outside.lives
     assert mptcp_options(inside.told_by.options) == [MpFastclose(KEY)]
+    assert not mptcp_options(outside.told_by.options)
 
 
 @pytest.mark.row("D-6.7.1")
