@@ -39,9 +39,12 @@ OPEN, REFUSED, MISSED, STRAY = ProbeAnswer.OPEN, ProbeAnswer.REFUSED, ProbeAnswe
 
 
 class Probed(Wired):
-    """`hosts`: MCPs whose machine answers ARP; `listens`: whether somebody does at the port that is probed."""
+    """`hosts`: MCPs whose machine answers ARP; `listens`: whether somebody does at the port that is probed. `cables`: whether
+    the site file names links."""
 
-    def __init__(self, port: int | None = SERVICE, outside: PortRef | None = None, **more) -> None:
+    def __init__(
+        self, port: int | None = SERVICE, outside: PortRef | None = None, cables: bool = True, **more
+    ) -> None:
         self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
         self.last: Segment | None = None
         self.lag = 0.0  # seconds after which answers reach the controller
@@ -50,7 +53,7 @@ class Probed(Wired):
         self.is_silent = False
         core, edge = off_path_site().mcps
         core = replace(core, probe=Probe(port), outside=outside or core.outside)
-        site = off_path_site(mcps=(core, edge))
+        site = off_path_site(mcps=(core, edge), **({} if cables else {"links": ()}))
         super().__init__(site, **more)
         self.hosts |= {"core", "edge"}
         super().mcps_answer()
@@ -281,9 +284,12 @@ def test_a_switch_without_a_channel_says_nothing_of_its_mcp() -> None:
     assert lab.state() is Health.UP
 
 
-@pytest.mark.parametrize("port", [SERVICE, None])
-def test_a_silent_channel_says_nothing_of_its_mcp_and_when_it_carries_again_the_dead_are_found(port) -> None:
-    lab = Probed(port)
+@pytest.mark.parametrize(("port", "cables"), [(SERVICE, True), (None, True), (SERVICE, False)])
+def test_a_silent_channel_says_nothing_of_its_mcp_and_when_it_carries_again_the_dead_are_found(
+    port: int | None, cables: bool
+) -> None:
+    """Nor where the site file names no link by which the switch would be seen to be off."""
+    lab = Probed(port, cables=cables)
     lab.pass_by(1.0)
     lab.is_silent = True
     lab.hosts.discard("core")  # nobody's answer comes through
