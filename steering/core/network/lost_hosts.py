@@ -8,7 +8,7 @@ from steering.core.counters import Counters
 from steering.core.network.address_queries import RETRY, TRIES
 from steering.model.token_bucket import TokenBucket
 
-MOST = 1_024  # addresses; the one that was lost first gives way
+MOST = 1_024  # addresses; of the network that has most of them the one that was lost first gives way
 # Seconds after its port went down in which a host is sought. One that moves has carrier again within seconds; one that
 # was switched off stays silent, and asks for its gateway by itself when it returns.
 SOUGHT = 30.0
@@ -30,31 +30,41 @@ class LostHost:
 
 
 class LostHosts:
-    """By address."""
+    """By name of the network, and address."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._lost: dict[bytes, LostHost] = {}  # in order of age
+        self._lost: dict[str, dict[bytes, LostHost]] = {}  # of each network in order of age
+        self._count = 0
         self._all: TokenBucket | None = None
         self._of: dict[str, TokenBucket] = {}  # by name of a network, of which a site has no more than it has
 
-    def add(self, address: bytes, now: float) -> None:
-        self._lost.pop(address, None)
-        self._lost[address] = LostHost(now + SOUGHT, now)
-        if len(self._lost) > MOST:
-            del self._lost[next(iter(self._lost))]
+    def __len__(self) -> int:
+        return self._count
 
-    def found(self, address: bytes) -> None:
-        self._lost.pop(address, None)
+    def add(self, address: bytes, network: str, now: float) -> None:
+        self.found(address, network)
+        self._lost.setdefault(network, {})[address] = LostHost(now + SOUGHT, now)
+        self._count += 1
+        if self._count > MOST:
+            largest = max(self._lost, key=lambda name: len(self._lost[name]))
+            self.found(next(iter(self._lost[largest])), largest)
+
+    def found(self, address: bytes, network: str) -> None:
+        here = self._lost.get(network, {})
+        if here.pop(address, None) is not None:
+            self._count -= 1
+            if not here:
+                del self._lost[network]
 
     def has_turn(self, address: bytes, network: str, questions: int, now: float) -> bool:
         """Whether an address is to be asked for behind all ports now, after which its next turn is BETWEEN seconds away.
         `questions`: how many that takes, and `network` whose."""
-        host = self._lost.get(address)
+        host = self._lost.get(network, {}).get(address)
         if host is None:
             return False
         if now >= host.until:
-            del self._lost[address]
+            self.found(address, network)
             return False
         if now < host.next_turn or not self.may_ask(network, questions, now):
             return False

@@ -197,7 +197,7 @@ class Neighbours(Part):
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
-        self._lost.found(address)
+        self._lost.found(address, attachment.part.name)
         rules = (self._routes.entry(attachment, address), *self._sources.add(attachment, address))
         outputs.append(SyncRules(attachment.waypoint.port.dpid, rules, ()))
         outputs += self._routes.added(attachment, address)
@@ -317,7 +317,7 @@ class Neighbours(Part):
             outputs += self._forget(address)
             if not others:
                 continue
-            self._lost.add(address, now)
+            self._lost.add(address, attachment.part.name, now)
             if self._lost.may_ask(attachment.part.name, len(others), now):
                 outputs += [asked for other in others for asked in question_to(other, address)]
         self.transit.pop(attachment.waypoint.id, None)

@@ -119,13 +119,36 @@ def test_spoofed_sources_ask_behind_all_ports_no_more_often_than_is_bounded(lab:
 def test_the_first_lost_gives_way_when_too_many_are() -> None:
     lost = LostHosts(Counters())
     for number in range(MOST + 1):
-        lost.add(number.to_bytes(4), now=0.0)
+        lost.add(number.to_bytes(4), "wlan", now=0.0)
 
     def has_turn(number: int) -> bool:
         return lost.has_turn(number.to_bytes(4), "wlan", 1, now=1.0)
 
     assert not has_turn(0)
     assert all(has_turn(number) for number in range(1, MOST + 1))
+
+
+def test_whoever_has_most_lost_hosts_loses_the_first_of_them() -> None:
+    lost = LostHosts(Counters())
+    lost.add(b"host", "quiet", now=0.0)
+    for number in range(2 * MOST):
+        lost.add(number.to_bytes(4), "flapping", now=0.0)
+    assert len(lost) == MOST
+    assert lost.has_turn(b"host", "quiet", 1, now=1.0)
+    assert not lost.has_turn(MOST.to_bytes(4), "flapping", 1, now=1.0)
+    assert lost.has_turn((MOST + 1).to_bytes(4), "flapping", 1, now=1.0)
+
+
+def test_nothing_is_left_of_those_that_were_found_or_sought_for_long_enough() -> None:
+    lost = LostHosts(Counters())
+    for number in range(4):
+        lost.add(number.to_bytes(4), "wlan", now=0.0)
+        lost.add(number.to_bytes(4), "wlan", now=1.0)
+    assert len(lost) == 4
+    for number in range(2):
+        lost.found(number.to_bytes(4), "wlan")
+    assert not any(lost.has_turn(number.to_bytes(4), "wlan", 1, now=1.0 + SOUGHT) for number in range(4))
+    assert len(lost) == 0 and not lost._lost
 
 
 OF_ONE = BURST * PART  # questions of one network at once
