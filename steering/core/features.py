@@ -56,7 +56,7 @@ FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
             of.policy,
             of.sitemap,
             of.neighbours.hosts_at,
-            ServedHosts(of.table).has,
+            ServedHosts(of.sitemap, of.table.heard).has,
             of.epochs,
             Mechanism.HOST_METERS in of.disabled,
         ),

@@ -14,6 +14,7 @@ from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, un
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
 from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.served_hosts import HeardHosts
 from steering.core.sessions.session_order import SIZE, SessionOrder
 from steering.core.sessions.shared_parts import LoadLog, Returns
 from steering.model.decision import Ruling
@@ -64,6 +65,7 @@ class SessionTable:
         self.active = ActiveSessions(dict.fromkeys(mcps, 0))
         self.ledger = Ledger(most)
         self.found = FoundHolders()
+        self.heard = HeardHosts(most)
         # How many sessions are in each, kept so that no caller counts them.
         self.states = dict.fromkeys(SessionState, 0)
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
@@ -280,10 +282,12 @@ class SessionTable:
 
     def establish(self, session: Session) -> None:
         """The session is no longer half-open, and counts as its MCP's load."""
-        self._leave_half_open(session)
         if session.id in self.uncounted:
+            self._leave_half_open(session)
             self.uncounted.discard(session.id)
-            self.take_load(session)
+            self.take_over(session)
+        elif self._leave_half_open(session):
+            self.heard.add(session)
 
     def discount(self, session: Session) -> None:
         """The session stays half-open, and is no load."""
@@ -301,14 +305,15 @@ class SessionTable:
         self.uncounted.add(session.id)
         self._give_load_back(session)
 
-    def _leave_half_open(self, session: Session) -> None:
+    def _leave_half_open(self, session: Session) -> bool:
         if self.half_open.pop(session.id, None) is None:
-            return
+            return False
         edge = session.onset.edge
         _take_one(self.half_open_at, edge)
         _take_one(self.half_open_from, origin_of(session.first))
         if session.id not in self.uncounted:
             _take_one(self._young, edge << 16 | session.mcp)
+        return True
 
     def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
         """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions that came in
@@ -318,6 +323,11 @@ class SessionTable:
             if place >> 16 != edge:
                 seen[place & 0xFFFF] -= young
         return seen
+
+    def take_over(self, session: Session, keys: QuotaKeys | None = None) -> None:
+        """The session is more than half open, and counts as its MCP's load: it was found so, or is live again."""
+        self.take_load(session, keys)
+        self.heard.add(session)
 
     def take_load(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session counts as its MCP's load, and towards the limits that it is under."""
@@ -346,11 +356,12 @@ class SessionTable:
             self.uncounted.discard(session.id)
         else:
             self._give_load_back(session)
+            self.heard.remove(session)
 
     def revive(self, session: Session) -> None:
         """A session whose record only lingered is a load again."""
         del self.lingering[session.id]
-        self.take_load(session)
+        self.take_over(session)
 
     def doze(self, session: Session) -> None:
         """The session keeps its entries, and is no load."""
@@ -365,17 +376,21 @@ class SessionTable:
     def doze_on(self, session: Session) -> None:
         """A session that was idle has no entries any more, and is no load as before. Its record answers joins."""
         self.idle.discard(session)
+        self.heard.remove(session)
         self.lingering[session.id] = session
 
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
         if self.journal is not None:
             self.journal.changes(session)
-        self._leave_half_open(session)
+        was_half_open = self._leave_half_open(session)
         if session.id in self.uncounted:
             self.uncounted.discard(session.id)
-        elif not self.idle.discard(session) and session.id not in self.lingering:
-            self._give_load_back(session)
+        elif session.id not in self.lingering:
+            if not self.idle.discard(session):
+                self._give_load_back(session)
+            if not was_half_open:
+                self.heard.remove(session)
         self.found.forget(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)

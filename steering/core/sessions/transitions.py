@@ -77,8 +77,8 @@ _Books = SessionTable
 
 BEGINNINGS: Mapping[Beginning, tuple[SessionState, BeginAction]] = {
     Beginning.SYN_STEERED: (_PINNED, _Books.await_host),
-    Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
-    Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
+    Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_over),
+    Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_over),
     Beginning.FOUND_PENDING: (_PINNED, _Books.await_host),
     Beginning.FOUND_ANSWERED: (_ANSWERED, _Books.await_host),
     Beginning.LEFT_TO_ITS_ENDS: (_WITHDRAWN, _Books.keep_record),

@@ -87,6 +87,12 @@ class Books:
         assert {(kind, key): n for kind, key, n in table.ledger} == (
             dict.fromkeys(KEYS, load) if load else {}
         )
+        heard = any(
+            state not in (*resting, SessionState.SYN_PINNED, SessionState.ANSWERED)
+            and n not in table.uncounted
+            for n, state in alive.items()
+        )
+        assert table.heard.has(FIRST[:4]) is heard and len(table.heard) == heard
         assert self.counters.session_events_refused == self.refused
 
 
