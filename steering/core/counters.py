@@ -123,6 +123,15 @@ class Histogram:
             counts[bisect_left(bounds, seconds)] += 1
 
 
+class HostMeterRefusal(StrEnum):
+    """Why a known host of a port that is short of SYNs has no meter of its own (core.pipeline.known_hosts)."""
+
+    MACHINE = "machine"  # others with its MAC have as many as one may have
+    PORT = "port"  # others of its port have as many as a port may have
+    SWITCH = "switch"  # short ports of its switch share the numbers that there are
+    IN_ALL = "in-all"  # as many ports as may be helped at once are short
+
+
 class Counters:
     """What one controller counts. The engine and the adapters write, metrics read."""
 
@@ -157,6 +166,7 @@ class Counters:
         "floods",
         "copies_lost",
         "syns_dropped",
+        "host_meters_refused",
         "tags_refused",
         "link_trip_outliers",
         "lost_hosts_unasked",
@@ -195,6 +205,7 @@ class Counters:
         self.floods = 0
         self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
         self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
+        self.host_meters_refused: Counter[HostMeterRefusal] = Counter()  # hosts, at each second's look
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in
         self.link_trip_outliers = 0
         self.lost_hosts_unasked = 0  # times

@@ -58,6 +58,7 @@ FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
             of.neighbours.hosts_at,
             ServedHosts(of.sitemap, of.table.heard).has,
             of.epochs,
+            of.counters,
             Mechanism.HOST_METERS in of.disabled,
         ),
     ),

@@ -20,6 +20,7 @@ from steering.core.counters import (
     Abort,
     Counters,
     Histogram,
+    HostMeterRefusal,
     JoinResult,
     ProbeAnswer,
     SessionReport,
@@ -187,6 +188,11 @@ class Collector:
         yield _of_site("copies_lost", text, ("of", "access"), have.copies_lost.items())
         text = "SYNs that the meters of ports did not let through, by attachment; hosts repeat them"
         yield _of_site("syns_dropped", text, ("attachment",), have.syns_dropped.items())
+        text = (
+            "Known hosts of flooded ports that had no meter of their own for their SYNs, counted each second"
+        )
+        without = have.host_meters_refused.items()
+        yield _counter("host_meters_refused", text, "reason", without, tuple(HostMeterRefusal))
         text = "Times that announcements over a link took a multiple of what they had taken"
         yield CounterMetricFamily("steering_link_trip_outliers", text, value=have.link_trip_outliers)
         text = "Times a host whose port went down was not asked for behind all ports, as others were asked for too often"
