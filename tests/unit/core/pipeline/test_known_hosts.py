@@ -1,64 +1,37 @@
 """Known hosts of a port that gets more SYNs than its meter lets through have meters of their own meanwhile."""
 
 import sys
-from dataclasses import replace
 from types import FrameType
 
 import pytest
 
-from steering.core.counters import HostMeterRefusal
 from steering.core.inputs import HostSynsLost, McpsReplaced, PolicyReplaced, SynRate
-from steering.core.packet_inputs import NeighbourSeen
 from steering.core.pipeline.forwarding import known_host_rules
-from steering.core.pipeline.known_hosts import ADDRESSES, BURST, HOLD, HOSTS, PORTS, RATE, RULES, RULES_EACH
-from steering.core.pipeline.priorities import KNOWN
+from steering.core.pipeline.known_hosts import ADDRESSES, BURST, HOLD, HOSTS, RATE, RULES, RULES_EACH
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import HostLearning, PortRef
 from steering.model.policy import Meters, Policy
-from steering.model.rules import HOST_SYN_METERS, Meter, PacketClass, Rule, Table, port_meter
+from steering.model.rules import HOST_SYN_METERS, Meter, PacketClass, port_meter
 from steering.model.token_bucket import TokenBucket
 from tests.support.fakes.packet import SYN, Packet
-from tests.support.sites import UE_LTE, mcp, off_path_site, packed
+from tests.support.known_hosts import (
+    FLOOD,
+    LIMIT,
+    LTE,
+    OUTSIDER,
+    counted,
+    host,
+    known,
+    mac,
+    made,
+    own_rules,
+    seen,
+)
+from tests.support.sites import UE_LTE, mcp
 from tests.support.switched import UE_MAC, Lab, to_gateway
 
-FLOOD = 30_000.0  # SYNs a second
-LIMIT = 1_000  # of a port's meter, the default
-LTE = PortRef(DatapathId(1), PortNumber(1))
 PORT = port_meter(Meter.SYN_BASE, 1)
-OUTSIDER = "02:66:66:66:66:66"
 AGAIN = (0.0, 1.0, 2.0)  # seconds at which Linux sends a SYN with MP_CAPABLE, before one without
-
-
-def made(policy: Policy | None = None, hosts: HostLearning = HostLearning.LEARNED, **options: object) -> Lab:
-    site = off_path_site()
-    lte, wlan = site.access_networks
-    return Lab(replace(site, access_networks=(replace(lte, hosts=hosts), wlan)), policy, **options)
-
-
-def mac(number: int) -> str:
-    return f"02:00:00:00:01:{number:02x}"
-
-
-def host(number: int) -> str:
-    return f"10.1.0.{number}"
-
-
-def seen(lab: Lab, address: str, by: str, port: PortRef = LTE) -> None:
-    """A host answered ARP or neighbour discovery, with the MAC `by`."""
-    lab.do(NeighbourSeen(port.dpid, port.port, packed(address), bytes.fromhex(by.replace(":", ""))))
-
-
-def known(lab: Lab, *numbers: int) -> None:
-    for number in numbers:
-        seen(lab, host(number), mac(number))
-
-
-def counted(lab: Lab, rate: float, port: int = 1) -> None:
-    lab.do(SynRate(DatapathId(1), PortNumber(port), rate))
-
-
-def own_rules(lab: Lab, dpid: int = 1) -> list[Rule]:
-    return [rule for rule in lab.network[dpid].rules(Table.CLASSIFY) if rule.priority == KNOWN]
 
 
 def sources(lab: Lab) -> set[object]:
@@ -289,69 +262,6 @@ def test_one_machine_with_many_addresses_takes_no_more_than_a_few_meters() -> No
     taken = [rule for rule in own_rules(lab) if dict(rule.match)["eth_src"] == OUTSIDER]
     assert len(taken) == ADDRESSES
     assert {host(number) for number in range(10, 10 + HOSTS - 2 * ADDRESSES)} <= sources(lab)
-
-
-def with_ports(ports: int) -> Lab:
-    """So many ports of the LTE network at switch 1, from port 101 on, beside its first."""
-    site = off_path_site()
-    lte, wlan = site.access_networks
-    more = tuple(PortRef(DatapathId(1), PortNumber(101 + number)) for number in range(ports))
-    lte = replace(lte, ports=(LTE, *more), hosts=HostLearning.LEARNED)
-    return Lab(replace(site, access_networks=(lte, wlan)))
-
-
-def hosts_behind(lab: Lab, ports: int, hosts: int) -> None:
-    """So many hosts, each with a MAC of its own, behind each of the first ports."""
-    for port in range(ports):
-        for number in range(hosts):
-            place = PortRef(DatapathId(1), PortNumber(101 + port))
-            seen(lab, f"fd00:1::{port + 16:x}:{number:x}", f"02:00:00:01:{port:02x}:{number:02x}", place)
-
-
-def meters_at(lab: Lab, ports: int) -> list[set[int]]:
-    """The host meters that the rules of each port lead to."""
-    found: dict[object, set[int]] = {101 + port: set() for port in range(ports)}
-    for rule in own_rules(lab):
-        found[dict(rule.match)["in_port"]] |= {action.meter for action in rule.actions}
-    return list(found.values())
-
-
-def test_short_ports_of_a_switch_share_the_numbers_that_it_has() -> None:
-    ports = HOST_SYN_METERS // HOSTS + 4
-    lab = with_ports(ports)
-    hosts_behind(lab, ports, HOSTS)
-    for _ in range(2):
-        for port in range(ports):
-            counted(lab, FLOOD, 101 + port)
-    given = meters_at(lab, ports)
-    assert {len(meters) for meters in given} == {HOST_SYN_METERS // ports}
-    assert len(set().union(*given)) == sum(map(len, given)), "none of two"
-    assert lab.counters.host_meters_refused[HostMeterRefusal.SWITCH] > 0
-
-
-def test_so_many_ports_are_helped_at_once_and_the_next_when_one_is_quiet() -> None:
-    lab = with_ports(PORTS + 1)
-    hosts_behind(lab, PORTS + 1, 2)
-    for port in range(PORTS + 1):
-        counted(lab, FLOOD, 101 + port)
-    assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [2] * PORTS + [0]
-    assert lab.counters.host_meters_refused == {HostMeterRefusal.IN_ALL: 2}
-    lab.now += HOLD
-    counted(lab, 0.0, 101)
-    counted(lab, FLOOD, 101 + PORTS)
-    assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [0] + [2] * PORTS
-
-
-def test_who_is_left_without_is_counted_by_the_reason() -> None:
-    lab = made()
-    known(lab, *range(10, 10 + HOSTS))
-    counted(lab, FLOOD)
-    assert lab.counters.host_meters_refused == {HostMeterRefusal.PORT: 2}, "both addresses of each lab's host"
-    lab = made()
-    for number in range(ADDRESSES + 3):
-        seen(lab, host(10 + number), OUTSIDER)
-    counted(lab, FLOOD)
-    assert lab.counters.host_meters_refused == {HostMeterRefusal.MACHINE: 3}
 
 
 def host_meters(lab: Lab) -> set[int]:

@@ -1,0 +1,75 @@
+"""How many known hosts have meters of their own at once: of a switch, in all, and who is told to have none."""
+
+from dataclasses import replace
+
+from steering.core.counters import HostMeterRefusal
+from steering.core.pipeline.known_hosts import ADDRESSES, HOLD, HOSTS, PORTS
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import HostLearning, PortRef
+from steering.model.rules import HOST_SYN_METERS
+from tests.support.known_hosts import FLOOD, LTE, OUTSIDER, counted, host, known, made, own_rules, seen
+from tests.support.sites import off_path_site
+from tests.support.switched import Lab
+
+
+def with_ports(ports: int) -> Lab:
+    """So many ports of the LTE network at switch 1, from port 101 on, beside its first."""
+    site = off_path_site()
+    lte, wlan = site.access_networks
+    more = tuple(PortRef(DatapathId(1), PortNumber(101 + number)) for number in range(ports))
+    lte = replace(lte, ports=(LTE, *more), hosts=HostLearning.LEARNED)
+    return Lab(replace(site, access_networks=(lte, wlan)))
+
+
+def hosts_behind(lab: Lab, ports: int, hosts: int) -> None:
+    """So many hosts, each with a MAC of its own, behind each of the first ports."""
+    for port in range(ports):
+        for number in range(hosts):
+            place = PortRef(DatapathId(1), PortNumber(101 + port))
+            seen(lab, f"fd00:1::{port + 16:x}:{number:x}", f"02:00:00:01:{port:02x}:{number:02x}", place)
+
+
+def meters_at(lab: Lab, ports: int) -> list[set[int]]:
+    """The host meters that the rules of each port lead to."""
+    found: dict[object, set[int]] = {101 + port: set() for port in range(ports)}
+    for rule in own_rules(lab):
+        found[dict(rule.match)["in_port"]] |= {action.meter for action in rule.actions}
+    return list(found.values())
+
+
+def test_short_ports_of_a_switch_share_the_numbers_that_it_has() -> None:
+    ports = HOST_SYN_METERS // HOSTS + 4
+    lab = with_ports(ports)
+    hosts_behind(lab, ports, HOSTS)
+    for _ in range(2):
+        for port in range(ports):
+            counted(lab, FLOOD, 101 + port)
+    given = meters_at(lab, ports)
+    assert {len(meters) for meters in given} == {HOST_SYN_METERS // ports}
+    assert len(set().union(*given)) == sum(map(len, given)), "none of two"
+    assert lab.counters.host_meters_refused[HostMeterRefusal.SWITCH] > 0
+
+
+def test_so_many_ports_are_helped_at_once_and_the_next_when_one_is_quiet() -> None:
+    lab = with_ports(PORTS + 1)
+    hosts_behind(lab, PORTS + 1, 2)
+    for port in range(PORTS + 1):
+        counted(lab, FLOOD, 101 + port)
+    assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [2] * PORTS + [0]
+    assert lab.counters.host_meters_refused == {HostMeterRefusal.IN_ALL: 2}
+    lab.now += HOLD
+    counted(lab, 0.0, 101)
+    counted(lab, FLOOD, 101 + PORTS)
+    assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [0] + [2] * PORTS
+
+
+def test_who_is_left_without_is_counted_by_the_reason() -> None:
+    lab = made()
+    known(lab, *range(10, 10 + HOSTS))
+    counted(lab, FLOOD)
+    assert lab.counters.host_meters_refused == {HostMeterRefusal.PORT: 2}, "both addresses of each lab's host"
+    lab = made()
+    for number in range(ADDRESSES + 3):
+        seen(lab, host(10 + number), OUTSIDER)
+    counted(lab, FLOOD)
+    assert lab.counters.host_meters_refused == {HostMeterRefusal.MACHINE: 3}
