@@ -182,8 +182,9 @@ class Recovery(Part):
     def _session(
         self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool, unheard: bool = False
     ) -> Session | None:
-        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow. `reverse`: a
-        server opened it. `unheard`: the entry would have counted its host, and has not."""
+        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow. Several may have one
+        token: whatever is no join is of the one with its initial flow. `reverse`: a server opened it. `unheard`: the entry
+        would have counted its host, and has not."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
             if known is not None and known.id not in self._table.by_id:
@@ -197,7 +198,9 @@ class Recovery(Part):
                 known = self._returns[key] = self._begin(how, cookie, now, key)
             return known
         for session in self._table.with_token(cookie.token):
-            if session.mcp == cookie.mcp:
+            if session.mcp == cookie.mcp and (
+                cookie.kind is EntryKind.JOIN or session.first in (NO_FLOW, key)
+            ):
                 alone = not session.subflows and session.first == key
                 return self._doubted(session, key, now) if unheard and alone else session
         if not self._table.has_room:

@@ -1,5 +1,7 @@
 """The flow tables are the durable copy of the pins: a controller without a database finds them again."""
 
+from collections import Counter
+
 import pytest
 
 from steering.core.engine import Engine
@@ -16,6 +18,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import RemoveEntries
+from steering.core.sessions.flow_key import origin_of
 from steering.core.sessions.teardown import EARLY
 from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
@@ -296,3 +299,23 @@ def test_ends_of_flows_that_no_switch_has_told_yet_are_bounded() -> None:
     fresh.up(1, held[1])
     (session,) = fresh.table
     assert session.subflows and session.state is SessionState.ESTABLISHED, "the oldest go"
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_two_first_flows_with_one_token_are_two_sessions_whoever_tells_of_them(
+    heard: bool, order: tuple[int, int]
+) -> None:
+    """Tokens collide, and a switch may say anything: what a session was opened by is no other flow for that."""
+    driver = Driver()
+    (one,) = [entry for entry in driver.session().entries(PortRole.GATEWAY) if entry.dpid == 1]
+    other = one._replace(dpid=2, src=packed(UE_WLAN), sport=7)
+    told = {1: [ObservedEntry(one, *(9, 9_000) if heard else NOTHING)], 2: [ObservedEntry(other, 9, 9_000)]}
+    later = Driver()
+    for dpid in order:
+        later.engine._unread.add(dpid)
+        later.up(dpid, told[dpid])
+    assert {s.first for s in later.table} == {s.key for session in later.table for s in session.subflows}
+    assert {session.flow.source for session in later.table} == {packed(UE_LTE), packed(UE_WLAN)}
+    half_open = Counter(origin_of(session.first) for session in later.table.half_open.values())
+    assert later.table.half_open_from == half_open and len(half_open) == (not heard)
