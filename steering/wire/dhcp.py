@@ -32,11 +32,12 @@ class DhcpType(IntEnum):
 
 
 class DhcpMessage(NamedTuple):
-    """`kind`; whether a server sent it; the client's MAC (6 bytes), the address it has (`own`) and the one it is given
+    """`kind`; whether a server sent it; the number that the client gave its question (4 bytes) and its MAC (6 bytes), the address it has (`own`) and the one it is given
     (`given`), 4 bytes each, zero for none; the lease in seconds, 0 where none is told."""
 
     kind: DhcpType
     from_server: bool
+    transaction: bytes
     client: bytes
     own: bytes
     given: bytes
@@ -69,7 +70,7 @@ def read_dhcp(frame: bytes) -> DhcpMessage:
     if len(lease) not in (0, 4):
         raise WireError(WireRefusal.BAD_OPTION_LENGTH)
     return DhcpMessage(
-        DhcpType(kind[0]), message[0] == _REPLY, message[28:34], message[12:16], message[16:20],
+        DhcpType(kind[0]), message[0] == _REPLY, message[4:8], message[28:34], message[12:16], message[16:20],
         int.from_bytes(lease, "big"),
     )  # fmt: skip
 

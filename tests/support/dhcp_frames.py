@@ -14,13 +14,13 @@ _SENT_BY_CLIENTS = (DhcpType.DISCOVER, DhcpType.REQUEST, DhcpType.DECLINE, DhcpT
 
 def dhcp_frame(
     kind: int, *, client: bytes = CLIENT, own: str = "0.0.0.0", given: str = "0.0.0.0", lease: int | None = None,
-    options: bytes = b"", hardware: int = 1,
+    options: bytes = b"", hardware: int = 1, transaction: int = 7,
 ) -> bytes:  # fmt: skip
     """A broadcast frame in IPv4."""
     asked = kind in _SENT_BY_CLIENTS
     told = b"\x35\x01" + bytes((kind,)) + (b"" if lease is None else b"\x33\x04" + lease.to_bytes(4, "big"))
     addresses = IPv4Address(own).packed + IPv4Address(given).packed + bytes(8)
-    head = bytes((1 if asked else 2, hardware, 6, 0)) + b"\0\0\0\7" + bytes(4) + addresses
+    head = bytes((1 if asked else 2, hardware, 6, 0)) + transaction.to_bytes(4, "big") + bytes(4) + addresses
     message = head + client + bytes(10 + 64 + 128) + b"\x63\x82\x53\x63" + told + options + b"\xff"
     ports = (CLIENT_PORT, SERVER_PORT) if asked else (SERVER_PORT, CLIENT_PORT)
     udp = b"".join(n.to_bytes(2, "big") for n in (*ports, 8 + len(message), 0)) + message

@@ -25,13 +25,15 @@ from steering.model.ids import WaypointId
 from steering.model.kept import KeptLease, KeptState, LostPiece
 from steering.model.network import AccessNetwork, Attachment, PortRef
 from steering.model.session import Refusal
-from steering.wire.dhcp import INFINITE, DhcpType
+from steering.wire.dhcp import INFINITE, DhcpMessage, DhcpType
 
 CLIENTS = 4_096  # remembered with their port
 CLIENTS_EACH = 256  # of those of one port
 LEASES = 65_536
 EXPIRED_AT_ONCE = 100
 TOLD_AT_ONCE = 1_000  # changes for the store
+
+Asked = tuple[str, bytes, bytes]
 
 
 class DhcpLeases(Part):
@@ -49,9 +51,10 @@ class DhcpLeases(Part):
         self._map = sitemap
         self._neighbours = neighbours
         self._counters = counters
-        # Network's name and MAC -> where the client asked, in order of age.
-        self._clients: dict[tuple[str, bytes], WaypointId] = {}
-        self._at: dict[WaypointId, dict[tuple[str, bytes], None]] = {}
+        # Network's name, MAC and number of the question -> where the client asked, in order of age. Without the number,
+        # which nobody else sees, a host at another port could ask in a client's name, and get what the server gives the client.
+        self._clients: dict[Asked, WaypointId] = {}
+        self._at: dict[WaypointId, dict[Asked, None]] = {}
         self._ends = inf
         self._changed: dict[bytes, None] = {}  # addresses whose lease the store has to hear of
         self._restored = False
@@ -74,7 +77,7 @@ class DhcpLeases(Part):
         if trusted:
             return []  # the server's own segment: it heard it
         message = given.message
-        self._remember(attachment, message.client)
+        self._remember(attachment, message)
         freed: list[Output] = []
         if message.kind in (DhcpType.RELEASE, DhcpType.DECLINE):
             lease = self._neighbours.leases.get(message.own)
@@ -88,7 +91,7 @@ class DhcpLeases(Part):
     def _answered(self, part: AccessNetwork, given: DhcpSeen, now: float) -> list[Output]:
         """The server says something to a client, whose port is known since it asked there."""
         message = given.message
-        waypoint = self._clients.get((part.name, message.client))
+        waypoint = self._clients.get((part.name, message.client, message.transaction))
         attachment = None if waypoint is None else self._map.by_waypoint.get(waypoint)
         if attachment is None:
             return []
@@ -113,8 +116,8 @@ class DhcpLeases(Part):
         self._changed[address] = None
         return self._neighbours.unlease(address)
 
-    def _remember(self, attachment: Attachment, client: bytes) -> None:
-        key, waypoint = (attachment.name, client), attachment.waypoint.id
+    def _remember(self, attachment: Attachment, message: DhcpMessage) -> None:
+        key, waypoint = (attachment.name, message.client, message.transaction), attachment.waypoint.id
         self._forget(key)
         here = self._at.get(waypoint, {})
         if len(here) >= CLIENTS_EACH:
@@ -124,7 +127,7 @@ class DhcpLeases(Part):
         self._clients[key] = waypoint
         self._at.setdefault(waypoint, {})[key] = None
 
-    def _forget(self, key: tuple[str, bytes]) -> None:
+    def _forget(self, key: Asked) -> None:
         waypoint = self._clients.pop(key, None)
         if waypoint is not None:
             del self._at[waypoint][key]

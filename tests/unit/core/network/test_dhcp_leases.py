@@ -78,6 +78,17 @@ def test_who_gets_its_address_again_at_another_port_keeps_its_pins(place: tuple[
     assert not lab.send(*HERE, segment).deliveries
 
 
+@pytest.mark.row("N-7.2a")
+def test_who_asks_in_a_clients_name_at_another_port_gets_nothing_that_the_client_is_given() -> None:
+    lab = Lab(dhcp_site())
+    says(lab, HERE, DhcpType.REQUEST, transaction=0x1234)
+    for guessed in range(8):
+        says(lab, THERE, DhcpType.REQUEST, transaction=guessed)
+    told = says(lab, TRUSTED, DhcpType.ACK, given=OWN, lease=LEASE, transaction=0x1234)
+    assert sent_to(told) == [HERE]
+    assert passes(lab, HERE) and not passes(lab, THERE)
+
+
 def test_an_address_that_nobody_gave_is_nobodys_but_the_servers_own_segment_has_its_own() -> None:
     lab = Lab(dhcp_site())
     lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
