@@ -11,6 +11,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
+from steering.core.network.lease import Lease
 from steering.core.outputs import Output
 from steering.model.ids import WaypointId
 from steering.model.network import Attachment
@@ -28,7 +29,7 @@ class Claim:
     """An address, the place and MAC that it is claimed for, and when that is believed.
 
     `claimant` is None where nobody claims the address: its place has to prove that it still has it, since
-    others wait for its room.
+    others wait for its room. `lease`: what the network's DHCP server gave the claimant, if that is why it claims the address.
     """
 
     address: bytes
@@ -37,6 +38,7 @@ class Claim:
     mac: bytes
     deadline: float
     next_question: float
+    lease: Lease | None
 
 
 class ClaimOutcome(Enum):
@@ -74,7 +76,13 @@ class AddressClaims:
         return min((min(c.deadline, c.next_question) for c in self._open.values()), default=inf)
 
     def open(
-        self, address: bytes, old: WaypointId, claimant: Attachment | None, mac: bytes, now: float
+        self,
+        address: bytes,
+        old: WaypointId,
+        claimant: Attachment | None,
+        mac: bytes,
+        now: float,
+        lease: Lease | None = None,
     ) -> bool:
         """Whether this opened a new claim, so that the address's old place has to be asked now. A claim that is
         open already, a claim that was refused a moment ago, and one beyond the bounds are not opened."""
@@ -83,7 +91,7 @@ class AddressClaims:
             return False
         if self._refused.get((address, place), 0.0) > now:
             return False
-        self._open[address] = Claim(address, old, claimant, mac, now + PATIENCE, now + ASK_AGAIN)
+        self._open[address] = Claim(address, old, claimant, mac, now + PATIENCE, now + ASK_AGAIN, lease)
         self._at[place] += 1
         return True
 

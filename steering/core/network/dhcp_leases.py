@@ -2,7 +2,8 @@
 
 What clients send is handed on to the ports that the site file says the server is behind, and what comes from there to
 the port of the client that it is for. A host's server at any other port is heard by nobody. An address that was
-acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another.
+acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another. Where the same
+client is given it at another port, its old port is asked first, as for any claim: MACs are no secret.
 
 Bounded: clients and leases that are remembered, of which the oldest client gives way; by how many may come up (meters).
 The store keeps leases, so that the next controller knows them. Who was bound before and has no lease there stays so until
@@ -99,18 +100,21 @@ class DhcpLeases(Part):
         if message.kind is DhcpType.ACK and any(message.given) and message.lease:
             until = inf if message.lease == INFINITE else now + message.lease
             lease = Lease(attachment.waypoint.id, message.client, until)
-            bound = self._begin(attachment, message.given, lease)
+            bound = self._begin(attachment, message.given, lease, now)
         return [*bound, _out(attachment.waypoint.port, given.frame)]
 
-    def _begin(self, attachment: Attachment, address: bytes, lease: Lease) -> list[Output]:
+    def _begin(self, attachment: Attachment, address: bytes, lease: Lease, now: float) -> list[Output]:
         leases = self._neighbours.leases
         if address not in leases and len(leases) >= LEASES:
             return []
-        bound = self._neighbours.lease(attachment, address, lease)
-        if leases.get(address) is lease:  # the address is on this link
-            self._ends = min(self._ends, lease.until)
-            self._changed[address] = None
-        return [*bound, *self._moved(attachment, address)] if bound else []
+        outputs = self._neighbours.lease(attachment, address, lease, now)
+        self._ends = min(self._ends, lease.until)
+        if (
+            leases.get(address) is not lease
+        ):  # the address is not on this link, or its old port is being asked
+            return outputs
+        self._changed[address] = None
+        return [*outputs, *self._moved(attachment, address)] if outputs else []
 
     def _end(self, address: bytes) -> list[Output]:
         self._changed[address] = None
@@ -150,6 +154,7 @@ class DhcpLeases(Part):
     def news(self, now: float) -> tuple[list[tuple[bytes, KeptLease]], list[bytes]]:
         """Leases by address that began or were renewed since the last call, and the addresses of those that are over,
         of these some at each call."""
+        self._take_moved()
         begun: list[tuple[bytes, KeptLease]] = []
         over: list[bytes] = []
         for address in list(islice(self._changed, TOLD_AT_ONCE)):
@@ -163,9 +168,14 @@ class DhcpLeases(Part):
             begun.append((address, KeptLease(port, lease.client, address, lease.until - now)))
         return begun, over
 
+    def _take_moved(self) -> None:
+        self._changed |= self._neighbours.leases_moved
+        self._neighbours.leases_moved.clear()
+
     @property
     def all_told(self) -> bool:
         """Whether `news` has told of every lease that was taken back."""
+        self._take_moved()
         return self._restored and not self._changed
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
@@ -180,9 +190,8 @@ class DhcpLeases(Part):
             if attachment is None or not isinstance(part, AccessNetwork) or not part.dhcp_ports:
                 lost += 1
                 continue
-            self._begin(
-                attachment, told.address, Lease(attachment.waypoint.id, told.client, now + told.remaining)
-            )
+            lease = Lease(attachment.waypoint.id, told.client, now + told.remaining)
+            self._begin(attachment, told.address, lease, now)
             lost += told.address not in self._neighbours.leases
         return {LostPiece.LEASE: lost}
 

@@ -62,8 +62,9 @@ class Neighbours(Part):
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self._lost = LostHosts(counters)
-        # Of networks whose hosts are told by DHCP; dhcp_leases keeps them.
+        # Of networks whose hosts are told by DHCP; dhcp_leases keeps them. Below: those that moved once their old port was silent.
         self.leases: dict[bytes, Lease] = {}
+        self.leases_moved: dict[bytes, None] = {}
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
@@ -240,10 +241,16 @@ class Neighbours(Part):
         full = sum(one == mac for one in known.values()) >= part.addresses_per_host
         return Refusal.TOO_MANY_ADDRESSES if full else None
 
-    def lease(self, attachment: Attachment, address: bytes, lease: Lease) -> list[Output]:
-        """An address was given to a host: it is there from now on, wherever it was before."""
+    def lease(self, attachment: Attachment, address: bytes, lease: Lease, now: float) -> list[Output]:
+        """An address was given to a host. It is there from now on, wherever it was before; but where its lease says that the
+        same host has it at another port, that port is asked first: anybody may ask a server with a MAC that he has not."""
         if not self._believable(attachment, address):
             return []
+        held, old = self.leases.get(address), self._where.get(address)
+        if held is not None and old == held.waypoint != lease.waypoint and held.client == lease.client:
+            if not self._probes or not self._claims.open(address, old, attachment, lease.client, now, lease):
+                return []
+            return question_to(self._map.by_waypoint[old], address)
         self.leases[address] = lease
         known = self.hosts_at[lease.waypoint]
         if known.get(address) == lease.client:
@@ -279,6 +286,9 @@ class Neighbours(Part):
             if claim.claimant is None:
                 yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(claim.address))
             elif claim.claimant.waypoint.id in self.hosts_at:  # its waypoint may have left the site meanwhile
+                if claim.lease is not None:
+                    self.leases[claim.address] = claim.lease
+                    self.leases_moved[claim.address] = None
                 yield claim, self._bind(claim.claimant, claim.address, claim.mac)
         for claim in again:
             if claim.old in self._map.by_waypoint:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import ObservedHost, Tick
+from steering.core.inputs import ObservedHost, PortStatus, Tick
+from steering.core.network.address_claims import PATIENCE
 from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
 from steering.core.packet_inputs import DhcpSeen, NeighbourSeen
@@ -71,6 +72,8 @@ def test_who_gets_its_address_again_at_another_port_keeps_its_pins(place: tuple[
     for entry in session.entries(PortRole.GATEWAY):
         lab.network.switches[entry.dpid].add_entry(entry)
     leased(lab, place)
+    lab.now += PATIENCE + 0.1
+    lab.do(Tick())
     (subflow,) = session.subflows
     assert (subflow.dpid, subflow.port) == place
     segment = to_gateway(OWN, 40000, mac=CLIENT.hex(":"))
@@ -119,11 +122,56 @@ def test_what_is_given_back_is_nobodys(how: str) -> None:
     assert not passes(lab, HERE) and not lab.engine.neighbours.leases
 
 
-def test_a_host_that_asks_elsewhere_has_moved_at_once() -> None:
+def asked_again(lab: Lab) -> None:
+    """The client, or somebody with its MAC, asks at the other port, and is given the address there."""
+    says(lab, THERE, DhcpType.REQUEST)
+    told = says(lab, TRUSTED, DhcpType.ACK, given=OWN, lease=2 * LEASE)
+    assert sent_to(told) == [HERE, THERE], "its old port is asked for it, and the answer goes on"
+
+
+def test_a_host_that_asks_elsewhere_has_moved_once_its_old_port_is_silent() -> None:
     lab = Lab(dhcp_site())
     leased(lab)
+    asked_again(lab)
+    assert passes(lab, HERE) and not passes(lab, THERE)
+    lab.now += PATIENCE + 0.1
+    lab.do(Tick())
+    assert PATIENCE < 1 and passes(lab, THERE) and not passes(lab, HERE)
+    ((address, kept),), gone = lab.engine.dhcp_leases.news(lab.now)
+    assert (address, kept.port, gone) == (packed(OWN), PortRef(*THERE), [])
+    lab.now += 1.5 * LEASE
+    lab.do(Tick())
+    assert passes(lab, THERE)
+    lab.now += LEASE
+    lab.do(Tick())
+    assert not passes(lab, THERE) and not lab.engine.neighbours.leases
+
+
+def test_a_host_whose_port_went_down_has_moved_at_once() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    lab.do(PortStatus(*HERE, False))
     leased(lab, THERE)
-    assert passes(lab, THERE) and not passes(lab, HERE)
+    assert passes(lab, THERE)
+
+
+@pytest.mark.row("N-7.2a")
+def test_who_is_given_a_clients_address_with_its_mac_at_another_port_does_not_have_it_while_the_client_answers() -> (
+    None
+):
+    lab = Lab(dhcp_site())
+    leased(lab)
+    for _ in range(3):
+        asked_again(lab)
+        lab.do(NeighbourSeen(*THERE, packed(OWN), CLIENT))
+        lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
+        lab.now += PATIENCE + 0.1
+        lab.do(Tick())
+        assert passes(lab, HERE) and not passes(lab, THERE)
+    assert lab.engine.counters.refusals[Refusal.ADDRESS_TAKEN] == 3
+    lab.now += LEASE
+    lab.do(Tick())
+    assert not passes(lab, HERE), "its lease is the one that it was given"
 
 
 def test_who_was_bound_before_the_controller_started_stays() -> None:
