@@ -52,10 +52,8 @@ class SessionTable:
         self._host_tokens: Owners = HashedIndex(most)
         self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
-        # Source (IPv4 address, IPv6 /64) -> the same.
-        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)
-        # Sessions that are there and no load: half-open ones whose host is late, and those that closed before it was
-        # heard.
+        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # IPv4 address, IPv6 /64 -> the same
+        # Sessions that are no load: half-open ones whose host is late, and those that closed before it was heard.
         self.uncounted: set[int] = set()
         # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
         self._young: defaultdict[int, int] = defaultdict(int)
@@ -66,8 +64,7 @@ class SessionTable:
         self.ledger = Ledger(most)
         self.found = FoundHolders()
         self.heard = HeardHosts(most)
-        # How many sessions are in each, kept so that no caller counts them.
-        self.states = dict.fromkeys(SessionState, 0)
+        self.states = dict.fromkeys(SessionState, 0)  # how many sessions are in each
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
@@ -316,8 +313,7 @@ class SessionTable:
         return True
 
     def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
-        """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions that came in
-        elsewhere."""
+        """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions of other ones."""
         seen = self.active.copy()
         for place, young in self._young.items():
             if place >> 16 != edge:
