@@ -49,6 +49,14 @@ def test_a_lost_link_is_missing_since_its_loss_and_until_both_its_directions_are
     assert missing(driver) == []
 
 
+def test_a_link_of_the_site_file_is_missing_however_long_it_was_lost(driver: Driver) -> None:
+    driver.give(PortStatus(1, 2, False))
+    driver.later(1)
+    driver.later(2 * under_test.FORGOTTEN)
+    driver.later(1)
+    assert missing(driver) == [("link", "s1:2-s3:2", None, 2 * under_test.FORGOTTEN + 1)]
+
+
 def test_a_port_without_carrier_its_mcp_and_a_lost_switch_are_missing_the_longest_lost_first(
     driver: Driver,
 ) -> None:
@@ -126,9 +134,10 @@ def test_a_discovered_link_is_expected_from_then_on() -> None:
     assert missing(driver) == []
 
 
-def test_a_link_with_one_direction_is_missing() -> None:
+@pytest.mark.parametrize("lost", [(A, B), (B, A)])
+def test_a_link_with_one_direction_is_missing(lost: tuple[PortRef, PortRef]) -> None:
     driver = discovered()
-    driver.give(LinkDown(B, A))
+    driver.give(LinkDown(*lost))
     assert [name for _, name, _, _ in missing(driver)] == ["s1:2-s3:2"]
 
 
