@@ -92,6 +92,17 @@ def test_who_asks_in_a_clients_name_at_another_port_gets_nothing_that_the_client
     assert passes(lab, HERE) and not passes(lab, THERE)
 
 
+@pytest.mark.row("D-3.3a")
+def test_the_pins_of_a_host_whose_port_went_down_follow_its_lease_at_once() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    session = lab.session(OWN)
+    lab.do(PortStatus(*HERE, False))
+    leased(lab, THERE)
+    (subflow,) = session.subflows
+    assert (subflow.dpid, subflow.port) == THERE
+
+
 def test_an_address_that_nobody_gave_is_nobodys_but_the_servers_own_segment_has_its_own() -> None:
     lab = Lab(dhcp_site())
     lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
