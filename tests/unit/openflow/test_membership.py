@@ -117,6 +117,8 @@ def test_one_newcomer_waits_and_others_are_refused_unasked() -> None:
     third = Switch(bench)
     bench.claims.claim(third, 10.1)
     assert third.reason is Disconnect.DUPLICATE and bench.old.sent == asked
+    bench.claims.expire(10.0 + CLAIM_TIME)
+    assert bench.live[1] is bench.new, "its claim is as it was"
 
 
 def test_a_newcomer_that_leaves_makes_room_for_the_next() -> None:
