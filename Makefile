@@ -17,7 +17,7 @@ help:
 	@echo 'make attack  set up, then every attack of docs/security.rst; one table (root)'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
 	@echo 'make docs    the book, in build/docs'
-	@echo 'make deb     set up, then build/steering_VERSION_ARCH.deb; make deb-test tries it in a fresh Debian root (root)'
+	@echo 'make deb     set up, then build/steering_VERSION_ARCH.deb; make deb-test tries it, and the page "15 minutes", in a fresh Debian root (root)'
 	@echo 'make container  controller and relay as containers, where podman or docker builds'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs, uses, upgrades and removes build/steering_*.deb (or that of STEERING_BUILD=DIR) in a fresh Debian root, as root.
-# Prints a line for each thing that held.
+# Then, in a root of its own, follows docs/fifteen-minutes.rst from `apt install` to a session. Prints a line for each thing that held.
 #
 #   packaging/deb-test.sh [ROOT]   ROOT: a root that debootstrap made before (with python3 and adduser); it is changed
 #   packaging/deb-test.sh --here   in this machine's own root under an overlay that is forgotten: needs no network and no debootstrap
@@ -112,3 +112,7 @@ there dpkg -r steering >/dev/null 2>&1 || failed 'it is not removed'
 there dpkg -P steering >/dev/null 2>&1 || failed 'it is not purged'
 [ ! -e "$ROOT/etc/steering" ] && [ ! -e "$ROOT/var/lib/steering" ] || failed 'purged, and something is left'
 held 'removed: nothing left in /usr, state kept; purged: nothing left'
+
+# In a root of its own the first page of the book leads from the package to a session, with what Debian's mirror has.
+case $ROOT in "$WORK/over/root") exit 0 ;; esac
+.venv/bin/python -m tests.packaging.first_session "$ROOT" "$DEB"
