@@ -67,6 +67,29 @@ def test_what_is_lost_turns_red_where_it_is_and_returns(visit: Open, live: LiveP
     expect(page.locator("[data-name='s1:2-s3:2']")).to_have_attribute("data-use", "unknown")
 
 
+@pytest.mark.row("D-1.d")
+def test_what_is_dragged_stays_where_it_was_put_in_this_browser(visit: Open, live: LivePage) -> None:
+    page = visit().inside()
+    places = drawn(page, ".node", "transform")
+    box = page.locator("[data-id='switch s3']").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 90, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-id='switch s3']")).not_to_have_attribute("transform", places["switch s3"])
+    moved = drawn(page, ".node", "transform")
+    assert [name for name in places if moved[name] != places[name]] == ["switch s3"]
+    page.reload()
+    page.wait_for_selector(".node")
+    assert drawn(page, ".node", "transform") == moved
+    assert drawn(visit().inside(), ".node", "transform") == places, (
+        "of others nothing was moved, and a load moves nothing"
+    )
+    page.click("#replace")
+    expect(page.locator("[data-id='switch s3']")).to_have_attribute("transform", places["switch s3"])
+
+
 @pytest.mark.row("D-2.1", "D-4.2c")
 def test_a_picked_session_lights_up_and_is_explained(visit: Open, live: LivePage) -> None:
     page = visit().inside()

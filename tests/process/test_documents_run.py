@@ -50,6 +50,30 @@ def test_the_readme_runs_a_controller_of_the_examples(tmp_path: Path) -> None:
     assert "missing     switch s1" in out and "no session" in out
 
 
-def test_the_tutorials_policy_passes_its_checks(tmp_path: Path) -> None:
-    out, err = run("docs/tutorial.rst", tmp_path, "set -e\n")
+# The tutorial goes on from a page at whose end a controller runs.
+CONTROLLER = f"""\
+set -e
+steering examples off-path.site.yaml > before.yaml
+steering run --site before.yaml 2> controller.log &
+{WAIT}
+"""
+
+
+def test_the_tutorials_policy_passes_its_checks_and_is_taken_and_taken_back(tmp_path: Path) -> None:
+    out, err = run("docs/tutorial.rst", tmp_path, CONTROLLER)
     assert "bulk-nearest-mcp.policy.yaml" in out and "2 access networks" in out, err
+    assert "mine.yaml is in force as version 2" in out and "printers-untouched" in out, out
+    assert "version 1 is in force again, as version 3" in out, out
+    assert re.search(r"^outcome +\S", out, re.M), "what a connection that nobody opened would get"
+
+
+def test_every_block_of_commands_of_both_pages_is_run() -> None:
+    for page in ("README.rst", "docs/tutorial.rst"):
+        text = (ROOT / page).read_text()
+        literal = re.findall(r"[^:]::\n\n((?: {4}.*\n)+)", text) + re.findall(
+            r"^::\n\n((?: {4}.*\n)+)", text, re.M
+        )
+        lines = [line.strip() for block in literal for line in block.splitlines()]
+        typed = [line for line in lines if re.match(r"steering [a-z]", line)]
+        assert typed == [], "a literal block is read and not run"
+        assert len(BLOCK.findall(text)) == text.count(".. code-block::")
