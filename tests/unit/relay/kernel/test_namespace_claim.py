@@ -3,13 +3,25 @@
 import io
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
+from steering.relay.kernel import namespace_claim
 from steering.relay.kernel.namespace_claim import NamespaceClaim
 from steering.relay.log import Log
 from steering.relay.model import PlatformError
+
+HOLD = """import socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.bind(bytes.fromhex('{name}'))
+one.listen()
+print('held', flush=True)
+sys.stdin.read()
+"""
 
 
 class Namespace:
@@ -51,14 +63,56 @@ def test_another_users_program_keeps_no_relay_from_its_work(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The program here is root's or the test's own user's, so the relay is given other ideas of both."""
-    monkeypatch.setattr("steering.relay.kernel.namespace_claim.ROOT", -1)
+    monkeypatch.setattr(namespace_claim, "ROOT", -1)
+    monkeypatch.setattr(namespace_claim, "_NET_ADMIN", 0)
     with closing(namespace.claim()):
         namespace.claim(own=os.geteuid() + 1).close()
     assert f"user={os.geteuid()}" in namespace.written.getvalue()
 
 
-def test_one_whose_user_cannot_be_known_is_taken_for_a_relay(namespace: Namespace) -> None:
+@pytest.fixture
+def service(namespace: Namespace) -> Iterator[Callable[[bool], int]]:
+    """Starts a program that holds the name as another user, with the capability that a service has or without; its process."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(may_set_up: bool) -> int:
+        kept = "+net_admin" if may_set_up else "-all"
+        words = ["setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", kept, "--ambient-caps", kept]
+        one = subprocess.Popen(
+            [*words, sys.executable, "-c", HOLD.format(name=namespace.name.encode().hex())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        begun.append(one)
+        assert one.stdout is not None and one.stdout.readline() == "held\n"
+        return one.pid
+
+    yield start
+    for one in begun:
+        one.communicate()
+
+
+def test_a_service_with_a_user_of_its_own_is_a_relay_for_root_too(
+    namespace: Namespace, service: Callable[[bool], int]
+) -> None:
+    process = service(True)
+    with pytest.raises(PlatformError, match=f"process {process}"):
+        namespace.claim()
+
+
+def test_a_user_who_may_set_nothing_up_is_none(namespace: Namespace, service: Callable[[bool], int]) -> None:
+    process = service(False)
+    namespace.claim().close()
+    assert f"process={process} user=65534" in namespace.written.getvalue()
+
+
+def test_a_name_that_is_taken_and_not_listened_at_keeps_no_relay_from_its_work(namespace: Namespace) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
         silent.bind(namespace.name)
-        with pytest.raises(PlatformError, match="runs in this network namespace:"):
-            namespace.claim()
+        namespace.claim().close()
+    assert "claim held by a stranger" in namespace.written.getvalue()
+
+
+def test_a_kernel_that_refuses_the_name_keeps_no_relay_from_its_work(namespace: Namespace) -> None:
+    namespace.name = "/nowhere/" + "x" * 20
+    namespace.claim().close()
+    assert "no claim made" in namespace.written.getvalue()
