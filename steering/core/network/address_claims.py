@@ -29,7 +29,8 @@ class Claim:
     """An address, the place and MAC that it is claimed for, and when that is believed.
 
     `claimant` is None where nobody claims the address: its place has to prove that it still has it, since
-    others wait for its room. `lease`: what the network's DHCP server gave the claimant, if that is why it claims the address.
+    others wait for its room. `lease`: what the network's DHCP server gave the claimant, if that is why it claims the address,
+    and `told`: the server's answer, which the claimant gets when the claim is believed.
     """
 
     address: bytes
@@ -39,6 +40,7 @@ class Claim:
     deadline: float
     next_question: float
     lease: Lease | None
+    told: tuple[Output, ...]
 
 
 class ClaimOutcome(Enum):
@@ -83,6 +85,7 @@ class AddressClaims:
         mac: bytes,
         now: float,
         lease: Lease | None = None,
+        told: tuple[Output, ...] = (),
     ) -> bool:
         """Whether this opened a new claim, so that the address's old place has to be asked now. A claim that is
         open already, a claim that was refused a moment ago, and one beyond the bounds are not opened."""
@@ -91,7 +94,8 @@ class AddressClaims:
             return False
         if self._refused.get((address, place), 0.0) > now:
             return False
-        self._open[address] = Claim(address, old, claimant, mac, now + PATIENCE, now + ASK_AGAIN, lease)
+        deadline, next_question = now + PATIENCE, now + ASK_AGAIN
+        self._open[address] = Claim(address, old, claimant, mac, deadline, next_question, lease, told)
         self._at[place] += 1
         return True
 
@@ -106,8 +110,17 @@ class AddressClaims:
         return claim
 
     def withdraw(self, address: bytes) -> None:
-        """The address is no longer known anywhere, so its old place need not be asked."""
+        """It is settled otherwise who has the address."""
         self._close(address)
+
+    def left(self, address: bytes) -> None:
+        """The address is no longer known anywhere, so its old place need not be asked. Whom the DHCP server gave it
+        to has it at once, since he would not ask again. Any other claim is withdrawn."""
+        claim = self._open.get(address)
+        if claim is None or claim.lease is None:
+            self._close(address)
+        else:
+            claim.deadline = 0.0
 
     def due(self, now: float) -> tuple[list[Claim], list[Claim]]:
         """Two lists: claims whose old place stayed silent, which are closed by this call; and claims whose old

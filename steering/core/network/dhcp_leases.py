@@ -2,8 +2,9 @@
 
 What clients send is handed on to the ports that the site file says the server is behind, and what comes from there to
 the port of the client that it is for. A host's server at any other port is heard by nobody. An address that was
-acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another. Where the same
-client is given it at another port, its old port is asked first, as for any claim: MACs are no secret.
+acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another. Where a host
+has it already, that one is asked first, as for any claim: MACs and client identifiers are no secret. The server's answer
+goes on when nobody answers. Where somebody does it is dropped, and the client asks again, or for another address.
 
 Bounded: clients and leases that are remembered, of which the oldest client gives way; by how many may come up (meters).
 The store keeps leases, so that the next controller knows them. Who was bound before and has no lease there stays so until
@@ -16,6 +17,7 @@ from math import inf
 
 from steering.core.counters import Counters
 from steering.core.inputs import Input
+from steering.core.network.address_claims import ClaimOutcome
 from steering.core.network.lease import Lease
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
@@ -96,25 +98,28 @@ class DhcpLeases(Part):
         attachment = None if waypoint is None else self._map.by_waypoint.get(waypoint)
         if attachment is None:
             return []
-        bound: list[Output] = []
+        told = _out(attachment.waypoint.port, given.frame)
         if message.kind is DhcpType.ACK and any(message.given) and message.lease:
             until = inf if message.lease == INFINITE else now + message.lease
             lease = Lease(attachment.waypoint.id, message.client, until)
-            bound = self._begin(attachment, message.given, lease, now)
-        return [*bound, _out(attachment.waypoint.port, given.frame)]
+            return self._begin(attachment, message.given, lease, now, told)
+        return [told]
 
-    def _begin(self, attachment: Attachment, address: bytes, lease: Lease, now: float) -> list[Output]:
+    def _begin(
+        self, attachment: Attachment, address: bytes, lease: Lease, now: float, *told: Output
+    ) -> list[Output]:
         leases = self._neighbours.leases
         if address not in leases and len(leases) >= LEASES:
-            return []
-        outputs = self._neighbours.lease(attachment, address, lease, now)
-        self._ends = min(self._ends, lease.until)
-        if (
-            leases.get(address) is not lease
-        ):  # the address is not on this link, or its old port is being asked
-            return outputs
-        self._changed[address] = None
-        return [*outputs, *self._moved(attachment, address)] if outputs else []
+            return [*told]
+        heard = self._neighbours.lease(attachment, address, lease, now, told)
+        if heard.standing is ClaimOutcome.CONTESTED:
+            return heard.outputs
+        if leases.get(address) is lease:  # the address is on this link
+            self._ends = min(self._ends, lease.until)
+            self._changed[address] = None
+        has_moved = heard.standing in (ClaimOutcome.BOUND, ClaimOutcome.MOVED)
+        pins = self._moved(attachment, address) if has_moved else []
+        return [*heard.outputs, *pins, *told]
 
     def _end(self, address: bytes) -> list[Output]:
         self._changed[address] = None
@@ -139,10 +144,12 @@ class DhcpLeases(Part):
                 del self._at[waypoint]
 
     def due(self) -> float:
+        self._take_moved()
         return self._ends
 
     def tick(self, now: float) -> list[Output]:
         """Leases that are over."""
+        self._take_moved()
         leases = self._neighbours.leases
         over = [address for address, lease in leases.items() if lease.until <= now][:EXPIRED_AT_ONCE]
         outputs = [output for address in over for output in self._end(address)]
@@ -169,7 +176,11 @@ class DhcpLeases(Part):
         return begun, over
 
     def _take_moved(self) -> None:
-        self._changed |= self._neighbours.leases_moved
+        """Claims of leases that were settled: such a lease may end before all others, and the store has to hear of it."""
+        for address in self._neighbours.leases_moved:
+            lease = self._neighbours.leases.get(address)
+            self._ends = self._ends if lease is None else min(self._ends, lease.until)
+            self._changed[address] = None
         self._neighbours.leases_moved.clear()
 
     @property

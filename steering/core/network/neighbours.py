@@ -183,9 +183,17 @@ class Neighbours(Part):
             return HeardClaim(ClaimOutcome.KEPT, self._answer(attachment, address, mac))
         return HeardClaim(ClaimOutcome.KNOWN, self._answer(attachment, address, mac))
 
-    def _contested(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
+    def _contested(
+        self,
+        attachment: Attachment,
+        address: bytes,
+        mac: bytes,
+        now: float,
+        lease: Lease | None = None,
+        told: tuple[Output, ...] = (),
+    ) -> HeardClaim:
         old = self._where[address]
-        if self._claims.open(address, old, attachment, mac, now):
+        if self._claims.open(address, old, attachment, mac, now, lease, told):
             return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
         return HeardClaim(ClaimOutcome.CONTESTED, [])
 
@@ -194,6 +202,7 @@ class Neighbours(Part):
         waypoint = attachment.waypoint.id
         before = self._where.get(address)
         outputs = self._forget(address) if before not in (None, waypoint) else []
+        self._claims.withdraw(address)
         known = self.hosts_at[waypoint]
         known.pop(address, None)
         known[address] = mac
@@ -241,23 +250,24 @@ class Neighbours(Part):
         full = sum(one == mac for one in known.values()) >= part.addresses_per_host
         return Refusal.TOO_MANY_ADDRESSES if full else None
 
-    def lease(self, attachment: Attachment, address: bytes, lease: Lease, now: float) -> list[Output]:
-        """An address was given to a host. It is there from now on, wherever it was before; but where its lease says that the
-        same host has it at another port, that port is asked first: anybody may ask a server with a MAC that he has not."""
+    def lease(
+        self, attachment: Attachment, address: bytes, lease: Lease, now: float, told: tuple[Output, ...]
+    ) -> HeardClaim:
+        """An address was given to a host, which is `told` so. An address of another host or port is asked for there
+        first: anybody may ask a server with a MAC or a client's name that he has not. Then the outcome is CONTESTED, and
+        the host is told by `settle` if nobody answers, or else never: it asks the server again."""
         if not self._believable(attachment, address):
-            return []
-        held, old = self.leases.get(address), self._where.get(address)
-        if held is not None and old == held.waypoint != lease.waypoint and held.client == lease.client:
-            if not self._probes or not self._claims.open(address, old, attachment, lease.client, now, lease):
-                return []
-            return question_to(self._map.by_waypoint[old], address)
+            return HeardClaim(ClaimOutcome.REFUSED, [])
+        known, old = self.hosts_at[lease.waypoint], self._where.get(address)
+        is_here = known.get(address) == lease.client
+        if old is not None and not is_here and self._is_probed(self._map.by_waypoint[old]):
+            return self._contested(attachment, address, lease.client, now, lease, told)
         self.leases[address] = lease
-        known = self.hosts_at[lease.waypoint]
-        if known.get(address) == lease.client:
-            return []
+        if is_here:
+            return self._heard_again(attachment, address, now)
         if address not in known and (refusal := self._no_room(attachment, lease.client)) is not None:
-            return self._refused(refusal).outputs
-        return self._bind(attachment, address, lease.client).outputs
+            return self._refused(refusal)
+        return self._bind(attachment, address, lease.client)
 
     def unlease(self, address: bytes) -> list[Output]:
         """An address is nobody's any more."""
@@ -283,13 +293,16 @@ class Neighbours(Part):
         """Claims whose old place stayed silent, with outputs. A claim says who has the address from now on."""
         silent, again = self._claims.due(now)
         for claim in silent:
-            if claim.claimant is None:
-                yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(claim.address))
-            elif claim.claimant.waypoint.id in self.hosts_at:  # its waypoint may have left the site meanwhile
+            claimant, address = claim.claimant, claim.address
+            if claimant is None:
+                yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(address))
+            # Its waypoint may have left the site meanwhile, or the address be an MCP's.
+            elif claimant.waypoint.id in self.hosts_at and self._believable(claimant, address):
                 if claim.lease is not None:
-                    self.leases[claim.address] = claim.lease
-                    self.leases_moved[claim.address] = None
-                yield claim, self._bind(claim.claimant, claim.address, claim.mac)
+                    self.leases[address] = claim.lease
+                    self.leases_moved[address] = None
+                heard = self._bind(claimant, address, claim.mac)
+                yield claim, HeardClaim(heard.standing, [*heard.outputs, *claim.told])
         for claim in again:
             if claim.old in self._map.by_waypoint:
                 asked = question_to(self._map.by_waypoint[claim.old], claim.address)
@@ -405,6 +418,6 @@ class Neighbours(Part):
         attachment = self._map.by_waypoint[waypoint]
         rules = (self._routes.entry(attachment, address), *self._sources.remove(attachment, address))
         del self.hosts_at[waypoint][address]
-        self._claims.withdraw(address)
+        self._claims.left(address)
         removed = self._routes.removed(attachment, address)
         return [*removed, SyncRules(attachment.waypoint.port.dpid, (), rules)]

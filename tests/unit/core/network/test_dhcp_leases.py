@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from steering.core.inputs import ObservedHost, PortStatus, Tick
-from steering.core.network.address_claims import PATIENCE
+from steering.core.network.address_claims import PATIENCE, REFUSED_FOR
 from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
 from steering.core.packet_inputs import DhcpSeen, NeighbourSeen
@@ -33,6 +33,11 @@ def says(driver: Driver, port: tuple[int, int], kind: DhcpType, **more: object) 
 
 def sent_to(outputs: list[Output]) -> list[tuple[int, int]]:
     return [(one.dpid, one.port) for one in outputs if isinstance(one, SendFrame)]
+
+
+def dhcp(outputs: list[Output]) -> list[Output]:
+    """The answers of a DHCP server among what is sent."""
+    return [one for one in outputs if isinstance(one, SendFrame) and one.frame[12:14] == b"\x08\0"]
 
 
 def leased(driver: Driver, port: tuple[int, int] = HERE, client: bytes = CLIENT, address: str = OWN) -> None:
@@ -71,9 +76,8 @@ def test_who_gets_its_address_again_at_another_port_keeps_its_pins(place: tuple[
     session = lab.session(OWN)
     for entry in session.entries(PortRole.GATEWAY):
         lab.network.switches[entry.dpid].add_entry(entry)
-    leased(lab, place)
-    lab.now += PATIENCE + 0.1
-    lab.do(Tick())
+    asked_again(lab, place)
+    wait(lab)
     (subflow,) = session.subflows
     assert (subflow.dpid, subflow.port) == place
     segment = to_gateway(OWN, 40000, mac=CLIENT.hex(":"))
@@ -133,11 +137,22 @@ def test_what_is_given_back_is_nobodys(how: str) -> None:
     assert not passes(lab, HERE) and not lab.engine.neighbours.leases
 
 
-def asked_again(lab: Lab) -> None:
-    """The client, or somebody with its MAC, asks at the other port, and is given the address there."""
-    says(lab, THERE, DhcpType.REQUEST)
-    told = says(lab, TRUSTED, DhcpType.ACK, given=OWN, lease=2 * LEASE)
-    assert sent_to(told) == [HERE, THERE], "its old port is asked for it, and the answer goes on"
+def asked_again(
+    lab: Lab, port: tuple[int, int] = THERE, client: bytes = CLIENT, lease: int = 2 * LEASE
+) -> None:
+    """The client, or somebody in its name, asks at another port, and is given the address there."""
+    says(lab, port, DhcpType.REQUEST, client=client)
+    told = says(lab, TRUSTED, DhcpType.ACK, client=client, given=OWN, lease=lease)
+    assert sent_to(told) == [HERE], "its old port is asked for it, and the answer waits"
+    assert not dhcp(told)
+
+
+def wait(lab: Lab, seconds: float = PATIENCE + 0.1) -> list[tuple[int, int]]:
+    """Time goes by: the ports of DHCP frames that are sent then."""
+    lab.now += seconds
+    outputs = lab.give(Tick())
+    lab.network.apply([one for one in outputs if not isinstance(one, SendFrame)])
+    return sent_to(dhcp(outputs))
 
 
 def test_a_host_that_asks_elsewhere_has_moved_once_its_old_port_is_silent() -> None:
@@ -145,8 +160,8 @@ def test_a_host_that_asks_elsewhere_has_moved_once_its_old_port_is_silent() -> N
     leased(lab)
     asked_again(lab)
     assert passes(lab, HERE) and not passes(lab, THERE)
-    lab.now += PATIENCE + 0.1
-    lab.do(Tick())
+    assert wait(lab, 0.3) == []
+    assert wait(lab, PATIENCE - 0.2) == [THERE], "it hears of it when it has it"
     assert PATIENCE < 1 and passes(lab, THERE) and not passes(lab, HERE)
     ((address, kept),), gone = lab.engine.dhcp_leases.news(lab.now)
     assert (address, kept.port, gone) == (packed(OWN), PortRef(*THERE), [])
@@ -155,6 +170,76 @@ def test_a_host_that_asks_elsewhere_has_moved_once_its_old_port_is_silent() -> N
     assert passes(lab, THERE)
     lab.now += LEASE
     lab.do(Tick())
+    assert not passes(lab, THERE) and not lab.engine.neighbours.leases
+
+
+def test_without_probes_a_host_that_asks_elsewhere_has_moved_at_once() -> None:
+    lab = Lab(dhcp_site(), disabled={"address-probes"})
+    leased(lab)
+    leased(lab, THERE)
+    assert passes(lab, THERE) and not passes(lab, HERE)
+
+
+@pytest.mark.row("D-3.3a")
+def test_a_host_whose_old_port_goes_down_while_it_is_asked_has_moved_then() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    session = lab.session(OWN)
+    asked_again(lab)
+    lab.do(PortStatus(*HERE, False))
+    assert wait(lab, 0.0) == [THERE] and passes(lab, THERE)
+    (subflow,) = session.subflows
+    assert (subflow.dpid, subflow.port) == THERE
+
+
+@pytest.mark.parametrize("how", ["expired", "released"])
+def test_a_host_whose_old_lease_ends_while_its_old_port_is_asked_has_moved_then(how: str) -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    lab.now += LEASE - 0.3
+    asked_again(lab)
+    if how == "released":
+        says(lab, HERE, DhcpType.RELEASE, own=OWN)
+        assert wait(lab, 0.0) == [THERE]
+    else:
+        assert wait(lab, 0.4) == [THERE]
+    assert passes(lab, THERE) and not passes(lab, HERE)
+    assert lab.engine.neighbours.leases[packed(OWN)].client == CLIENT
+
+
+def test_a_client_hears_nothing_of_an_address_that_it_may_not_claim_yet_and_has_it_when_it_asks_again() -> (
+    None
+):
+    lab = Lab(dhcp_site())
+    leased(lab)
+    asked_again(lab)
+    lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
+    says(lab, THERE, DhcpType.REQUEST)
+    assert says(lab, TRUSTED, DhcpType.ACK, given=OWN, lease=LEASE) == [], "refused a moment ago"
+    assert wait(lab) == [] and not passes(lab, THERE) and PATIENCE > REFUSED_FOR
+    asked_again(lab)
+    assert wait(lab) == [THERE] and passes(lab, THERE)
+
+
+def test_the_host_to_which_the_server_gives_an_address_last_has_it() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    asked_again(lab)
+    leased(lab)
+    assert wait(lab) == [] and passes(lab, HERE) and not passes(lab, THERE)
+
+
+def test_a_lease_that_moved_ends_in_time_whatever_ended_while_its_old_port_was_asked() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    leased(lab, client=THIEF, address="10.1.0.10")
+    lab.now += LEASE - 10
+    leased(lab)
+    lab.now += 9.7
+    asked_again(lab, lease=5)
+    assert wait(lab, 0.4) == [] and len(lab.engine.neighbours.leases) == 1
+    assert wait(lab, PATIENCE) == [THERE] and passes(lab, THERE)
+    wait(lab, 5)
     assert not passes(lab, THERE) and not lab.engine.neighbours.leases
 
 
@@ -167,22 +252,47 @@ def test_a_host_whose_port_went_down_has_moved_at_once() -> None:
 
 
 @pytest.mark.row("N-7.2a")
-def test_who_is_given_a_clients_address_with_its_mac_at_another_port_does_not_have_it_while_the_client_answers() -> (
-    None
-):
+@pytest.mark.parametrize(
+    ("port", "client"),
+    [(THERE, CLIENT), (THERE, THIEF), (HERE, THIEF)],
+    ids=["with its MAC", "in its name", "behind the same port"],
+)
+def test_who_is_given_a_clients_address_in_its_name_does_not_have_it_while_the_client_answers(
+    port: tuple[int, int], client: bytes
+) -> None:
     lab = Lab(dhcp_site())
     leased(lab)
+    session = lab.session(OWN)
     for _ in range(3):
-        asked_again(lab)
-        lab.do(NeighbourSeen(*THERE, packed(OWN), CLIENT))
+        asked_again(lab, port, client)
+        lab.do(NeighbourSeen(*port, packed(OWN), THIEF))
         lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
-        lab.now += PATIENCE + 0.1
-        lab.do(Tick())
+        assert wait(lab) == [], "nor is it told that it has it"
         assert passes(lab, HERE) and not passes(lab, THERE)
+    assert (packed(OWN), CLIENT, PortRef(*HERE)) in list(lab.engine.neighbours.hosts())
+    (subflow,) = session.subflows
+    assert (subflow.dpid, subflow.port) == HERE
     assert lab.engine.counters.refusals[Refusal.ADDRESS_TAKEN] == 3
     lab.now += LEASE
     lab.do(Tick())
     assert not passes(lab, HERE), "its lease is the one that it was given"
+
+
+@pytest.mark.row("N-7.2a")
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_was_bound_before_the_controller_started_is_asked_too(answers: bool) -> None:
+    driver = Driver(dhcp_site())
+    waypoint = driver.engine.map.attachments[PortRef(*HERE)].waypoint.id
+    driver.up(1, hosts=[ObservedHost(1, waypoint, packed(OWN), CLIENT, 1)])
+    driver.up(2)
+    says(driver, THERE, DhcpType.REQUEST)
+    told = says(driver, TRUSTED, DhcpType.ACK, given=OWN, lease=LEASE)
+    assert sent_to(told) == [HERE]
+    if answers:
+        driver.give(NeighbourSeen(*HERE, packed(OWN), CLIENT))
+    driver.now += PATIENCE + 0.1
+    driver.give(Tick())
+    assert driver.engine.neighbours.port_of(packed(OWN)) == PortRef(*(HERE if answers else THERE))
 
 
 def test_who_was_bound_before_the_controller_started_stays() -> None:
