@@ -1,10 +1,11 @@
 """Where hosts are told by DHCP, an address is of the host that the network's own server gave it to, and of nobody else."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
-from steering.core.inputs import ObservedHost, PortStatus, Tick
+from steering.core.inputs import McpsReplaced, ObservedHost, PortStatus, Tick
 from steering.core.network.address_claims import PATIENCE, REFUSED_FOR
 from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
@@ -207,6 +208,15 @@ def test_a_host_whose_old_lease_ends_while_its_old_port_is_asked_has_moved_then(
     assert lab.engine.neighbours.leases[packed(OWN)].client == CLIENT
 
 
+def test_a_host_gets_no_address_that_became_an_mcps_while_its_old_port_was_asked() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    asked_again(lab)
+    first, *others = lab.site.mcps
+    lab.do(McpsReplaced((replace(first, addresses=(*first.addresses, ip_address(OWN))), *others)))
+    assert wait(lab) == [] and not passes(lab, THERE) and not passes(lab, HERE)
+
+
 def test_a_client_hears_nothing_of_an_address_that_it_may_not_claim_yet_and_has_it_when_it_asks_again() -> (
     None
 ):
@@ -221,10 +231,14 @@ def test_a_client_hears_nothing_of_an_address_that_it_may_not_claim_yet_and_has_
     assert wait(lab) == [THERE] and passes(lab, THERE)
 
 
-def test_the_host_to_which_the_server_gives_an_address_last_has_it() -> None:
+@pytest.mark.parametrize("flaps", [False, True])
+def test_the_host_to_which_the_server_gives_an_address_last_has_it(flaps: bool) -> None:
     lab = Lab(dhcp_site())
     leased(lab)
     asked_again(lab)
+    if flaps:
+        lab.do(PortStatus(*HERE, False))
+        lab.do(PortStatus(*HERE, True))
     leased(lab)
     assert wait(lab) == [] and passes(lab, HERE) and not passes(lab, THERE)
 
