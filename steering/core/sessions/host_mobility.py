@@ -103,6 +103,9 @@ class HostMobility(Part):
                 continue
             old = subflow.session.entry(subflow) if subflow.dpid != place.dpid else None
             subflow.enters_at(place.dpid, place.port, subflow.role)
+            if subflow.session.subflow_count > 1:
+                # Its old port may have no carrier where its new one has, so how its MCP uses it is asked again.
+                self._table.changed[subflow.session.id] = None
             new = subflow.session.entry(subflow)
             if old is not None and new is not None:
                 gone.append(old)

@@ -136,6 +136,29 @@ def test_its_subflows_fail_with_its_new_port_and_not_with_its_old_one(place: Por
     assert told(driver) == {"wlan": False}
 
 
+@pytest.mark.row("D-3.3a")
+@pytest.mark.parametrize("place", NEW_PLACES.values(), ids=NEW_PLACES)
+def test_a_subflow_that_failed_with_its_port_works_again_where_its_host_is_heard(place: PortRef) -> None:
+    rules = (PolicyRule("all", RuleConditions(), Terms(distribution=Distribution.ACTIVE_BACKUP)),)
+    driver = Driver(two_ports(place), policy=Policy(rules=rules))
+    driver.give(NeighbourSeen(1, 1, packed(UE_LTE), MAC))
+    driver.session(key=KEY)
+    driver.syn(2, 1, join(UE_WLAN, 40001))
+    assert told(driver) == {"wlan": True}
+    driver.give(PortStatus(1, 1, False))
+    assert told(driver) == {"wlan": False}, "it carries alone"
+    driver.give(NeighbourSeen(place.dpid, place.port, packed(UE_LTE), MAC))
+    assert told(driver) == {"wlan": True}
+
+
+def test_where_a_host_of_one_subflow_moves_no_session_is_looked_at() -> None:
+    driver = Driver(two_cells())
+    driver.session(key=KEY)
+    driver.later(0.05)
+    driver.give(NeighbourSeen(2, 7, packed(UE_LTE), MAC))
+    assert not driver.table.changed, "nothing is there to be ranked against"
+
+
 def told(driver: Driver) -> dict[str, bool]:
     """What MCPs are told at the next tick: access -> whether its subflow is a backup."""
     tick = driver.later(0.05)
