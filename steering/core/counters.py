@@ -129,7 +129,7 @@ class HostMeterRefusal(StrEnum):
     MACHINE = "machine"  # others with its MAC have as many as one may have
     PORT = "port"  # others of its port have as many as a port may have
     SWITCH = "switch"  # short ports of its switch share the numbers that there are
-    IN_ALL = "in-all"  # as many ports as may be helped at once are short
+    IN_ALL = "in-all"  # as many ports as may be helped at once are short, in all or of its switch
 
 
 class Counters:

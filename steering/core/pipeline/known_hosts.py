@@ -8,8 +8,8 @@ and another MAC, is left with the port's meter.
 
 Known is a host that answered ARP or neighbour discovery, or has a lease. Those that have a session come first, since a
 third ACK shows that the address is its host's. Bounded: hosts of a port, addresses of one machine, rules, and what they let
-through together, which is never more than the port's meter lets through on a quiet day; ports in all, and the numbers of meters of a
-switch, which its short ports share. Who has none for that is counted by the reason.
+through together, which is never more than the port's meter lets through on a quiet day; ports in all and of a
+switch, and the numbers of meters of a switch, which its short ports share. Who has none for that is counted by the reason.
 """
 
 from collections import Counter, deque
@@ -24,7 +24,7 @@ from steering.core.outputs import Output, SyncRules
 from steering.core.pipeline.base_rules import few_ports
 from steering.core.pipeline.forwarding import known_host_rules
 from steering.model.ids import DatapathId, WaypointId
-from steering.model.network import Network, PortRef, Waypoint
+from steering.model.network import Network, PortRef, PortRole, Waypoint
 from steering.model.policy import Policy
 from steering.model.rules import HOST_SYN_METERS, Meter, MeterBand, Rule, RuleKey
 
@@ -35,7 +35,8 @@ RULES = 512  # of one port; a host has one for each service port, if these are f
 RULES_EACH = 128  # of one host; where MCPs have more addresses, SYNs to them stay with the port's meter
 LOOKED_AT = 1_024  # hosts of a port, those that were heard last
 # Short ports that are helped at once, in all. Each is looked at each second, which takes 0.6 ms where it has LOOKED_AT hosts. A switch
-# tells of all of its ports at once, and others wait for that: with 500 short ports it took 0.3 s.
+# tells of all of its ports at once, and others wait for that: with 500 short ports it took 0.3 s. Where several switches have access
+# ports, half of them at most are of one: hosts that flood one switch take nothing from those of another.
 PORTS = 128
 HOLD = 10.0  # seconds for which its hosts keep their meters after a port was short last
 
@@ -115,18 +116,39 @@ class KnownHosts:
         """So many SYNs a second came to the meter of an access port."""
         port = at.port
         short = self._short.get(port)
+        outputs: list[Output] = []
         if rate > self._limit and not self._disabled:
             if short is None:
-                if len(self._short) >= PORTS:
+                if not self._has_room(port.dpid):
+                    outputs = self._end_uncounted(now)
+                if not self._has_room(port.dpid):
                     self._refuse(HostMeterRefusal.IN_ALL, min(LOOKED_AT, len(self._hosts_at.get(at.id, ()))))
-                    return []
+                    return outputs
                 short = self._short[port] = ShortPort()
             short.until = now + HOLD
         if short is None:
             return []
-        if now < short.until:
-            return self._follow(at, short)
-        del self._short[port]
+        return outputs + (self._follow(at, short) if now < short.until else self._end(port))
+
+    def _has_room(self, dpid: DatapathId) -> bool:
+        """Whether one more port of a switch may be helped."""
+        if len(self._short) >= PORTS:
+            return False
+        here = sum(one.dpid == dpid for one in self._short)
+        ports = self._map.attachments.items()
+        return here < PORTS // 2 or not any(
+            one.dpid != dpid and at.role is PortRole.ACCESS for one, at in ports
+        )
+
+    def _end_uncounted(self, now: float) -> list[Output]:
+        """Ports that were short and are not counted any more, as those of a switch that is away, leave room for
+        others."""
+        over = [port for port, short in self._short.items() if short.until <= now]
+        return [output for port in over for output in self._end(port)]
+
+    def _end(self, port: PortRef) -> list[Output]:
+        """A port is not short any more: its hosts lose their meters."""
+        short = self._short.pop(port)
         self._take_back(port, short, list(short.meters))
         gone = tuple(rule for host in short.rules.values() for rule in host.rules.values())
         return [SyncRules(port.dpid, (), gone)] if gone else []

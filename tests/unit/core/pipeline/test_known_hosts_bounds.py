@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from steering.core.counters import HostMeterRefusal
+from steering.core.inputs import SynRate
 from steering.core.pipeline.known_hosts import ADDRESSES, HOLD, HOSTS, PORTS
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import HostLearning, PortRef
@@ -12,13 +13,14 @@ from tests.support.sites import off_path_site
 from tests.support.switched import Lab
 
 
-def with_ports(ports: int) -> Lab:
-    """So many ports of the LTE network at switch 1, from port 101 on, beside its first."""
+def with_ports(ports: int, *wlan: PortRef) -> Lab:
+    """So many ports of the LTE network at switch 1, from port 101 on, beside its first; with these ports of the WLAN, or
+    without it."""
     site = off_path_site()
-    lte, wlan = site.access_networks
     more = tuple(PortRef(DatapathId(1), PortNumber(101 + number)) for number in range(ports))
-    lte = replace(lte, ports=(LTE, *more), hosts=HostLearning.LEARNED)
-    return Lab(replace(site, access_networks=(lte, wlan)))
+    lte = replace(site.access_networks[0], ports=(LTE, *more), hosts=HostLearning.LEARNED)
+    others = (replace(site.access_networks[1], ports=wlan, hosts=HostLearning.LEARNED),) if wlan else ()
+    return Lab(replace(site, access_networks=(lte, *others)))
 
 
 def hosts_behind(lab: Lab, ports: int, hosts: int) -> None:
@@ -61,6 +63,38 @@ def test_so_many_ports_are_helped_at_once_and_the_next_when_one_is_quiet() -> No
     counted(lab, 0.0, 101)
     counted(lab, FLOOD, 101 + PORTS)
     assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [0] + [2] * PORTS
+
+
+def test_ports_that_nobody_counts_any_more_leave_room_for_others() -> None:
+    lab = with_ports(PORTS + 1)
+    hosts_behind(lab, PORTS + 1, 2)
+    for port in range(PORTS):
+        counted(lab, FLOOD, 101 + port)
+    lab.now += HOLD - 1
+    counted(lab, FLOOD, 101 + PORTS)
+    assert meters_at(lab, PORTS + 1)[PORTS] == set(), "they may be short still"
+    lab.now += 1
+    counted(lab, FLOOD, 101 + PORTS)
+    assert [len(meters) for meters in meters_at(lab, PORTS + 1)] == [0] * PORTS + [2]
+    counted(lab, FLOOD, 101)
+    assert len(set().union(*meters_at(lab, PORTS + 1))) == 4, "their numbers are given on"
+
+
+def test_a_switch_leaves_half_of_the_ports_to_the_others() -> None:
+    half = PORTS // 2
+    second = [PortRef(DatapathId(2), PortNumber(1 + number)) for number in range(half)]
+    third = PortRef(DatapathId(5), PortNumber(9))
+    lab = with_ports(PORTS, *second, third)
+    hosts_behind(lab, PORTS, 1)
+    for number, port in enumerate((*second, third)):
+        seen(lab, f"10.2.0.{10 + number}", f"02:00:00:00:02:{number:02x}", port)
+    for port in range(PORTS):
+        counted(lab, FLOOD, 101 + port)
+    assert [len(meters) for meters in meters_at(lab, PORTS)] == [1] * half + [0] * (PORTS - half)
+    for ref in (*second, third):
+        lab.do(SynRate(ref.dpid, ref.port, FLOOD))
+    assert {dict(rule.match)["in_port"] for rule in own_rules(lab, dpid=2)} == {ref.port for ref in second}
+    assert not own_rules(lab, dpid=5), "so many in all"
 
 
 def test_who_is_left_without_is_counted_by_the_reason() -> None:
