@@ -7,6 +7,7 @@ from steering.core.long_work import portions
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.sessions.flow_key import NO_FLOW, flow_key
 from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
 
 LOOK = 4  # looks at a cookie that take as long as a session that begins
@@ -52,7 +53,7 @@ class OwnEntries:
         if not self._reached or cookie is None or cookie.kind is EntryKind.INITIAL:
             return False
         if not (cookie.pending or cookie.plain):
-            if cookie.token in began or self._table.knows_token(cookie.token):
+            if cookie.token in began or self._is_of_own(entry, cookie):
                 return False
             if any(name in self._reached for name in self._replicas.holders(cookie.token)):
                 return True
@@ -60,6 +61,17 @@ class OwnEntries:
             return not self._is_whole()
         home = self._routes.at_home(entry.dst, entry.src)
         return self._routes.me not in home and any(name in self._reached for name in home)
+
+    def _is_of_own(self, entry: Entry, cookie: SessionCookie) -> bool:
+        """Whether the session of an entry with a token is in the table. A server leg tells its session's initial flow, too:
+        another controller's session with the same token and MCP has another one."""
+        if cookie.kind is not EntryKind.RETURN:
+            return self._table.knows_token(cookie.token)
+        first = flow_key(entry.dst, entry.src, entry.dport, entry.sport)
+        return any(
+            session.mcp == cookie.mcp and session.first in (NO_FLOW, first)
+            for session in self._table.with_token(cookie.token)
+        )
 
 
 def _begins(cookie: SessionCookie) -> bool:

@@ -11,9 +11,10 @@ from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
-from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
+from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join, link, off_path_site
 
-LTE, WLAN = DatapathId(1), DatapathId(2)  # access switches: a has LTE's; c has WLAN's, and the gateway's (4)
+LTE, WLAN = DatapathId(1), DatapathId(2)  # access switches: a has LTE's; c has WLAN's, and the gateway's
+GATEWAY = DatapathId(4)
 
 
 def begun() -> tuple[Cluster, dict[int, list[ObservedEntry]]]:
@@ -165,6 +166,26 @@ def test_a_session_known_by_its_server_leg_alone_stays_as_another_controller_may
     for _ in range(3):
         cluster.later(Policy().timers.idle)
     assert session.id in engine.sessions.table.by_id
+
+
+def test_the_server_leg_of_anothers_session_with_the_token_of_an_own_one_makes_no_session() -> None:
+    """MCPs choose keys at random, so two sessions of a million may have one token."""
+    links = (link("1:2", "3:2"), link("3:3", "4:2"), link("2:2", "3:4"), link("4:4", "5:2"))
+    cluster = Cluster(site=off_path_site(links=links))  # both networks' paths pass by the MCP's switch
+    sessions = [cluster.session(UE_LTE, 40_000, KEY), cluster.session(UE_WLAN, 40_000, KEY, dpid=2)]
+    assert sessions[0].mcp == sessions[1].mcp
+    held = [one for session in sessions for one in session.entries(PortRole.GATEWAY) if one.dpid == GATEWAY]
+    assert len(held) == 2
+    cluster.shares = {**SHARES, GATEWAY: "a"}
+    for name in "cab":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    engine = cluster.engines["a"]
+    cluster.at(GATEWAY, SwitchUp(GATEWAY, ports_of(cluster, GATEWAY)))
+    outputs = told(cluster, {GATEWAY: [ObservedEntry(one, 1) for one in held]}, {GATEWAY})
+    assert list(engine.sessions.table) == sessions[:1]
+    assert list(cluster.engines["c"].sessions.table) == sessions[1:]
+    (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
+    assert not fill.stale, "and it stays"
 
 
 def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:
