@@ -25,7 +25,6 @@ LIMITED = (
     ("application", "sessions_per_application"),
     ("mcp", "sessions_per_mcp"),
 )
-SUBSCRIBER = 0  # its place in LIMITED
 
 
 class Allowance(NamedTuple):

@@ -1,7 +1,7 @@
 """Whose sessions are that were read back from switches: what they count towards (N-7.2b).
 
-Such a session has no ruling, so the policy of the moment says who its subscriber is. It counts for that one as long as it lives,
-whatever a later policy says: what was taken of a limit is what is given back.
+Such a session has no ruling, so the policy of the moment in which a switch tells of it says who its subscriber is. It counts for that one
+until a switch that is read later tells of it again, whatever a policy says meanwhile: what was taken of a limit is what is given back.
 """
 
 from collections.abc import Callable
