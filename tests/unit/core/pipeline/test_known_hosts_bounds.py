@@ -86,14 +86,14 @@ def test_a_switch_leaves_half_of_the_ports_to_the_others() -> None:
     third = PortRef(DatapathId(5), PortNumber(9))
     lab = with_ports(PORTS, *second, third)
     hosts_behind(lab, PORTS, 1)
-    for number, port in enumerate((*second, third)):
-        seen(lab, f"10.2.0.{10 + number}", f"02:00:00:00:02:{number:02x}", port)
+    for number, place in enumerate((*second, third)):
+        seen(lab, f"10.2.0.{10 + number}", f"02:00:00:00:02:{number:02x}", place)
     for port in range(PORTS):
         counted(lab, FLOOD, 101 + port)
     assert [len(meters) for meters in meters_at(lab, PORTS)] == [1] * half + [0] * (PORTS - half)
-    for ref in (*second, third):
-        lab.do(SynRate(ref.dpid, ref.port, FLOOD))
-    assert {dict(rule.match)["in_port"] for rule in own_rules(lab, dpid=2)} == {ref.port for ref in second}
+    for place in (*second, third):
+        lab.do(SynRate(place.dpid, place.port, FLOOD))
+    assert {dict(rule.match)["in_port"] for rule in own_rules(lab, dpid=2)} == {one.port for one in second}
     assert not own_rules(lab, dpid=5), "so many in all"
 
 
