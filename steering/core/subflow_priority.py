@@ -233,8 +233,9 @@ class SubflowPriorities(Part):
         if keys is not None:
             return keys.subscriber
         answer = self._answer(session)
-        if answer is not None and answer.subscriber is not None:
-            return answer.subscriber.id
+        owner = answer.subscriber if answer is not None else None
+        if owner is not None and owner.id in self._chooser.registered:
+            return owner.id
         host = session.flow.source
         return host if len(host) == 4 else host[:8]
 

@@ -98,6 +98,7 @@ class Ruling(NamedTuple):
     policy_version: int
     subscriber: str
     application: str
+    counted: str  # the subscriber whose limits it uses up; "" for who is none of the policy's, and counts by its address
 
     @property
     def mcp(self) -> Mcp | None:

@@ -139,7 +139,7 @@ class FirstSyns:
         allowed = self._chooser.allowance(answer)
         if allowed.limited:
             keys = quota_keys(
-                ruling.subscriber, ruling.application, handshake.src, handshake.dst, handshake.dport, mcp.id
+                ruling.counted, ruling.application, handshake.src, handshake.dst, handshake.dport, mcp.id
             )
             full = self._table.ledger.full(allowed, keys)
             if full is not None:

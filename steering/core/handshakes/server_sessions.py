@@ -89,7 +89,7 @@ class ServerSessions:
             return []
         ruling = self._chooser.ruling(answer, decision)
         keys = quota_keys(
-            ruling.subscriber,
+            ruling.counted,
             ruling.application,
             handshake.dst,
             handshake.src,

@@ -1,7 +1,6 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
 from collections.abc import Collection, Hashable
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.network.graph import Graph
@@ -119,6 +118,7 @@ class Chooser(Part):
     def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.rulebook = Rulebook(policy)
+        self.registered = frozenset(one.id for one in policy.subscribers)
         self._forget()
         self._effective: dict[int, EffectiveTerms] = {}
         self._allowances: dict[tuple[str, str, str], Allowance] = {}
@@ -209,13 +209,12 @@ class Chooser(Part):
         return known[1]
 
     def names_of(self, source: bytes, destination: bytes, port: int) -> tuple[str, str]:
-        """The subscriber and the application that a ruling names of such a connection, "" for none."""
-        if self._plain and not self.granted:
+        """The subscriber and the application towards whose limits such a connection counts, "" for none."""
+        if self._plain:
             return "", ""
         subscriber = self.rulebook.subscriber(source)
         application = self.rulebook.application(destination, port)
-        who = subscriber.id if subscriber else ip_address(source).compressed if source in self.granted else ""
-        return who, application.name if application else ""
+        return subscriber.id if subscriber else "", application.name if application else ""
 
     def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
         """The decision with what governed it, for a session's record."""
@@ -244,6 +243,7 @@ class Chooser(Part):
             known = self._rulings[key] = Ruling(
                 outcome, winner, reason, network, outside,
                 rule, terms, self.policy.version, subscriber, application,
+                subscriber if subscriber in self.registered else "",
             )  # fmt: skip
         return known
 

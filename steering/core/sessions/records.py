@@ -234,7 +234,7 @@ class Session(ExtraParts):
         _, client, server, _, port = split(self.first)
         if onset.reverse:
             client, server = server, client
-        return quota_keys(ruling.subscriber, ruling.application, client, server, port, self.mcp)
+        return quota_keys(ruling.counted, ruling.application, client, server, port, self.mcp)
 
     # ---- its subflows -----------------------------------------------------------------------------
 

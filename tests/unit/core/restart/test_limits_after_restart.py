@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steering.core.engine import Engine
-from steering.core.inputs import ObservedEntry, ObservedHost, PolicyReplaced
-from steering.model.policy import Application, Policy, Quotas, Subscriber
+from steering.core.inputs import Authorised, ObservedEntry, ObservedHost, PolicyReplaced
+from steering.core.outputs import Authorise
+from steering.model.authorisation import Authorization, Authorizer, Verdict
+from steering.model.policy import Application, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.support.clustered import steers
 from tests.support.half_open import NOTHING, passes
 from tests.support.restarted import restarted, snapshot
 from tests.support.sites import SERVER, UE_LTE, UE_WLAN, Driver, answer, capable, join, nets
+from tests.support.switched import V6
 
 LIMITED = Policy(quotas=Quotas(sessions_per_subscriber=3))
 WIDE = Policy(quotas=Quotas(sessions_per_subscriber=50))
@@ -79,6 +82,30 @@ def test_they_count_for_whom_the_policy_named_when_they_were_read() -> None:
     assert counted(fresh) == before
     end(fresh)
     assert not counted(fresh), "what was taken is given back"
+
+
+@pytest.mark.row("N-7.2b")
+@pytest.mark.parametrize("host", [UE_LTE, V6[UE_LTE]], ids=["IPv4", "IPv6"])
+def test_the_limit_of_a_class_that_an_authoriser_names_is_no_whole_one_again(host: str) -> None:
+    policy = Policy(
+        authorization=Authorization(authorizers=(Authorizer.HTTP,)),
+        classes=(SubscriberClass("two", Quotas(sessions_per_subscriber=2)),),
+    )
+
+    def begun(driver: Driver, sport: int) -> bool:
+        outputs = driver.syn(1, 1, capable(host, sport, V6[SERVER] if ":" in host else SERVER))
+        for one in outputs:
+            if isinstance(one, Authorise):
+                outputs = driver.give(Authorised(one.request, Verdict.ALLOW, "two"))
+        return bool(steers(outputs))
+
+    driver = Driver(policy=policy)
+    assert begun(driver, 1000) and begun(driver, 1001) and not begun(driver, 1002)
+    fresh = again(driver, policy, snapshot(driver))
+    assert counted(fresh) == counted(driver)
+    assert not begun(fresh, 1003), "two live, and two may"
+    end(fresh)
+    assert begun(fresh, 1004) and not begun(fresh, 1005)
 
 
 def test_a_session_that_is_told_of_by_its_joins_first_counts_once() -> None:

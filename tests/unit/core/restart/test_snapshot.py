@@ -16,7 +16,7 @@ from tests.support import reservation_lab
 from tests.support.live_session import Live
 from tests.support.next_controller import CELLULAR, Next, kept
 from tests.support.reservation_lab import MEGA, POLICY, ask, held, rate
-from tests.support.sites import SERVER, UE_WLAN, join, packed, refused, steered
+from tests.support.sites import SERVER, UE_LTE, UE_WLAN, join, packed, refused, steered
 from tests.support.switched import Lab
 
 
@@ -201,3 +201,14 @@ def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
     after.driver.one = next(iter(after.driver.table))
     Live.sweep(after.driver, lte=500)
     assert after.driver.engine.preferring._used == {("anna", CELLULAR): 500}
+
+
+def test_bytes_of_who_is_not_listed_are_one_sum_also_after_an_authoriser_named_its_class() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
+    live.sweep(lte=400)
+    after = Next(live, kept(live), bytes_of={1: 400})
+    after.up()
+    after.driver.engine.chooser.granted[packed(UE_LTE)] = "gold"
+    after.driver.one = next(iter(after.driver.table))
+    Live.sweep(after.driver, lte=500)
+    assert after.driver.engine.preferring._used == {(packed(UE_LTE), CELLULAR): 500}

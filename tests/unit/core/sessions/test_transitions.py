@@ -20,7 +20,7 @@ from tests.architecture.layers import ROOT, sources
 MCP, EDGE = 3, 7
 FIRST = flow_key(b"\n\1\0\2", b"\n\x09\0\2", 40_000, 443)
 NETWORK = Candidates(1, 2, 1.0, (), (), ())
-RULING = Ruling(Outcome.PROXY, -1, "score", NETWORK, (), "", Terms(), 1, "anna", "video")
+RULING = Ruling(Outcome.PROXY, -1, "score", NETWORK, (), "", Terms(), 1, "anna", "video", "anna")
 KEYS = {
     ("subscriber", "anna"), ("server", FIRST[4:8] + FIRST[10:]), ("application", "video"), ("mcp", MCP),
 }  # fmt: skip
