@@ -20,8 +20,8 @@ from steering.northbound.http.event_positions import Position
 Json = dict[str, Any]
 
 MAX_STREAMS = 64
-MAX_QUEUE = 1_024
 KEPT = 1_024
+MAX_QUEUE = 2 * KEPT  # events that wait for a reader, beyond those it began with: what two controllers keep has room
 WRITTEN_AT_ONCE = 32  # events, then others have their turn
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 LOOK = 0.5  # seconds of silence after which the server has a turn: it looks whether the reader is still there
@@ -69,6 +69,16 @@ class Stream:
         self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
         self.is_over = False
+        self._begun_with = 0  # events
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more wait than a reader may be late by."""
+        return len(self.queue) >= self._begun_with + MAX_QUEUE
+
+    def begin_with_these(self) -> None:
+        """What waits now was put in at once, before anybody could read: its reader is not late by it."""
+        self._begun_with = len(self.queue)
 
     def takes(self, event: StreamEvent) -> bool:
         """Whether an event is for it. One that is counts as told."""
@@ -175,7 +185,7 @@ class EventHub:
         for stream in list(streams):
             if not stream.takes(event):
                 continue
-            if len(stream.queue) < MAX_QUEUE:
+            if not stream.is_full:
                 stream.queue.append(event)
             elif not stream.begins_anew():
                 self.dropped += 1
@@ -204,6 +214,7 @@ class EventHub:
                 stream.queue.append(StreamEvent(before, EventKind.RESET, {}))
             stream.queue.extend(event for event in missed or () if wants(event))
             stream.queue.extend(StreamEvent(self._number, kind, data) for kind, data in first)
+            stream.begin_with_these()
             return stream
 
     def add(self, stream: Stream) -> Stream:

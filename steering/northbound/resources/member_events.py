@@ -103,6 +103,7 @@ class MemberEvents:
             for name, why in self._failing.items():
                 if stream.takes(word := _unheard(name, why)):
                     stream.queue.append(word)
+            stream.begin_with_these()
             self._hub.heard_for(LEASE)
             self._watcher.look()
             with self._turn:  # who comes in another's first look waits for it

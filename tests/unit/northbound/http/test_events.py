@@ -123,6 +123,25 @@ def test_what_was_pushed_out_is_missing_and_what_is_still_there_is_not() -> None
     assert told_since(hub, f"{events.KEPT - 2}s")[0] == ("policy", 2)
 
 
+@pytest.mark.parametrize(("last", "since"), [("", "1h"), (f"{EPOCH}-0", None)])
+def test_all_that_is_kept_and_what_follows_at_once_has_room(last: str, since: str | None) -> None:
+    hub = kept_hub(Wall(), [10.0] * events.KEPT)
+    first: list[tuple[str, Any]] = [("drain", {})] * MAX_QUEUE
+    stream = hub.open(everything, last, first, since=read_since(since) if since else None)
+    for version in range(MAX_QUEUE):
+        hub.publish("policy", {"version": version})
+    kinds = [kind for _, kind, _ in heard(hub, stream) if kind != "reset"]
+    assert kinds == ["policy"] * events.KEPT + ["drain"] * MAX_QUEUE + ["policy"] * MAX_QUEUE
+
+
+def test_a_reader_of_what_is_kept_is_dropped_too_where_it_does_not_read() -> None:
+    hub = kept_hub(Wall(), [10.0] * events.KEPT)
+    stream = hub.open(everything, "", [], since=read_since("1h"))
+    for version in range(MAX_QUEUE + 1):
+        hub.publish("policy", {"version": version})
+    assert hub.take(stream, 0.0) is None and hub.dropped == 1
+
+
 def test_a_reader_that_comes_back_goes_on_after_the_last_event_and_not_by_time() -> None:
     hub = kept_hub(Wall(), [10.0, 20.0, 30.0])
     assert told_since(hub, "1h", f"{EPOCH}-2") == [("policy", 2)]

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from webob import Request
 
+from steering.northbound.http.events import KEPT
 from tests.support.cell_events import CellListener, began, unheard
-from tests.support.fixed_view import TOKEN, WALL, north
+from tests.support.fixed_view import TOKEN, WALL, FixedView, north
 from tests.support.member_listener import Listener
 from tests.support.northbound_cell import NorthboundCell
 
@@ -87,6 +88,49 @@ def test_in_a_cluster_too_all_is_told_where_all_is_known() -> None:
     assert CellListener(NorthboundCell(a=0), "a", query="?since=0s&controller=a").told() == [
         ("reset", {"controller": "a"})
     ]
+
+
+def test_all_that_a_busy_controller_keeps_is_told_and_what_the_first_look_finds() -> None:
+    view = FixedView()
+    made = north(view, heartbeat=0.001)
+    Listener(made.application)
+    for version in range(KEPT):
+        made.hub.publish("policy", {"version": version})
+    view.count += 1  # so that the look of the one who comes has something to tell
+    told = Listener(made.application, query="?since=1h").told()
+    assert [data["version"] for kind, data in told if kind == "policy"] == list(range(KEPT))
+    assert told[-1][0] == "session"
+
+
+@pytest.mark.parametrize("runs", [1, 300])
+def test_all_that_a_busy_controller_of_a_cluster_keeps_is_told(runs: int) -> None:
+    cell = NorthboundCell(a=0, b=0)
+    hub = cell.north["a"].hub
+    CellListener(cell, "a")
+    for version in range(KEPT):
+        if version < runs:
+            hub.fall_silent()
+            hub.begin_to_be_heard()
+        hub.publish("policy", {"version": version})
+    cell.views["a"].count += 1
+    told = CellListener(cell, "a", query="?since=1h&controller=a").told()
+    assert [data["version"] for kind, data in told if kind == "policy"] == list(range(KEPT))
+    assert told[-1][0] == "session"
+
+
+def test_in_a_cluster_a_reader_that_comes_back_late_is_told_all_that_is_kept() -> None:
+    cell = NorthboundCell(a=0, b=0)
+    listener = CellListener(cell, "a")
+    began(cell, a=1, b=1)
+    listener.ids()
+    listener.leave()
+    cell.look()
+    for name in cell.names:
+        for version in range(KEPT):
+            cell.north[name].hub.publish("policy", {"version": version})
+    cell.views["a"].count += 1
+    kinds = [kind for kind, _ in CellListener(cell, "a", listener.last).told()]
+    assert sorted(kinds) == ["policy"] * 2 * KEPT + ["session"]
 
 
 def test_an_event_of_another_controller_has_the_time_at_which_it_was_told_there() -> None:

@@ -7,7 +7,7 @@ import pytest
 from webob import Request
 
 from steering.model.cluster import PeerFailure, PeerReply
-from steering.northbound.http.events import MAX_QUEUE, MAX_STREAMS
+from steering.northbound.http.events import KEPT, MAX_QUEUE, MAX_STREAMS
 from steering.northbound.resources.member_events import MOST, SELDOM, TOLD_AT_ONCE
 from tests.support.cell_events import CellListener, began, cell_of_three, reads_on
 from tests.support.fixed_view import TOKEN, north
@@ -124,20 +124,20 @@ def test_a_listener_that_does_not_read_is_dropped_and_counted() -> None:
 
 
 def test_a_listener_that_has_missed_more_than_a_queue_holds_begins_anew() -> None:
-    cell = cell_of_three()
+    cell = NorthboundCell(a=0, b=0, c=0, d=0)
     listener = CellListener(cell, "a")
-    began(cell, a=1, b=1, c=1)
+    began(cell, a=1, b=1, c=1, d=1)
     listener.ids()
     listener.leave()
     cell.look()
     for name in cell.names:
-        for version in range(MAX_QUEUE // 2):
+        for version in range(KEPT):
             cell.north[name].hub.publish("policy", {"version": version})
     again = CellListener(cell, "a", listener.last)
     told = again.ids()
     assert "reset all" in told and len(told) <= MAX_QUEUE
-    began(cell, a=1, b=1, c=1)
-    assert sorted(again.ids()) == ["a:2", "b:2", "c:2"]
+    began(cell, a=1, b=1, c=1, d=1)
+    assert sorted(again.ids()) == ["a:2", "b:2", "c:2", "d:2"]
 
 
 def test_too_many_listeners_are_refused() -> None:
