@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 MAX_STREAMS = 64
 KEPT = 1_024
-MAX_QUEUE = 2 * KEPT  # events that wait for a reader, beyond those it began with: what two controllers keep has room
+MAX_QUEUE = 2 * KEPT  # events that wait for a reader beyond those it began with: what two controllers keep
 WRITTEN_AT_ONCE = 32  # events, then others have their turn
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 LOOK = 0.5  # seconds of silence after which the server has a turn: it looks whether the reader is still there

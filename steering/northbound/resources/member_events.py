@@ -33,6 +33,8 @@ PAGES = 6  # answers of one controller in one look; together they hold all event
 TOLD_AT_ONCE = 32  # events, then others have their turn
 SELDOM = 4  # looks until a controller that did not answer is asked again: others wait for it
 
+# In what an event tells, since controllers of earlier versions take no further field of the event itself.
+TOLD_AT = "told_at"  # seconds since 1970
 _NAMES_ITS_SESSION = {EventKind.SESSION: "id", EventKind.SUBFLOW: "session"}
 
 
@@ -72,7 +74,7 @@ class MemberEvents:
             self._watcher.look()
         run, events, end, more = self._hub.page(call.query["after"], is_shared, MOST, SIZE)
         told = [
-            {"number": one.number, "kind": one.kind, "data": one.data, "time": one.time} for one in events
+            {"number": one.number, "kind": one.kind, "data": one.data | {TOLD_AT: one.time}} for one in events
         ]
         return RestReply({"run": run.run, "begin": run.number, "end": end, "more": more, "events": told})
 
@@ -263,8 +265,9 @@ class MemberEvents:
             return body
         begin, end = Position(body["run"], body["begin"]), Position(body["run"], body["end"])
         events = [
-            StreamEvent(one["number"], one["kind"], one["data"], name, begin.run, _time_of(one))
+            StreamEvent(one["number"], one["kind"], data, name, begin.run, _time_of(data.pop(TOLD_AT, None)))
             for one in body["events"]
+            for data in [one["data"]]
         ]
         numbers = [begin.number, *(one.number for one in events), end.number]
         rises = all(a < b for a, b in pairwise(numbers[:-1])) and numbers[-2] <= end.number
@@ -278,10 +281,11 @@ def _unheard(name: str, why: PeerFailure) -> StreamEvent:
     return StreamEvent(0, EventKind.CONTROLLER, {"heard": False, "why": why.value}, name)
 
 
-def _time_of(told: Json) -> float | None:
+def _time_of(told_at: object) -> float | None:
     """When it was told there, as far as that is a time."""
-    time = told.get("time")
-    return time if time is not None and 0 <= time < LAST else None
+    if not isinstance(told_at, int | float) or isinstance(told_at, bool):
+        return None
+    return told_at if 0 <= told_at < LAST else None
 
 
 def _is_its_own(event: StreamEvent) -> bool:

@@ -44,7 +44,7 @@ def test_where_nobody_listened_the_reader_is_told_so_and_what_is_kept_all_the_sa
         ("?since=yesterday", "a time with its zone"),
         ("?since=2026-11-30T11:00:00", "a time with its zone"),
         ("?since=2026-11-30T12:00:00+01:00", "a time with its zone"),  # a + that is not quoted is a space
-        ("?since=2026-11-30T12:00:01Z", "still to come"),
+        ("?since=2026-11-30T12:02:00Z", "still to come"),
         ("?since=1m&since=2m", "more than once"),
     ],
 )
@@ -102,7 +102,7 @@ def test_all_that_a_busy_controller_keeps_is_told_and_what_the_first_look_finds(
     assert told[-1][0] == "session"
 
 
-@pytest.mark.parametrize("runs", [1, 300])
+@pytest.mark.parametrize("runs", [1, KEPT])
 def test_all_that_a_busy_controller_of_a_cluster_keeps_is_told(runs: int) -> None:
     cell = NorthboundCell(a=0, b=0)
     hub = cell.north["a"].hub

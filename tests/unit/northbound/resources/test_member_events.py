@@ -9,6 +9,9 @@ from webob import Request
 from steering.model.cluster import PeerFailure, PeerReply
 from steering.northbound.http.events import KEPT, MAX_QUEUE, MAX_STREAMS
 from steering.northbound.resources.member_events import MOST, SELDOM, TOLD_AT_ONCE
+from steering.northbound.schema import answer_check
+from steering.northbound.schema.member_events import SHARED
+from steering.northbound.schema.shapes import FLAG, TEXT, WHOLE, closed, listed, one_of
 from tests.support.cell_events import CellListener, began, cell_of_three, reads_on
 from tests.support.fixed_view import TOKEN, north
 from tests.support.northbound_cell import NorthboundCell
@@ -155,6 +158,32 @@ def page(**changed: Any) -> bytes:
 
 def one(number: int, kind: str = "policy", **data: Any) -> dict[str, Any]:
     return {"number": number, "kind": kind, "data": data}
+
+
+# The schema by which controllers checked each other's events before these had a time: a cluster is upgraded one by one.
+EARLIER = closed(
+    run=TEXT, begin=WHOLE, end=WHOLE, more=FLAG,
+    events=listed(closed(number=WHOLE, kind=one_of(*SHARED), data={"type": "object"})),
+)  # fmt: skip
+
+
+def test_a_controller_of_an_earlier_version_takes_what_one_of_today_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = NorthboundCell(a=0, b=0)
+    listener = CellListener(cell, "a")
+    monkeypatch.setitem(answer_check._OF_PEERS, "MemberEvents", EARLIER)
+    began(cell, b=1)
+    assert listener.ids() == ["b:1"] and cell.failures == []
+
+
+@pytest.mark.parametrize("told_at", [None, True, "now", -1, 1e300, [1], {}])
+def test_a_time_that_is_none_is_left_out_and_no_part_of_what_is_told(told_at: Any) -> None:
+    cell = NorthboundCell(a=0, b=0)
+    listener = CellListener(cell, "a")
+    cell.lies["b"] = PeerReply(200, page(events=[one(1, version=7, told_at=told_at)]))
+    cell.look()
+    assert listener.told() == [("policy", {"version": 7, "controller": "b"})] and listener.times == []
 
 
 LIES = [
