@@ -6,6 +6,7 @@ from typing import NamedTuple
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MOST_DIGITS = 9
 MAX_TEXT = 40
+SKEW = 60.0  # seconds by which the clock of who asks may be ahead
 LAST = 1 << 33  # seconds since 1970
 WANTED_SPAN = "a whole number with its unit is wanted: 90s, 10m, 2h or 1d"
 WANTED = "a span of time (90s, 10m, 2h, 1d) or a time with its zone (2026-11-30T12:00:00Z) is wanted"
@@ -25,11 +26,11 @@ class Since(NamedTuple):
         return datetime.fromtimestamp(self.seconds, UTC).isoformat().replace("+00:00", "Z")
 
     def moment(self, now: float) -> float:
-        """Seconds since 1970, like `now`. Raises ValueError where that lies ahead."""
+        """Seconds since 1970, like `now`, which is the latest. Raises ValueError where that lies ahead by more than SKEW."""
         moment = now - self.seconds if self.is_span else self.seconds
-        if moment > now:
+        if moment > now + SKEW:
             raise ValueError("that time is still to come")
-        return moment
+        return min(moment, now)
 
 
 def read_span(text: str) -> float:

@@ -55,4 +55,9 @@ def test_it_is_written_as_it_is_read(text: str) -> None:
 
 def test_what_is_still_to_come_is_no_since() -> None:
     with pytest.raises(ValueError, match="still to come"):
-        read_since("2026-11-30T12:00:01Z").moment(NOW)
+        read_since("2026-11-30T12:01:01Z").moment(NOW)
+
+
+@pytest.mark.parametrize("text", ["2026-11-30T12:00:01Z", "2026-11-30T12:01:00Z"])
+def test_a_clock_that_is_a_little_ahead_means_now(text: str) -> None:
+    assert read_since(text).moment(NOW) == NOW

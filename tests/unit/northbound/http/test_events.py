@@ -157,7 +157,7 @@ def test_a_reader_that_goes_after_the_first_word_misses_nothing() -> None:
 def test_a_time_that_is_still_to_come_opens_no_stream() -> None:
     hub = kept_hub(Wall(), [10.0])
     with pytest.raises(ValueError, match="still to come"):
-        hub.open(everything, "", [], since=read_since("2026-11-30T12:00:11Z"))
+        hub.open(everything, "", [], since=read_since("2026-11-30T12:01:11Z"))
     assert hub.streams == 0
 
 
