@@ -15,8 +15,8 @@ SUMMARY: str = "follow sessions, subflows, refusals, alarms, topology and policy
 EXAMPLE: str = "steering events --kind alarm --since 10m"
 
 INCOMPLETE = (
-    "steering: not all since then is known: the controller keeps its last 1,024 events, and tells what changes of sessions only while "
-    "somebody listens"
+    "steering: not all since then is known: the controller keeps its last 1,024 events; changes of sessions, subflows, topology, policy "
+    "and reservations, and refusals, are among them only while somebody follows events"
 )
 
 Json = dict[str, Any]
@@ -73,6 +73,9 @@ def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> No
             left -= 1
             if left == 0:
                 return
+    raise client.Unavailable(
+        "the controller has ended the stream: it stops, the token has expired, or too much waited to be read"
+    )
 
 
 def events(lines: Iterable[str]) -> Iterator[ReceivedEvent]:
@@ -109,7 +112,7 @@ def _when(told: str | None) -> str:
     now = datetime.now(UTC)
     try:
         time = now if told is None else datetime.fromisoformat(told).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         time = now
     return f"{time:%H:%M:%S}Z" if time.date() == now.date() else f"{time:%Y-%m-%dT%H:%M:%S}Z"
 

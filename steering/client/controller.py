@@ -27,6 +27,10 @@ class WantedEvents:
         controller: str | None,
         since: str | None,
     ) -> None:
+        if mcp is not None and since is not None:
+            raise client.BadInput(
+                "since is of the controller's own events; those of an MCP begin with how things stand"
+            )
         self.path = ["events"] if mcp is None else ["mcps", mcp, "events"]
         self.controller, self.since = controller, since
         self._kinds = kinds
@@ -94,7 +98,8 @@ class SteeringClient(Operations):
     ) -> Generator[ReceivedEvent, None, None]:
         """Events as they happen, without end. `mcp`: what this MCP is told; `kinds`: only these; `after`: the id of
         the last event that was seen, also at another controller of a cluster; `controller`: only its events;
-        `since`: a span of time (10m) or a time with its zone, from which on what that controller keeps comes first; `again`: a stream that
+        `since`: a span of time (10m) or a time with its zone, from which on what that controller keeps comes first: not with `mcp`, and in a
+        cluster only with `controller`; `again`: a stream that
         is lost is asked for again after that event, else Unavailable is raised or, where the controller ended it, iteration ends. A token
         that was taken back or has expired meanwhile ends it with NotAllowed."""
         wanted = WantedEvents(mcp, kinds, after, again, controller, since)

@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steering.cli.events import ReceivedEvent, _line
 from steering.cli.main import main
-from steering.client import SteeringClient
+from steering.client import BadInput, SteeringClient
+from steering.model.event_kind import EventKind
 from steering.northbound.composition import Northbound
+from steering.northbound.http.events import KEPT
 from steering.store import credentials
 from tests.support.commands import failing
 from tests.support.fixed_view import TOKEN, WALL, north
@@ -74,6 +77,56 @@ def test_it_says_on_the_other_output_that_some_is_missing(
     found, said = told(capsys, state_dir, "--since", "1h", "--kind", "alarm", "--count", "1")
     assert found == [("alarm", "2026-11-30T12:00:00.000Z")]
     assert said.count("\n") == 1 and "not all since then is known" in said
+    assert all(kind.value.rstrip("y") in said for kind in FOLLOWED), (
+        "what is told only while somebody follows"
+    )
+
+
+def test_all_that_a_busy_controller_keeps_is_told(
+    capsys: pytest.CaptureFixture[str], made: Northbound, state_dir: Path
+) -> None:
+    for _ in range(KEPT):
+        made.hub.publish("alarm", {"name": "lte"})
+    found, _ = told(capsys, state_dir, "--since", "1h", "--kind", "alarm", "--count", str(KEPT))
+    assert len(found) == KEPT
+
+
+# What the watcher tells, which looks only while somebody follows.
+FOLLOWED = (
+    EventKind.SESSION,
+    EventKind.SUBFLOW,
+    EventKind.REFUSAL,
+    EventKind.TOPOLOGY,
+    EventKind.POLICY,
+    EventKind.RESERVATION,
+)
+
+
+class Ending:
+    """A northbound whose streams the controller ends once they have told what they begin with."""
+
+    def __init__(self, made: Northbound) -> None:
+        self._made = made
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterator[bytes]:
+        for piece in self._made.application(environ, start_response):
+            yield piece
+            if piece == b":\n\n":
+                self._made.hub.close()
+
+
+@pytest.mark.parametrize("words", [[], ["--count", "3"]])
+def test_a_stream_that_the_controller_ends_is_a_failure(
+    words: list[str], capsys: pytest.CaptureFixture[str], made: Northbound, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    made.hub.publish("alarm", {"name": "lte"})
+    for url in serve(Ending(made)):
+        credentials.write_rest_url(tmp_path, url)
+        assert main(["events", "--since", "1h", *words, "--state-dir", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "name=lte" in out, "what came until then is told"
+    assert err.splitlines()[-1].startswith("steering: the controller has ended the stream")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +134,7 @@ def test_it_says_on_the_other_output_that_some_is_missing(
     [
         (["events", "--since", "yesterday"], "a time with its zone"),
         (["events", "--since", "2026-11-30T12:00:00"], "a time with its zone"),
-        (["events", "--since", "2026-11-30T12:00:01Z"], "still to come"),
+        (["events", "--since", "2026-11-30T12:02:00Z"], "still to come"),
         (["events", "--since", "1m", "--mcp", "core"], "--mcp begins with how things stand"),
         (["sessions", "--since", "2026-11-30"], "a time with its zone"),
         (["sessions", "--since", "2200-01-01T00:00:00Z"], "still to come"),
@@ -102,5 +155,11 @@ def test_sessions_are_listed_since_a_time_too(capsys: pytest.CaptureFixture[str]
 def test_an_event_of_another_day_is_printed_with_it() -> None:
     event = ReceivedEvent("a-1", "alarm", {"name": "lte"}, "2020-02-29T23:59:59.999Z")
     assert _line(event) == "2020-02-29T23:59:59Z  alarm     name=lte"
-    for time in (None, "rubbish"):
+    for time in (None, "rubbish", "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"):
         assert _line(event._replace(time=time))[8:] == "Z  alarm     name=lte"
+
+
+def test_an_mcps_events_have_no_since_for_a_program_either(state_dir: Path) -> None:
+    client = SteeringClient.at(state_dir=str(state_dir))
+    with pytest.raises(BadInput, match="begin with how things stand"):
+        next(client.events(mcp="core", since="1m"))
