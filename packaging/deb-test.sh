@@ -83,7 +83,6 @@ there steering check --site /etc/steering/site.yaml.example --policy /etc/steeri
 there test -s /usr/share/man/man1/steering-run.1.gz || [ -e "$ROOT/etc/dpkg/dpkg.cfg.d/docker" ] || failed 'no man pages'
 cp "$ROOT/etc/steering/site.yaml.example" "$ROOT/etc/steering/site.yaml"
 echo 'STEERING_OPTIONS=--log-level debug' >"$ROOT/etc/steering/controller.conf"
-there ln -sfn /var/lib/steering /run/steering
 serve
 held 'the controller serves as user steering, with the files of /etc/steering'
 there steering token add --role reader --name kept >/dev/null || failed 'root cannot add a token'
@@ -97,8 +96,10 @@ stop
 there steering token list --json >"$WORK/tokens"
 cp "$ROOT/var/lib/steering/token" "$WORK/token"
 
+there ln -sfn /var/lib/steering /run/steering  # as an earlier package did
 there dpkg -i --force-confdef --force-confold /tmp/second.deb >"$WORK/upgrade.log" 2>&1 || { cat "$WORK/upgrade.log" >&2; failed 'it is not upgraded'; }
 [ "$(there dpkg-query -W -f='${Version}' steering)" = "$version.1" ] || failed 'the version is the old one'
+[ ! -L "$ROOT/run/steering" ] || failed 'where root'"'"'s own controller has its state there is a link to the service'"'"'s'
 grep -q -- '--log-level debug' "$ROOT/etc/steering/controller.conf" || failed 'an upgrade took the operator'"'"'s options'
 serve
 there steering token list --json | cmp -s - "$WORK/tokens" || failed 'an upgrade lost tokens'

@@ -40,11 +40,10 @@ find "$ROOT/$HOME_OF" -name __pycache__ -type d -prune -exec rm -rf {} +
 # Compiled here, so that the services' user, who may not write there, does not compile at each start.
 .venv/bin/python -m compileall -q -s "$ROOT" -p / "$ROOT/$HOME_OF" || true
 
-mkdir -p "$ROOT/usr/bin" "$ROOT/usr/lib/systemd/system" "$ROOT/usr/lib/sysusers.d" "$ROOT/usr/lib/tmpfiles.d"
+mkdir -p "$ROOT/usr/bin" "$ROOT/usr/lib/systemd/system" "$ROOT/usr/lib/sysusers.d"
 ln -s ../lib/steering/bin/steering "$ROOT/usr/bin/steering"
 install -m 0644 packaging/systemd/*.service "$ROOT/usr/lib/systemd/system"
 install -m 0644 packaging/systemd/steering.sysusers "$ROOT/usr/lib/sysusers.d/steering.conf"
-install -m 0644 packaging/systemd/steering.tmpfiles "$ROOT/usr/lib/tmpfiles.d/steering.conf"
 install -d "$ROOT/etc/steering/relay" "$ROOT/etc/logrotate.d" "$ROOT/usr/share/doc/steering/examples" "$ROOT/usr/share/man/man1"
 install -m 0644 packaging/etc/controller.conf packaging/etc/policy.yaml packaging/etc/site.yaml.example "$ROOT/etc/steering"
 install -m 0644 packaging/etc/relay/example.conf "$ROOT/etc/steering/relay/example.conf.example"

@@ -33,9 +33,15 @@ JSON_BODY = {"Content-Type": "application/json"}
 SUCCESS = (http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.ACCEPTED)
 MAX_ANSWER = 64 << 20
 MAX_FILE = 4_096
+STATE_DIR_HELP = (
+    "the controller's state directory (default: as steering run's; for root also steering.service's)"
+)
 WIDE = "wide"  # tables have few columns otherwise, for terminals of 80
 TOKEN_FILE = "token"
 REST_FILE = "rest"
+
+ROOTS = Path("/run/steering")  # the state directory of a controller that root starts by hand
+SERVICES = Path("/var/lib/steering")  # that of steering.service
 
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
@@ -77,9 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", dest="form", choices=(WIDE,), metavar="FORM", help="wide: tables with all columns"
     )
     where = parser.add_argument_group("where the controller is")
-    where.add_argument(
-        "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
-    )
+    where.add_argument("--state-dir", metavar="DIR", help=STATE_DIR_HELP)
     where.add_argument(
         "--url", help="its REST address (default: STEERING_URL, else the file 'rest' of the state directory)"
     )
@@ -99,11 +103,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def default_state_dir() -> Path:
-    """The state directory that `steering run` uses by default."""
+    """The state directory that `steering run` uses by default; for root that of steering.service too."""
     if os.geteuid() == 0:
-        return Path("/run/steering")
+        return state_dir_of_root(ROOTS, SERVICES)
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     return Path(runtime) / "steering" if runtime else Path.home() / ".local" / "state" / "steering"
+
+
+def state_dir_of_root(own: Path, service: Path) -> Path:
+    """Of two state directories the one in which a controller runs, else the one that exists, else `own`. `own` goes first."""
+    for mark in (Path(REST_FILE), Path()):
+        for place in (own, service):
+            if (place / mark).exists():
+                return place
+    return own
 
 
 def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from steering.cli import client
 from steering.cli.arguments import age
-from steering.cli.client import WIDE
+from steering.cli.client import STATE_DIR_HELP, WIDE
 from steering.cli.table import narrow
 from steering.cli.wording import when
 from steering.runtime import tokens
@@ -44,14 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for command in (new, all_, back):
         command.add_argument("--json", action="store_true", help="print JSON for programs")
-        command.add_argument(
-            "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
-        )
+        command.add_argument("--state-dir", metavar="DIR", help=STATE_DIR_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0, 1 if the file cannot be used or there is no such token, or 2 for wrong usage."""
-    state_dir = Path(args.state_dir) if args.state_dir else tokens.default_state_dir()
+    state_dir = Path(args.state_dir) if args.state_dir else client.default_state_dir()
     _become_owner(state_dir)
     try:
         if args.what == "add":

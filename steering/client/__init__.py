@@ -10,7 +10,7 @@
 
 And the same for asyncio:
 
-    controller = AsyncSteeringClient.at(state_dir="/run/steering")
+    controller = AsyncSteeringClient.at(state_dir="/var/lib/steering")
     status = await controller.status()
     async with aclosing(controller.events()) as events:
         async for event in events:

@@ -2,7 +2,7 @@
 
 from steering.model.identity import Role
 from steering.store.interface import StateError
-from steering.store.state_directory import StateDirectory, default_state_dir
+from steering.store.state_directory import StateDirectory
 from steering.store.token_uses import read_uses
 from steering.store.tokens import TokenRecord, add, listed, revoke
 
@@ -12,7 +12,6 @@ __all__ = [
     "StateDirectory",
     "TokenRecord",
     "add",
-    "default_state_dir",
     "listed",
     "read_uses",
     "revoke",

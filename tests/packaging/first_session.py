@@ -17,7 +17,9 @@ from tests.support import fifteen_minutes
 
 HOME = Path("root")
 LONGEST_S = 600
-# What a Debian machine has that was booted, and a root does not: mounts, loopback, and the services of what was installed.
+TOO_LONG = 124  # as timeout(1) has it
+# What a Debian machine has that was booted, and a root does not: mounts, what systemd-tmpfiles makes for the package, what the package does where
+# systemd runs, loopback, and the services of what was installed. The controller's own service is not enabled.
 MOUNTS = """\
 set -e
 mount --bind "$1" "$1"
@@ -25,10 +27,14 @@ mount --rbind /dev "$1/dev"
 mount -t proc proc "$1/proc"
 mount -t sysfs sysfs "$1/sys"
 mount -t tmpfs -o mode=755 tmpfs "$1/run"
+[ ! -e "$1/usr/lib/tmpfiles.d/steering.conf" ] || systemd-tmpfiles --root="$1" --create steering.conf
 exec chroot "$1" /usr/bin/env -i HOME=/root LANG=C.UTF-8 TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash "$2"
 """
 BOOTED = """\
 set -e
+mkdir -p /run/systemd/system
+/var/lib/dpkg/info/steering.postinst configure
+rm -r /run/systemd
 ip link set lo up
 mkdir -p /run/openvswitch
 [ -e /etc/openvswitch/conf.db ] || ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
@@ -42,7 +48,7 @@ ANSWERS = 'APT::Get::Assume-Yes "true";\n'
 NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
 
-def run_inside(root: Path, script: str, *namespaces: str) -> subprocess.CompletedProcess[str]:
+def _run_inside(root: Path, script: str, *namespaces: str) -> subprocess.CompletedProcess[str]:
     """Run a script of the root with its own mounts, and in more namespaces."""
     command = [
         "unshare",
@@ -54,10 +60,21 @@ def run_inside(root: Path, script: str, *namespaces: str) -> subprocess.Complete
         "--kill-child",
         *namespaces,
     ]
-    return subprocess.run(
-        [*command, "sh", "-c", MOUNTS, "mounts", str(root), script],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONGEST_S, check=False,
-    )  # fmt: skip
+    return run_within([*command, "sh", "-c", MOUNTS, "mounts", str(root), script], LONGEST_S)
+
+
+def run_within(command: list[str], longest: float) -> subprocess.CompletedProcess[str]:
+    """Run a command. After `longest` seconds it is killed; then its status is 124 and what it said is kept."""
+    began = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        out, err = began.communicate(timeout=longest)
+    except subprocess.TimeoutExpired:
+        began.kill()
+        out, err = began.communicate()
+        return subprocess.CompletedProcess(command, TOO_LONG, out, f"{err}\nnot over after {longest:.0f} s\n")
+    return subprocess.CompletedProcess(command, began.returncode, out, err)
 
 
 def install(root: Path, package: Path) -> subprocess.CompletedProcess[str]:
@@ -67,10 +84,11 @@ def install(root: Path, package: Path) -> subprocess.CompletedProcess[str]:
     policy.write_text(NO_SERVICES)
     policy.chmod(0o755)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    shutil.copy(package, root / HOME)
+    # The page names it as it is called where Debian calls the processor amd64.
+    shutil.copy(package, root / HOME / fifteen_minutes.package())
     script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /{HOME}\n{fifteen_minutes.installation()}"
     (root / HOME / "install.sh").write_text(script)
-    done = run_inside(root, f"/{HOME}/install.sh")
+    done = _run_inside(root, f"/{HOME}/install.sh")
     policy.unlink()
     return done
 
@@ -78,7 +96,7 @@ def install(root: Path, package: Path) -> subprocess.CompletedProcess[str]:
 def follow(root: Path) -> subprocess.CompletedProcess[str]:
     """The rest of the page."""
     script = fifteen_minutes.write_page(root / HOME, BOOTED)
-    return run_inside(root, f"/{HOME}/{script.name}", "--net")
+    return _run_inside(root, f"/{HOME}/{script.name}", "--net")
 
 
 def fail(what: str, done: subprocess.CompletedProcess[str], logs: Path) -> int:

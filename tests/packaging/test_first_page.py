@@ -5,13 +5,14 @@ import subprocess
 from pathlib import Path
 
 import steering
+from tests.packaging import first_session
 from tests.support import fifteen_minutes
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_installs_the_package_that_is_built() -> None:
-    (name,) = re.findall(r"^apt install \./(\S+) ", fifteen_minutes.installation(), re.M)
+    name = fifteen_minutes.package()
     build = (ROOT / "packaging" / "deb.sh").read_text()
     assert 'steering_${VERSION}_${ARCHITECTURE}.deb"' in build
     assert re.fullmatch(rf"steering_{re.escape(steering.__version__)}_[a-z0-9]+\.deb", name)
@@ -51,3 +52,13 @@ clock: nobody sets it (mend: timedatectl set-ntp true)
 def test_deb_test_runs_the_page_in_the_root_that_it_made() -> None:
     script = (ROOT / "packaging" / "deb-test.sh").read_text()
     assert '.venv/bin/python -m tests.packaging.first_session "$ROOT" "$DEB"' in script
+
+
+def test_a_page_that_does_not_end_is_stopped_and_what_it_said_is_kept() -> None:
+    done = first_session.run_within(["sh", "-c", "echo waiting; exec sleep 600"], 1.0)
+    assert done.returncode == first_session.TOO_LONG
+    assert done.stdout == "waiting\n" and "not over after 1 s" in done.stderr
+
+
+def test_the_page_is_followed_where_the_package_did_what_it_does_on_a_booted_machine() -> None:
+    assert "tmpfiles" in first_session.MOUNTS and "steering.postinst configure" in first_session.BOOTED

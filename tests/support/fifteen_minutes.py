@@ -34,6 +34,12 @@ def installation() -> str:
     return block.text
 
 
+def package() -> str:
+    """The name of the package's file, as the page has it."""
+    (name,) = re.findall(r"^apt install \./(\S+) ", installation(), re.M)
+    return str(name)
+
+
 def write_page(folder: Path, before: str) -> Path:
     """Write the files of the page into a folder, and all its other commands as one script, which begins with `before` and shows where it
     is. Returns the script."""

@@ -110,3 +110,34 @@ def test_a_kind_of_event_that_there_is_not_is_an_error(
                                          ("0.0.0.0", False), ("::", False), ("example.org", False)])  # fmt: skip
 def test_a_token_goes_in_clear_to_addresses_of_this_machine_alone(host: str, stays: bool) -> None:
     assert client._is_of_this_machine(host) is stays
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ([], "own"),
+        (["own"], "own"),
+        (["service"], "service"),
+        (["own", "service"], "own"),
+        (["own/rest", "service"], "own"),
+        (["own", "service/rest"], "service"),
+        (["service/rest"], "service"),
+        (["own/rest", "service/rest"], "own"),
+    ],
+)
+def test_root_finds_its_own_controller_or_that_of_the_service(
+    tmp_path: Path, there: list[str], found: str
+) -> None:
+    """A controller that runs goes before one that ran; root's own goes before the service's."""
+    for path in map(tmp_path.joinpath, there):
+        path.parent.mkdir(exist_ok=True)
+        path.touch() if path.name == "rest" else path.mkdir(exist_ok=True)
+    assert client.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / found
+
+
+def test_tokens_are_made_where_commands_find_the_controller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["token", "add", "--role", "reader"]) == 0
+    assert (tmp_path / "none" / "tokens.json").exists()
+    capsys.readouterr()

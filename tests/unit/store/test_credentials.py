@@ -128,9 +128,10 @@ def test_where_the_state_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     monkeypatch.setenv("HOME", "/home/op")
-    for uid, expected in ((0, "/run/steering"), (7, "/run/user/7/steering")):
-        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
-        assert default_state_dir() == client.default_state_dir() == Path(expected)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_state_dir() == client.ROOTS == Path("/run/steering")
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
+    assert default_state_dir() == client.default_state_dir() == Path("/run/user/7/steering")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     expected_home = Path("/home/op/.local/state/steering")
     assert default_state_dir() == client.default_state_dir() == expected_home
