@@ -229,6 +229,9 @@ def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> Non
     running = _running(controller)
     changes = _readable_changes(running.body, args.policy)
     given = {"If-Match": args.if_match} if args.if_match is not None else _if_match(running)
+    changed = args.text != running.body["text"]
+    # The policy in force is only checked: as one more version it would push an older one out of those that are kept.
+    only_checked = args.dry_run or (not changed and args.if_match is None)
     body = _change(
         controller,
         args,
@@ -236,11 +239,11 @@ def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> Non
         ["policy"],
         args.text.encode(),
         {"Content-Type": "application/yaml", **given},
-        {"dry_run": 1 if args.dry_run else None},
+        {"dry_run": 1 if only_checked else None},
     )
     if args.json:
         told = [change.as_json() for change in changes]
-        client.print_json({**body, "changes": told, "changed": args.text != running.body["text"]})
+        client.print_json({**body, "dry_run": args.dry_run, "changes": told, "changed": changed})
         return
     for change in changes:
         print(change)
@@ -323,12 +326,16 @@ def _row(item: Json, newest: int) -> list[object]:
 
 
 def _rollback(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    data = json.dumps({"version": args.version}).encode()
-    before = _running(controller)
-    headers = {"Content-Type": "application/json", **_if_match(before)}
-    body = _change(controller, args, "POST", ["policy", "rollback"], data, headers)
+    running = _running(controller)
+    wanted = controller.request("GET", ["policy", "versions", str(args.version)], verbatim={"text"}).body
+    changed = wanted["text"] != running.body["text"]
+    body: Json = {"version": running.body["version"], "dry_run": False, "findings": []}
+    if changed:
+        data = json.dumps({"version": args.version}).encode()
+        headers = {"Content-Type": "application/json", **_if_match(running)}
+        body = _change(controller, args, "POST", ["policy", "rollback"], data, headers)
     if args.json:
-        changed = _running(controller).body["text"] != before.body["text"]
         client.print_json({**body, "changed": changed})
     else:
-        print(f"version {args.version} is in force again, as version {body['version']}")
+        how = "again" if changed else "already"
+        print(f"version {args.version} is in force {how}, as version {body['version']}")

@@ -62,6 +62,12 @@ class Kept:
     def policy_versions(self) -> list[dict[str, Any]]:
         return [version.as_json() for version in reversed(self.history.versions())]
 
+    def policy_version(self, version: int) -> PolicyText | None:
+        try:
+            return PolicyText(version, self.history.read(version).text)
+        except HistoryError:
+            return None
+
     def rollback_policy(
         self, version: int, who: str, unchanged: Condition = no_condition
     ) -> PolicyOutcome | None:
@@ -209,6 +215,10 @@ def test_apply_and_history_and_rollback(run: Run, file: Write, kept: Kept) -> No
     assert status == 0 and rows[0][:3] == ["version", "in", "force"]
     assert [row[:2] for row in rows[2:]] == [["1", "no"], ["2", "no"], ["3", "yes"]]
     assert "rolled back to version 1" in out and rows[2][4] == "start"
+    assert run("rollback", "1") == (0, "version 1 is in force already, as version 3\n", "")
+    same = file(FIRST)
+    assert run("apply", same) == (0, f"{same} is in force as version 3; 0 changes\n", "")
+    assert kept.policy() == PolicyText(3, FIRST)
     status, out, _ = run("history", "--json")
     assert [item["version"] for item in json.loads(out)["versions"]] == [1, 2, 3]
 
@@ -222,7 +232,7 @@ def test_a_policy_is_waited_for_longer_than_any_cell_takes(
     assert timed == [("GET", client.TIMEOUT), ("PUT", client.AGREED_TIMEOUT)]
     timed.clear()
     assert run("rollback", "1")[0] == 0
-    assert timed == [("GET", client.TIMEOUT), ("POST", client.AGREED_TIMEOUT)]
+    assert timed == [("GET", client.TIMEOUT), ("GET", client.TIMEOUT), ("POST", client.AGREED_TIMEOUT)]
     assert client.AGREED_TIMEOUT > 2 * MOST_PATIENCE
 
 
@@ -258,7 +268,7 @@ def test_somebody_else_was_faster(run: Run, file: Write, kept: Kept) -> None:
 
 def test_no_such_version(run: Run) -> None:
     status, out, err = run("rollback", "77")
-    assert (status, out) == (1, "") and "no version 77 of the policy is kept" in err
+    assert (status, out) == (1, "") and err == "steering: no version '77' of the policy is kept\n"
 
 
 def test_a_running_policy_this_program_cannot_read_can_be_replaced(run: Run, file: Write, kept: Kept) -> None:
