@@ -83,7 +83,7 @@ def _offload(controller: client.ControllerClient, args: argparse.Namespace) -> N
         raise client.BadInput("--type and --trust are of set alone")
     if args.name is None or (args.to is None) != args.back:
         raise client.BadInput("offload wants NAME and TO, or NAME and --back")
-    known = controller.get("access-networks")["access_networks"]
+    known = controller.get("access-networks")["access_networks"] if args.json else ()
     told = actions.send(controller, "POST", ["offload"], {"from": args.name, "to": args.to})
     changed = all(one["offloaded_to"] != args.to for one in known if one["name"] == args.name)
     if args.back:

@@ -57,8 +57,10 @@ def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     wanted = _read(args.file)
-    before = controller.request("GET", ["acl"])
-    over = wanted.pop(ETAG, None) or before.etag
+    over, before = wanted.pop(ETAG, None), None
+    if args.json or not over:
+        before = controller.request("GET", ["acl"])
+        over = over or before.etag
     if not isinstance(over, str) or not (over.isascii() and over.isprintable()):
         raise client.BadInput(f"{args.file}: etag: the one that 'steering acl show --json' printed is wanted")
     try:
@@ -66,7 +68,7 @@ def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     except client.Rejected as rejected:
         raise client.BadInput(f"{args.file}: {client.first_error(rejected)}") from None
     line = f"{counted(len(after['entries']), 'entry', 'entries')} in force"
-    actions.tell(args, after, line, after["entries"] != before.body["entries"])
+    actions.tell(args, after, line, before is None or after["entries"] != before.body["entries"])
 
 
 def _read(file: str) -> Json:

@@ -95,7 +95,8 @@ def _undrain(controller: client.ControllerClient, args: argparse.Namespace) -> N
 
 def _order(controller: client.ControllerClient, args: argparse.Namespace, what: str, words: str) -> None:
     told = actions.send(controller, "POST", ["cluster", args.name, what])
-    actions.tell(args, told, f"{told['name']} {words}", told["changed"])
+    # A member that is upgraded later does not say it yet.
+    actions.tell(args, told, f"{told['name']} {words}", told.get("changed", True))
 
 
 def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) -> None:

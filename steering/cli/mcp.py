@@ -61,7 +61,7 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
 def _admin(controller: client.ControllerClient, what: str, name: str, as_json: bool) -> None:
     told = controller.request("POST", ["mcps", name, what]).body
     if as_json:
-        client.print_json(told)
+        client.print_json({"changed": True, **told})  # an older controller does not say it
     elif told["draining"]:
         print(f"{told['name']} gets no new sessions; those it has go on")
     else:
@@ -95,8 +95,7 @@ def _put(controller: client.ControllerClient, what: str, file: str, as_json: boo
             print(f"{file}: {error['path']}: {error['message']}", file=sys.stderr)
         raise
     if as_json:
-        changed = declared is None or controller.get("mcps", told["name"])["declared"] != declared
-        client.print_json({**told, "changed": changed})
+        client.print_json({**told, "changed": declared is None or told["declared"] != declared})
     else:
         done = "is registered" if what == "add" else "is changed"
         print(f"{told['name']} {done}; {_lasts(told['kept'])}")

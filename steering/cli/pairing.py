@@ -39,7 +39,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    known = controller.get("pairings")["pairings"]
+    known = controller.get("pairings")["pairings"] if args.json else ()
     told = actions.send(controller, "PUT", ["pairings", args.name], {"addresses": args.address})
     actions.tell(args, told, f"{told['name']} is paired, at {listed(told['addresses'])}", told not in known)
 

@@ -54,7 +54,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 def _add(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     name = sys.stdin.readline().strip() if args.subscriber == "-" else args.subscriber
     body = {"subscriber": name, "allowed": not args.deny, "addresses": args.address}
-    known = controller.get("registry")["subscribers"]
+    known = controller.get("registry")["subscribers"] if args.json else ()
     told = actions.send(controller, "POST", ["registry"], body)
     where = listed(told["addresses"])
     how = "allowed" if told["allowed"] else "denied"

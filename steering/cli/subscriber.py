@@ -103,9 +103,9 @@ def _put(
     if not found:
         raise client.NotFound(f"no subscriber {args.id!r}; 'steering subscriber' lists them")
     before = found[0]["access"]
-    update: Json = {
-        "allowed": before["allowed"] if allowed is None else separate(allowed),
-        "preferred": before["preferred"] if preferred is None else separate(preferred),
+    update: Json = {  # as the controller tells them: of those that are allowed the order says nothing
+        "allowed": before["allowed"] if allowed is None else sorted(set(separate(allowed))),
+        "preferred": before["preferred"] if preferred is None else list(dict.fromkeys(separate(preferred))),
     }
     changed = args.sequence is not None or any(before[name] != value for name, value in update.items())
     after: Json = before | {"id": wanted}
