@@ -183,6 +183,7 @@ class SessionPieces:
         server_sessions = ServerSessions(
             sitemap, chooser, counters,
             in_force=in_force, room=self._room, bypass=self._bypass, table=table, life=life, first_answers=first_answers,
+            early=PendingJoins(given.policy.limits.held_joins, given.policy.timers.hold),
         )  # fmt: skip
         self.learned = LearnedSessions(
             sitemap, chooser, table, life, first_answers, self.proactive, given.neighbours, teardown, counters

@@ -119,6 +119,7 @@ class HandshakeDispatcher(Part):
     def tick(self, now: float) -> list[Output]:
         """End waits that took too long: joins for their token, SYNs for an authoriser."""
         self._attempts.tick(now)
+        self._server_sessions.tick(now)
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 
@@ -128,4 +129,5 @@ class HandshakeDispatcher(Part):
         if token in self._waiting.by_token:
             for attachment, join in self._waiting.take(token):
                 outputs += self._syns.seen(attachment, join, now)
+        self._server_sessions.learnt(token, now)
         return outputs

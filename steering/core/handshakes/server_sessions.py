@@ -6,7 +6,8 @@ that of the *host's* key, and the host's SYN/ACK shows that key, so the return's
 then. Only where a rule says `direction: server`.
 
 Joins of the MCP go from its own address to an address that the host announced. Both are routed as they are; a copy
-of the SYN tells whose the join is.
+of the SYN tells whose the join is. It comes by another switch than the host's SYN/ACK, so it may come before the token is known:
+then it waits for it.
 """
 
 from steering.core.counters import Counters, JoinResult
@@ -20,11 +21,12 @@ from steering.core.selection.chooser import Chooser
 from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.first_answer import FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife
 from steering.model.decision import Ruling
-from steering.model.ids import NO_PORT, NO_WAYPOINT, read_token
+from steering.model.ids import NO_PORT, NO_WAYPOINT, Token, read_token
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Direction, Mode
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -49,6 +51,7 @@ class ServerSessions:
         table: SessionTable,
         life: SessionLife,
         first_answers: FirstAnswers,
+        early: PendingJoins,
     ) -> None:
         self._map = sitemap
         self._chooser = chooser
@@ -59,6 +62,7 @@ class ServerSessions:
         self._table = table
         self._life = life
         self._first_answers = first_answers
+        self._early = early  # joins of MCPs alone
 
     # ---- a server's SYN -------------------------------------------------------------------------
 
@@ -162,7 +166,8 @@ class ServerSessions:
         token = read_token(handshake.token, "big")
         owners = [session for session in self._table.with_host_token(token) if session.mcp == mcp.id]
         if len(owners) != 1:
-            self._counters.joins[JoinResult.REVERSE_UNKNOWN] += 1
+            if owners or not self._early.add(token, attachment, seen, now):
+                self._counters.joins[JoinResult.REVERSE_UNKNOWN] += 1
             return []
         session = owners[0]
         if len(session.subflows) >= self._in_force.policy.limits.subflows_per_session:
@@ -176,3 +181,13 @@ class ServerSessions:
             self._life.happened(session, Event.JOINED)
         self._counters.joins[JoinResult.REVERSE] += 1
         return []
+
+    def learnt(self, token: Token, now: float) -> None:
+        """A token is known from now on: MCPs' joins that came before it are kept account of. They went on long ago."""
+        if token in self._early.by_token:
+            for attachment, seen in self._early.take(token):
+                self.joined(attachment, seen, now)
+
+    def tick(self, now: float) -> None:
+        """MCPs' joins whose token never came are of no session that is known."""
+        self._counters.joins[JoinResult.REVERSE_UNKNOWN] += len(self._early.expire(now))

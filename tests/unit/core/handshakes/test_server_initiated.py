@@ -1,12 +1,23 @@
 """Sessions that a server opens towards a host, and joins that the MCP opens."""
 
+from dataclasses import replace
+
 import pytest
 
 from steering.core.counters import JoinResult
 from steering.core.inputs import FinSeen, ObservedEntry, SynSeen, WatchedSeen
 from steering.core.outputs import Release
 from steering.model.network import PortRole
-from steering.model.policy import Action, Direction, Policy, PolicyRule, RuleConditions, Terms
+from steering.model.policy import (
+    Action,
+    Direction,
+    Limits,
+    Policy,
+    PolicyRule,
+    RuleConditions,
+    Terms,
+    Timers,
+)
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.crypto import token
@@ -91,9 +102,32 @@ def test_the_mcps_own_join_is_the_sessions(driver: Driver) -> None:
     assert len(session.subflows) == 2 and driver.counters.joins[JoinResult.REVERSE] == 1
     assert session.subflows[1].flow[1:3] == (seen.dst, seen.src)
     driver.syn(3, 1, join(MCP_ADDRESS, 7778, b"\1\2\3\4", dst=UE_WLAN))
+    assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 0
+    driver.later(Timers().hold + 0.1)
     assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 1
     assert driver.syn(5, 1, join("10.8.1.2", 7779, dst=UE_WLAN)) == []  # another MCP's: not of this session
     assert len(session.subflows) == 2
+
+
+@pytest.mark.row("S-20")
+def test_an_mcps_join_that_comes_before_the_hosts_answer_waits_for_its_token(driver: Driver) -> None:
+    driver.syn(4, 1, OPENING)
+    (session,) = driver.table
+    seen = join(MCP_ADDRESS, 7777, dst=UE_WLAN)
+    assert driver.syn(3, 1, seen) == driver.syn(3, 1, seen) == []
+    driver.syn(5, 1, join("10.8.1.2", 7779, dst=UE_WLAN))  # another MCP's with the same token
+    answered(driver)
+    assert [one.flow[1:3] for one in session.subflows[1:]] == [(seen.dst, seen.src)]
+    assert driver.counters.joins[JoinResult.REVERSE] == 1
+    driver.later(Timers().hold + 0.1)
+    assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 1
+
+
+def test_joins_of_mcps_that_wait_for_a_token_are_bounded() -> None:
+    driver = Driver(policy=replace(FROM_SERVERS, limits=Limits(held_joins=8)))
+    for port in range(20):
+        driver.syn(3, 1, join(MCP_ADDRESS, 7000 + port, b"\1\2\3\4", dst=UE_WLAN))
+    assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] >= 12
 
 
 @pytest.mark.parametrize(
