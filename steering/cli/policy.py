@@ -241,6 +241,10 @@ def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> Non
         {"Content-Type": "application/yaml", **given},
         {"dry_run": 1 if only_checked else None},
     )
+    if only_checked and not args.dry_run and body["version"] != running.body["version"]:
+        raise client.Unavailable(
+            "the policy was changed meanwhile: 'steering policy diff' tells how; then try again"
+        )
     if args.json:
         told = [change.as_json() for change in changes]
         client.print_json({**body, "dry_run": args.dry_run, "changes": told, "changed": changed})

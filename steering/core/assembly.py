@@ -21,6 +21,7 @@ from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.room import Readiness, Room
 from steering.core.handshakes.server_capability import Capabilities
+from steering.core.handshakes.server_sessions import WAIT as EARLY_JOINS_WAIT
 from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
@@ -183,7 +184,7 @@ class SessionPieces:
         server_sessions = ServerSessions(
             sitemap, chooser, counters,
             in_force=in_force, room=self._room, bypass=self._bypass, table=table, life=life, first_answers=first_answers,
-            early=PendingJoins(given.policy.limits.held_joins, given.policy.timers.hold),
+            early=PendingJoins(given.policy.limits.held_joins, EARLY_JOINS_WAIT),
         )  # fmt: skip
         self.learned = LearnedSessions(
             sitemap, chooser, table, life, first_answers, self.proactive, given.neighbours, teardown, counters

@@ -34,6 +34,7 @@ from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
 
 SYN_ACK = Flags.SYN | Flags.ACK
+WAIT = 5.0  # seconds for an MCP's join that nobody knows: it went on, so nothing waits for this
 
 
 class ServerSessions:
@@ -190,4 +191,6 @@ class ServerSessions:
 
     def tick(self, now: float) -> None:
         """MCPs' joins whose token never came are of no session that is known."""
-        self._counters.joins[JoinResult.REVERSE_UNKNOWN] += len(self._early.expire(now))
+        over = len(self._early.expire(now))
+        if over:
+            self._counters.joins[JoinResult.REVERSE_UNKNOWN] += over

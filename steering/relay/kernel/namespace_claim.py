@@ -48,6 +48,8 @@ class NamespaceClaim:
             log.event("no claim made", reason=os.strerror(error))
             return
         process, user = _holder(name)
+        if user is None and not self._refusal(name):
+            return  # who had it has ended meanwhile
         if user is None or not (user in (ROOT, own()) or _may_set_up(process)):
             log.event("claim held by a stranger", process=process, user=user)
             return

@@ -33,6 +33,7 @@ class Kept:
         self.history = History(StateDirectory(folder))
         self.history.apply(FIRST, "start", 1_790_000_000.0)
         self.site, _ = load_site(SITE)
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def give(self, given: Any) -> None:
         raise AssertionError("the policy's commands give the engine nothing")
@@ -54,6 +55,7 @@ class Kept:
         policy, findings = parse_policy(text, "policy", self.site)
         if policy is None:
             return PolicyOutcome(self.policy().version, [one.as_json() for one in findings], False)
+        self.meanwhile()
         if not dry_run:
             unchanged()
             self.history.apply(text, who, 1_790_000_100.0)
@@ -221,6 +223,15 @@ def test_apply_and_history_and_rollback(run: Run, file: Write, kept: Kept) -> No
     assert kept.policy() == PolicyText(3, FIRST)
     status, out, _ = run("history", "--json")
     assert [item["version"] for item in json.loads(out)["versions"]] == [1, 2, 3]
+
+
+def test_the_policy_in_force_that_is_replaced_while_it_is_checked_is_not_told_as_in_force(
+    run: Run, file: Write, kept: Kept
+) -> None:
+    kept.meanwhile = lambda: kept.history.apply(SECOND, "its file", 1_790_000_050.0)
+    status, out, err = run("apply", file(FIRST))
+    assert (status, out) == (1, "") and "changed meanwhile" in err
+    assert kept.policy() == PolicyText(2, SECOND)
 
 
 def test_a_policy_is_waited_for_longer_than_any_cell_takes(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from steering.core.counters import JoinResult
+from steering.core.handshakes.server_sessions import WAIT
 from steering.core.inputs import FinSeen, ObservedEntry, SynSeen, WatchedSeen
 from steering.core.outputs import Release
 from steering.model.network import PortRole
@@ -16,7 +17,6 @@ from steering.model.policy import (
     PolicyRule,
     RuleConditions,
     Terms,
-    Timers,
 )
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState, Watch
@@ -103,7 +103,7 @@ def test_the_mcps_own_join_is_the_sessions(driver: Driver) -> None:
     assert session.subflows[1].flow[1:3] == (seen.dst, seen.src)
     driver.syn(3, 1, join(MCP_ADDRESS, 7778, b"\1\2\3\4", dst=UE_WLAN))
     assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 0
-    driver.later(Timers().hold + 0.1)
+    driver.later(WAIT + 0.1)
     assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 1
     assert driver.syn(5, 1, join("10.8.1.2", 7779, dst=UE_WLAN)) == []  # another MCP's: not of this session
     assert len(session.subflows) == 2
@@ -119,7 +119,7 @@ def test_an_mcps_join_that_comes_before_the_hosts_answer_waits_for_its_token(dri
     answered(driver)
     assert [one.flow[1:3] for one in session.subflows[1:]] == [(seen.dst, seen.src)]
     assert driver.counters.joins[JoinResult.REVERSE] == 1
-    driver.later(Timers().hold + 0.1)
+    driver.later(WAIT + 0.1)
     assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 1
 
 
