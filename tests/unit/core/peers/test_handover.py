@@ -232,7 +232,7 @@ def test_who_gets_a_switch_back_goes_on_with_the_rules_that_another_one_wrote() 
     assert len(cluster.engines["a"].sessions.table) == 1
 
 
-@pytest.mark.row("D-6.7", "N-7.2b")
+@pytest.mark.row("N-7.2b")
 def test_sessions_count_for_who_took_their_switch_over_and_no_more_for_who_had_it() -> None:
     cluster, held = begun()
     a, c = (cluster.engines[name].sessions.table for name in "ac")
