@@ -203,8 +203,8 @@ class SessionPieces:
         self.dispatcher = HandshakeDispatcher(
             sitemap, counters,
             table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=self.watched,
-            teardown=teardown, authorisation=self.authorisation, attempts=self.attempts, early=self.early,
-            reports=self.reports, waiting=self.waiting, blocks=self.blocks,
+            keys=keys, teardown=teardown, authorisation=self.authorisation, attempts=self.attempts,
+            early=self.early, reports=self.reports, waiting=self.waiting, blocks=self.blocks,
         )  # fmt: skip
         self.usual = UsualSegments(
             sitemap, chooser, counters,

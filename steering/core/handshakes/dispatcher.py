@@ -17,6 +17,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.table import SessionTable
@@ -42,6 +43,7 @@ class HandshakeDispatcher(Part):
         syn_acks: SynAckHandler,
         server_sessions: ServerSessions,
         watched: WatchedSegments,
+        keys: KeyWatch,
         teardown: Teardown,
         authorisation: Authorisation,
         attempts: NewAttempts,
@@ -57,6 +59,7 @@ class HandshakeDispatcher(Part):
         self._syn_acks = syn_acks
         self._server_sessions = server_sessions
         self._watched = watched
+        self._keys = keys
         self._teardown = teardown
         self._authorisation = authorisation
         self._attempts = attempts
@@ -96,7 +99,10 @@ class HandshakeDispatcher(Part):
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         subflow = self._table.flows.get(key)
         if subflow is not None:
-            return self._watched.seen(subflow, seen, now)
+            shown = self._watched.seen(subflow, seen, now)
+            if self._keys.host_tokens:
+                self._learnt_of_hosts(now)
+            return shown
         outputs, token = self._server_sessions.shown(seen, now)
         return outputs + self.learnt(token, now) if token >= 0 else outputs
 
@@ -130,4 +136,12 @@ class HandshakeDispatcher(Part):
             for attachment, join in self._waiting.take(token):
                 outputs += self._syns.seen(attachment, join, now)
         self._server_sessions.learnt(token, now)
+        if self._keys.host_tokens:
+            self._learnt_of_hosts(now)
         return outputs
+
+    def _learnt_of_hosts(self, now: float) -> None:
+        """Where keys are kept, the key of a host that opened a session may be known from now on: joins of its MCP that
+        came before are kept account of."""
+        for token in self._keys.take_host_tokens():
+            self._server_sessions.learnt(token, now)

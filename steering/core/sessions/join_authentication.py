@@ -17,7 +17,7 @@ from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
-from steering.model.ids import read_token
+from steering.model.ids import Token, read_token
 from steering.model.policy import Limits, Timers
 from steering.model.session import EntryKind, Refusal, Watch
 from steering.wire.crypto import join_ack_hmac
@@ -67,6 +67,7 @@ class KeyWatch:
         self._refuse = refuse
         self._learning: dict[int, tuple[float, Session]] = {}  # in order of deadlines
         self._proofs: dict[FlowKey, Proof] = {}  # by flow key, in order of deadlines
+        self.host_tokens: list[Token] = []  # of hosts' keys that were verified since `take_host_tokens`
 
     # ---- keys -----------------------------------------------------------------------------------
 
@@ -104,9 +105,16 @@ class KeyWatch:
             secrets.wipe()
             return False
         secrets.verified = True
-        self._table.learn_host(session, read_token(token_of(session.version, secrets.host), "big"))
+        host_token = read_token(token_of(session.version, secrets.host), "big")
+        self._table.learn_host(session, host_token)
+        self.host_tokens.append(host_token)
         self._rest(session)
         return True
+
+    def take_host_tokens(self) -> list[Token]:
+        """The tokens of hosts' keys that are known since the last call: joins of MCPs may wait for them."""
+        taken, self.host_tokens = self.host_tokens, []
+        return taken
 
     def forget(self, session: Session) -> None:
         """No keys will be learnt: the connection fell back, or its segments showed none in time."""

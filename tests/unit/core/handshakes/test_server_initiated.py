@@ -22,6 +22,7 @@ from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.crypto import token
 from steering.wire.handshake import Kind
+from steering.wire.mptcp import MpCapable
 from tests.support.fakes.packet import SYN, tcp
 from tests.support.sites import (
     KEY,
@@ -208,6 +209,26 @@ def test_an_mcps_join_in_a_hosts_own_session_is_known_where_keys_are_kept() -> N
     assert len(session.subflows) == 2 and lab.counters.joins[JoinResult.REVERSE] == 1
     lab.apply(lab.engine.sessions.teardown.end(session))
     assert lab.table.with_host_token(int.from_bytes(token(1, HOST_KEY), "big")) == []
+
+
+@pytest.mark.row("S-20")
+@pytest.mark.parametrize("ack_first", [False, True], ids=["third ACK last", "SYN/ACK last"])
+def test_an_mcps_join_that_comes_before_the_hosts_key_waits_for_it(ack_first: bool) -> None:
+    """The key of a host that opened a session is shown by its third ACK; the copy of the SYN/ACK may come after that."""
+    lab = Wired(policy=Policy(keep_keys=True))
+    lab.upward(UE_LTE, 40_000, MpCapable(1).encode(), flags=SYN)
+    (session,) = lab.table
+    lab.syn(3, 1, join(MCP_ADDRESS, 7777, token(1, HOST_KEY), dst=UE_WLAN))
+    steps = [
+        lambda: lab.downward(UE_LTE, 40_000, MpCapable(1, lab.mcp_key).encode()),
+        lab.third_ack,
+    ]
+    for step in reversed(steps) if ack_first else steps:
+        assert len(session.subflows) == 1
+        step()
+    assert len(session.subflows) == 2 and lab.counters.joins[JoinResult.REVERSE] == 1
+    lab.apply(lab.later(WAIT + 0.1))
+    assert not lab.counters.joins[JoinResult.REVERSE_UNKNOWN]
 
 
 def test_a_host_that_chooses_a_key_with_a_victims_token_does_not_make_the_victims_joins_ambiguous() -> None:
