@@ -12,7 +12,6 @@ import os
 import re
 import socket
 import ssl
-import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from steering.cli import state_dirs
 from steering.cli.progress import ProgressLine
 from steering.cli.wording import printable
 
@@ -32,16 +32,10 @@ MAX_LINE = 1 << 20
 JSON_BODY = {"Content-Type": "application/json"}
 SUCCESS = (http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.ACCEPTED)
 MAX_ANSWER = 64 << 20
-MAX_FILE = 4_096
 STATE_DIR_HELP = (
     "the controller's state directory (default: as steering run's; for root also steering.service's)"
 )
 WIDE = "wide"  # tables have few columns otherwise, for terminals of 80
-TOKEN_FILE = "token"
-REST_FILE = "rest"
-
-ROOTS = Path("/run/steering")  # the state directory of a controller that root starts by hand
-SERVICES = Path("/var/lib/steering")  # that of steering.service
 
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
@@ -102,23 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def default_state_dir() -> Path:
-    """The state directory that `steering run` uses by default; for root that of steering.service too."""
-    if os.geteuid() == 0:
-        return state_dir_of_root(ROOTS, SERVICES)
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "steering" if runtime else Path.home() / ".local" / "state" / "steering"
-
-
-def state_dir_of_root(own: Path, service: Path) -> Path:
-    """Of two state directories the one in which a controller runs, else the one that exists, else `own`. `own` goes first."""
-    for mark in (Path(REST_FILE), Path()):
-        for place in (own, service):
-            if (place / mark).exists():
-                return place
-    return own
-
-
 def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:
     """Find the controller by `args` and call `question` with it; the exit status. A failure prints one line."""
     try:
@@ -147,7 +124,7 @@ def find(args: argparse.Namespace, patience: float = TIMEOUT) -> "ControllerClie
 
     Raises Unavailable where a running controller's files are missing, BadInput for a URL that cannot be used.
     """
-    state_dir = Path(args.state_dir) if args.state_dir else default_state_dir()
+    state_dir = Path(args.state_dir) if args.state_dir else state_dirs.default_state_dir()
     # Options go before the environment. With --state-dir, variables of the environment that name its files do not
     # count.
     said = os.environ if not args.state_dir else {}
@@ -155,11 +132,11 @@ def find(args: argparse.Namespace, patience: float = TIMEOUT) -> "ControllerClie
         args.url
         or said.get("STEERING_URL")
         or _read(
-            state_dir / REST_FILE,
+            state_dir / state_dirs.REST_FILE,
             "no controller runs here: start one with 'steering run', or give --state-dir or --url",
         )
     )
-    token_file = Path(args.token_file or said.get("STEERING_TOKEN_FILE") or state_dir / TOKEN_FILE)
+    token_file = Path(args.token_file or said.get("STEERING_TOKEN_FILE") or state_dir / state_dirs.TOKEN_FILE)
     token = _read(token_file, "the controller's bearer token is needed: give --state-dir or --token-file")
     if not _TOKEN.fullmatch(token):
         raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
@@ -183,14 +160,9 @@ def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
 def _read(path: Path, missing: str) -> str:
     """The text of a small file. `missing`: what the error says where the file does not exist."""
     try:
-        # Without O_NONBLOCK, opening a FIFO would block for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Unavailable(f"{path} is no regular file; {missing}")
-            return os.read(descriptor, MAX_FILE).decode("ascii", "replace").strip()
-        finally:
-            os.close(descriptor)
+        return state_dirs.text_of(path)
+    except state_dirs.IrregularFileError:
+        raise Unavailable(f"{path} is no regular file; {missing}") from None
     except PermissionError:
         raise Unavailable(
             f"{path} may not be read: run this as the controller's user, for example root"

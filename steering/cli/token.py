@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from steering.cli import client
+from steering.cli import state_dirs
 from steering.cli.arguments import age
 from steering.cli.client import STATE_DIR_HELP, WIDE
 from steering.cli.table import narrow
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0, 1 if the file cannot be used or there is no such token, or 2 for wrong usage."""
-    state_dir = Path(args.state_dir) if args.state_dir else client.default_state_dir()
+    state_dir = Path(args.state_dir) if args.state_dir else state_dirs.default_state_dir()
     _become_owner(state_dir)
     try:
         if args.what == "add":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli import client
+from steering.cli import state_dirs
 from steering.cli.main import COMMANDS, build_whole_parser, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,16 +55,16 @@ def test_the_controllers_unit_lets_a_check_of_a_policy_be_nice() -> None:
 
 def test_the_package_leaves_the_state_directory_of_roots_own_controller_alone() -> None:
     """A link there to the service's state ended `steering run` as root, and took the place of a running controller's directory."""
-    place = re.compile(rf"{client.ROOTS}(?![-\w])")
+    place = re.compile(rf"{state_dirs.ROOTS}(?![-\w])")
     made = [*PACKAGING.glob("systemd/*"), PACKAGING / "deb.sh", *PACKAGING.glob("debian/*")]
     lines = [line for path in made for line in path.read_text().splitlines() if place.search(line)]
-    taken_back = f"[ ! -L {client.ROOTS} ] || rm -f {client.ROOTS}"
+    taken_back = f"[ ! -L {state_dirs.ROOTS} ] || rm -f {state_dirs.ROOTS}"
     assert [line.strip() for line in lines if not line.lstrip().startswith("#")] == [taken_back]
 
 
 def test_roots_commands_look_where_the_unit_keeps_its_state() -> None:
     text = (PACKAGING / "systemd" / "steering.service").read_text()
-    assert re.findall(r"--state-dir (\S+)", text) == [str(client.SERVICES)]
+    assert re.findall(r"--state-dir (\S+)", text) == [str(state_dirs.SERVICES)]
 
 
 @pytest.mark.parametrize("unit", UNITS)

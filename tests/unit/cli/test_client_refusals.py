@@ -2,35 +2,16 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from wsgiref.validate import validator
 
 import pytest
 
-from steering.store import credentials
 from tests.support.commands import failing
-from tests.support.fixed_view import TOKEN, FixedView, served
 from tests.support.rest_server import serve
 
 COMMANDS = (["status"], ["sessions"], ["sessions", "m-1"], ["explain", "m-1"], ["mcp"])
-
-
-@pytest.fixture
-def view() -> FixedView:
-    return FixedView(2500)
-
-
-@pytest.fixture
-def state_dir(tmp_path: Path, view: FixedView) -> Iterator[Path]:
-    """The state directory of a running controller."""
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(validator(served(view))):
-        credentials.write_rest_url(path, url)
-        yield path
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,12 +1,13 @@
 """How commands find the controller: options, then the environment, then the state directory; and what they say if not."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from steering.cli import client
+from steering.cli import client, state_dirs
 from steering.cli.main import main
 from steering.store import credentials
 from tests.support.commands import failing
@@ -29,7 +30,7 @@ def token(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No controller of this machine's own is found by default."""
-    monkeypatch.setattr("steering.cli.client.default_state_dir", lambda: tmp_path / "none")
+    monkeypatch.setattr("steering.cli.state_dirs.default_state_dir", lambda: tmp_path / "none")
     for name in ("STEERING_URL", "STEERING_TOKEN_FILE", "STEERING_CA_FILE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -132,7 +133,61 @@ def test_root_finds_its_own_controller_or_that_of_the_service(
     for path in map(tmp_path.joinpath, there):
         path.parent.mkdir(exist_ok=True)
         path.touch() if path.name == "rest" else path.mkdir(exist_ok=True)
-    assert client.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / found
+    assert state_dirs.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / found
+
+
+@pytest.fixture
+def listening() -> Iterator[str]:
+    """The URL of who takes connections, and is too busy to answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def dead() -> Iterator[str]:
+    """The URL that a controller left that was killed: bound, so that nobody else gets it meanwhile, and not listening."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("own", "service", "found"),
+    [
+        ("dead", "listening", "service"),
+        ("dead", "dead", "own"),
+        ("listening", "dead", "own"),
+        ("listening", "url", "own"),
+        ("http://[", "listening", "service"),
+        ("", "listening", "service"),
+        ("ftp://127.0.0.1", "listening", "service"),
+    ],
+)
+def test_a_controller_of_root_that_was_killed_does_not_hide_the_service(
+    tmp_path: Path, request: pytest.FixtureRequest, own: str, service: str, found: str
+) -> None:
+    for name, told in (("own", own), ("service", service)):
+        url = request.getfixturevalue(told) if told.isalpha() else told
+        credentials.write_rest_url(tmp_path / name, url)
+    assert state_dirs.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / found
+
+
+@pytest.mark.parametrize(("written", "found"), [(["own", "service"], "service"), (["service", "own"], "own")])
+def test_of_two_that_wrote_the_same_address_the_later_one_has_it(
+    tmp_path: Path, listening: str, written: list[str], found: str
+) -> None:
+    """The default port is the same for both."""
+    for at, name in enumerate(written):
+        credentials.write_rest_url(tmp_path / name, listening)
+        os.utime(tmp_path / name / "rest", (at, at))
+    assert state_dirs.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / found
+
+
+def test_a_fifo_in_place_of_a_controllers_file_blocks_nobody(tmp_path: Path, listening: str) -> None:
+    (tmp_path / "own").mkdir()
+    os.mkfifo(tmp_path / "own" / "rest")
+    credentials.write_rest_url(tmp_path / "service", listening)
+    assert state_dirs.state_dir_of_root(tmp_path / "own", tmp_path / "service") == tmp_path / "service"
 
 
 def test_tokens_are_made_where_commands_find_the_controller(

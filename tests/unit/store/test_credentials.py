@@ -124,14 +124,14 @@ def test_the_url_is_replaced_and_taken_back_only_by_its_owner(tmp_path: Path) ->
 
 
 def test_where_the_state_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from steering.cli import client  # the client may not import the northbound: both must say the same
+    from steering.cli import state_dirs  # the client may not import the northbound: both must say the same
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     monkeypatch.setenv("HOME", "/home/op")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert default_state_dir() == client.ROOTS == Path("/run/steering")
+    assert default_state_dir() == state_dirs.ROOTS == Path("/run/steering")
     monkeypatch.setattr(os, "geteuid", lambda: 7)
-    assert default_state_dir() == client.default_state_dir() == Path("/run/user/7/steering")
+    assert default_state_dir() == state_dirs.default_state_dir() == Path("/run/user/7/steering")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     expected_home = Path("/home/op/.local/state/steering")
-    assert default_state_dir() == client.default_state_dir() == expected_home
+    assert default_state_dir() == state_dirs.default_state_dir() == expected_home
