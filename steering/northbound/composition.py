@@ -1,4 +1,4 @@
-"""Puts one object of each resource together, and what they share. It owns no socket, no thread and no file."""
+"""Makes one object of each resource and of what the resources share. This module owns no socket, no thread and no file."""
 
 from collections.abc import Callable, Iterable
 from threading import Lock
@@ -58,7 +58,8 @@ from steering.store.port_bindings import PortBindings
 
 
 class Restorers(NamedTuple):
-    """Each tells the engine what an earlier controller kept; all want calling once, in this order."""
+    """Three functions that give the engine what an earlier run of the controller stored. The runtime calls each once, in
+    this order."""
 
     lists: Callable[[], None]
     links: Callable[[], None]
@@ -66,9 +67,11 @@ class Restorers(NamedTuple):
 
 
 class Northbound(NamedTuple):
-    """`application` is WSGI; `watcher.look()` wants calling every `watcher.PERIOD` seconds; `hub.close()`
-    ends the event streams; `alarms.look()` wants calling as often; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
-    every few seconds and at the end, and never fails; `observe(status, seconds)` counts an answer that another gave; `intents.tell` takes what the engine wants MCPs to hear."""
+    """The parts of the northbound that the runtime calls. `application` is the WSGI application. `watcher.look()`,
+    `alarms.look()` and `bindings.look()` (ends bindings that are over) are called every `watcher.PERIOD` seconds, and so is
+    `gather()`, which fetches events of a cluster's other controllers. `save()` is called every few seconds and at the end;
+    it never raises. `hub.close()` ends the event streams. `observe(status, seconds)` counts an answer that was given
+    without `application`. `intents.tell` publishes intents of the engine to MCPs."""
 
     application: RestApplication
     watcher: Watcher
@@ -95,7 +98,7 @@ def _document() -> dict[str, Any]:
 def _labelled(
     cluster: ClusterControl, collector: Collector, cluster_events: Iterable[str]
 ) -> LabelledMetrics:
-    """The metrics of one of several controllers, each with its name."""
+    """The metrics of one controller of a cluster; every series carries the controller's name."""
     named, own = cluster.status, ClusterMetrics(cluster.status, cluster_events)
     return LabelledMetrics(lambda: named().controller, collector.collect, own.collect)
 
@@ -107,17 +110,17 @@ def northbound(
     cluster_events: Iterable[str] = (), work: Callable[..., Any] = _at_once, pause: Pause = no_pause,
     cluster: ClusterControl | None = None, peers: ClusterPeers | None = None, wall: Callable[[], float] = lambda: 0.0,
 ) -> Northbound:  # fmt: skip
-    """The northbound; it owns no sockets and no threads.
+    """One northbound, for one controller.
 
-    `registry` gets the collector of `counters` and `view` (one northbound for a registry). `keyring` knows
-    whose a bearer token is. `now` is the clock of the engine, in seconds. `epoch`: 8 hex digits that no
-    earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
-    lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
-    seconds of silence after which a stream is sent a comment. `malformed`, `disconnects` and `cluster_events` are the
-    label values shown from zero on; values counted outside the first two appear as `other`. `work(function, *arguments)` runs what takes
-    a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is;
-    `peers`: the others there, whose answers are part of its own. `wall`: the time that events are given, seconds since 1970. Raises StateError for a kept value that
-    cannot be read.
+    `registry` gets the collector of `counters` and `view`; a registry takes one northbound. `keyring` finds the identity of
+    a bearer token. `now`: the engine's clock, seconds. `epoch`: 8 hex digits that no earlier run had; they are part of
+    the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store` keeps the live lists, `mappings` what MCPs
+    report of addresses; without them both are kept in memory alone. `heartbeat`: seconds of silence after which a stream
+    is sent a comment. `malformed`, `disconnects` and `cluster_events` are label values shown from zero on; other values
+    of the first two are counted as `other`. `work(function, *arguments)` runs long computations where no packet waits for
+    them; `pause()` lets other threads run. `cluster` and `peers`: the cluster and its other controllers, None for a
+    controller alone. `wall`: seconds since 1970, the time of an event. Raises StateError for a stored value that cannot be
+    read.
     """
 
     def discreet(subscriber: str) -> str:

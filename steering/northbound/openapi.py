@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
 def errors_of(route: RestRoute) -> list[HTTPStatus]:
-    """Every status but its own that a route may answer with, in order."""
+    """Every error status that a route may answer with, in order."""
     found = {*_EVERYWHERE}
     for use, statuses in _OF_USES.items():
         if use in route.uses:
@@ -51,7 +51,7 @@ def errors_of(route: RestRoute) -> list[HTTPStatus]:
     if route.takes is not None:
         found.update(_OF_BODY)
     if route.changes:
-        found.add(HTTPStatus.SERVICE_UNAVAILABLE)  # it cannot be kept
+        found.add(HTTPStatus.SERVICE_UNAVAILABLE)  # a change that cannot be stored
     if _PLACEHOLDER.search(route.path) or route.name == "rollback":
         found.add(HTTPStatus.NOT_FOUND)
     return sorted(found)

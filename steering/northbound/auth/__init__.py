@@ -1,4 +1,5 @@
-"""Who asks, and by what name subscribers are shown: keyrings and pseudonyms.
+"""Keyrings, which find the identity of a bearer token, and the pseudonyms by which subscribers are shown.
 
-It reads the file of tokens through `store`, knows no request and no resource, and never tells a token or an identity.
+This package reads the file of tokens through `store`. It knows no request and no resource, and writes no token and no
+subscriber's own name to a log or an answer.
 """

@@ -1,4 +1,4 @@
-"""Whose a bearer token is: the first token, and those of the state directory's file (steering.store.tokens)."""
+"""The identities of bearer tokens: the first token, and the tokens in the state directory's file (steering.store.tokens)."""
 
 import hmac
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class TokenExpired(Exception):
-    """A token that was the controller's until `expires`, seconds since 1970. Only who has it learns that."""
+    """The token was valid until `expires`, seconds since 1970. Only a client that shows the token is told so."""
 
     def __init__(self, identity: Identity, expires: int) -> None:
         super().__init__(identity.id)
@@ -48,8 +48,8 @@ class FirstToken:
 
 
 class TokenFile:
-    """The first token and those of the state directory's file, read again whenever it changed. `clock`: seconds since
-    1970, for the time of their last use and for their end."""
+    """A keyring of the first token and of the state directory's file of tokens. The file is read again after each change.
+    `clock`: seconds since 1970; it dates a token's last use and decides whether a token has expired."""
 
     def __init__(self, state_dir: Path, first: str, clock: Callable[[], float] = time) -> None:
         self._clock = clock
@@ -64,7 +64,7 @@ class TokenFile:
         found = self._first.identify(token)
         if found is None:
             self._read_again()
-            # A hash of the secret is looked up: how long that takes tells nothing of the secret.
+            # The digest is looked up, not the secret: the time of the look-up tells nothing about the secret.
             record = self._known.get(digest(token))
             if record is None:
                 return None

@@ -1,4 +1,4 @@
-"""Subscribers by other names: what REST and logs show instead of an identity (N-7.1)."""
+"""Pseudonyms of subscribers: what REST and logs show instead of a subscriber's own name (N-7.1)."""
 
 import hashlib
 import hmac
@@ -9,8 +9,8 @@ _OF = "subscriber "
 
 
 def pseudonym(key: bytes, subscriber: str) -> str:
-    """The same for the same subscriber, and nothing that leads back to it without the key. Without a key at all, which
-    only a lab's negative control has, it is the subscriber's own name."""
+    """16 hex digits, always the same for one subscriber. Without the key nobody can compute the name from them. An empty
+    key, which only a lab's negative control has, gives the subscriber's own name."""
     if not key:
         return subscriber
     return hmac.new(key, subscriber.encode(), hashlib.sha256).hexdigest()[:16]

@@ -1,4 +1,4 @@
 """HTTP without a server: the WSGI application, bounds of a request, errors, conditional requests, event streams.
 
-It knows routes as data and no resource: the registry is given to it.
+Routes are data here. This package imports no resource: `composition` passes the routes in.
 """

@@ -27,16 +27,16 @@ from steering.northbound.http.problems import Problem, forbidden, not_found
 from steering.northbound.http.throttle import Throttle
 from steering.store.interface import StateError
 
-WRITTEN_AT_ONCE = 100  # elements of a list in an answer, then others have their turn
+WRITTEN_AT_ONCE = 100  # elements of a list that are encoded between two pauses
 SILENCE = 60.0  # seconds without a refusal after which the next one is logged again
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 INCOMPLETE = "Steering-Incomplete"  # names of controllers whose part of an answer is missing
 
-# In the environment: told whose token a request showed, says whether there is room for its connection.
+# WSGI environment key: a function of the request's Identity. It says whether its connection may stay open.
 WELCOME = "steering.welcome"
-# In the environment: tells whether the client has hung up.
+# WSGI environment key: a function that says whether the client has closed its connection.
 HUNG_UP = "steering.hung-up"
-# In the environment: set to why a token was refused.
+# WSGI environment key: this application sets it to the RestRefusal of a token.
 REFUSAL = "steering.refusal"
 
 Json = dict[str, Any]
@@ -46,7 +46,7 @@ audit = logging.getLogger("steering.audit")
 
 
 class _Trace:
-    """What the audit knows of a request so far."""
+    """What the audit line of a request needs, filled in while the request is answered."""
 
     def __init__(self) -> None:
         self.who: Identity | None = None
@@ -54,8 +54,8 @@ class _Trace:
 
 
 class RestApplication:
-    """Made by `steering.northbound.northbound`; holds no state of requests but their counts. `resources`: one object of
-    each class whose methods `routes` name. Raises ValueError for a route that none of them answers."""
+    """The WSGI application; `northbound.composition` makes it. Of past requests it keeps only counts. `resources`: one
+    object of each class whose methods `routes` name. Raises ValueError for a route that none of them answers."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class RestApplication:
         meter: HttpMeter,
         pause: Pause = no_pause,
     ) -> None:
-        """`pause` lets others have a turn in the middle of a long answer."""
+        """`pause` lets other threads run while a long answer is encoded."""
         self._pause = pause
         self._owners = _owners(routes, resources)
         self._keyring = keyring
@@ -84,8 +84,8 @@ class RestApplication:
         return answered
 
     def for_peer(self, controller: str, request: PeerRequest) -> PeerReply:
-        """What this controller itself answers to a request that was made to another one, `controller`: that one has checked
-        whose it is. Only what `Uses.PEERS` names may be asked so."""
+        """This controller's own answer to a request that a client sent to another controller, `controller`, which has checked
+        the client's token. Only routes with `Uses.PEERS` are answered; others are a 403."""
         environ, trace = peer_environ(controller, request), _Trace()
         response = self._answered(environ, trace, lambda: self._for_peer(environ, trace, controller, request))
         return PeerReply(response.status_code, bytes(response.body))
@@ -104,7 +104,7 @@ class RestApplication:
         return _reply_response(route.answer(self._owners[route.name], call), target, self._pause)
 
     def _answered(self, environ: dict[str, Any], trace: _Trace, respond: Callable[[], Response]) -> Response:
-        """What `respond` gives, errors made into problems; counted, and written to the audit."""
+        """The response of `respond`, or the problem document of what it raised. The response is counted and audited."""
         began = self._now()
         try:
             response = respond()
@@ -125,7 +125,8 @@ class RestApplication:
         return response
 
     def _unkept(self, error: StateError) -> Problem:
-        """503 for a change that cannot be kept, and so is none. The log says why, once for as long as it lasts."""
+        """503 for a change that cannot be stored and is therefore not made. The log says why; while such failures follow each
+        other within SILENCE seconds, it says so once."""
         self._meter.state_refused[error.refusal] += 1
         if self._now() >= self._silent_until:
             log.error("a change is refused since it cannot be kept: %s", error)
@@ -138,7 +139,7 @@ class RestApplication:
 
     def _respond(self, environ: dict[str, Any], trace: _Trace) -> Response:
         requests.check_target(environ)
-        # Before anything is looked up: without a token even the existence of a path is not told.
+        # The token comes before the path is looked up: a client without a token must not learn which paths exist.
         who = trace.who = self._identify(environ)
         welcome: Callable[[Identity], bool] | None = environ.get(WELCOME)
         if welcome is not None and not welcome(who):
@@ -175,7 +176,7 @@ class RestApplication:
         return _reply_response(reply, target, self._pause)
 
     def _is_held(self, environ: dict[str, Any]) -> bool:
-        """Whether a stream has somebody to read it, who may: the client is there, and its token is still one."""
+        """Whether a stream may go on: its client is connected, and the client's token is still valid."""
         hung_up: Callable[[], bool] | None = environ.get(HUNG_UP)
         if hung_up is not None and hung_up():
             return False
@@ -239,7 +240,7 @@ def _unauthorized(detail: str, error: str) -> Problem:
 
 
 def _owners(routes: tuple[RestRoute, ...], resources: Iterable[object]) -> dict[str, object]:
-    """By a route's name the resource that answers it."""
+    """Route name -> the resource object that answers the route. Raises ValueError for routes without one."""
     methods = {method: one for one in resources for method in vars(type(one)).values() if callable(method)}
     unanswered = [route.name for route in routes if route.answer not in methods]
     if unanswered:
@@ -248,8 +249,8 @@ def _owners(routes: tuple[RestRoute, ...], resources: Iterable[object]) -> dict[
 
 
 def _mapper(routes: tuple[RestRoute, ...]) -> tuple[Mapper, dict[str, dict[str, RestRoute]]]:
-    """The paths, and by path the methods."""
-    # register=False: Routes would else keep the mapper in a thread-wide global.
+    """A mapper of all paths, and for each path its routes by method."""
+    # register=False: otherwise Routes keeps the mapper in a thread-wide global.
     mapper = Mapper(controller_scan=None, register=False, explicit=True)
     mapper.minimization = False
     methods: dict[str, dict[str, RestRoute]] = {}
@@ -262,7 +263,8 @@ def _mapper(routes: tuple[RestRoute, ...]) -> tuple[Mapper, dict[str, dict[str, 
 
 
 def _audit(environ: dict[str, Any], trace: _Trace, status: int) -> None:
-    """A line for everything that changes something, or would have; never a token, never a body (N-7.1)."""
+    """Write an audit line for a request to a route that changes something, refused or not. The line holds no token and
+    no body (N-7.1)."""
     route, who = trace.route, trace.who
     if route is None or who is None or not route.changes:
         return
@@ -313,7 +315,7 @@ def _problem_response(problem: Problem) -> Response:
 
 
 def _json(body: Json, pause: Pause = no_pause) -> bytes:
-    """An object as JSON. Its long lists are written some elements at a time, with pauses."""
+    """An object as JSON. Lists directly in it are encoded WRITTEN_AT_ONCE elements at a time, with pauses between."""
     written = (
         f"{_text_of(name)}:{_list_of(value, pause) if isinstance(value, list) else _text_of(value)}"
         for name, value in body.items()
@@ -334,7 +336,7 @@ def _text_of(value: Any) -> str:
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        # An unreachable MCP's cost is infinite, which JSON cannot say; null can.
+        # The cost of an unreachable MCP is infinite. JSON has no infinity, so null is written.
         return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
 
 

@@ -37,8 +37,8 @@ def read(model: type[Body], data: bytes) -> Body:
 
 
 def loaded(data: bytes | str) -> Any:
-    """The data of a JSON text in which no object names a key twice: of two, each reader may believe another one (RFC
-    8259 section 4). Raises Problem 400."""
+    """The data of a JSON text. Raises Problem 400 for what is no JSON, and for an object with one key twice: readers differ
+    on which of the two values counts (RFC 8259 section 4)."""
     try:
         return json.loads(data, object_pairs_hook=_once)
     except (ValueError, RecursionError):
@@ -61,10 +61,10 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 
 def unprocessable(errors: list[Json], detail: str) -> Problem:
-    """422 that says what is wrong where: {"path", "message", ...} each."""
+    """A 422 with up to MAX_ERRORS errors, each {"path", "message", ...}."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:MAX_ERRORS])
 
 
 def wrong_at(path: str, message: str) -> Problem:
-    """422 for one thing that is wrong."""
+    """A 422 with one error."""
     return unprocessable([{"path": path, "message": message}], message)

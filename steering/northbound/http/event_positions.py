@@ -1,7 +1,7 @@
-"""Where a reader is in the events of each controller of a cluster, and how an event's id says it.
+"""Positions of a reader in the events of each controller of a cluster, and event ids, which are written from them.
 
-`c2:1a2b3c4d0-17,c1:99aabbcc0-4`: event 17 of c2, by a reader that has seen c1's up to 4. So the last event that was seen is
-enough to go on at any other controller.
+The id `c2:1a2b3c4d0-17,c1:99aabbcc0-4` is that of event 17 of c2, sent to a reader that has seen the events of c1 up to 4. So a
+reader that loses its controller can go on at any other one with the id of the last event it saw.
 """
 
 import re
@@ -19,8 +19,8 @@ LAST_NUMBER = 10**18 - 1
 
 
 class Position(NamedTuple):
-    """After event `number` of a `run`: a time in which somebody listened to a controller without a break, so that no event was
-    left out."""
+    """The place behind event `number` of a `run`. A run is a time in which a controller had listeners without a break, so
+    that its numbered events leave out no change."""
 
     run: str
     number: int
@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
     @property
     def is_one(self) -> bool:
-        """Whether a controller could say it."""
+        """Whether run and number have the form that a controller writes."""
         return _RUN.fullmatch(self.run) is not None and 0 <= self.number <= LAST_NUMBER
 
 
@@ -46,7 +46,7 @@ AFTER = Parameter("after", "The last event that another controller has", {"type"
 
 
 def positions(text: str) -> dict[str, Position] | None:
-    """What an event's id says, by controller; None for what is no such id."""
+    """The positions in an event id, by controller name. None for a text that is no event id."""
     found: dict[str, Position] = {}
     parts = text.split(",", MOST_MEMBERS)
     for part in parts[:MOST_MEMBERS]:
@@ -58,6 +58,6 @@ def positions(text: str) -> dict[str, Position] | None:
 
 
 def event_id(of: str, seen: Mapping[str, Position]) -> str:
-    """The id of an event of controller `of`, which comes first."""
+    """The id of an event of controller `of`. `seen` has the reader's positions; the one of `of` is written first."""
     names = sorted(seen, key=lambda name: (name != of, name))
     return ",".join(f"{name}:{seen[name]}" for name in names)

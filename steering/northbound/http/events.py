@@ -1,7 +1,7 @@
-"""Events for those who listen: numbered, kept a while, and sent as Server-Sent Events (WHATWG HTML, 9.2).
+"""Events: numbered, the last KEPT of them kept, and sent to listeners as Server-Sent Events (WHATWG HTML, 9.2).
 
-A stream has a queue of its own. Who does not read fast enough is dropped, and may come back and name the
-last event it saw; nobody ever waits for a reader.
+Each listener's stream has a queue of its own, and nothing waits for a listener. A stream whose queue is full is ended; the
+listener may open another one and name the last event it saw.
 """
 
 import json
@@ -21,19 +21,19 @@ Json = dict[str, Any]
 
 MAX_STREAMS = 64
 KEPT = 1_024
-MAX_QUEUE = 2 * KEPT  # events that wait for a reader beyond those it began with: what two controllers keep
-WRITTEN_AT_ONCE = 32  # events, then others have their turn
+MAX_QUEUE = 2 * KEPT  # events that may wait in a stream: as many as two controllers keep
+WRITTEN_AT_ONCE = 32  # events that are sent between two pauses
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
-LOOK = 0.5  # seconds of silence after which the server has a turn: it looks whether the reader is still there
+LOOK = 0.5  # seconds of silence after which the server can check whether the reader is still connected
 MEDIA_TYPE = "text/event-stream"
 
 _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 
 class StreamEvent(NamedTuple):
-    """`kind` is the event's name, `data` a JSON object. In a cluster: `origin`, the controller that it is of, and the `run` in which
-    it has its number, "" for what only the reader's controller tells. `time`: when it was told, seconds since 1970; None for how
-    things stand and for what is about the stream."""
+    """`kind` is the event's name, `data` a JSON object. In a cluster `origin` is the name of the event's controller, and `run`
+    the run to which `number` belongs; `run` is "" for an event that the reader's own controller makes about another one.
+    `time`: when the event was published, seconds since 1970; None for a present state and for an event about the stream."""
 
     number: int
     kind: str
@@ -44,7 +44,8 @@ class StreamEvent(NamedTuple):
 
 
 class EventPage(NamedTuple):
-    """A controller's own events after `begin`, as another one reads them. `end`: up to where they go; `more`: others follow."""
+    """A controller's own events after `begin`, as another controller reads them. `end`: the number up to which the page goes.
+    `more`: whether further events follow."""
 
     begin: Position
     events: list[StreamEvent]
@@ -62,7 +63,7 @@ class TooManyStreams(Exception):
 class Stream:
     """The queue of one listener."""
 
-    hears_others = False  # controllers
+    hears_others = False  # whether the listener wants events of other controllers
 
     def __init__(self, wants: Wants, hears_sessions: bool) -> None:
         self.wants = wants
@@ -73,19 +74,19 @@ class Stream:
 
     @property
     def is_full(self) -> bool:
-        """Whether more wait than a reader may be late by."""
+        """Whether MAX_QUEUE events wait beyond those that the stream began with."""
         return len(self.queue) >= self._begun_with + MAX_QUEUE
 
     def begin_with_these(self) -> None:
-        """What waits now was put in at once, before anybody could read: its reader is not late by it."""
+        """Leave the events that wait now out of `is_full`: they were put in before the reader could read."""
         self._begun_with = len(self.queue)
 
     def takes(self, event: StreamEvent) -> bool:
-        """Whether an event is for it. One that is counts as told."""
+        """Whether the listener gets an event. A subclass notes an event that it accepts as told."""
         return self.wants(event)
 
     def begins_anew(self) -> bool:
-        """Whether what a full queue holds could be replaced by the word that events were missed: nobody reads it yet."""
+        """Whether a full queue was replaced by one `reset` event. That is possible only before the listener reads."""
         return False
 
     def text(self, event: StreamEvent, epoch: str) -> bytes:
@@ -94,15 +95,16 @@ class Stream:
 
 
 def time_line(event: StreamEvent) -> str:
-    """The field that says when it was told. Who follows the standard passes over a name that it does not know (9.2.6)."""
+    """The `time` field of an event. A reader that follows the standard ignores a field name it does not know (9.2.6)."""
     if event.time is None:
         return ""
     return f"time: {datetime.fromtimestamp(event.time, UTC):%Y-%m-%dT%H:%M:%S}.{int(event.time % 1 * 1000):03d}Z\n"
 
 
 class EventHub:
-    """`epoch`: 8 hex digits that tell this run's numbers from those of an earlier one. `controller`: this one's name in a cluster,
-    where others listen as well; `now`: their clock, seconds; `wall`: seconds since 1970."""
+    """All streams of a controller, and its last KEPT events. `epoch`: 8 hex digits that tell this run's event numbers from an
+    earlier run's. `controller`: this controller's name in a cluster, else "". `now`: the clock of `heard_for`, seconds.
+    `wall`: seconds since 1970, the time of events."""
 
     def __init__(
         self,
@@ -113,10 +115,10 @@ class EventHub:
     ) -> None:
         self.controller = controller
         self._now, self._wall = now, wall
-        self._heard_from: float | None = None  # since when somebody hears of sessions, seconds since 1970
-        self._heard_until = 0.0  # by who does not say that it went
-        self._silences = 0  # times after which nobody knows what happened
-        self._whole_from = 0  # number of the last event before the last of them ended
+        self._heard_from: float | None = None  # since when events of sessions are made, seconds since 1970
+        self._heard_until = 0.0  # end of the last `heard_for`, on the clock `now`
+        self._silences = 0  # how often events of sessions ceased to be made
+        self._whole_from = 0  # number of the last event when they last ceased
         self._epoch = epoch
         self._number = 0
         self._kept: deque[StreamEvent] = deque(maxlen=KEPT)
@@ -136,7 +138,7 @@ class EventHub:
 
     @property
     def hears_sessions(self) -> bool:
-        """Whether somebody wants what changes of sessions."""
+        """Whether a listener, here or at another controller, wants events of sessions."""
         return self._is_leased or any(stream.hears_sessions for stream in self._streams)
 
     @property
@@ -149,27 +151,27 @@ class EventHub:
         return self._now() < self._heard_until
 
     def heard_for(self, seconds: float) -> None:
-        """Somebody listens for so long who does not say when it is over: another controller, or a listener that lost its
-        stream and will ask for another."""
+        """Count a listener for so many seconds that will not say when it leaves: another controller, or a listener that lost
+        its stream and will open another."""
         self._heard_until = max(self._heard_until, self._now() + seconds)
 
     def begin_to_be_heard(self) -> None:
-        """Somebody hears of sessions from now on: what changes is told."""
+        """Note that events of sessions are made from now on."""
         self._heard_from = self._wall()
 
     def fall_silent(self) -> None:
-        """Nobody hears of sessions any more: what changes from now on is told by no event."""
+        """Note that events of sessions are made no more. A new run of positions begins."""
         self._heard_from = None
         self._silences += 1
         self._whole_from = self._number
 
     @property
     def position(self) -> Position:
-        """Where this controller's own events are now."""
+        """The position behind this controller's last own event."""
         return Position(f"{self._epoch}{self._silences:x}", self._number)
 
     def publish(self, kind: str, data: Json) -> None:
-        """Tell every stream that wants it; never waits."""
+        """Number and keep an event, and queue it in every stream that wants it. Never waits for a reader."""
         with self._changed:
             self._number += 1
             event = StreamEvent(self._number, kind, data, self.controller, self.position.run, self._wall())
@@ -177,7 +179,7 @@ class EventHub:
             self._tell(event, self._streams)
 
     def pass_on(self, event: StreamEvent) -> None:
-        """Tell what is another controller's, or about it, to the streams that hear others. It is not kept."""
+        """Queue an event of another controller, or about one, in the streams that hear others. The event is not kept."""
         with self._changed:
             self._tell(event, {stream for stream in self._streams if stream.hears_others})
 
@@ -200,11 +202,12 @@ class EventHub:
         hears_sessions: bool = True,
         since: Since | None = None,
     ) -> Stream:
-        """A stream of what comes from now on. `last`: the Last-StreamEvent-ID, or ""; what followed it is sent again
-        if it is still kept, else the event `reset` says that something was missed. `first`: kinds and data
-        that only this stream gets, how things stand: before anything new, and after what is sent again. `hears_sessions`: False where `wants` takes no event of
-        a session, so that nobody looks for them. `since`: without a last event, what is kept from then on is sent first, and `reset` before it where that is
-        not all. Raises TooManyStreams, and ValueError for a time that is still to come."""
+        """A stream of the events from now on. `last`: the reader's Last-Event-ID, or "". The kept events after it are sent
+        again; where some are no longer kept, the event `reset` says that events were missed. `first`: kinds and data that
+        only this stream gets, the present state; they come after the repeated events and before new ones.
+        `hears_sessions`: False where `wants` takes no event of a session, so that none is made for this stream. `since`: used
+        without a `last`; the kept events from that time on are sent first, after a `reset` where some are missing. Raises
+        TooManyStreams, and ValueError for a `since` in the future."""
         with self._changed:
             history = None if since is None or last else self.history(since)
             stream = self.add(Stream(wants, hears_sessions))
@@ -226,22 +229,23 @@ class EventHub:
             return stream
 
     def since(self, seen: Position) -> list[StreamEvent] | None:
-        """The own events after a position; None where some are not known any more."""
+        """The own events after a position; None where some of them are no longer kept."""
         return [one for one in self._kept if one.number > seen.number] if self._knows(seen) else None
 
     def history(self, since: Since) -> tuple[list[StreamEvent], bool]:
-        """The own events that are kept from a time on, and whether these are all: no more are kept than KEPT, and while nobody
-        hears of sessions their changes are told by none. Raises ValueError for a time that is still to come."""
+        """The kept own events from a time on, and whether none is missing. Some are missing where more than KEPT were
+        published since, and where no events of sessions were made for a part of that time. Raises ValueError for a time in
+        the future."""
         moment = since.moment(self._wall())
         kept = list(self._kept)
-        # A clock may have been set back: from the first one on, whatever the others say.
+        # Times may fall where the clock was set back: all events from the first late enough one on are taken.
         first = next((at for at, one in enumerate(kept) if (one.time or 0.0) >= moment), len(kept))
         is_kept = first > 0 or self._number == len(kept)
         return kept[first:], is_kept and self._heard_from is not None and self._heard_from <= moment
 
     def page(self, after: Position | None, wants: Wants, most: int, size: int) -> EventPage:
-        """Own events that `wants` takes: after a position, after the oldest that is kept where it is not known any more, none where
-        there is no position. At most so many, and so many bytes of them."""
+        """A page of own events that `wants` takes: at most `most` events and some `size` bytes of data. The page begins behind
+        `after`, or at the oldest kept event where what follows `after` is no longer kept whole. Without a position it is empty."""
         begin = Position(self.position.run, self._first_known)
         if after is None:
             begin = self.position
@@ -266,12 +270,12 @@ class EventHub:
 
     @property
     def _first_known(self) -> int:
-        """The least number after which all is known."""
+        """The least event number after which no event is missing."""
         oldest = self._kept[0].number if self._kept else self._number + 1
         return max(self._whole_from, oldest - 1)
 
     def _since(self, last: str) -> list[StreamEvent] | None:
-        """The events after the one named `last`; None if they are not known any more."""
+        """The events after the one with id `last`; None where some of them are no longer kept."""
         if not last:
             return []
         named = _LAST.fullmatch(last)
@@ -282,7 +286,7 @@ class EventHub:
         return [event for event in self._kept if event.number > number] if number >= oldest - 1 else None
 
     def take(self, stream: Stream, seconds: float) -> bytes | None:
-        """The next few events as text, nothing after `seconds` of silence, None when the stream is over."""
+        """The next WRITTEN_AT_ONCE events as text, b"" after `seconds` of silence, None when the stream is over."""
         with self._changed:
             self._changed.wait_for(lambda: stream.queue or stream.is_over, seconds)
             if stream.is_over:
@@ -291,7 +295,7 @@ class EventHub:
             return b"".join(stream.text(stream.queue.popleft(), self._epoch) for _ in range(few))
 
     def leave(self, stream: Stream) -> None:
-        """Its reader is gone."""
+        """End a stream whose reader is gone."""
         with self._changed:
             self._end(stream)
 
@@ -311,8 +315,8 @@ class EventHub:
 class EventBody:
     """A stream as the body of a WSGI answer; the server calls `close` when the client went away.
 
-    In silence there is an empty piece each LOOK seconds, of which the server sends nothing (PEP 3333), and a comment
-    each `heartbeat` seconds."""
+    While no event comes, the body yields an empty piece each LOOK seconds, for which the server sends nothing (PEP 3333),
+    and a comment each `heartbeat` seconds."""
 
     def __init__(
         self, hub: EventHub, stream: Stream, heartbeat: float = HEARTBEAT, pause: Pause = no_pause
@@ -330,9 +334,9 @@ class EventBody:
     def __next__(self) -> bytes:
         if not self._begun:
             self._begun = True
-            return b"retry: 1000\n\n"  # and with it the headers go out
+            return b"retry: 1000\n\n"  # the server sends the headers with this first piece
         if self._stream.queue:
-            self._pause()  # a socket with room lets nobody else have a turn
+            self._pause()  # writing to a socket that has room does not switch threads
         seconds = min(LOOK, self._heartbeat)
         told = self._hub.take(self._stream, seconds)
         if told is None:

@@ -1,4 +1,4 @@
-"""A request as resources get it, a reply as they give it, and the route between."""
+"""The records between the WSGI application and the resources: a request (`Call`), a reply, and a route."""
 
 from collections.abc import Callable, Iterable
 from enum import IntFlag, auto
@@ -21,9 +21,9 @@ EVERYONE = frozenset(Role)
 
 
 class Call(NamedTuple):
-    """One request, authenticated, allowed and parsed. `path`: placeholders of the route; `body`: a model, or
-    text where the route takes text. `asked_by`: the controller whose REST asks, "" for a client: it wants to hear of what
-    this controller knows itself."""
+    """One request: authenticated, allowed and parsed. `path`: the values of the route's placeholders. `body`: a model, or text
+    where the route takes text. `asked_by`: the name of the controller that passes the request on, "" for a client. A
+    controller gets what this controller itself knows, and nothing of others."""
 
     path: dict[str, str]
     query: dict[str, Any]
@@ -36,18 +36,18 @@ class Call(NamedTuple):
 
 
 class RestReply(NamedTuple):
-    """A body to send as JSON, bytes with their own media type, or a stream. `tag`: its entity tag."""
+    """`body`: a dict to send as JSON, bytes of type `media_type`, or a stream of bytes. `tag`: the ETag of the body."""
 
     body: Json | bytes | Iterable[bytes]
     media_type: str = JSON_TYPE
     next_query: dict[str, Any] | None = None  # parameters of the next page
     status: int = 200
     tag: str | None = None
-    incomplete: tuple[str, ...] = ()  # controllers whose part is missing
+    incomplete: tuple[str, ...] = ()  # names of controllers whose part of the answer is missing
 
 
 class Uses(IntFlag):
-    """What more than its own answer a route can lead to; each is a status that OpenAPI names."""
+    """What a route uses, and with it the error statuses that OpenAPI lists for the route."""
 
     NOTHING = 0
     IF_MATCH = auto()  # 412, 428
@@ -55,13 +55,14 @@ class Uses(IntFlag):
     STREAM = auto()  # 503
     STATE = auto()  # 409
     LOOKUP = auto()  # 404, 503
-    PEERS = auto()  # 503: another controller is to answer; and it may answer another one
+    PEERS = auto()  # 503: another controller has to answer and does not; other controllers may ask this route
 
 
 class RestRoute(NamedTuple):
-    """A method of a resource. `name` is its OpenAPI operation; `schema` names its answer's body, None for one
-    without; `takes` the model of the request's body, or `str` for a text of YAML or JSON. `roles` may use it;
-    `bound`: of them, a token of role mcp only where {name} is its own MCP, of role device its own name."""
+    """A path and HTTP method, and the resource's method that answers. `name`: the OpenAPI operation. `schema`: the name of
+    the answer's schema, None for an answer without one. `takes`: the model of the request's body, or `str` for a text of
+    YAML or JSON. `roles`: the roles that may use the route. `bound`: a token of role mcp may use the route only where {name}
+    is its own MCP, a token of role device only where {name} is its own name."""
 
     method: str
     name: str
@@ -76,6 +77,6 @@ class RestRoute(NamedTuple):
     status: int = 200
     uses: Uses = Uses.NOTHING
     bound: bool = False
-    changes: bool = False  # it is audited
+    changes: bool = False  # requests are written to the audit log
     largest: int = 1 << 20  # bytes of the request's body
-    of_peers: tuple[Parameter, ...] = ()  # that other controllers give, and nobody else
+    of_peers: tuple[Parameter, ...] = ()  # query parameters that only other controllers may give

@@ -1,8 +1,9 @@
-"""Whether the head of a request is what RFC 9112 allows, and means one thing to every reader.
+"""Checks that the head of a request is as RFC 9112 allows, so that every reader takes it to mean the same.
 
-Python's parser forgives much: folded lines, lines without a colon, a space before it, two lengths. Where a proxy and
-this server read such a head differently, the end of one request is the beginning of another, with the proxy's word
-for who sent it. So nothing is forgiven, and whoever sent it is hung up on.
+Python's parser accepts much that RFC 9112 forbids: folded lines, lines without a colon, a space before the colon, two
+lengths. Where a proxy and this server read such a head differently, bytes that the proxy takes for the end of one request
+are another request here, and the proxy vouches for its sender (request smuggling). So every such head is refused, and its
+connection is closed.
 """
 
 import re
@@ -17,12 +18,12 @@ _ONCE = (b"content-length", b"transfer-encoding", b"host")
 
 
 def request_line_fault(line: bytes) -> str | None:
-    """What is wrong with a request line, its end included (RFC 9112 section 3); None for nothing."""
+    """The fault of a request line, given with its line end (RFC 9112 section 3); None for a correct one."""
     return None if _REQUEST_LINE.fullmatch(line) else "the request line is none"
 
 
 def fields_fault(lines: list[bytes]) -> str | None:
-    """What is wrong with the header lines, their ends included (RFC 9112 sections 5 and 6); None for nothing."""
+    """The first fault of the header lines, given with their line ends (RFC 9112 sections 5 and 6); None for correct ones."""
     once: dict[bytes, bytes] = {}
     for line in lines:
         field = _FIELD.fullmatch(line)
@@ -44,7 +45,7 @@ def fields_fault(lines: list[bytes]) -> str | None:
 
 
 def _line_fault(line: bytes) -> str:
-    """In words: which rule a header line breaks."""
+    """The rule that a header line breaks, in words."""
     if not line.endswith(b"\r\n") or b"\r" in line[:-2] or b"\n" in line[:-2]:
         return "a header line does not end in CR LF"
     if line[:1] in b" \t":

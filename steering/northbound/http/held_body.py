@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 
 class HeldBody:
-    """The body of a WSGI answer that may last for days. `is_held`: whether its reader is still there, and the token that
-    it was asked with still one. That is asked before each piece, also an empty one, so that nothing goes out after a
-    token was taken back or has expired."""
+    """The body of a WSGI answer that may last for days. `is_held`: whether the reader is still connected and its token still
+    valid. The body asks it before each piece, also an empty one, so that nothing is sent after the token was revoked
+    or has expired."""
 
     def __init__(self, body: Iterable[bytes], is_held: Callable[[], bool]) -> None:
         self._body = body
@@ -23,7 +23,7 @@ class HeldBody:
         return piece
 
     def close(self) -> None:
-        """The server is done with it, or its reader went away."""
+        """End the body: the server calls this after the last piece, and when the reader went away."""
         close: Callable[[], None] | None = getattr(self._body, "close", None)
         if close is not None:
             close()

@@ -1,4 +1,5 @@
-"""The stream of a listener to the events of all controllers of a cluster: each event once, and never out of order."""
+"""The stream of one listener to the events of all controllers of a cluster. The listener gets each event once, and the
+events of one controller in their order."""
 
 import json
 
@@ -8,8 +9,8 @@ from steering.northbound.http.events import Stream, StreamEvent, Wants, time_lin
 
 
 class MemberStream(Stream):
-    """`seen`: up to where its listener knows the events of each controller. `goes_on`: it named the last event that it saw.
-    `only`: the one controller that it wants to hear of."""
+    """`seen`: the position up to which the listener knows the events, by controller. `goes_on`: whether the listener named
+    the last event it saw. `only`: the one controller whose events the listener wants, None for all."""
 
     hears_others = True
 
@@ -17,17 +18,17 @@ class MemberStream(Stream):
         self, wants: Wants, hears_sessions: bool, seen: dict[str, Position], goes_on: bool, only: str | None
     ) -> None:
         super().__init__(wants, hears_sessions)
-        self.is_opening = True  # nobody reads it yet
+        self.is_opening = True  # the listener does not read yet
         self._goes_on = goes_on
         self._only = only
-        self._queued = dict(seen)  # up to where events were put into the queue, or are of no interest
-        self._sent = dict(seen)
+        self._queued = dict(seen)  # by controller, the position of the last event that was queued or left out
+        self._sent = dict(seen)  # by controller, the position of the last event that was sent
 
     def takes(self, event: StreamEvent) -> bool:
         if self._only not in (None, event.origin):
             return False
         if not event.run:
-            return True  # a word about a controller, and not an event of it
+            return True  # an event about a controller, not of it: such an event has no number
         if event.kind is EventKind.RESET:
             return self._begins(event)
         seen = self._queued.get(event.origin)
@@ -37,7 +38,8 @@ class MemberStream(Stream):
         return True
 
     def _begins(self, event: StreamEvent) -> bool:
-        """A controller's events are told from here on. Whether the listener has missed any."""
+        """Take a controller's `reset` event: its events go on from there. Whether the listener must be told that it has
+        missed events."""
         seen, here = self._queued.get(event.origin), Position(event.run, event.number)
         if seen is not None and seen.run == here.run and seen.number >= here.number:
             return False
@@ -48,11 +50,11 @@ class MemberStream(Stream):
         return False
 
     def goes_on_from(self, controller: str, last: Position) -> None:
-        """Its listener has seen a controller's events up to `last`, and no others."""
+        """Note that the listener has seen a controller's events up to `last` and none after it."""
         self._queued[controller] = self._sent[controller] = last
 
     def missed(self, controller: str, here: Position) -> None:
-        """Its listener has missed events of a controller; it goes on from `here`."""
+        """Queue a `reset`: the listener has missed events of a controller, and goes on from `here`."""
         self._queued[controller] = here
         self.queue.append(StreamEvent(here.number, EventKind.RESET, {}, controller, here.run))
 
@@ -72,6 +74,6 @@ class MemberStream(Stream):
         named = {"controller": event.origin} if event.origin else {}
         data = json.dumps(event.data | named, separators=(",", ":"))
         told = event_id(event.origin, self._sent)
-        # An empty id would make the reader forget where it is.
+        # An empty id would make the reader drop its Last-Event-ID (WHATWG HTML, 9.2.6).
         head = f"id: {told}\n" if told else ""
         return f"{head}{time_line(event)}event: {event.kind}\ndata: {data}\n\n".encode()

@@ -6,7 +6,8 @@ from steering.store.interface import StateRefusal
 
 
 class HttpMeter:
-    """Answers of the northbound by status code, and the time they took; changes that could not be kept, by reason."""
+    """Answers of the northbound by status code, their time together in seconds, and changes that could not be stored, by
+    reason."""
 
     def __init__(self) -> None:
         self.codes: Counter[int] = Counter()

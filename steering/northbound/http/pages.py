@@ -1,7 +1,8 @@
-"""The files of the live page, in front of the REST application.
+"""Serves the files of the live page, and passes every other request to the REST application.
 
-They are the same for everybody and hold nothing of the network, so no token is needed for them; what the page shows it
-asks of the REST with the reader's own. Only the files that it was given are served, from memory: a path is a key.
+The files are the same for everybody and hold nothing about the network, so they need no token. What the page shows, its
+script asks of REST with the reader's own token. The files are served from memory: a request's path is the key of a
+dictionary, never a path of the file system.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ INDEX = "index.html"
 MAX_FILE = 1 << 18  # bytes of one file
 MAX_TAGS = 1_024  # characters of If-None-Match that are read
 
-# Nothing from elsewhere, nothing inline, no text as markup (Trusted Types), in nobody's frame.
+# Nothing from other sites, no inline script or style, no text turned into markup (Trusted Types), not in a frame.
 POLICY = "; ".join(
     (
         "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'",
@@ -54,8 +55,8 @@ class _Page(NamedTuple):
 
 
 class Pages:
-    """WSGI: serves `files` (name -> bytes) below ROOT, and leaves every other path to `application`. `observe(status)`
-    counts an answer. Raises ValueError for a file that must not be served: its name, its kind or its size."""
+    """WSGI: serves `files` (name -> bytes) below ROOT, and leaves every other path to `application`. `observe(status,
+    seconds)` counts an answer. Raises ValueError for a file whose name, kind or size is not allowed."""
 
     def __init__(
         self, application: Application, files: Mapping[str, bytes], observe: Callable[[int, float], None]
@@ -73,7 +74,7 @@ class Pages:
         self._observe(int(status), 0.0)
         headers = [*headers, *HEADERS, ("Content-Length", str(len(body)))]
         if status is HTTPStatus.NOT_MODIFIED:
-            headers.pop()  # it would be the length of what is not sent
+            headers.pop()  # Content-Length: a 304 sends no body
         start_response(f"{int(status)} {phrase(status)}", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
@@ -87,7 +88,7 @@ class Pages:
         page = self._pages.get(path)
         if page is None:
             return _refusal(HTTPStatus.NOT_FOUND, f"the page has no file {shown(path)}")
-        # Kept by the browser, and asked about each time: after an upgrade no old file meets a new one.
+        # no-cache: a browser keeps the file and asks about it each time, so an old file never meets a new one.
         headers = [("ETag", page.tag), ("Cache-Control", "no-cache")]
         if page.tag in _TAG.findall(environ.get("HTTP_IF_NONE_MATCH", "")[:MAX_TAGS]):
             return HTTPStatus.NOT_MODIFIED, headers, b""

@@ -1,4 +1,4 @@
-"""Query parameters: declared once, parsed and bounded here, described to OpenAPI from the same record."""
+"""Query parameters. One record of each parameter parses its values, bounds them, and describes them to OpenAPI."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ DEFAULT_LIMIT = 100
 
 Json = dict[str, Any]
 ADDRESS_SCHEMA: Json = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
-_FLAGS = {"0": False, "1": True, "false": False, "true": True, "": True}  # `?dry_run` alone says it too
+_FLAGS = {"0": False, "1": True, "false": False, "true": True, "": True}  # `?dry_run` without a value is true
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 CONTROLLER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _CURSOR = re.compile(rf"(?:({CONTROLLER_NAME}):)?([0-9]{{1,18}})", re.ASCII)
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
 
 
 class Parameter(NamedTuple):
-    """A query parameter. `parse` raises ValueError with the sentence that says what is allowed."""
+    """A query parameter. `parse` raises ValueError with a sentence that says which values are allowed."""
 
     name: str
     description: str
@@ -35,7 +35,7 @@ class Parameter(NamedTuple):
 
 
 class SessionCursor(NamedTuple):
-    """Where a page of sessions ended. `controller`: whose, "" for the one that is asked; `after`: its session's number."""
+    """Where a page of sessions ended: behind session number `after` of `controller`, "" for the controller that is asked."""
 
     controller: str
     after: int
@@ -173,7 +173,7 @@ FORCE = Parameter("force", "1: end the sessions that live there", _FLAG, False, 
 
 
 def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
-    """A query string's values by name, defaults filled in.
+    """The values of a query string by parameter name, with defaults for parameters that are not given.
 
     Raises Problem 400 for an unknown or repeated parameter, a value out of bounds, more than
     MAX_FIELDS fields or bytes that are no UTF-8.
@@ -198,7 +198,7 @@ def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
 
 
 def text_of(name: str, value: Any) -> str:
-    """A query value as it is written."""
+    """A parsed value as text of a query string."""
     if name == "token":
         return f"{value:08x}"
     return str(ip_address(value)) if isinstance(value, bytes) else str(value)

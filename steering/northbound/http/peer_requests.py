@@ -1,4 +1,4 @@
-"""A request that another controller passes on: as WSGI would tell it, and whose it is."""
+"""A request that another controller passes on: its WSGI environment, and the identity behind it."""
 
 import re
 from typing import Any
@@ -22,8 +22,8 @@ def peer_environ(controller: str, request: PeerRequest) -> dict[str, Any]:
 
 
 def peer_identity(controller: str, request: PeerRequest) -> Identity:
-    """Whose request it is, by the word of the controller that passes it on. Raises Problem 400 for a role that there is not,
-    and for an id that would forge lines of the audit."""
+    """The identity of the client, as the controller that passes the request on names it. Raises Problem 400 for an unknown
+    role, and for an id with characters that could forge a line of the audit log."""
     if request.role not in set(Role) or not _WHO.fullmatch(request.who):
         raise bad_request("a request of nobody")
     return Identity(request.who, Role(request.role), f"by {controller}")

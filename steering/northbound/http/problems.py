@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
-# Python names these differently from version to version; RFC 9110 names them so.
+# Python's phrases for these differ from version to version; these are the ones of RFC 9110.
 _RENAMED = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.REQUEST_URI_TOO_LONG: "URI Too Long",
@@ -14,8 +14,8 @@ SHOWN = 64  # characters of a client's text that an error repeats
 
 
 class Problem(Exception):
-    """An answer that is an error: HTTP status, a sentence for people, extra headers; `errors` says what is
-    wrong where in the body: [{"path", "message", ...}]."""
+    """An error answer: HTTP status, a sentence for people, extra headers. `errors`: what is wrong in the request's body,
+    [{"path", "message", ...}]."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ def phrase(status: HTTPStatus) -> str:
 
 
 def shown(text: str) -> str:
-    """A client's text as an error may repeat it: quoted, bounded, no control characters."""
+    """A client's text as an error may repeat it: quoted, at most SHOWN characters, control characters escaped."""
     cut = text if len(text) <= SHOWN else text[:SHOWN] + "..."
     return repr(cut)
 
@@ -63,10 +63,10 @@ def not_found(detail: str) -> Problem:
 
 
 def forbidden(detail: str) -> Problem:
-    """403: the token is known, and may not."""
+    """403: the token is valid, and may not do this."""
     return Problem(HTTPStatus.FORBIDDEN, detail)
 
 
 def conflict(detail: str) -> Problem:
-    """409: it cannot be so as things stand."""
+    """409: the present state does not allow the request."""
     return Problem(HTTPStatus.CONFLICT, detail)

@@ -1,4 +1,4 @@
-"""Reading a WSGI request, everything bounded: target, Accept, body."""
+"""Reads target, Accept and body of a WSGI request, all of them bounded."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from steering.northbound.http.problems import Problem, bad_request, not_found, s
 MAX_TARGET = 2_048  # characters of path and query together
 MAX_ACCEPT = 1_024  # a longer Accept header is taken as "anything"
 MAX_BODY = 1 << 20
-MAX_BODY_OF_OTHERS = 1 << 16  # of a token that is no operator's
+MAX_BODY_OF_OTHERS = 1 << 16  # bytes, for tokens of other roles than operator
 ANYTHING = "*/*"
 
 _ZERO = re.compile(r"q=0(\.0{0,3})?")
@@ -21,13 +21,13 @@ _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def check_target(environ: dict[str, Any]) -> None:
-    """Raises Problem 414."""
+    """Raises Problem 414 for a path and query of more than MAX_TARGET characters."""
     if len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", "")) > MAX_TARGET:
         raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, f"a target of at most {MAX_TARGET} bytes is served")
 
 
 def target(environ: dict[str, Any]) -> str:
-    """The decoded path; WSGI carries its bytes as Latin-1 text (PEP 3333)."""
+    """The path as text; WSGI carries the path's bytes as Latin-1 (PEP 3333). Raises Problem 404 for bytes that are no UTF-8."""
     try:
         return str(environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8"))
     except UnicodeError:
@@ -35,7 +35,8 @@ def target(environ: dict[str, Any]) -> str:
 
 
 def accept(environ: dict[str, Any], route: RestRoute) -> str:
-    """The Accept header; raises 406 where it excludes JSON. Metrics choose their own format by it."""
+    """The Accept header. Raises Problem 406 where the route answers JSON and the header excludes JSON. The metrics route
+    chooses its format by this header."""
     header: str = environ.get("HTTP_ACCEPT", "")
     if len(header) > MAX_ACCEPT:
         return ANYTHING
@@ -57,7 +58,8 @@ def _takes_json(header: str) -> bool:
 
 
 def body(environ: dict[str, Any], route: RestRoute, role: Role) -> Body | str | None:
-    """What the request carries, checked. Raises Problem 400, 408, 411, 413, 415, 422."""
+    """The checked body of a request: a model, a policy's text, or None for a route without a body. Raises Problem 400, 408,
+    411, 413, 415, 422."""
     most = min(route.largest, MAX_BODY if role is Role.OPERATOR else MAX_BODY_OF_OTHERS)
     length = _length(environ, most)
     if route.takes is None:
@@ -84,7 +86,8 @@ def body(environ: dict[str, Any], route: RestRoute, role: Role) -> Body | str | 
 
 
 def _length(environ: dict[str, Any], most: int) -> int:
-    """Raises Problem 411 for a body of unknown length, 413 for one too long, neither of them read."""
+    """The body's length in bytes. Raises Problem 411 for an unknown length and 413 for one above `most`, before a byte of
+    the body is read."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         raise Problem(HTTPStatus.LENGTH_REQUIRED, "a body with a Content-Length is wanted")
     text = environ.get("CONTENT_LENGTH") or "0"
@@ -96,7 +99,7 @@ def _length(environ: dict[str, Any], most: int) -> int:
 
 
 def _policy_text(data: bytes, kind: str) -> str:
-    """YAML as it is; JSON written anew, as YAML knows fewer escapes, and no tabs."""
+    """A policy's text. YAML stays as it is; JSON is written anew, since YAML has fewer escapes and allows no tabs."""
     try:
         text = data.decode("utf-8-sig")
         if kind == YAML_TYPE:

@@ -1,4 +1,4 @@
-"""How many requests each token may make: a token bucket for each, and pure: time is an argument."""
+"""Limits the requests of each bearer token by a token bucket. Time is an argument, so this module reads no clock."""
 
 from math import ceil
 
@@ -10,7 +10,8 @@ MAX_BUCKETS = 4_096
 
 
 class Throttle:
-    """A bucket for each caller. Bounded: with too many callers those of long ago are forgotten."""
+    """A bucket for each caller; above MAX_BUCKETS callers the one that asked longest ago is forgotten. `rate`: requests a
+    second; `burst`: requests at once."""
 
     def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
         self._rate = rate

@@ -1,6 +1,6 @@
-"""What REST offers, one composed class a resource; `routes` is the one registry of who may do what where.
+"""The REST resources, one class each. `routes` is the one list of paths, methods and roles.
 
-A resource asks the engine through `model.view.View`, tells it through `model.control.Control`, keeps what has to outlive
-the controller through `store`, and answers with plain data. It knows no socket, no header but those in its `Call`, and
-never another resource's state.
+A resource reads the engine through `northbound.schema.view.View` and changes it through `model.control.Control`. What has to
+outlive the controller it stores through `store`. It answers with plain data. It knows no socket, no header but those in
+its `Call`, and no other resource's state.
 """

@@ -1,4 +1,4 @@
-"""/v1/access-networks and /v1/offload: what the access networks are now, and whose traffic goes by another."""
+"""/v1/access-networks and /v1/offload: the access networks' present types and trust, and traffic moved between them."""
 
 from http import HTTPStatus
 from typing import Any, cast
@@ -35,7 +35,7 @@ class AccessNetworks:
         return RestReply(found, tag=tag_of(found))
 
     def put(self, call: Call) -> RestReply:
-        """Another type or trust; live sessions go by it at once (D-6.3e)."""
+        """Set the type and trust of an access network; they apply to live sessions at once (D-6.3e)."""
         update = cast(AccessUpdate, call.body)
         before = self._found(call)
         require_match(call.if_match, tag_of(before))
@@ -70,5 +70,5 @@ class AccessNetworks:
 
 
 def told_of(access: Json) -> Json:
-    """An access network as events tell it: what an MCP needs to know a subflow's by its address."""
+    """An access network as events carry it: what an MCP needs to find the access network of a subflow by its address."""
     return {name: access[name] for name in ("name", "type", "trust", "sequence", "prefixes")}

@@ -1,4 +1,4 @@
-"""Access networks with the sequence numbers of their updates: an old update is never believed (D-6.3e)."""
+"""Access networks and the sequence numbers of their updates, so that an old update is refused (D-6.3e)."""
 
 from typing import Any
 
@@ -9,8 +9,7 @@ Json = dict[str, Any]
 
 
 class AccessUpdates:
-    """Access networks as the view tells them, overlaid with updates that were accepted here and that the engine may
-    not have taken yet."""
+    """Access networks of the view, with the updates that were accepted here on top: the engine may not have applied them yet."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -29,7 +28,7 @@ class AccessUpdates:
         return last is None or update.sequence > last.sequence
 
     def accept(self, name: str, update: AccessOrder) -> bool:
-        """The update is remembered if it is news; whether it is."""
+        """Remember the update if it is newer than the last one; whether it is."""
         news = self.is_news(name, update)
         if news:
             self._updates[name] = update
@@ -44,7 +43,7 @@ class AccessUpdates:
         return None
 
     def of_subscriber(self, subscriber: str) -> Json:
-        """The last update of a subscriber as REST tells it; sequence 0 and nothing named: as rules say."""
+        """The last update of a subscriber as REST shows it. Without one: sequence 0 and empty lists, the policy's rules apply."""
         last = self._subscribers.get(subscriber)
         if last is None:
             return {"allowed": [], "preferred": [], "sequence": 0}

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class Acl:
-    """`give` feeds the engine."""
+    """`give` passes an input to the engine."""
 
     def __init__(self, updates: AccessUpdates, lists: AccessLists, give: Callable[[Input], None]) -> None:
         self._updates = updates
@@ -23,7 +23,7 @@ class Acl:
         self._give = give
 
     def restore(self) -> None:
-        """Tell the engine what was kept."""
+        """Give the engine the stored list."""
         self._give(AclReplaced(self._lists.entries()))
 
     def current(self, _: Call) -> RestReply:
@@ -31,7 +31,7 @@ class Acl:
         return RestReply(body, tag=tag_of(body))
 
     def put(self, call: Call) -> RestReply:
-        """The whole list; packets of whom it denies end at their first switch at once (N-5.3b)."""
+        """Replace the whole list. Packets of denied hosts are dropped at their first switch at once (N-5.3b)."""
         require_match(call.if_match, tag_of({"entries": self._lists.acl}))
         wanted = cast(AclList, call.body).model_dump(mode="json")
         names = [entry["name"] for entry in wanted["entries"]]

@@ -1,4 +1,4 @@
-"""Alarms that were raised or cleared, as log lines and events. Looks whether somebody listens or not."""
+"""Writes raised and cleared alarms to the log, and publishes them as events, whether or not anybody listens."""
 
 import logging
 
@@ -16,7 +16,8 @@ class AlarmTeller:
         self._told = 0
 
     def look(self) -> None:
-        """Tell what changed since the last look. What came too fast to be remembered is told as a number."""
+        """Tell the changes since the last look. The engine keeps only the newest ones; of those it dropped, the log gets
+        the number."""
         changes = self._view.alarm_changes(self._told)
         if not changes:
             return

@@ -1,9 +1,9 @@
-"""/v1/bindings: a device has an MCP keep a port open for it, so that connections from outside reach it (N-5.2.1e).
+"""/v1/bindings: a device has an MCP keep a port open, so that connections from outside reach the device (N-5.2.1e).
 
-A binding is (device, MCP, external port) -> an address of the device and a port there, for so many seconds; whoever
-connects to the MCP's address at that port reaches the device, over MPTCP. It ends with its lifetime unless it is
-renewed. MCPs hear their bindings by their event streams, with the seconds that are left: an MCP that hears nothing more
-ends them by itself. A device binds addresses that it is paired with (S-14) and nobody else's.
+A binding maps (device, MCP, external port) to an address and port of the device, for a lifetime in seconds. A connection to
+the MCP's address at the external port is relayed to the device over MPTCP. A binding ends with its lifetime unless it is
+renewed. MCPs learn their bindings from their event streams, with the seconds that are left; an MCP that loses its stream
+ends each binding at its time. A device may bind only the addresses that it is paired with (S-14).
 """
 
 import secrets
@@ -30,15 +30,15 @@ Json = dict[str, Any]
 KIND, TOLD = (
     EventKind.BINDINGS,
     EventKind.BINDING,
-)  # events: of an MCP, the whole of it; of everybody, what changed
+)  # KIND: all bindings of one MCP, for that MCP alone; TOLD: one change, for all listeners
 CREATED = int(HTTPStatus.CREATED)
 MOST_OF_DEVICE, MOST_AT_MCP = 16, 256
-DYNAMIC = range(49_152, 65_536)  # whence a port comes that nobody asked for (RFC 6335)
+DYNAMIC = range(49_152, 65_536)  # ports to choose from where the request names none (RFC 6335 section 6)
 ID_BYTES = 8
 
 
 class Bindings:
-    """`clock`: seconds since 1970, since bindings outlive the controller."""
+    """`clock`: seconds since 1970, not the engine's clock, because bindings outlive the controller."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Bindings:
     # ---- REST ----------------------------------------------------------------------------------
 
     def listed(self, call: Call) -> RestReply:
-        """All of them; a device sees its own."""
+        """All bindings; a device gets only its own."""
         self.look()
         mine = _own(call)
         known = self._kept.known.values()
@@ -69,7 +69,8 @@ class Bindings:
         return self._reply(self._find(call))
 
     def bind(self, call: Call) -> RestReply:
-        """Raises Problem 403, 409, 422 for what cannot be bound."""
+        """Make a binding. Raises Problem 403 for another device, 409 for a port or number of bindings that is taken, 422 for
+        an address, device or MCP that cannot be used."""
         self.look()
         wish = cast(BindingWish, call.body)
         device, address = self._place(wish, _own(call))
@@ -92,7 +93,8 @@ class Bindings:
         return self._reply(made, CREATED)
 
     def _place(self, wish: BindingWish, own: str | None) -> tuple[str, str]:
-        """The device that binds, and its address. `own`: the one device that asks. Raises Problem."""
+        """The device that binds, and its address. `own`: the device whose token asks, None for an operator. Raises Problem 403,
+        409, 422."""
         if own is not None and wish.device not in (None, own):
             raise forbidden("a device binds for itself alone")
         device = own or wish.device
@@ -126,7 +128,7 @@ class Bindings:
         return RestReply({"id": found.id})
 
     def _find(self, call: Call) -> PortBinding:
-        """404 also for another device's."""
+        """The binding that the path names. Raises Problem 404, also for another device's binding."""
         self.look()
         found, mine = self._kept.known.get(call.path["id"]), _own(call)
         if found is None or (mine is not None and found.device != mine):
@@ -134,7 +136,8 @@ class Bindings:
         return found
 
     def _mcp_for(self, name: str | None, address: str) -> Json:
-        """The MCP that was named, or the least loaded that is well; one of the address's own family."""
+        """The named MCP, or without a name the least loaded one that is reachable and not down. It has an address of the
+        family of `address`. Raises Problem 422."""
         six = ":" in address
         found = [
             mcp
@@ -162,7 +165,7 @@ class Bindings:
     # ---- MCPs ----------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """End what is over: its time, its device's pairing, its MCP."""
+        """End the bindings whose lifetime, device's pairing or MCP is gone."""
         if not self._kept.known:
             return
         now, mcps = self._clock(), {mcp["name"] for mcp in self._view.mcps()}
@@ -179,13 +182,13 @@ class Bindings:
         try:
             self._kept.drop(ids)
         except StateError:
-            # They are over all the same: the next controller finds that out by itself.
+            # They are over even if the store still holds them: the next controller ends them in its first look.
             self._kept.forget(ids)
         for one in over:
             self._tell(one, "expired" if one.until <= now else "lost")
 
     def standing(self, mcp: str) -> list[tuple[str, Json]]:
-        """The bindings that an MCP has to keep open, as the first event of its stream."""
+        """The bindings of an MCP, as the first event of its stream."""
         return [(KIND, self._of(mcp))]
 
     def _of(self, mcp: str) -> Json:
@@ -211,12 +214,12 @@ class Bindings:
 
 
 def is_for(event: StreamEvent, mcp: str) -> bool:
-    """Whether an event tells an MCP's bindings; nobody else hears them: they name hosts."""
+    """Whether an event holds the bindings of this MCP. Other listeners must not get it, as it names hosts."""
     return event.kind == KIND and event.data["mcp"] == mcp
 
 
 def _own(call: Call) -> str | None:
-    """The one device that a token is; None for those who may act for anybody."""
+    """The device of a token of role device; None for roles that may act for every device. Raises Problem 403."""
     if call.who.role is not Role.DEVICE:
         return None
     if not call.who.name:

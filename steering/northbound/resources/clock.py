@@ -1,4 +1,4 @@
-"""/v1/policy/clock: the time that rules with windows go by, and how far an operator has put it off (D-3.2c)."""
+"""/v1/policy/clock: the clock by which rules with time windows apply, and the operator's offset of that clock (D-3.2c)."""
 
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class Clock:
-    """The controller's own clock, local time, plus an offset; after a restart the offset is 0 again."""
+    """The controller's local time plus an offset in seconds. After a restart the offset is 0 again."""
 
     def __init__(self, view: View, control: Control) -> None:
         self._view = view
@@ -22,7 +22,8 @@ class Clock:
         return RestReply(self._view.clock() | self._offset(), tag=tag_of(self._offset()))
 
     def put(self, call: Call) -> RestReply:
-        """New sessions go by it at once, live ones whose rule wants another order of accesses too."""
+        """Set the offset. It applies at once to new sessions, and to live sessions whose rule now orders accesses
+        differently."""
         require_match(call.if_match, tag_of(self._offset()))
         self._control.set_clock_offset(cast(ClockUpdate, call.body).offset_s)
         return self.current(call)

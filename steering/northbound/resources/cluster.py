@@ -1,4 +1,4 @@
-"""/v1/cluster: the controllers that are one, who decides for which switches, and who is to decide for none."""
+"""/v1/cluster: the controllers of a cluster, the owner of each share of switches, drain and rebalancing."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ ALONE: Json = {
 
 
 class ClusterResource:
-    """`cluster`: None for one controller alone."""
+    """`cluster`: None for a controller that runs without --cluster."""
 
     def __init__(self, cluster: ClusterControl | None) -> None:
         self._cluster = cluster
@@ -64,7 +64,8 @@ class ClusterResource:
         return self._order(call, False)
 
     def rebalance(self, call: Call) -> RestReply:
-        """Raises Problem 409 with the reason where there is nothing to be done or something is in the way."""
+        """Order a rebalancing, or with `dry_run` only list its moves. Raises Problem 404 without a cluster, 409 with the reason
+        where nothing has to move or a move is not possible now, and 503 where etcd does not answer."""
         if self._cluster is None:
             raise not_found("this controller is alone: it was started without --cluster")
         dry_run = call.query["dry_run"]

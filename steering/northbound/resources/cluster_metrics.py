@@ -1,4 +1,4 @@
-"""Prometheus metrics of a controller's part in a cluster, and the controller's name on all of its series."""
+"""Prometheus metrics of a controller's part in a cluster, and a label with the controller's name for all series."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -7,19 +7,19 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from steering.model.cluster import MOST_MEMBERS, ClusterStatus, ShareRole
 
 LABEL = "controller"
-MOST_REMEMBERED = 2 * MOST_MEMBERS  # controllers: as many as there may be, and as many that are gone
+MOST_REMEMBERED = 2 * MOST_MEMBERS  # other controllers: the most members, and as many that have left
 
 
 class ClusterMetrics:
-    """A prometheus_client collector. `status` is asked at each scrape. Peers are members of the cell, at most MOST_MEMBERS. One
-    that is gone is told as unreached as long as this controller runs: a dead one is a member for some seconds only, and a
-    series that ends before the next scrape raises no alert. `happened`: events that are shown from zero on, as nobody sees
-    a counter's first increase that begins with it."""
+    """A prometheus_client collector. `status` is called at each scrape. A peer that has left is shown as not reached for as
+    long as this controller runs, up to MOST_REMEMBERED names: a dead controller remains a member for some seconds only, and
+    a series that ends before the next scrape raises no alert. `happened`: events whose series begin at zero; a counter that
+    appears with its first increase shows no increase."""
 
     def __init__(self, status: Callable[[], ClusterStatus], happened: Iterable[str] = ()) -> None:
         self._status = status
         self._happened = tuple(happened)
-        self._seen: dict[str, None] = {}  # names of others, those that were there last at the end
+        self._seen: dict[str, None] = {}  # names of other controllers, the one seen last at the end
 
     def collect(self) -> Iterator[Metric]:
         told = self._status()
@@ -48,7 +48,7 @@ class ClusterMetrics:
         yield family
 
     def _remembered(self, others: set[str]) -> list[str]:
-        """Who is there and who was, by name; of too many those that were there first are forgotten."""
+        """The names of present and past peers, sorted. Above MOST_REMEMBERED the one seen longest ago is forgotten."""
         for name in sorted(others):
             self._seen.pop(name, None)
             self._seen[name] = None
@@ -72,13 +72,13 @@ class ClusterMetrics:
         return family
 
     def describe(self) -> list[Metric]:
-        """None, as there is no cluster yet when this is registered."""
+        """No metrics: the registry calls this when the collector is registered, before there is a cluster to ask."""
         return []
 
 
 class LabelledMetrics:
-    """A prometheus_client collector: what others collect, with this controller's name on every series, so that series of
-    several controllers can be told apart wherever they are scraped from."""
+    """A prometheus_client collector that adds a label with this controller's name to every series of other collectors. So
+    the series of several controllers stay apart wherever they are scraped from."""
 
     def __init__(self, controller: Callable[[], str], *sources: Callable[[], Iterable[Metric]]) -> None:
         self._controller = controller
@@ -94,7 +94,7 @@ class LabelledMetrics:
                 yield family
 
     def describe(self) -> list[Metric]:
-        """None: the registry would else collect at once."""
+        """No metrics: otherwise the registry would call `collect` when this collector is registered."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""/v1/decisions and /v1/whatif: why an MCP was chosen, or would be."""
+"""/v1/decisions: why an MCP was chosen for a session. /v1/whatif: which MCP a connection would get now."""
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 class Decisions:
-    """`now`: the engine's clock, seconds; `pseudonym` makes of a subscriber's own name what is shown."""
+    """`now`: the engine's clock, seconds. `pseudonym`: a subscriber's own name -> its pseudonym."""
 
     def __init__(
         self,
@@ -67,6 +67,6 @@ class Decisions:
         return RestReply(self._discreet(as_json(found)))
 
     def _discreet(self, decision: Json) -> Json:
-        """A decision without its subscriber's own name (N-7.1)."""
+        """A decision with the pseudonym in place of its subscriber's own name (N-7.1)."""
         name = decision.get("subscriber")
         return decision if name is None else {**decision, "subscriber": self._pseudonym(name)}

@@ -1,4 +1,4 @@
-"""/v1/openapi.json and /metrics: what the northbound says of itself to programs."""
+"""/v1/openapi.json and /metrics: the OpenAPI description and the Prometheus metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,8 @@ Json = dict[str, Any]
 
 
 class Description:
-    """`document` makes the OpenAPI document, for whoever asks first: no start waits for it. `work(function)` runs what
-    takes a while where it holds up nobody, one piece at a time."""
+    """`document` makes the OpenAPI document at the first request, so that the start does not wait for it. `work(function)`
+    runs a long computation where no packet waits for it; one computation runs at a time."""
 
     def __init__(
         self, document: Callable[[], Json], registry: CollectorRegistry, work: Callable[..., Any]
@@ -27,7 +27,7 @@ class Description:
         return RestReply(self._document or self._work(self._made))
 
     def _made(self) -> Json:
-        if self._document is None:  # others may have waited for their turn to make it too
+        if self._document is None:  # another request may have made it while this one waited for `work`
             self._document = self._make()
         return self._document
 

@@ -1,4 +1,4 @@
-"""/v1/events and /v1/mcps/{name}/events: what changes, for operators and for one MCP."""
+"""/v1/events: the event stream for operators. /v1/mcps/{name}/events: the event stream for one MCP."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -26,8 +26,8 @@ Json = dict[str, Any]
 
 
 class EventStreams:
-    """`heartbeat`: seconds of silence after which a stream is sent a comment. `members`: of the controllers of a cluster, None for
-    one alone."""
+    """`heartbeat`: seconds of silence after which a stream is sent a comment. `members`: the events of a cluster's other
+    controllers, None for a controller alone."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class EventStreams:
         self._heartbeat = heartbeat
 
     def all(self, call: Call) -> RestReply:
-        """All but intents and bindings: those name hosts, and are for their MCP alone (N-7.1). In a cluster of all controllers;
-        another one that asks gets a page of this one's own."""
+        """All events but intents and bindings, which name hosts and are for their MCP alone (N-7.1). In a cluster a client gets
+        the events of all controllers; another controller gets a page of this controller's own."""
         members = self._members
         if members is not None:
             return members.page(call) if call.asked_by else self._sent(lambda: members.open(call))
@@ -68,8 +68,8 @@ class EventStreams:
         return self._stream(call, wants, [], since=call.query["since"])
 
     def of_mcp(self, call: Call) -> RestReply:
-        """Access networks' changes, this MCP's own drain, and what is wanted of its subflows; first, how things
-        stand."""
+        """Changes of access networks and of the policy, this MCP's drain, bindings, and intents for its subflows. The present
+        state comes first."""
         mcp = mcp_named(self._view, call.path["name"])
         name = mcp["name"]
 

@@ -1,4 +1,4 @@
-"""Tells the engine of a controller that starts what operators ordered of an earlier one (steering.store.orders)."""
+"""Gives the engine at a start the orders that operators gave an earlier run of the controller (steering.store.orders)."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class OrdersRestorer:
-    """`take` has the engine handle an input before it comes back."""
+    """`take` has the engine handle an input before it returns."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class OrdersRestorer:
         self._take = take
 
     def restore(self, orders: Orders) -> None:
-        """Give the engine the kept orders that are about something the site and the policy still have."""
+        """Give the engine the stored orders whose MCP, access network or subscriber still exists; log the others."""
         mcps = {mcp["name"]: mcp["id"] for mcp in self._view.mcps()}
         for name in orders.draining:
             if name in mcps:
@@ -45,7 +45,7 @@ class OrdersRestorer:
             log.warning(what, ", ".join(gone))
 
     def _access_networks(self, orders: Orders) -> set[str]:
-        """The names of those that the site has."""
+        """Restore the updates of access networks. The names of all access networks of the site."""
         declared = {one["name"]: (one["type"], one["trust"]) for one in self._updates.all()}
         for name, update in orders.access_networks.items():
             if name in declared and self._updates.accept(name, update):

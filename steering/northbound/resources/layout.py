@@ -1,4 +1,4 @@
-"""/v1/topology/layout: the network as a picture, with a place for everything."""
+"""/v1/topology/layout: the network as a picture, with coordinates for every node and link."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,8 +12,8 @@ Json = dict[str, Any]
 
 
 class LayoutResource:
-    """`work(function, *arguments)` runs what takes a while where it holds up nobody. Places are computed anew only when
-    something came or went; a state or a use moves nothing."""
+    """`work(function, *arguments)` runs a long computation where no packet waits for it. Coordinates are computed anew only
+    when a node or link is added or removed, not when a state or a utilisation changes."""
 
     def __init__(self, view: View, work: Callable[..., Any]) -> None:
         self._view = view
@@ -40,7 +40,7 @@ class LayoutResource:
         return last[1]
 
     def _arranged(self, shape: Shape) -> Arrangement:
-        """One at a time does this: whoever waited for its turn may find that another has done the same."""
+        """Compute the coordinates of `shape`, or take those that another request computed while this one waited for `work`."""
         last = self._last
         if last is None or last[0] != shape:
             last = self._last = (shape, arrange(shape))

@@ -1,4 +1,4 @@
-"""/v1/links: what a link costs, as an operator sets it (D-1.d)."""
+"""/v1/links: the links and their weights; an operator may set a link's weight (D-1.d)."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class LinksResource:
-    """`take` has the engine handle an input before it comes back."""
+    """`take` has the engine handle an input before it returns."""
 
     def __init__(self, view: View, weights: LinkWeights, take: Callable[[Input], None]) -> None:
         self._view = view
@@ -26,7 +26,7 @@ class LinksResource:
         self._take = take
 
     def restore(self) -> None:
-        """Tell the engine what was set."""
+        """Give the engine the stored weights; log those of links that the site no longer has."""
         for name, weight in self._weights.weights.items():
             ends = self._view.link_ends(name)
             if ends is None:
@@ -42,7 +42,7 @@ class LinksResource:
         return RestReply(found, tag=tag_of(found))
 
     def put(self, call: Call) -> RestReply:
-        """Sessions that begin from now on go by it; live ones stay on their paths."""
+        """Set the weight of a link. New sessions are routed by it; live ones stay on their paths."""
         before = self._found(call)
         require_match(call.if_match, tag_of(before))
         weight, name = cast(LinkUpdate, call.body).weight, before["name"]

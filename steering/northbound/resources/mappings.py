@@ -1,7 +1,8 @@
-"""/v1/mappings: MCPs that share addresses report who has what, an operator asks who had it (RFC 6888 section 4, N-5.6.7).
+"""/v1/mappings: MCPs that share external addresses report which subscriber has which address and ports, and an operator
+asks who had an address and port at a time (RFC 6888 section 4, N-5.6.7).
 
-What is kept names a subscriber by pseudonym, and no destination unless the policy asks for them (RFC 6888 REQ-12).
-Where logging is off nothing is kept, whatever is reported.
+A stored mapping names its subscriber by pseudonym, and a destination only where the policy asks for destinations (RFC 6888
+REQ-12). Where the policy switches logging off, reports are not stored.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ ACCEPTED = int(HTTPStatus.ACCEPTED)
 
 
 class RecentMappings:
-    """Mappings without a disk: the last of them."""
+    """The last MOST_IN_MEMORY mappings, in memory, for a controller without a state directory."""
 
     def __init__(self) -> None:
         self.kept: list[Mapping] = []
@@ -39,7 +40,8 @@ class RecentMappings:
 
 
 class MappingLog:
-    """The resource; `key` makes the pseudonyms. `work` runs what takes a while: full files are read in half a second."""
+    """The resource /v1/mappings. `key` makes the pseudonyms. `work` runs a search where no packet waits for it: reading full
+    files takes half a second."""
 
     def __init__(self, view: View, kept: Mappings, key: bytes, work: Callable[..., Any]) -> None:
         self._work = work
@@ -48,7 +50,7 @@ class MappingLog:
         self._key = key
 
     def report(self, call: Call) -> RestReply:
-        """202 also where logging is off: an MCP need not know."""
+        """Store what an MCP reports. The answer is 202 also where logging is off: the MCP need not know."""
         name = call.path["name"]
         logged = self._view.mapping_logging(name)
         if logged is None:
@@ -74,7 +76,7 @@ class MappingLog:
         )  # fmt: skip
 
     def find(self, call: Call) -> RestReply:
-        """Who had an external address and port at a time."""
+        """The mapping that held an external address and port at a time. Raises Problem 404 where none is known."""
         query = call.query
         if query["ip"] is None or query["port"] is None:
             raise bad_request("ip and port are wanted: whose were they?")

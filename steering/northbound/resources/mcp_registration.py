@@ -1,6 +1,7 @@
-"""MCPs over REST while the controller runs: registered, changed, taken out (D-6.7.7, S-5).
+"""Registers, changes and removes MCPs over REST while the controller runs (D-6.7.7, S-5).
 
-Nobody injects one (D-7.2): it takes an operator's token, or the one of role mcp that was made for this very name.
+No stranger can register an MCP (D-7.2): a request needs an operator's token, or the token of role mcp made for this MCP's
+name.
 """
 
 from http import HTTPStatus
@@ -22,7 +23,7 @@ CREATED = int(HTTPStatus.CREATED)
 
 
 class McpRegistration:
-    """`lock`: of whoever changes policy or site."""
+    """`lock` is held by every request that changes the policy or the site."""
 
     def __init__(self, control: Control, lock: Lock, orders: KeptOrders) -> None:
         self._control = control
@@ -30,7 +31,7 @@ class McpRegistration:
         self._orders = orders
 
     def register(self, call: Call) -> RestReply:
-        """An MCP that is not there yet. It gets sessions as soon as it answers for its address."""
+        """Register a new MCP. It gets sessions as soon as it answers ARP or neighbour discovery for its address."""
         text = cast(str, call.body)
         if call.who.role is Role.MCP and McpText(text).name != call.who.mcp:
             raise forbidden(f"this token is that of MCP {call.who.mcp}, for itself alone")
@@ -38,7 +39,7 @@ class McpRegistration:
             return self._reply(self._control.put_mcp(text, None), CREATED)
 
     def change(self, call: Call) -> RestReply:
-        """Another description of one. What makes it another MCP to its sessions waits until it has none."""
+        """Replace the description of an MCP. A change that its sessions cannot survive is refused while it has sessions."""
         name = call.path["name"]
         with self._lock:
             declared = self._control.mcp(name)
@@ -48,7 +49,7 @@ class McpRegistration:
             return self._reply(self._control.put_mcp(cast(str, call.body), name), int(HTTPStatus.OK))
 
     def remove(self, call: Call) -> RestReply:
-        """Take one out. Its sessions end as those of an MCP that died, if `force` says so; else it is kept."""
+        """Remove an MCP. With sessions it is removed only with `force`, and they end as those of an MCP that died."""
         name, force = call.path["name"], call.query["force"]
         if force and call.who.role is not Role.OPERATOR:
             raise forbidden("only an operator ends the sessions of an MCP: drain it, and wait")
@@ -57,7 +58,7 @@ class McpRegistration:
         if outcome.answer is McpAnswer.WRONG:
             raise conflict("; ".join(f"{one['path']}: {one['message']}" for one in outcome.findings[:3]))
         self._raise(outcome)
-        self._orders.drain(name, False)  # another of that name begins undrained
+        self._orders.drain(name, False)  # a later MCP of the same name begins undrained
         return RestReply({"name": name, "kept": outcome.kept, "sessions": outcome.sessions})
 
     def _reply(self, outcome: McpOutcome, status: int) -> RestReply:

@@ -1,4 +1,4 @@
-"""/v1/mcps: the MCPs, what they carry, their drain, and their own reports of health and load."""
+"""/v1/mcps: the MCPs with their load, their drain, and their own reports of health and load."""
 
 from http import HTTPStatus
 from typing import Any, cast
@@ -22,7 +22,7 @@ MAX_NAMES_SHOWN = 16
 
 
 def mcp_named(view: View, name: str) -> Json:
-    """An MCP as the view tells it. Raises Problem 404."""
+    """The MCP of this name, as `View.mcps` describes it. Raises Problem 404."""
     for found in view.mcps():
         if found["name"] == name:
             return found
@@ -30,7 +30,7 @@ def mcp_named(view: View, name: str) -> Json:
 
 
 def check_mcp(view: View, name: str) -> None:
-    """A misspelt MCP is told so: an empty list would look like an answer. Raises Problem 400."""
+    """Raises Problem 400 for an unknown MCP name: the empty list of sessions would hide a misspelt name."""
     names = [known["name"] for known in view.mcps()]
     if name not in names:
         listed = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
@@ -38,7 +38,7 @@ def check_mcp(view: View, name: str) -> None:
 
 
 class Mcps:
-    """Their registration is `mcp_registration`, their events are `event_streams`."""
+    """The resource /v1/mcps. MCPs are registered in `mcp_registration`; their event streams are in `event_streams`."""
 
     def __init__(self, view: View, control: Control, hub: EventHub, orders: KeptOrders) -> None:
         self._view = view
@@ -51,7 +51,7 @@ class Mcps:
         return RestReply({"mcps": self._view.mcps()})
 
     def one(self, call: Call) -> RestReply:
-        """An MCP, with what was declared of it and the entity tag of that."""
+        """One MCP with its declaration; the ETag is that of the declaration."""
         found = mcp_named(self._view, call.path["name"])
         declared = self._control.mcp(found["name"])
         body = {**found, "slow_servers": self._slow.of(found["name"]), "declared": declared}

@@ -1,8 +1,9 @@
-"""Events of all controllers of a cluster at any of them: who listens here hears of the others too.
+"""Events of all controllers of a cluster: a listener at this controller gets the events of the others too.
 
-While anybody does, each other controller is asked twice a second what happened since, by one question at a time, however many
-listen. Being asked counts as a listener there, for a while. A controller that does not answer is named by an event, and asked
-again; what happened meanwhile is told then, or an event says that some is missing.
+While anybody listens here, this controller asks each other one for its new events twice a second, with one request at a time
+however many listeners there are. At the other controller such a request counts as a listener for LEASE seconds. Where a
+controller does not answer, an event `controller` names it. This controller keeps asking it, then tells the events that it
+missed, or a `reset` event where some are lost.
 """
 
 from itertools import pairwise
@@ -26,14 +27,14 @@ from steering.northbound.schema.member_events import SHARED
 
 Json = dict[str, Any]
 
-LEASE = 10.0  # seconds for which a question counts as a listener: a reader that lost its stream is there again before
-MOST = 200  # events of one answer: it is read in one go, and packets wait meanwhile
+LEASE = 10.0  # seconds for which a request counts as a listener: longer than a reader needs to open a lost stream again
+MOST = 200  # events of one answer: an answer is parsed in one go, and packets wait meanwhile
 SIZE = 96 << 10  # bytes of events in one answer
-PAGES = 6  # answers of one controller in one look; together they hold all events that it keeps
-TOLD_AT_ONCE = 32  # events, then others have their turn
-SELDOM = 4  # looks until a controller that did not answer is asked again: others wait for it
+PAGES = 6  # answers of one controller in one look; together they hold all events that a controller keeps
+TOLD_AT_ONCE = 32  # events that are told between two pauses
+SELDOM = 4  # looks until a controller that did not answer is asked again: a request to it holds up the look
 
-# In what an event tells, since controllers of earlier versions take no further field of the event itself.
+# A key of an event's `data`: controllers of earlier versions refuse an unknown field of the event itself.
 TOLD_AT = "told_at"  # seconds since 1970
 _NAMES_ITS_SESSION = {EventKind.SESSION: "id", EventKind.SUBFLOW: "session"}
 
@@ -52,22 +53,24 @@ def is_shared(event: StreamEvent) -> bool:
 
 
 class MemberEvents:
-    """`look()` wants calling every `watcher.PERIOD` seconds, by who may wait. `pause` lets others have a turn."""
+    """`look()` is called every `watcher.PERIOD` seconds, by a thread that may wait for answers. `pause` lets other threads
+    run."""
 
     def __init__(
         self, hub: EventHub, reads: PeerReads, peers: ClusterPeers, watcher: Watcher, pause: Pause
     ) -> None:
         self._hub, self._reads, self._peers, self._watcher, self._pause = hub, reads, peers, watcher, pause
-        self._heard: dict[str, Position] = {}  # up to where events of others were told
+        self._heard: dict[str, Position] = {}  # by controller, the position up to which its events were told
         self._failing: dict[str, PeerFailure] = {}
-        self._rests: dict[str, int] = {}  # looks in which who fails is not asked
-        self._is_behind = False  # a listener wants events before those that were told last
+        self._rests: dict[str, int] = {}  # by failing controller, the looks in which it is not asked
+        self._is_behind = False  # whether a new listener wants events that were already told to others
         self._turn = Lock()
 
     # ---- as another controller asks ---------------------------------------------------------------
 
     def page(self, call: Call) -> RestReply:
-        """This controller's own events after those that the asking one has. From now on they are made for it."""
+        """A page of this controller's own events for another controller, which from now on counts as a listener for LEASE
+        seconds."""
         was_heard = self._hub.hears_sessions
         self._hub.heard_for(LEASE)
         if not was_heard:
@@ -81,8 +84,9 @@ class MemberEvents:
     # ---- as listeners here ask --------------------------------------------------------------------
 
     def open(self, call: Call) -> MemberStream:
-        """A stream from now on, or after the last event that its listener saw. When this returns all others are listened to,
-        or named in it as not heard. Raises TooManyStreams, and Problem 400 for a controller that there is not."""
+        """A stream from now on, or after the last event that the listener saw. When this returns, every other controller was
+        asked for its events, or an event in the stream says that it does not answer. Raises TooManyStreams, and Problem 400
+        for an unknown controller."""
         only = call.query["controller"]
         names = sorted({self._peers.name, *self._peers.others()})
         if only is not None and only not in names:
@@ -108,7 +112,7 @@ class MemberEvents:
             stream.begin_with_these()
             self._hub.heard_for(LEASE)
             self._watcher.look()
-            with self._turn:  # who comes in another's first look waits for it
+            with self._turn:  # a second listener waits until the first one's look is over
                 known = self._heard.keys() | self._failing.keys()
                 if self._is_behind or not known.issuperset(self._peers.others()):
                     self._round()
@@ -119,8 +123,8 @@ class MemberEvents:
         return stream
 
     def _history(self, since: Since | None, wanted: list[str]) -> tuple[list[StreamEvent], bool] | None:
-        """Own events from a time on, and whether these are all. What others told before anybody listened here, they keep
-        themselves. Raises Problem 400."""
+        """Own events from the time `since` on, and whether none is missing; None without `since`. Raises Problem 400 where the
+        stream is of other controllers too: their earlier events are kept there, not here."""
         if since is None:
             return None
         own = self._peers.name
@@ -134,7 +138,7 @@ class MemberEvents:
             raise bad_request(f"since: {error}") from None
 
     def _go_back(self, stream: MemberStream, events: list[StreamEvent], is_whole: bool) -> None:
-        """Have a stream told what is kept of the own events. Where nobody listened for a while, it says that some is missing."""
+        """Queue kept own events in a stream. A `reset` stands where events are missing because nobody listened then."""
         own, here = self._peers.name, self._hub.position
         run = None
         for event in events:
@@ -152,7 +156,7 @@ class MemberEvents:
             stream.missed(own, here)
 
     def _go_on(self, stream: MemberStream, name: str, last: Position | None) -> None:
-        """Have a stream told what followed the last event of a controller that its listener saw."""
+        """Queue in a stream, or have the next look fetch, a controller's events after the last one that the listener saw."""
         own = name == self._peers.name
         here = self._hub.position if own else self._heard.get(name)
         if own and last is not None and (missed := self._hub.since(last)) is not None:
@@ -168,13 +172,14 @@ class MemberEvents:
         else:
             stream.goes_on_from(name, last)
             if last.number < here.number:
-                # All that others have seen already is left out of their streams.
+                # Listeners that have seen these events get none twice: each stream leaves out what it has.
                 self._heard[name], self._is_behind = last, True
 
     # ---- asking -----------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Tell what others' events there are. Nothing happens while nobody listens, or another look goes on."""
+        """Fetch and tell new events of the other controllers. Does nothing while nobody listens to them, or while another
+        look goes on."""
         if not self._turn.acquire(blocking=False):
             return
         try:
@@ -222,15 +227,13 @@ class MemberEvents:
     def _answered(
         self, name: str, after: Position | None, reply: PeerReply | PeerFailure, is_new: bool
     ) -> bool:
-        """Tell what a controller has answered. Whether it has more."""
+        """Tell the events of a controller's answer. Whether to ask the controller for more at once."""
         part = self._part(name, reply)
         if isinstance(part, PeerFailure):
             self._fails(name, part)
             return False
         if self._heard.get(name) != after:
-            return (
-                False  # somebody came meanwhile who wants earlier ones: they are asked for, and these again
-            )
+            return False  # a new listener wants earlier events: they are asked for, and these once more
         if self._failing.pop(name, None) is not None or is_new:
             self._tell(StreamEvent(0, EventKind.CONTROLLER, {"heard": True, "why": None}, name))
         self._heard[name] = part.end
@@ -241,7 +244,7 @@ class MemberEvents:
             if not told % TOLD_AT_ONCE:
                 self._pause()
                 if self._heard.get(name) != part.end:
-                    return False  # likewise
+                    return False  # a new listener wants earlier events, as above
         return part.more
 
     def _tell(self, event: StreamEvent) -> None:
@@ -249,15 +252,15 @@ class MemberEvents:
 
     def _fails(self, name: str, why: PeerFailure) -> None:
         if why is PeerFailure.BUSY:
-            return  # this controller has no room to ask: it will have
+            return  # too many requests of this controller are under way: the next look asks again
         self._rests[name] = SELDOM
         if name not in self._failing:
             self._tell(_unheard(name, why))
         self._failing[name] = why
 
     def _part(self, name: str, reply: PeerReply | PeerFailure) -> MemberPart | PeerFailure:
-        """What a controller has answered, if it can be that. Each listener's stream leaves out what it has already, so that a
-        wrong place to begin at repeats nothing."""
+        """The checked answer of a controller, or why there is none. A wrong `begin` in it repeats no event to a listener, as each
+        stream leaves out what it has."""
         if isinstance(reply, PeerFailure):
             return reply
         body = self._reads.checked(name, reply, "MemberEvents")
@@ -282,13 +285,13 @@ def _unheard(name: str, why: PeerFailure) -> StreamEvent:
 
 
 def _time_of(told_at: object) -> float | None:
-    """When it was told there, as far as that is a time."""
+    """The time of an event at its controller, seconds since 1970; None for a value that is no time."""
     if not isinstance(told_at, int | float) or isinstance(told_at, bool):
         return None
     return told_at if 0 <= told_at < LAST else None
 
 
 def _is_its_own(event: StreamEvent) -> bool:
-    """A controller tells of no other's sessions."""
+    """Whether an event about a session is about a session of the controller that sent it."""
     part = _NAMES_ITS_SESSION.get(EventKind(event.kind))
     return part is None or str(event.data.get(part, "")).startswith(f"{event.origin}:")

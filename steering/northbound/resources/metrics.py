@@ -1,7 +1,7 @@
 """Prometheus metrics over the engine's counters and the view.
 
-Every label value is known beforehand and shown from zero on, so a rate over a series that was never
-counted is zero and not absent. No address, token or session is ever a label (N-7.1).
+Label values that are known beforehand are shown from zero on, so that a rate over a series that was never counted is zero
+and not absent. No address, token or session is a label (N-7.1).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,7 +42,7 @@ from steering.northbound.schema.view import Json, View
 from steering.store.interface import StateRefusal
 
 TIMEOUT = "timeout"
-WRITTEN_AT_ONCE = 8  # families, then others have their turn
+WRITTEN_AT_ONCE = 8  # families of metrics that are written between two pauses
 
 HTTP_CODES = (
     200, 201, 202, 400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
@@ -89,14 +89,14 @@ class Collector:
         self._disconnects = (*disconnects, OTHER)
 
     def collect(self) -> Iterator[Metric]:
-        """All families, with pauses; called by the registry, which writes each before it asks for the next."""
+        """All families of metrics, with pauses. The registry writes each family before it asks for the next."""
         for number, family in enumerate(self._families(), 1):
             yield family
             if not number % WRITTEN_AT_ONCE:
                 self._pause()
 
     def _families(self) -> Iterator[Metric]:
-        """Nothing that changes is gone through from one family to the next."""
+        """All families. No iteration over live data of the engine spans two families, since a pause may lie between."""
         yield from self._of_view(self._view.health(), self._view.mcps())
         yield from _of_first_answers(self._view.first_answers())
         yield from self._of_alarms(self._view.status()["alarms"])
@@ -113,7 +113,7 @@ class Collector:
         yield from self._of_events()
 
     def describe(self) -> list[Metric]:
-        """None: the registry would else call `collect` when the collector is registered, before a View is up."""
+        """No metrics: otherwise the registry would call `collect` at registration, before the view can answer."""
         return []
 
     def _of_view(self, health: Json, mcps: list[Json]) -> Iterator[Metric]:
@@ -137,7 +137,7 @@ class Collector:
     def _of_alarms(self, raised: list[Json]) -> Iterator[Metric]:
         counts = {kind.value: sum(one["alarm"] == kind for one in raised) for kind in AlarmKind}
         yield _gauges("steering_alarms", "Alarms that are raised, by kind", "kind", counts)
-        # Names are of the site file, or kinds of limits; no more than 1,024 alarms are raised at once.
+        # A name is one of the site file or a kind of limit, and at most 1,024 alarms are raised at once.
         family = GaugeMetricFamily("steering_alarm", "1 while an alarm is raised", labels=["kind", "name"])
         for one in raised:
             family.add_metric([one["alarm"], one["name"]], 1)
@@ -243,7 +243,7 @@ class Collector:
 
 
 def _of_first_answers(told: Json) -> Iterator[Metric]:
-    """Names are of the site file, and all of them are shown from zero on."""
+    """Label values are all names of the site file's access networks and MCPs, shown from zero on."""
     for label, rows in (("access", told["accesses"]), ("mcp", told["mcps"])):
         for key, text in (
             ("first_answers", "First answers of MCPs"),
@@ -270,7 +270,7 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Ga
 def _counter(
     name: str, text: str, label: str, counts: Iterable[tuple[str, int]], declared: tuple[str, ...]
 ) -> CounterMetricFamily:
-    """A counter of declared label values; whatever else was counted is one series, `other`."""
+    """A counter with one label. All other values than the declared ones are summed up in the series `other`."""
     family = CounterMetricFamily(f"steering_{name}", text, labels=[label])
     shown = {str(value): 0 for value in declared}
     for value, count in counts:
@@ -284,7 +284,7 @@ def _counter(
 def _of_site(
     name: str, text: str, labels: tuple[str, ...], counts: Iterable[tuple[str | tuple[str, ...], int]]
 ) -> CounterMetricFamily:
-    """A counter by names of the site file, so that there are as many series as it has names."""
+    """A counter whose label values are names of the site file, which bounds the number of series."""
     family = CounterMetricFamily(f"steering_{name}", text, labels=labels)
     for of, count in counts:
         family.add_metric([of] if isinstance(of, str) else list(of), count)
@@ -292,7 +292,7 @@ def _of_site(
 
 
 def _buckets(of: Histogram) -> list[tuple[str, float]]:
-    """Prometheus wants each bucket to hold all that is below its bound; the engine counts each apart."""
+    """Cumulative buckets, as Prometheus wants them, from the engine's separate ones."""
     buckets: list[tuple[str, float]] = []
     below = 0
     for bound, count in zip((*map(floatToGoString, of.bounds), "+Inf"), of.counts, strict=True):

@@ -1,4 +1,4 @@
-"""/v1/pairings: devices that say where they speak from (S-14); /v1/discovery: the MCPs that they may use."""
+"""/v1/pairings: devices and the addresses they send from (S-14). /v1/discovery: the MCPs that a device may use."""
 
 import re
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from steering.northbound.schema.bodies import Pairing
 from steering.northbound.schema.view import View
 from steering.store.lists import AccessLists, ListFull
 
-_DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)  # as tokens are named
-LASTS_S = 300  # how long a device may go by what it discovered
+_DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)  # the names that tokens may have
+LASTS_S = 300  # seconds for which a device may use an answer of /v1/discovery
 
 
 class Pairings:
-    """`give` feeds the engine."""
+    """`give` passes an input to the engine."""
 
     def __init__(self, lists: AccessLists, give: Callable[[Input], None]) -> None:
         self._lists = lists
         self._give = give
 
     def restore(self) -> None:
-        """Tell the engine what was kept."""
+        """Give the engine the stored pairings."""
         self._give(PairingsReplaced(self._lists.paired()))
 
     def listed(self, _: Call) -> RestReply:
@@ -32,7 +32,7 @@ class Pairings:
         return RestReply({"pairings": found})
 
     def pair(self, call: Call) -> RestReply:
-        """A device, by its own credential, says where it speaks from: from there it may address MCPs (S-14)."""
+        """Store the addresses that a device sends from. From them it may address MCPs (S-14). Raises Problem 404, 409."""
         name = call.path["name"]
         if not _DEVICE.fullmatch(name):
             raise not_found(f"no token can be that of a device {shown(name)}")
@@ -53,14 +53,14 @@ class Pairings:
 
 
 class McpDiscovery:
-    """The MCPs that a device may use, told to the device by its own credential."""
+    """The resource /v1/discovery, asked by a device with its own token."""
 
     def __init__(self, view: View, lists: AccessLists) -> None:
         self._view = view
         self._lists = lists
 
     def told(self, call: Call) -> RestReply:
-        """The MCPs a device may use now, those first that are well (N-5.2.1a, N-7.3b)."""
+        """The MCPs that a device may use now, the least loaded first (N-5.2.1a, N-7.3b). Raises Problem 503 for none."""
         usable = [
             mcp
             for mcp in self._view.mcps()

@@ -1,4 +1,4 @@
-"""What other controllers of the cell know: asked where a request names one of theirs, and checked before it is passed on."""
+"""Asks another controller of the cluster for what it owns, where a request names it, and checks the answer."""
 
 from http import HTTPStatus
 from typing import Any
@@ -9,13 +9,13 @@ from steering.model.view import Pause
 from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, not_found, shown
 
-PATIENCE = 1.0  # seconds in which a controller has to answer
+PATIENCE = 1.0  # seconds that another controller has to answer in
 
 Json = dict[str, Any]
 
 
 def request_of(call: Call, method: str, path: list[str], query: dict[str, str] | None = None) -> PeerRequest:
-    """A user's request as it is passed on: with the user's role and the name of its token, and without the token."""
+    """A client's request as it is passed on: with the role and the id of the client's token, without the token itself."""
     target = "/v1/" + "/".join(quote(one, safe=":") for one in path)
     return PeerRequest(
         method, f"{target}?{urlencode(query)}" if query else target, call.who.role.value, call.who.id
@@ -23,20 +23,20 @@ def request_of(call: Call, method: str, path: list[str], query: dict[str, str] |
 
 
 class PeerReads:
-    """`peers`: None for one controller alone. `pause` lets others have a turn while a long answer is checked."""
+    """`peers`: None for a controller alone. `pause` lets other threads run while a long answer is checked."""
 
     def __init__(self, peers: ClusterPeers | None, pause: Pause) -> None:
         self.peers = peers
         self._pause = pause
         if peers is not None:
-            # Late: the schemas of all answers are made for this, a twentieth of a start.
+            # Imported only in a cluster: the schemas of all answers take a twentieth of a start.
             from steering.northbound.schema.answer_check import answer_of
 
             self._answer_of = answer_of
 
     def owner(self, call: Call) -> str:
-        """The other controller that the id of a path names, as `NAME:NUMBER`; "" for this one's own. Raises Problem 404 for
-        one that there is not."""
+        """The name of the other controller in a path's id `NAME:NUMBER`; "" where this controller has to answer itself. Raises
+        Problem 404 for an unknown controller."""
         name, colon, _ = call.path["id"].rpartition(":")
         if not colon or self.peers is None or call.asked_by or name == self.peers.name:
             return ""
@@ -45,8 +45,8 @@ class PeerReads:
         return name
 
     def passed_on(self, owner: str, call: Call, method: str, path: list[str], schema: str) -> RestReply:
-        """The owner's answer, of one schema of the API. Raises Problem 404 where it knows no such thing, 503 where it does
-        not answer, or not as the API says."""
+        """The owner's answer, checked against a schema of the API. Raises Problem 404 where the owner does not know the id, 503
+        where it does not answer or its answer does not fit the schema."""
         assert self.peers is not None
         reply = self.peers.ask({owner: request_of(call, method, path)}, PATIENCE)[owner]
         if isinstance(reply, PeerFailure):
@@ -62,7 +62,7 @@ class PeerReads:
         return RestReply(body, status=reply.status)
 
     def checked(self, name: str, reply: PeerReply, schema: str) -> Json | PeerFailure:
-        """The body of an answer; a refusal is counted."""
+        """The body of another controller's answer, or why it cannot be used; a failure is counted."""
         assert self.peers is not None
         refused = PeerFailure.MALFORMED
         if reply.status >= HTTPStatus.BAD_REQUEST:

@@ -1,4 +1,4 @@
-"""/v1/policy: the policy in force, another one in its place, and those that were in force."""
+"""/v1/policy: the policy in force, its replacement, earlier versions, and the return to one of them."""
 
 import re
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ FINDING = ("path", "line", "column", "code", "message", "suggestion")
 
 
 class Policies:
-    """`lock`: of whoever changes policy or site by REST. Checking a policy may take a while, in which others are served;
-    two at once would pass the same If-Match. The policy file is read again without this lock, so If-Match is compared
-    again behind the check."""
+    """`lock` is held by every request that changes the policy or the site. Checking a policy takes a while, in which other
+    requests are served; without the lock two changes would pass with one If-Match. A reload of the policy file does not
+    take this lock, so If-Match is compared once more after the check."""
 
     def __init__(self, control: Control, lock: Lock) -> None:
         self._control = control
@@ -85,8 +85,8 @@ class Policies:
 
 @contextmanager
 def _agreed() -> Iterator[None]:
-    """Raises Problem 409 with their reasons where other controllers refuse a policy, 503 where they do not all agree in
-    time."""
+    """Turns a PolicyDisagreement into Problem 409 where other controllers refuse a policy, with their reasons, or 503 where
+    not all of them agree in time."""
     try:
         yield
     except PolicyDisagreement as why:

@@ -1,4 +1,4 @@
-"""/v1/registry: subscribers that are registered, by pseudonym, and where their hosts are."""
+"""/v1/registry: registered subscribers, by pseudonym, and the addresses of their hosts."""
 
 from collections.abc import Callable
 from typing import cast
@@ -11,7 +11,7 @@ from steering.store.lists import AccessLists, ListFull
 
 
 class Registry:
-    """`give` feeds the engine; `pseudonym` makes of a subscriber's own name what is kept and shown."""
+    """`give` passes an input to the engine. `pseudonym`: a subscriber's own name -> its pseudonym, which is stored and shown."""
 
     def __init__(
         self, lists: AccessLists, give: Callable[[Input], None], pseudonym: Callable[[str], str]
@@ -21,7 +21,7 @@ class Registry:
         self._pseudonym = pseudonym
 
     def restore(self) -> None:
-        """Tell the engine what was kept."""
+        """Give the engine the stored registrations."""
         self._give(RegistryReplaced(self._lists.registered()))
 
     def listed(self, _: Call) -> RestReply:
@@ -29,7 +29,8 @@ class Registry:
         return RestReply({"subscribers": found})
 
     def register(self, call: Call) -> RestReply:
-        """A subscriber by its own name, an opaque id or an IMSI, which becomes a pseudonym here and goes no further."""
+        """Register a subscriber by its own name, an opaque id or an IMSI. The name is turned into a pseudonym here and not
+        stored. Raises Problem 409 where the registry is full."""
         body = cast(Registration, call.body)
         told = body.model_dump(mode="json")
         try:

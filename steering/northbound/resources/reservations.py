@@ -1,7 +1,7 @@
-"""/v1/reservations: asking, accepting an offer, renewing, giving back (D-6.4g).
+"""/v1/reservations: ask for a reservation, accept an offer, renew, release (D-6.4g).
 
-A token of role device is its subscriber's: the token's name is the subscriber's id. It asks for that one alone,
-and sees no other's.
+A token of role device belongs to one subscriber: the token's name is the subscriber's id. Such a token can reserve for that
+subscriber alone, and gets only that subscriber's reservations.
 """
 
 import secrets
@@ -44,7 +44,7 @@ WHY = {
 
 
 class ReservationsResource:
-    """`pseudonym` makes of a subscriber's own name what is shown."""
+    """`pseudonym`: a subscriber's own name -> its pseudonym, which is shown."""
 
     def __init__(self, view: View, control: Control, pseudonym: Callable[[str], str]) -> None:
         self._view = view
@@ -77,7 +77,7 @@ class ReservationsResource:
         return self._reply(self._view.reservation(name), CREATED)
 
     def _own_id(self, subscriber: str) -> str:
-        """The policy's own id of a subscriber that is named so or by its pseudonym."""
+        """The policy's id of a subscriber that a request names by that id or by its pseudonym."""
         known = [one["id"] for one in self._view.subscribers()] if subscriber else []
         if subscriber in known:
             return subscriber
@@ -103,7 +103,7 @@ class ReservationsResource:
         return RestReply({"id": name})
 
     def _found(self, call: Call) -> Json:
-        """The one that the path names; 404 also for another subscriber's."""
+        """The reservation that the path names. Raises Problem 404, also for another subscriber's reservation."""
         wanted, mine = call.path["id"], _own(call)
         found = self._view.reservation(wanted)
         if found is None or (mine is not None and found["subscriber"] != mine):
@@ -111,7 +111,8 @@ class ReservationsResource:
         return found
 
     def _do(self, given: Input, name: str) -> None:
-        """Raises Problem 409 with the reason, 403 for somebody else's."""
+        """Give the engine an input about reservation `name`. Raises Problem 409 with the engine's reason where it refuses, 403
+        where the reservation is another subscriber's."""
         self._control.take(given)
         denied = self._view.denied(name)
         if denied is None:
@@ -132,7 +133,7 @@ class ReservationsResource:
 
 
 def _own(call: Call) -> str | None:
-    """The one subscriber that a device is; None for those who may act for anybody."""
+    """The subscriber of a token of role device; None for roles that may act for every subscriber."""
     return call.who.name if call.who.role is Role.DEVICE else None
 
 

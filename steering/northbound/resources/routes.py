@@ -1,4 +1,4 @@
-"""The registry of routes: who may do what where. Every resource's methods stand here and nowhere else."""
+"""All routes: path, HTTP method, answering method, roles, parameters. No route is declared anywhere else."""
 
 from http import HTTPStatus
 

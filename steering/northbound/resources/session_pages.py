@@ -1,7 +1,8 @@
-"""Pages of the sessions of all controllers of a cell: those of one after those of the other, in the order of their names.
+"""Pages of the sessions of all controllers of a cluster, controller after controller in the order of their names.
 
-A page is asked of all at once, and this controller searches its own sessions meanwhile: of each its number of sessions, and
-the first few. Only where these do not fill the page is one asked again. A controller that does not answer is named, and the page goes on behind it.
+For a page all controllers are asked at once for their number of sessions and their first few sessions. Meanwhile this
+controller searches its own. Only where the answers do not fill the page is a controller asked again. The answer names
+controllers that did not answer, and the page goes on with the next controller.
 """
 
 from collections.abc import Callable
@@ -14,24 +15,23 @@ from steering.northbound.http.parameters import SessionCursor, text_of
 from steering.northbound.http.problems import bad_request, shown
 from steering.northbound.resources.peer_reads import PATIENCE, PeerReads, request_of
 
-FEW = 32  # sessions that are asked of a controller before it is known whether the page has room for more
-MOST_ASKED = 250  # sessions of one answer: it is read in one go, and packets wait meanwhile
-LONGEST = 3.0  # seconds that a page waits for others, however many of them have a part of it
+FEW = 32  # sessions to ask a controller for while it is not known how much of the page is left for them
+MOST_ASKED = 250  # sessions of one answer: an answer is parsed in one go, and packets wait meanwhile
+LONGEST = 3.0  # seconds that one page waits for all other controllers together
 
 Json = dict[str, Any]
 
 
 class SessionPart(NamedTuple):
-    """A page of one controller. `following`: the number after which its next one begins, None behind its last."""
+    """A page of one controller's sessions. `following`: the session number after which the controller's next page begins,
+    None for the last page. `total`: the number of sessions on all its pages."""
 
     sessions: list[Json]
     total: int
     following: int | None
 
 
-OwnSessions = Callable[
-    [int, int], SessionPart
-]  # a page of this controller's own sessions, after a number, of at most so many
+OwnSessions = Callable[[int, int], SessionPart]  # (after, limit) -> a page of this controller's own sessions
 
 
 class SessionPages:
@@ -40,12 +40,12 @@ class SessionPages:
         self._peers = peers
 
     def page(self, call: Call, own: OwnSessions) -> RestReply:
-        """One page, as `call.query` wants it. Raises Problem 400 for a controller that there is not."""
+        """The page that `call.query` asks for. Raises Problem 400 for an unknown controller."""
         return _PageAssembly(self._reads, self._peers, call, own).told()
 
 
 class _PageAssembly:
-    """One page while it is put together."""
+    """One page while its parts are collected."""
 
     def __init__(self, reads: PeerReads, peers: ClusterPeers, call: Call, own: OwnSessions) -> None:
         self._reads, self._peers, self._call, self._own = reads, peers, call, own
@@ -66,7 +66,7 @@ class _PageAssembly:
         if cursor.after and not cursor.controller:
             cursor = SessionCursor(self._peers.name, cursor.after)
         if cursor.controller and cursor.controller not in self._names:
-            # It left the cell: whoever decides for its switches has read its sessions, with numbers of its own.
+            # It left the cluster: the new owner of its switches has read its sessions and numbered them anew.
             self._missing.add(cursor.controller)
         following = [name for name in self._names if name >= cursor.controller]
         first = {cursor.controller: (cursor.after, self._room)}
@@ -84,7 +84,7 @@ class _PageAssembly:
         return RestReply(body, next_query=more, incomplete=tuple(sorted(self._missing)))
 
     def _takes(self, name: str, part: SessionPart, after: int) -> bool:
-        """Take what a controller has, as far as there is room. False where the page ends with it."""
+        """Add a controller's sessions to the page as far as there is room. False where the page is full with them."""
         while True:
             taken = part.sessions[: self._room]
             self._sessions += taken
@@ -92,7 +92,7 @@ class _PageAssembly:
             if taken:
                 after = _number(taken[-1])
             if len(taken) < len(part.sessions) or (part.following is not None and not self._room):
-                # Of a part without room for any the next page takes all.
+                # Where no session of this part had room, `after` is unchanged and the next page has all of them.
                 self._next = SessionCursor(name, after)
                 return False
             if part.following is None:
@@ -104,7 +104,7 @@ class _PageAssembly:
             part = again
 
     def _asked(self, wanted: dict[str, tuple[int, int]]) -> dict[str, SessionPart]:
-        """Parts by controller; who does not answer is missing. `wanted`: after which number, and how many."""
+        """Parts by controller; a controller that does not answer has none. `wanted`: controller -> (after, limit)."""
         found: dict[str, SessionPart] = {}
         waiting_since = monotonic()
 
@@ -122,7 +122,7 @@ class _PageAssembly:
         if not others or self._left <= 0:
             own()
         else:
-            # Others search while this one does: its own search may take longer than they have to answer.
+            # `own` runs while the others search: this controller's search may take longer than their time to answer.
             replies = self._peers.ask(
                 {name: request_of(self._call, "GET", ["sessions"], self._query(*one)) for name, one in others.items()},
                 min(PATIENCE, self._left),
@@ -154,8 +154,8 @@ def _number(session: Json) -> int:
 
 
 def _part(name: str, body: Json, after: int, most: int) -> SessionPart | None:
-    """A part of another controller, None for one that nobody who keeps to the order would tell: then a page would show a
-    session twice, or never end."""
+    """The part in another controller's answer. None for an answer with foreign, unordered or too many sessions: with such
+    an answer a page could show a session twice, or pages could never end."""
     sessions, following = body["sessions"], body["next"]
     numbers = []
     for session in sessions:

@@ -1,4 +1,5 @@
-"""POST /v1/mcps/{name}/sessions: a relay tells which sessions began and ended, and how well it is (docs/relay-reports.rst)."""
+"""POST /v1/mcps/{name}/sessions: a relay reports sessions that began and ended, its load and its health
+(docs/relay-reports.rst)."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,13 +22,13 @@ from steering.northbound.schema.view import View
 
 ACCEPTED = int(HTTPStatus.ACCEPTED)
 PACE, LONGEST_PACE = 0.2, 60.0  # seconds between the reports of a relay
-REPORTS = 100.0  # a second, of all relays: more of them report less often
-FULL = 1.0  # load of a relay that would reset one more
+REPORTS = 100.0  # reports a second from all relays together: the more relays, the longer each one's pace
+FULL = 1.0  # load of a relay that would reset one more session
 _SERVES = frozenset({RelayState.UP, RelayState.FULL, RelayState.STARVED})
 
 
 class SessionReports:
-    """The engine takes a batch or does not; it alone knows what came before."""
+    """The resource. Whether a batch follows the one before it is the engine's decision: only the engine knows the last one."""
 
     def __init__(self, view: View, control: Control, now: Callable[[], float]) -> None:
         self._view = view
@@ -36,7 +37,8 @@ class SessionReports:
         self._reporters: dict[str, float] = {}  # name -> when it reported last, in this order
 
     def report(self, call: Call) -> RestReply:
-        """202 for a batch that was taken, now or before. Raises Problem 409 where the whole set is wanted."""
+        """Give the engine a batch; 202 where it has taken this batch, now or earlier. Raises Problem 409 where the relay has to
+        report its whole set of sessions."""
         name, batch = call.path["name"], cast(SessionBatch, call.body)
         known = self._view.reported(name)
         if known is None:
@@ -54,7 +56,7 @@ class SessionReports:
         return RestReply(body, status=ACCEPTED)
 
     def _pace(self, name: str) -> float:
-        """Seconds in which this relay is to report again: all of them together are no storm."""
+        """Seconds after which this relay is to report again, so that all relays make at most REPORTS a second."""
         now = self._now()
         self._reporters.pop(name, None)
         self._reporters[name] = now
@@ -64,7 +66,7 @@ class SessionReports:
 
 
 def told(mcp: McpId, batch: SessionBatch) -> McpSessions:
-    """A batch as the engine takes it; `mcp`: the id of the MCP that sent it."""
+    """A batch as an input of the engine; `mcp`: the id of the MCP that sent it."""
     part, last = (batch.whole.part, batch.whole.last) if batch.whole is not None else (0, False)
     return McpSessions(
         mcp, batch.generation, batch.sequence, part, last, tuple(_event(event) for event in batch.events)

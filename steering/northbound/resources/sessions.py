@@ -1,4 +1,4 @@
-"""/v1/sessions: M-sessions a page at a time, one by one, and their end."""
+"""/v1/sessions and /v1/aborts: pages of M-sessions, one M-session, its paths, its abort and what came of it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,8 +21,8 @@ ACCEPTED = int(HTTPStatus.ACCEPTED)
 
 
 class Sessions:
-    """`pause` lets others have a turn in the middle of a search; one search goes on at a time. `reads`: of what other
-    controllers know."""
+    """`searching` is held during a search with a filter, so that one search runs at a time. `pause` lets other threads run
+    in the middle of a search. `reads` asks other controllers."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Sessions:
         return self._told(call, self._view.paths, ["paths"], "SessionPaths")
 
     def aborted(self, call: Call) -> RestReply:
-        """What became of an abort that is under way, or was one of the last. Raises Problem 404."""
+        """The state of an abort that is under way or was one of the last. Raises Problem 404."""
         wanted = call.path["id"]
         owner = self._reads.owner(call)
         if owner:

@@ -1,4 +1,4 @@
-"""Servers that MPTCP makes slow, as MCPs' own words (N-5.6.1d): kept in memory, until each entry's time is over."""
+"""Servers that are slow with MPTCP, as MCPs report them (N-5.6.1d). The reports are kept in memory until each entry's end."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,18 @@ Json = dict[str, Any]
 
 
 class SlowServers:
-    """By MCP, the last report in place of the one before. `now`: seconds since 1970."""
+    """The last report of each MCP. `now`: seconds since 1970."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._told: dict[str, dict[str, float]] = {}
 
     def told(self, mcp: str, servers: dict[str, float]) -> None:
-        """Addresses and when each entry ends."""
+        """Replace the report of an MCP. `servers`: address -> end of the entry, seconds since 1970."""
         self._told[mcp] = servers
 
     def of(self, mcp: str) -> list[Json]:
-        """[{"address", "until"}], the last to end first; what is over is left out."""
+        """[{"address", "until"}], the entry that ends last first; entries that are over are left out."""
         now = self._now()
         left = sorted(self._told.get(mcp, {}).items(), key=lambda one: -one[1])
         return [{"address": address, "until": until} for address, until in left if until > now]

@@ -1,4 +1,4 @@
-"""/v1/health, /v1/status, /v1/topology, /v1/ports, /v1/gateways, /v1/limits: how things stand."""
+"""/v1/health, /v1/status, /v1/topology, /v1/ports, /v1/gateways and /v1/limits: the state of controller and network."""
 
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.http.exchange import Call, RestReply
@@ -6,7 +6,7 @@ from steering.northbound.schema.view import View
 
 
 class Status:
-    """`pseudonyms`: the key that subscribers' names are made with."""
+    """`pseudonyms`: the key of subscribers' pseudonyms."""
 
     def __init__(self, view: View, pseudonyms: bytes) -> None:
         self._view = view

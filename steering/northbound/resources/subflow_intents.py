@@ -1,6 +1,7 @@
-"""Intents about live subflows as MCPs hear them: events of kind `subflows`, some at a time.
+"""Intents about live subflows as events of kind `subflows` for MCPs, at most AT_ONCE intents in an event.
 
-They hold hosts' addresses and tokens, so only the MCP that owns the sessions hears them.
+An intent says how an MCP shall use a subflow: backup, allowed or not, share. The events hold hosts' addresses and tokens, so
+only the MCP that owns the sessions gets them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,21 +22,21 @@ AT_ONCE = 100  # intents in one event
 
 
 class IntentPublisher:
-    """`tell` takes what the engine puts out."""
+    """`tell` is called with each `Prefer` that the engine puts out."""
 
     def __init__(self, view: View, hub: EventHub) -> None:
         self._view = view
         self._hub = hub
 
     def tell(self, prefer: Prefer) -> None:
-        """Publish; never waits. Nobody keeps what nobody hears: whoever comes gets all that is wanted then."""
+        """Publish intents; never waits. Without streams nothing is published: a new stream begins with all intents."""
         if self._hub.streams:
             for data in self._batches(self._view.mcp_name(prefer.mcp), prefer.intents, False):
                 self._hub.publish(KIND, data)
 
     def standing(self, mcp: str) -> list[tuple[str, Json]]:
-        """All that is wanted of an MCP's subflows now, as the first events of its stream; what is not in it is
-        as hosts wish."""
+        """All present intents for an MCP's subflows, as the first events of its stream. A subflow without an intent is used as
+        its host wishes."""
         found = list(self._batches(mcp, self._view.intents(mcp), True))
         return [(KIND, data) for data in found or [self._event(mcp, [], True)]]
 
@@ -46,18 +47,19 @@ class IntentPublisher:
             first = False
 
     def _event(self, mcp: str, intents: list[Intent], first: bool) -> Json:
-        """`all`: from here on begins the whole of what is wanted, and what was told before is over."""
+        """The data of one event. `all` true: a whole set of intents begins here, and earlier intents are void."""
         told = [_told(intent, self._view.session_id(intent.session)) for intent in intents]
         return {"mcp": mcp, "all": first, "subflows": told}
 
 
 def is_for(event: StreamEvent, mcp: str) -> bool:
-    """Whether an event tells intents for this MCP."""
+    """Whether an event holds intents for this MCP."""
     return event.kind == KIND and event.data["mcp"] == mcp
 
 
 def _told(intent: Intent, session: str) -> Json:
-    """`session`: the id by which REST names it. `host` and `server` are the ends as the host's segments name them."""
+    """An intent as JSON. `session`: the id by which REST names the session. `host` and `server` are source and destination
+    of the host's segments."""
     return {
         "session": session,
         "token": f"{intent.token:08x}",

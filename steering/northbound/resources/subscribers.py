@@ -1,4 +1,4 @@
-"""/v1/subscribers: those of the policy, by pseudonym, and which accesses each may combine (D-6.3e)."""
+"""/v1/subscribers: subscribers of the policy, by pseudonym, and the access types each may combine (D-6.3e)."""
 
 from collections.abc import Callable
 from typing import cast
@@ -16,13 +16,13 @@ from steering.store.orders import KeptOrders, SubscriberOrder
 
 
 def pooling_of(update: SubscriberOrder) -> Pooling | None:
-    """What an update says; None: as rules say."""
+    """An update as the engine takes it; None for an empty one, after which the policy's rules apply."""
     allowed, order = frozenset(update.allowed), tuple(dict.fromkeys(update.preferred))
     return Pooling(allowed, order) if allowed or order else None
 
 
 class Subscribers:
-    """`pseudonym` makes of a subscriber's own name what is kept and shown."""
+    """`pseudonym`: a subscriber's own name -> its pseudonym, which is stored and shown."""
 
     def __init__(
         self,
@@ -46,11 +46,12 @@ class Subscribers:
         return RestReply({"subscribers": found})
 
     def named(self, call: Call) -> RestReply:
-        """The pseudonym of a subscriber's own name, whether it is known or not; the name goes no further (N-7.1)."""
+        """The pseudonym of a subscriber's own name, known or unknown. The name is neither stored nor logged (N-7.1)."""
         return RestReply({"id": self._pseudonym(cast(SubscriberName, call.body).subscriber)})
 
     def put_access(self, call: Call) -> RestReply:
-        """By the pseudonym, so that no log has a subscriber's own name (N-7.1)."""
+        """Set which access types a subscriber may combine. The path has the pseudonym, so that no log gets the subscriber's own
+        name (N-7.1). Raises Problem 404, 409 for a stale update, 422."""
         body, wanted = cast(SubscriberUpdate, call.body), call.path["id"]
         known = (one["id"] for one in self._view.subscribers())
         subscriber = next((name for name in known if self._pseudonym(name) == wanted), None)

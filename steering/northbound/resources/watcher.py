@@ -1,7 +1,8 @@
-"""What changed since the last look, as events. Looks only while somebody listens.
+"""Publishes what changed since the last look, as events. It looks only while somebody listens.
 
-What there are few of is compared. Of sessions there are many: while somebody wants to know, the engine writes down
-which change (`WatchSessions`), and a look costs what changed. What comes and goes between two looks is not told.
+Switches, links, attachments, MCPs and reservations are few: each look compares all of them with the look before. Sessions
+are many: while somebody listens for them, the engine notes which ones change (`WatchSessions`), and a look costs only
+those. What appears and disappears between two looks is not told.
 """
 
 from collections import Counter
@@ -18,9 +19,9 @@ from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 
-PERIOD = 0.5  # seconds between looks; the runtime keeps it
-MOST = 500  # events of sessions in one look; a stream's queue must hold them
-TOLD_AT_ONCE = 32  # of them, then others have their turn
+PERIOD = 0.5  # seconds between looks; the runtime calls `look`
+MOST = 500  # changed sessions of one look; a stream's queue must hold their events
+TOLD_AT_ONCE = 32  # events of sessions that are published between two pauses
 SHOWN = ("id", "state", "mcp", "token", "client", "server")
 
 
@@ -32,7 +33,7 @@ class _Look(NamedTuple):
 
 
 def policy_told(view: View) -> Json:
-    """The policy in force, as far as listeners act on it."""
+    """What events tell of the policy in force: its version, and what MCPs act on."""
     return {
         "version": view.health()["policy_version"],
         "avoid_fragmentation": view.avoids_fragments(),
@@ -48,7 +49,7 @@ class Watcher:
         take: Callable[[WatchSessions], None],
         pause: Pause = no_pause,
     ) -> None:
-        """`take`: lets the engine handle an input at once."""
+        """`take` has the engine handle an input before it returns. `pause` lets other threads run."""
         self._pause = pause
         self._is_telling = False
         self._view = view
@@ -59,8 +60,8 @@ class Watcher:
         self._seen: _Look | None = None
 
     def look(self) -> None:
-        """Publish what changed. The first look of a listener is what later ones are compared with. Nothing happens while
-        another look, of another thread, has more to tell: order matters."""
+        """Publish what changed since the last look. The first look after a silence publishes nothing: later ones are compared
+        with it. Does nothing while another thread's look is still publishing, so that events keep their order."""
         if self._is_telling:
             return
         hears = self._hub.hears_sessions
@@ -159,6 +160,6 @@ class Watcher:
             yield EventKind.OMITTED, {"sessions": changed.omitted}
 
     def _told(self, key: str, state: str, subflows: int) -> Json:
-        """As it was at the look, though it may have ended in a pause since then."""
+        """A session with its state of the look; the session may have ended in a pause since then."""
         session = (self._view.session_line(key) or {}) | {"id": key, "state": state}
         return {name: session.get(name) for name in SHOWN} | {"subflows": subflows}

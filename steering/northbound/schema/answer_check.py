@@ -1,4 +1,4 @@
-"""Whether JSON of another controller is what the API says: it is not believed to be."""
+"""Checks JSON from another controller against the schemas of the API, since another controller is not trusted."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from steering.northbound.schema.member_events import EVENTS
 
 Json = dict[str, Any]
 
-LOOKED_AT_ONCE = 64  # elements of a list, then others have their turn
+LOOKED_AT_ONCE = 64  # elements of a list that are checked between two pauses
 _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -23,7 +23,8 @@ _OF_PEERS = SCHEMAS | EVENTS
 
 
 def answer_of(data: bytes, schema: str, pause: Pause = no_pause) -> Json | None:
-    """The object of a JSON text that has a schema of the API, or of what controllers tell each other alone; None for anything else."""
+    """The object in a JSON text that fits the schema of this name, one of the API or of `member_events`. None for anything
+    else. `pause` lets other threads run."""
     try:
         found = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -36,7 +37,8 @@ def _no_number(word: str) -> float:
 
 
 def _fits(value: Any, schema: Json, pause: Pause) -> bool:
-    """By the words of JSON Schema that `shapes` uses; what a schema leaves open is taken as it is."""
+    """Whether a value fits a schema. Only the JSON Schema keywords that `shapes` uses are known; what a schema leaves open
+    is accepted."""
     if "$ref" in schema:
         return _fits(value, SCHEMAS[schema["$ref"].rsplit("/", 1)[1]], pause)
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of the bodies; what `steering.model.view.View` answers, for OpenAPI."""
+"""JSON Schemas (2020-12) of all answers, for OpenAPI: what `northbound.schema.view.View` answers, and the bodies of requests."""
 
 from typing import Any
 

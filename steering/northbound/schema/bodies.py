@@ -14,9 +14,9 @@ from steering.store.lists import ports_of
 Json = dict[str, Any]
 
 MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 section 6)
-MAX_SLOW = 256  # servers that an MCP tells are slow
+MAX_SLOW = 256  # slow servers in one report of an MCP
 LATEST = 1 << 33  # seconds since 1970
-MAX_SOURCES = 1_024  # of an access control list
+MAX_SOURCES = 1_024  # sources of all entries of an access control list together
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
@@ -194,7 +194,7 @@ MODELS: tuple[type[Body], ...] = (
 
 
 def schemas(models: Iterable[type[Body]]) -> dict[str, Json]:
-    """JSON Schemas of models by name, as OpenAPI places them; nothing is referred to."""
+    """JSON Schemas of models and of the models in them, by name. References point to OpenAPI's components."""
     found: dict[str, Json] = {}
     for model in models:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

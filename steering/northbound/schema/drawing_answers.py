@@ -1,4 +1,4 @@
-"""Schemas of the network as a picture, and of the ways of a session through it (`steering.model.drawing`)."""
+"""Schemas of the network's picture and of a session's paths through the network (`steering.model.drawing`)."""
 
 from steering.northbound.schema.shapes import (
     FLAG,

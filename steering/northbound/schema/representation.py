@@ -1,4 +1,4 @@
-"""The records of `model.snapshot` as the JSON that REST tells: the only place where one becomes the other."""
+"""Turns the records of `model.snapshot` into the JSON of REST. No other module does that."""
 
 from enum import Enum
 from typing import Any
@@ -14,11 +14,11 @@ from steering.model.view import Pause, SessionFilter, no_pause
 
 Json = dict[str, Any]
 
-_RENAMED = {"klass": "class", "how_often": "count"}  # what a NamedTuple cannot name so
+_RENAMED = {"klass": "class", "how_often": "count"}  # a NamedTuple can have no field `class` or `count`
 
 
 def as_json(value: Any) -> Any:
-    """A record becomes an object with its fields in their order, a tuple a list, a word of an enumeration its text."""
+    """Plain JSON data: a record becomes an object with its fields in order, a tuple a list, an enumeration member its value."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -32,8 +32,8 @@ def as_json(value: Any) -> Any:
 
 
 class JsonView:
-    """Implements `northbound.schema.view.View` over the engine's snapshots. `controller`: this one's name in a cluster, ""
-    alone: numbers of sessions and decisions are each controller's own, so there ids name it."""
+    """Implements `northbound.schema.view.View` over the engine's snapshots. `controller`: this controller's name in a cluster,
+    else "". Each controller numbers sessions and decisions for itself, so in a cluster their ids begin with its name."""
 
     def __init__(self, snapshots: EngineView, controller: str = "") -> None:
         self._snapshots = snapshots
@@ -164,20 +164,20 @@ class JsonView:
         return None if record is None else self._named(record)
 
     def _named(self, record: Any) -> Json:
-        """A record with its own id, as JSON."""
+        """A record as JSON, its `id` with this controller's name in front."""
         found = _object(record)
         return found | {"id": self._prefix + found["id"]} if self._prefix else found
 
     def _with_session(self, record: Any) -> Json:
-        """A reservation, as JSON, with its session named as everywhere."""
+        """A reservation as JSON, its `session` with this controller's name in front."""
         found = _object(record)
         if self._prefix and found["session"] is not None:
             found["session"] = self._prefix + found["session"]
         return found
 
     def _number(self, name: str) -> str:
-        """The engine's own id of what REST names so; "" for what is not this controller's. A number without a name is not:
-        it may be of another controller, and be another session's here."""
+        """The engine's id of what REST calls `name`; "" for a name of another controller. In a cluster a bare number counts as
+        another controller's too, since the same number may be another session here."""
         return name.removeprefix(self._prefix) if name.startswith(self._prefix) else ""
 
 

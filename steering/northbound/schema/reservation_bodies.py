@@ -1,4 +1,4 @@
-"""What is asked for at /v1/reservations (D-6.4g)."""
+"""The bodies of requests to /v1/reservations (D-6.4g)."""
 
 from typing import Annotated
 
@@ -8,9 +8,9 @@ from steering.model.reservation import Level
 from steering.northbound.http.body import Body
 from steering.northbound.schema.bodies import IpAddress, Name
 
-LEAST_RATE, MOST_RATE = 64_000, 10**12
+LEAST_RATE, MOST_RATE = 64_000, 10**12  # bit/s
 MOST_SUBFLOWS = 1_024
-MOST_LEASE = 604_800
+MOST_LEASE = 604_800  # seconds
 SESSION_ID = "^([A-Za-z0-9][A-Za-z0-9._-]{0,62}:)?[0-9]{1,18}$"
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Lease = Annotated[float, Field(ge=1, le=MOST_LEASE)]

@@ -1,4 +1,4 @@
-"""Schemas of sessions and their subflows, of decisions about them, and of their end by an order."""
+"""Schemas of sessions and their subflows, of decisions, and of aborts."""
 
 from steering.model.policy import Insertion
 from steering.model.session import SessionState

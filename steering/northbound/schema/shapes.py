@@ -1,4 +1,4 @@
-"""Pieces of JSON Schemas (2020-12), from which those of bodies are put together."""
+"""Pieces of JSON Schemas (2020-12) from which the other modules of this package build the schemas of bodies."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ FLAG: Json = {"type": "boolean"}
 
 
 def closed(optional: dict[str, Json] | None = None, **properties: Json) -> Json:
-    """A closed object; all properties but the `optional` are there."""
+    """A closed object: all `properties` are required, those of `optional` may be absent, others are not allowed."""
     return {
         "type": "object",
         "properties": properties | (optional or {}),
@@ -33,7 +33,7 @@ def one_of(*values: str) -> Json:
 
 
 def reference(name: str) -> Json:
-    """A pointer to a schema of this module as OpenAPI places it."""
+    """A reference to a schema by name, where OpenAPI places it."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 

@@ -22,33 +22,34 @@ class View(Protocol):
     def status(self) -> Json:
         """{"expected": [{"kind", "expected", "seen"}], "missing": [{"kind", "name", "port", "never_seen", "missing_s"}],
         "unknown_switches": [{"name", "dpid", "connected"}], "alarms": [{"alarm", "name", "text", "raised_s"}]}: what the
-        site expects, what of it is there, and the alarms that are raised."""
+        site expects, what of it is missing, and the alarms that are raised."""
 
     def alarm_changes(self, after: int) -> list[Json]:
-        """[{"number", "change": "raised"|"cleared", "alarm", "name", "text"}] after number `after`, 0 for all; of many
-        only the newest."""
+        """[{"number", "change": "raised"|"cleared", "alarm", "name", "text"}] after number `after`, 0 for all. The engine keeps
+        only the newest ones."""
 
     def topology(self) -> Json:
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],
         "attachments": [{"name", "role", "port", "up", "waypoint"}], "hosts": [{"address", "mac", "port"}]}."""
 
     def drawing(self) -> NetworkPicture:
-        """What there is to draw of the network, lost things included."""
+        """Everything that a picture of the network shows, what is down or missing included."""
 
     def first_answers(self) -> Json:
-        """{"accesses": [{"name", "answers", "fallbacks"}], "mcps": [the same]}, of all of the site."""
+        """{"accesses": [{"name", "answers", "fallbacks"}], "mcps": [the same]}, of all access networks and MCPs of the site."""
 
     def ports(self, switch: str | None) -> Json:
-        """{"ports": [{"switch", "port": "s1:1", "name", "up", "speed_kbit", "leads_to"}], "total"} of connected switches, or
-        of one; of many only the first."""
+        """{"ports": [{"switch", "port": "s1:1", "name", "up", "speed_kbit", "leads_to"}], "total"} of the connected switches, or
+        of the one named `switch`. The list is bounded; `total` counts all ports."""
 
     def links(self) -> Json:
         """{"links": [{"name", "a", "b", "weight", "own_weight", "set_weight", "up"}], "settled", "kept_flows"}: each
-        link once; how many flows stay on paths that earlier weights made, and whether all others go by these."""
+        link once. `kept_flows`: flows on paths of earlier weights. `settled`: whether all other flows follow the present
+        weights."""
 
     def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
-        """The ends of a link by its name `s1:2-s3:2`, or `s1-s3` where there is one between them; None for no name of
-        a link that there could be."""
+        """The two ends of the link named `s1:2-s3:2`, or `s1-s3` where only one link joins these switches; None for a text that
+        names no possible link."""
 
     def mcps(self) -> list[Json]:
         """[{"name", "id", "type", "type_computed", "interception", "location", "access_networks",
@@ -59,24 +60,24 @@ class View(Protocol):
         """The name of an MCP id."""
 
     def intents(self, mcp: str) -> list[Intent]:
-        """What is wanted of the subflows at an MCP, where that is not what hosts wish anyway."""
+        """The intents for subflows at an MCP: one for each subflow that the MCP shall use otherwise than its host wishes."""
 
     def avoids_fragments(self) -> bool:
         """Whether MCPs are to lower the segment size on their legs (D-6.7.5b)."""
 
     def access_networks(self) -> list[Json]:
-        """[{"name", "type", "trust", "prefixes", "ports", "offloaded_to"}], type and trust as they are now (D-6.3e), and
-        the access network whose turn it is by an operator's offload, else None (D-1.u2)."""
+        """[{"name", "type", "trust", "prefixes", "ports", "offloaded_to"}]: present type and trust (D-6.3e); `offloaded_to` is
+        the access network to which an operator's offload moves this one's traffic, else None (D-1.u2)."""
 
     def gateways(self) -> list[Json]:
         """[{"name", "prefixes", "ports", "addresses", "next_hops"}]."""
 
     def subscribers(self) -> list[Json]:
-        """Of the policy in force: [{"id", "class", "prefixes", "quotas": {name: limit or null}}]. The id is the
-        policy's own: whoever shows it makes a pseudonym of it first (N-7.1)."""
+        """[{"id", "class", "prefixes", "quotas": {name: limit or null}}] of the policy in force. `id` is the subscriber's own
+        name: the caller shows a pseudonym instead (N-7.1)."""
 
     def clock(self) -> Json:
-        """{"time": "mon 17:05", "minute": of the week, "rules": [{"name", "open"}]}: those with windows (D-3.2c)."""
+        """{"time": "mon 17:05", "minute": of the week, "rules": [{"name", "open"}]}; rules with time windows (D-3.2c)."""
 
     def limits(self) -> Json:
         """{"controller": [{"limit", "most", "used"}], "quotas": [{"limit", "source", "most"}], "use": [{"kind", "name",
@@ -87,11 +88,11 @@ class View(Protocol):
         """Whether mappings of an MCP are kept now, and whether with destinations; None: no such MCP (N-5.6.7b)."""
 
     def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
-        """The id of an MCP, and generation and sequence of the report of sessions that was taken last; None: no such
-        MCP."""
+        """The id of an MCP, and (generation, sequence) of the last report of sessions that the engine accepted, or None; None
+        for an unknown MCP."""
 
     def subscriber_of(self, address: bytes) -> str | None:
-        """The policy's own id of whoever has an address, packed; None for nobody it knows."""
+        """The policy's id of the subscriber with an address (packed bytes); None where no subscriber is known for it."""
 
     def reservations(self) -> list[Json]:
         """[{"id", "level", "standing", "subscriber", "session", "flow", "mcp", "rate_bps", "subflows", "asked":
@@ -99,47 +100,47 @@ class View(Protocol):
         "remaining_s"}]: subscribers by their own ids."""
 
     def reservation(self, name: str) -> Json | None:
-        """One of them; None where there is none, or no more."""
+        """One reservation as in `reservations`; None where there is none of this id."""
 
     def denied(self, name: str) -> str | None:
-        """Why the last that was asked about a reservation was refused (model.reservation.Denial); None if it was
-        not."""
+        """The reason why the last request about this reservation was refused, a value of
+        model.reservation.ReservationRefusal; None where it was not refused."""
 
     def ended_reservations(self) -> list[tuple[str, str]]:
-        """(id, what became of it) of those that ended lately, the last one last."""
+        """(id, how it ended) of the reservations that ended lately, in the order of their ends."""
 
     def sessions(
         self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause
     ) -> tuple[list[Json], int, int | None]:
-        """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
-        of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",
-        "subflows", "age_s"}]. A cursor stays good whatever ends meanwhile. `pause` is called now and then
-        where all sessions have to be looked at."""
+        """A page of the sessions after number `after` (0: from the first), the number of all that `wanted` accepts, and
+        the number after which the next page begins, None for the last page. A session is {"id", "state", "mcp", "token",
+        "version", "client", "server", "subflows", "age_s"}. The number stays valid when sessions end meanwhile. `pause` is
+        called now and then while all sessions are searched."""
 
     def changed_sessions(self, most: int) -> ChangedSessions:
-        """What changed of sessions, `most` of them, in the period that the last WatchSessions ended."""
+        """Up to `most` sessions that changed in the period that ended with the last WatchSessions input."""
 
     def session_id(self, number: int) -> str:
         """The id by which REST names a session that the engine knows by this number."""
 
     def session_number(self, session_id: str) -> int:
-        """The number by which the engine knows a session that REST names so; 0 for what cannot be this controller's."""
+        """The engine's number of the session that REST calls `session_id`; 0 for an id of another controller or no id."""
 
     def session_line(self, session_id: str) -> Json | None:
-        """One of those lines; None for no such session."""
+        """One session as in `sessions`; None for no such session."""
 
     def session(self, session_id: str) -> Json | None:
-        """As above with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":
+        """One session as in `sessions`, with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":
         "natural"|"redirected", "switch", "entries", "address_id", "backup", "access_type", "wanted", "share",
         "bytes"}] and "decision" (an id)."""
 
     def aborted(self, session_id: str) -> Json | None:
         """{"id", "over", "ends": [{"end": "host"|"server", "address", "port", "outcome": "asked"|"told"|"closed"|
-        "silent"}]}: of an abort that is under way, or was lately; None where there is none."""
+        "silent"}]} of an abort that is under way or was one of the last; None where there is none."""
 
     def paths(self, session_id: str) -> Json | None:
         """{"id", "mcp", "subflows": [{"src", "sport", "dst", "dport", "access_network", "natural": [switches], "pinned":
-        [switches]}], "onward": [switches]}: the ways of a session as the network is now; None for no such session."""
+        [switches]}], "onward": [switches]}: the paths of a session in the present network; None for no such session."""
 
     def decision(self, decision_id: str) -> Json | None:
         """{"id", "time_s", "policy_version", "outcome", "winner", "reason", "natural_cost", "candidates": [{"mcp",
