@@ -113,6 +113,15 @@ class AddressClaims:
         """It is settled otherwise who has the address."""
         self._close(address)
 
+    def end_of(self, claimant: WaypointId) -> None:
+        """Whatever is claimed for a port is nobody's claim any more: the port has no carrier."""
+        if self._at[claimant]:
+            places = (
+                (a, None if c.claimant is None else c.claimant.waypoint.id) for a, c in self._open.items()
+            )
+            for address in [address for address, place in places if place == claimant]:
+                self._close(address)
+
     def left(self, address: bytes) -> None:
         """The address is no longer known anywhere, so its old place need not be asked. Whom the DHCP server gave it
         to has it at once, since he would not ask again. Any other claim is withdrawn."""

@@ -9,7 +9,6 @@ Everywhere but where they are `learned`, a port may send with the addresses that
 """
 
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address
 from typing import ClassVar
 
 from steering.core.counters import Counters
@@ -27,7 +26,7 @@ from steering.core.outputs import Output, SendFrame, SyncRules, anew
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
 from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef
+from steering.model.network import AccessNetwork, Gateway, HostLearning, PortRef
 from steering.model.policy import Limits
 from steering.model.rules import Rule
 from steering.model.session import Refusal
@@ -154,7 +153,7 @@ class Neighbours(Part):
             self._answered[waypoint] = now
             self._probed.answered(waypoint, address)
             return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
-        if not self._believable(attachment, address):
+        if not self._map.is_on_link(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
         known, where = self.hosts_at[waypoint], self._where.get(address)
         if not may_have(attachment, address, mac, self.leases, known):
@@ -165,13 +164,7 @@ class Neighbours(Part):
             return self._contested(attachment, address, mac, now)
         if where is None and (other := self._sources.elsewhere(attachment, address)) is not None:
             return self._contested(attachment, other, mac, now)  # whose /64 it is has to be known first
-        if address not in known and (refusal := self._no_room(attachment, mac)) is not None:
-            oldest = next(iter(known))
-            asked = (
-                question_to(attachment, oldest) if self._claims.open(oldest, waypoint, None, b"", now) else []
-            )
-            return HeardClaim(ClaimOutcome.REFUSED, [*asked, *self._refused(refusal).outputs])
-        return self._bind(attachment, address, mac)
+        return self._bind_in_room(attachment, address, mac, ClaimOutcome.REFUSED, now)
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """An address is where it was: a claim of it elsewhere is refuted, and packets that waited go on."""
@@ -196,6 +189,19 @@ class Neighbours(Part):
         if self._claims.open(address, old, attachment, mac, now, lease, told):
             return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
         return HeardClaim(ClaimOutcome.CONTESTED, [])
+
+    def _bind_in_room(
+        self, attachment: Attachment, address: bytes, mac: bytes, otherwise: ClaimOutcome, now: float
+    ) -> HeardClaim:
+        """An address is here from now on, if its port has room for it. Otherwise the oldest there is asked whether it still has
+        its own."""
+        known = self.hosts_at[attachment.waypoint.id]
+        if address in known or (refusal := self._no_room(attachment, mac)) is None:
+            return self._bind(attachment, address, mac)
+        self._counters.refusals[refusal] += 1
+        oldest = next(iter(known))
+        asks = self._claims.open(oldest, attachment.waypoint.id, None, b"", now)
+        return HeardClaim(otherwise, question_to(attachment, oldest) if asks else [])
 
     def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
         """An address is here from now on, wherever it was before."""
@@ -256,7 +262,7 @@ class Neighbours(Part):
         """An address was given to a host, which is `told` so. An address of another host or port is asked for there
         first: anybody may ask a server with a MAC or a client's name that he has not. Then the outcome is CONTESTED, and
         the host is told by `settle` if nobody answers, or else never: it asks the server again."""
-        if not self._believable(attachment, address):
+        if not self._map.is_on_link(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
         known, old = self.hosts_at[lease.waypoint], self._where.get(address)
         is_here = known.get(address) == lease.client
@@ -265,9 +271,7 @@ class Neighbours(Part):
         self.leases[address] = lease
         if is_here:
             return self._heard_again(attachment, address, now)
-        if address not in known and (refusal := self._no_room(attachment, lease.client)) is not None:
-            return self._refused(refusal)
-        return self._bind(attachment, address, lease.client)
+        return self._bind_in_room(attachment, address, lease.client, ClaimOutcome.REFUSED, now)
 
     def unlease(self, address: bytes) -> list[Output]:
         """An address is nobody's any more."""
@@ -297,12 +301,13 @@ class Neighbours(Part):
             if claimant is None:
                 yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(address))
             # Its waypoint may have left the site meanwhile, or the address be an MCP's.
-            elif claimant.waypoint.id in self.hosts_at and self._believable(claimant, address):
-                if claim.lease is not None:
+            elif claimant.waypoint.id in self.hosts_at and self._map.is_on_link(claimant, address):
+                heard = self._bind_in_room(claimant, address, claim.mac, ClaimOutcome.KEPT, now)
+                has_it = heard.standing is not ClaimOutcome.KEPT
+                if claim.lease is not None and has_it:
                     self.leases[address] = claim.lease
                     self.leases_moved[address] = None
-                heard = self._bind(claimant, address, claim.mac)
-                yield claim, HeardClaim(heard.standing, [*heard.outputs, *claim.told])
+                yield claim, HeardClaim(heard.standing, [*heard.outputs, *(claim.told if has_it else ())])
         for claim in again:
             if claim.old in self._map.by_waypoint:
                 asked = question_to(self._map.by_waypoint[claim.old], claim.address)
@@ -314,7 +319,9 @@ class Neighbours(Part):
         if known is not None:  # learned while the packet was under way
             port = attachment.waypoint.port
             return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
-        return self._ask(attachment, address, now, to=frame) if self._believable(attachment, address) else []
+        return (
+            self._ask(attachment, address, now, to=frame) if self._map.is_on_link(attachment, address) else []
+        )
 
     def unbound(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> HeardClaim:
         """A packet came with a source that is not bound to its port. Whoever has the address answers there, and then
@@ -324,7 +331,7 @@ class Neighbours(Part):
             return HeardClaim(ClaimOutcome.KNOWN, [anew(attachment.waypoint.port, frame)])
         mac, where = frame[6:12], self._where.get(address)
         allowed = may_have(attachment, address, mac, self.leases, self.hosts_at[waypoint])
-        if not (allowed and self._believable(attachment, address)):
+        if not (allowed and self._map.is_on_link(attachment, address)):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where is not None:
             return self._contested(attachment, address, mac, now)
@@ -336,6 +343,7 @@ class Neighbours(Part):
         when somebody sends to them (lost_hosts): one that moves has its new port a moment later."""
         others = self._others(attachment)
         outputs: list[Output] = []
+        self._claims.end_of(attachment.waypoint.id)
         for address in list(self.hosts_at[attachment.waypoint.id]):
             outputs += self._forget(address)
             if not others:
@@ -400,16 +408,6 @@ class Neighbours(Part):
             return []
         self.transit[at.id] = mac
         return [SyncRules(at.port.dpid, self._made.transit(at, mac), ())]
-
-    def _believable(self, attachment: Attachment, address: bytes) -> bool:
-        """Whether an address is on this link, and neither the virtual gateway's nor an MCP's own (N-7.2a)."""
-        part = attachment.part
-        if isinstance(part, Mcp) or self._map.is_mcp_address(address):
-            return False
-        value = ip_address(address)
-        if value in part.gateways or not any(value in prefix for prefix in part.prefixes):
-            return False
-        return isinstance(part, AccessNetwork) or self._map.access_of(address) is None
 
     def _forget(self, address: bytes) -> list[Output]:
         waypoint = self._where.pop(address, None)

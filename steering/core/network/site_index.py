@@ -1,6 +1,7 @@
 """Look-ups over a site: the attachment at a port, the gateways towards an address, the owner of an address."""
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 
 from steering.model.decision import FilterReason
 from steering.model.ids import DatapathId, McpId, PortNumber
@@ -123,6 +124,17 @@ class SiteMap:
     def is_mcp_address(self, address: bytes) -> bool:
         """Whether an address is an MCP's own, or one that MCPs stand behind."""
         return address in self.mcp_addresses or address in self.virtual
+
+    def is_on_link(self, attachment: Attachment, address: bytes) -> bool:
+        """Whether a host with an address may be behind an attachment: the address is on this link, and neither the virtual
+        gateway's nor an MCP's own (N-7.2a)."""
+        part = attachment.part
+        if isinstance(part, Mcp) or self.is_mcp_address(address):
+            return False
+        value = ip_address(address)
+        if value in part.gateways or not any(value in prefix for prefix in part.prefixes):
+            return False
+        return isinstance(part, AccessNetwork) or self.access_of(address) is None
 
     def access_of(self, address: bytes) -> AccessNetwork | None:
         """The access network whose prefix holds an address."""

@@ -220,6 +220,34 @@ def test_a_full_port_gives_room_up_only_where_somebody_is_silent() -> None:
     assert ground.count(Refusal.TOO_MANY_HOSTS) == 2
 
 
+def test_a_claim_that_nobody_refutes_takes_no_more_room_at_a_port_than_another() -> None:
+    ground = Ground(two_ports(addresses_per_host=4))
+    elsewhere = [f"10.1.0.{100 + n}" for n in range(6)]
+    for n, address in enumerate(elsewhere):
+        ground.say(OLD, address, VICTIM[:4] + n.to_bytes(2, "big"))
+    for address in elsewhere:
+        ground.say(NEW, address, THIEF)
+    ground.wait(PATIENCE + 0.1)
+    taken = [address for address in elsewhere if ground.holder(address) == {(2, THIEF.hex())}]
+    assert taken == elsewhere[:4] and ground.count(Refusal.TOO_MANY_ADDRESSES) == 2
+    assert ground.holder(elsewhere[5]) == {(1, (VICTIM[:4] + (5).to_bytes(2, "big")).hex())}
+    # Its oldest address is silent, too, and gives way.
+    ground.wait(PATIENCE + 0.1)
+    ground.say(NEW, elsewhere[5], THIEF)
+    ground.wait(PATIENCE + 0.1)
+    assert ground.holder(elsewhere[5]) == {(2, THIEF.hex())} and not ground.holder(elsewhere[0])
+
+
+def test_a_claimant_whose_own_port_goes_down_gets_nothing() -> None:
+    ground = Ground(two_ports())
+    ground.say(OLD, UE_LTE, VICTIM)
+    ground.say(NEW, UE_LTE, THIEF)
+    ground._take(ground.driver.give(PortStatus(*NEW, up=False)))
+    ground.wait(PATIENCE + 0.1)
+    assert ground.holder(UE_LTE) == {(1, VICTIM.hex())}
+    assert not len(ground.driver.engine.neighbours._claims)
+
+
 def test_static_hosts_are_where_the_site_file_says_and_nobody_else_is_there() -> None:
     hosts = (
         StaticHost(ip_address(UE_LTE), PortRef(*OLD), VICTIM),

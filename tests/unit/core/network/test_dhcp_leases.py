@@ -193,6 +193,18 @@ def test_a_host_whose_old_port_goes_down_while_it_is_asked_has_moved_then() -> N
     assert (subflow.dpid, subflow.port) == THERE
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["its port", "its port and the old one"])
+def test_a_host_whose_new_port_goes_down_while_its_old_one_is_asked_has_nothing_there(both: bool) -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    asked_again(lab)
+    if both:
+        lab.do(PortStatus(*HERE, False))
+    lab.do(PortStatus(*THERE, False))
+    assert wait(lab) == [] and not passes(lab, THERE)
+    assert passes(lab, HERE) is not both
+
+
 @pytest.mark.parametrize("how", ["expired", "released"])
 def test_a_host_whose_old_lease_ends_while_its_old_port_is_asked_has_moved_then(how: str) -> None:
     lab = Lab(dhcp_site())
