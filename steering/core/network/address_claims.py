@@ -30,7 +30,8 @@ class Claim:
 
     `claimant` is None where nobody claims the address: its place has to prove that it still has it, since
     others wait for its room. `lease`: what the network's DHCP server gave the claimant, if that is why it claims the address,
-    and `told`: the server's answer, which the claimant gets when the claim is believed.
+    and `told`: the server's answer, which the claimant gets when the claim is believed; `declined`: what the server gets when it
+    is refuted.
     """
 
     address: bytes
@@ -41,6 +42,7 @@ class Claim:
     next_question: float
     lease: Lease | None
     told: tuple[Output, ...]
+    declined: tuple[Output, ...]
 
 
 class ClaimOutcome(Enum):
@@ -86,6 +88,7 @@ class AddressClaims:
         now: float,
         lease: Lease | None = None,
         told: tuple[Output, ...] = (),
+        declined: tuple[Output, ...] = (),
     ) -> bool:
         """Whether this opened a new claim, so that the address's old place has to be asked now. A claim that is
         open already, a claim that was refused a moment ago, and one beyond the bounds are not opened."""
@@ -95,7 +98,9 @@ class AddressClaims:
         if self._refused.get((address, place), 0.0) > now:
             return False
         deadline, next_question = now + PATIENCE, now + ASK_AGAIN
-        self._open[address] = Claim(address, old, claimant, mac, deadline, next_question, lease, told)
+        self._open[address] = Claim(
+            address, old, claimant, mac, deadline, next_question, lease, told, declined
+        )
         self._at[place] += 1
         return True
 

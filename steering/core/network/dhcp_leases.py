@@ -4,7 +4,8 @@ What clients send is handed on to the ports that the site file says the server i
 the port of the client that it is for. A host's server at any other port is heard by nobody. An address that was
 acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another. Where a host
 has it already, that one is asked first, as for any claim: MACs and client identifiers are no secret. The server's answer
-goes on when nobody answers. Where somebody does it is dropped, and the client asks again, or for another address.
+goes on when nobody answers. Where somebody does it is dropped, and the server is told (DHCPDECLINE), so that the client gets
+another address. Not where the server may take the client for whoever has the address: that one would lose it.
 
 Bounded: clients and leases that are remembered, of which the oldest client gives way; by how many may come up (meters).
 The store keeps leases, so that the next controller knows them. Who was bound before and has no lease there stays so until
@@ -28,13 +29,14 @@ from steering.model.ids import WaypointId
 from steering.model.kept import KeptLease, KeptState, LostPiece
 from steering.model.network import AccessNetwork, Attachment, PortRef
 from steering.model.session import Refusal
-from steering.wire.dhcp import INFINITE, DhcpMessage, DhcpType
+from steering.wire.dhcp import INFINITE, DhcpMessage, DhcpType, decline
 
 CLIENTS = 4_096  # remembered with their port
 CLIENTS_EACH = 256  # of those of one port
 LEASES = 65_536
 EXPIRED_AT_ONCE = 100
 TOLD_AT_ONCE = 1_000  # changes for the store
+ETHERNET = b"\1"  # the type of an identifier that is a MAC (RFC 2132 9.14)
 
 Asked = tuple[str, bytes, bytes]
 
@@ -102,16 +104,17 @@ class DhcpLeases(Part):
         if message.kind is DhcpType.ACK and any(message.given) and message.lease:
             until = inf if message.lease == INFINITE else now + message.lease
             lease = Lease(attachment.waypoint.id, message.client, until)
-            return self._begin(attachment, message.given, lease, now, told)
+            return self._begin(attachment, message.given, lease, now, (told,), _declined(part, message))
         return [told]
 
     def _begin(
-        self, attachment: Attachment, address: bytes, lease: Lease, now: float, *told: Output
-    ) -> list[Output]:
+        self, attachment: Attachment, address: bytes, lease: Lease, now: float, told: tuple[Output, ...] = (),
+        declined: tuple[Output, ...] = (),
+    ) -> list[Output]:  # fmt: skip
         leases = self._neighbours.leases
         if address not in leases and len(leases) >= LEASES:
             return [*told]
-        heard = self._neighbours.lease(attachment, address, lease, now, told)
+        heard = self._neighbours.lease(attachment, address, lease, now, told, declined)
         if heard.standing is ClaimOutcome.CONTESTED:
             return heard.outputs
         if leases.get(address) is lease:  # the address is on this link
@@ -205,6 +208,15 @@ class DhcpLeases(Part):
             self._begin(attachment, told.address, lease, now)
             lost += told.address not in self._neighbours.leases
         return {LostPiece.LEASE: lost}
+
+
+def _declined(part: AccessNetwork, given: DhcpMessage) -> tuple[Output, ...]:
+    """What tells a server that an address which it gave is in use, so that it gives another next time. Not where a client's
+    identifier is more than its MAC: it may be that of whoever has the address, who would lose it."""
+    if given.identifier not in (b"", ETHERNET + given.client):
+        return ()
+    frame = decline(given)
+    return tuple(_out(port, frame) for port in part.dhcp_ports)
 
 
 def _out(port: PortRef, frame: bytes) -> Output:

@@ -173,7 +173,7 @@ class Neighbours(Part):
         claim = self._claims.answered(address, now)
         if claim is not None and claim.claimant is not None:
             self._counters.refusals[Refusal.ADDRESS_TAKEN] += 1
-            return HeardClaim(ClaimOutcome.KEPT, self._answer(attachment, address, mac))
+            return HeardClaim(ClaimOutcome.KEPT, [*self._answer(attachment, address, mac), *claim.declined])
         return HeardClaim(ClaimOutcome.KNOWN, self._answer(attachment, address, mac))
 
     def _contested(
@@ -184,9 +184,10 @@ class Neighbours(Part):
         now: float,
         lease: Lease | None = None,
         told: tuple[Output, ...] = (),
+        declined: tuple[Output, ...] = (),
     ) -> HeardClaim:
         old = self._where[address]
-        if self._claims.open(address, old, attachment, mac, now, lease, told):
+        if self._claims.open(address, old, attachment, mac, now, lease, told, declined):
             return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
         return HeardClaim(ClaimOutcome.CONTESTED, [])
 
@@ -257,17 +258,21 @@ class Neighbours(Part):
         return Refusal.TOO_MANY_ADDRESSES if full else None
 
     def lease(
-        self, attachment: Attachment, address: bytes, lease: Lease, now: float, told: tuple[Output, ...]
-    ) -> HeardClaim:
+        self, attachment: Attachment, address: bytes, lease: Lease, now: float, told: tuple[Output, ...],
+        declined: tuple[Output, ...],
+    ) -> HeardClaim:  # fmt: skip
         """An address was given to a host, which is `told` so. An address of another host or port is asked for there
         first: anybody may ask a server with a MAC or a client's name that he has not. Then the outcome is CONTESTED, and
-        the host is told by `settle` if nobody answers, or else never: it asks the server again."""
+        the host is told by `settle` if nobody answers, or else never: it asks the server again. `declined`: what the server is
+        told then, where it took the host for another one than whoever has the address."""
         if not self._map.is_on_link(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
         known, old = self.hosts_at[lease.waypoint], self._where.get(address)
         is_here = known.get(address) == lease.client
         if old is not None and not is_here and self._is_probed(self._map.by_waypoint[old]):
-            return self._contested(attachment, address, lease.client, now, lease, told)
+            is_another = self.hosts_at[old].get(address) != lease.client
+            refuted = declined if is_another else ()
+            return self._contested(attachment, address, lease.client, now, lease, told, refuted)
         self.leases[address] = lease
         if is_here:
             return self._heard_again(attachment, address, now)

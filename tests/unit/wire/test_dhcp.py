@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steering.wire.dhcp import MAX_OPTIONS, DhcpType, read_dhcp
+from steering.wire.checksum import internet_checksum
+from steering.wire.dhcp import MAX_OPTIONS, DhcpType, decline, read_dhcp
 from steering.wire.errors import WireError, WireRefusal
 from tests.support.dhcp_frames import CLIENT, dhcp_frame
 
@@ -22,6 +23,23 @@ def test_what_a_server_gives_is_read() -> None:
         bytes(4),
         0,
     )
+
+
+@pytest.mark.parametrize("identifier", [b"", b"\1" + CLIENT])
+def test_an_address_is_declined_with_what_its_server_asks_for(identifier: bytes) -> None:
+    """RFC 2131 4.4.4 and table 5: the address and the server that gave it, and no address of the client's own."""
+    given = read_dhcp(dhcp_frame(DhcpType.ACK, given="10.1.0.9", lease=600, identifier=identifier))
+    frame = decline(given)
+    declined = read_dhcp(frame)
+    assert (declined.kind, declined.from_server, declined.client) == (DhcpType.DECLINE, False, CLIENT)
+    assert (declined.own, declined.given, declined.lease) == (bytes(4), bytes(4), 0)
+    assert (declined.server, declined.identifier) == (bytes((10, 1, 0, 53)), identifier)
+    assert declined.requested == bytes((10, 1, 0, 9))
+    assert frame[:12] == b"\xff" * 6 + CLIENT and frame[26:34] == bytes(4) + b"\xff" * 4
+    assert len(frame) >= 14 + 20 + 8 + 300, "some servers drop what is shorter (RFC 1542 2.1)"
+    assert internet_checksum(frame[14:34]) == 0
+    udp = frame[34:]
+    assert internet_checksum(frame[26:34] + b"\0\x11" + udp[4:6] + udp) == 0
 
 
 @pytest.mark.parametrize(

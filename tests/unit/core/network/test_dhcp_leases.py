@@ -15,7 +15,7 @@ from steering.model.network import PortRef, PortRole
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal
 from steering.wire.dhcp import DhcpType, read_dhcp
-from tests.support.dhcp_frames import CLIENT, HERE, THERE, TRUSTED, dhcp_frame, dhcp_site
+from tests.support.dhcp_frames import CLIENT, DHCP_SERVER, HERE, THERE, TRUSTED, dhcp_frame, dhcp_site
 from tests.support.fakes.packet import udp
 from tests.support.sites import SERVER, Driver, packed
 from tests.support.switched import Lab, to_gateway
@@ -302,6 +302,36 @@ def test_who_is_given_a_clients_address_in_its_name_does_not_have_it_while_the_c
     lab.now += LEASE
     lab.do(Tick())
     assert not passes(lab, HERE), "its lease is the one that it was given"
+
+
+@pytest.mark.parametrize(
+    ("client", "identifier", "is_told"),
+    [
+        (THIEF, b"", True),
+        (THIEF, b"\1" + THIEF, True),
+        (THIEF, b"\1" + CLIENT, False),
+        (THIEF, b"\xff\0\0\0\1a name", False),
+        (CLIENT, b"", False),
+    ],
+    ids=["MAC", "identifier of its MAC", "the holder's identifier", "any other", "the holder's MAC"],
+)
+def test_a_server_that_gave_a_live_address_is_told_where_it_took_nobody_for_its_holder(
+    client: bytes, identifier: bytes, is_told: bool
+) -> None:
+    """A DHCPDECLINE takes the address from the client that the server knows. Where that may be the holder, in whose name
+    somebody asked, the holder would lose it."""
+    lab = Lab(dhcp_site())
+    leased(lab)
+    says(lab, THERE, DhcpType.REQUEST, client=client)
+    says(lab, TRUSTED, DhcpType.ACK, client=client, given=OWN, lease=LEASE, identifier=identifier)
+    outputs = dhcp(lab.give(NeighbourSeen(*HERE, packed(OWN), CLIENT)))
+    assert sent_to(outputs) == ([TRUSTED] if is_told else [])
+    for one in outputs:
+        said = read_dhcp(one.frame)
+        assert (said.kind, said.client, said.requested) == (DhcpType.DECLINE, THIEF, packed(OWN))
+        assert (said.server, said.identifier) == (packed(DHCP_SERVER), identifier)
+    assert passes(lab, HERE) and not passes(lab, THERE)
+    assert not dhcp(lab.give(NeighbourSeen(*HERE, packed(OWN), CLIENT))), "once"
 
 
 @pytest.mark.row("N-7.2a")
