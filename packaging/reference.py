@@ -133,7 +133,7 @@ REASONS = (
     ("Joins", "What became of joins (``steering_joins_total{result}``).", "steering/core/counters.py", "JoinResult"),
     ("REST's door", "Why REST turned a connection or request away before it reached a resource (``steering_rest_refused_total{reason}``).", "steering/model/refused_connections.py", "RestRefusal"),
     ("Switches that may not speak", "Why a connection may not speak for the switch whose datapath id it gave.", "steering/model/refused_connections.py", "SwitchRefusal"),
-    ("Ends of switches' connections", "``steering_disconnects_total{reason}``.", "steering/openflow/reader.py", "Disconnect"),
+    ("Ends of switches' connections", "``steering_disconnects_total{reason}``.", "steering/openflow/messages/reader.py", "Disconnect"),
     ("Refused reservations", "``steering_reservations_refused_total{reason}``.", "steering/model/reservation.py", "ReservationRefusal"),
     ("What is not kept", "Why a value is not read or not written (``steering_state_refused_total{reason}``).", "steering/store/interface.py", "StateRefusal"),
     ("What is not restored", "``steering_not_restored_total{what}``.", "steering/model/kept.py", "LostPiece"),

@@ -35,22 +35,19 @@ from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
-from steering.openflow.channel import Channel
-from steering.openflow.connections import Connections, install
-from steering.openflow.discovery import Links
+from steering.openflow.connection.channel import Channel
+from steering.openflow.connection.connections import Connections, install
+from steering.openflow.connection.early_door import EarlyDoor
+from steering.openflow.connection.membership import Claims, Membership
+from steering.openflow.discovery.discovery import Links
+from steering.openflow.discovery.link_discovery import Discovery
 from steering.openflow.dispatch import Dispatch
-from steering.openflow.early_door import EarlyDoor
-from steering.openflow.encode import echo_reply
 from steering.openflow.engine_feed import EngineFeed
-from steering.openflow.errors import MalformedMessage
 from steering.openflow.fastpath.reader import UsualMessages
-from steering.openflow.known_ports import KnownPorts
-from steering.openflow.link_discovery import Discovery
-from steering.openflow.membership import Claims, Membership
-from steering.openflow.packetin import parse_packet_in
-from steering.openflow.port_changes import PortChanges
-from steering.openflow.port_lines import PortLines
-from steering.openflow.reader import (
+from steering.openflow.messages.encode import echo_reply
+from steering.openflow.messages.errors import MalformedMessage
+from steering.openflow.messages.packetin import parse_packet_in
+from steering.openflow.messages.reader import (
     LARGEST_PORT,
     Disconnect,
     Message,
@@ -58,10 +55,13 @@ from steering.openflow.reader import (
     Type,
     read_port_status,
 )
-from steering.openflow.sender import Sender
+from steering.openflow.ports.known_ports import KnownPorts
+from steering.openflow.ports.port_changes import PortChanges
+from steering.openflow.ports.port_lines import PortLines
 from steering.openflow.slices import Slices, in_turns
 from steering.openflow.statistics import Statistics
 from steering.openflow.switch_errors import SwitchErrors
+from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.turn_end import TurnEnd, watched_poll
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that

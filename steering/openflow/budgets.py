@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from math import inf
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from steering.openflow.reader import Disconnect
+from steering.openflow.messages.reader import Disconnect
 
 T = TypeVar("T")
 

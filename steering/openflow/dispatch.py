@@ -20,7 +20,7 @@ from steering.core.packet_inputs import (
 from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
-from steering.openflow.packetin import PacketIn
+from steering.openflow.messages.packetin import PacketIn
 from steering.wire.dhcp import read_dhcp
 from steering.wire.errors import WireError
 from steering.wire.errors import WireRefusal as WireRefusal

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from steering.openflow.reader import Disconnect
+from steering.openflow.messages.reader import Disconnect
 
 
 class Writer(Protocol):

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from steering.core.inputs import Input, PortLoad, SynRate
 from steering.model.ids import DatapathId
 from steering.model.network import AccessNetwork
-from steering.openflow.channel import Channel
-from steering.openflow.foreign_tags import ForeignTagsPoll
-from steering.openflow.meterstats import MeterPoll
-from steering.openflow.portstats import PortPoll
-from steering.openflow.reader import MULTIPART_LENGTH, Message, Multipart, read_multipart
-from steering.openflow.sender import Sender
+from steering.openflow.connection.channel import Channel
+from steering.openflow.messages.reader import MULTIPART_LENGTH, Message, Multipart, read_multipart
+from steering.openflow.polls.foreign_tags import ForeignTagsPoll
+from steering.openflow.polls.meterstats import MeterPoll
+from steering.openflow.polls.portstats import PortPoll
+from steering.openflow.switch_tables.sender import Sender
 
 
 class Statistics:

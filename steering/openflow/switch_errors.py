@@ -8,8 +8,8 @@ from steering.core.inputs import GroupsRefused
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit
 from steering.model.ofperror import error_name
-from steering.openflow.encode import GROUP_MOD
-from steering.openflow.reader import Message, read_error, refused_type
+from steering.openflow.messages.encode import GROUP_MOD
+from steering.openflow.messages.reader import Message, read_error, refused_type
 
 LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
 GROUPS_INTERVAL = 60.0  # seconds between lines that say that one switch takes no groups

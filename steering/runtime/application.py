@@ -8,9 +8,9 @@ from os_ken.lib import hub
 
 from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
-from steering.openflow.connections import install
-from steering.openflow.early_door import EarlyDoor
-from steering.openflow.tls import switch_context
+from steering.openflow.connection.connections import install
+from steering.openflow.connection.early_door import EarlyDoor
+from steering.openflow.connection.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
 from steering.runtime.rest import check_free

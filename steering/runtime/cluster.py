@@ -30,8 +30,8 @@ from steering.core.snapshots.site import site
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
 from steering.model.ids import DatapathId
 from steering.model.network import Site
-from steering.openflow.peer_traffic import PeerTraffic
-from steering.openflow.roles import OpenFlowRole, Roles
+from steering.openflow.peers.peer_traffic import PeerTraffic
+from steering.openflow.peers.roles import OpenFlowRole, Roles
 from steering.runtime.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.demotion import Demotion
 from steering.runtime.lost_members import LostMembers

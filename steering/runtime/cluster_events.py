@@ -2,7 +2,7 @@
 
 from steering.core.snapshots.peers import PEER_EVENTS
 from steering.model.cluster import PeerFailure, PolicyEvent
-from steering.openflow.roles import RoleEvent
+from steering.openflow.peers.roles import RoleEvent
 from steering.runtime.peer_conversation import PeerFault
 from steering.runtime.share_owners import WRITE_REFUSED
 

@@ -20,7 +20,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.network import Site, occupied_ports
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.schema.representation import JsonView
-from steering.openflow.link_discovery import HOLD, Discovery
+from steering.openflow.discovery.link_discovery import HOLD, Discovery
 from steering.policy import load_policy
 from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.checks.unserved_ports import unserved

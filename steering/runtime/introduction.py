@@ -13,7 +13,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from steering.model.ids import DatapathId
-from steering.openflow.reader import (
+from steering.openflow.messages.reader import (
     HEADER_LENGTH,
     LARGEST_PORT,
     PortDescription,

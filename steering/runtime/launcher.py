@@ -38,7 +38,7 @@ def launch(settings: Settings) -> int:
     except HubError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE
-    from steering.openflow.listener import raise_descriptors
+    from steering.openflow.connection.listener import raise_descriptors
 
     raise_descriptors()
     door = _door(settings)
@@ -60,7 +60,7 @@ def launch(settings: Settings) -> int:
 def _door(settings: Settings) -> Any:
     """What listens for switches before the long part of a start. None where the port is not to be had: why is told
     later, after what is wrong in the files."""
-    from steering.openflow.early_door import EarlyDoor
+    from steering.openflow.connection.early_door import EarlyDoor
 
     assert settings.listen is not None
     try:

@@ -19,7 +19,7 @@ from os_ken.lib import hub
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerTold, PeerUp, TellPeer
 from steering.model.log_limit import LogLimit, and_more
-from steering.openflow.tls import certificate_names
+from steering.openflow.connection.tls import certificate_names
 from steering.runtime.peer_conversation import BEAT, PeerConversation, PeerError, PeerFault
 from steering.wire.peer_codec import encoded
 from steering.wire.peer_messages import Hello, PeerMessage

@@ -16,7 +16,7 @@ from steering.core.snapshots.site import PortUse
 from steering.model.control import Json, McpAnswer, McpOutcome
 from steering.model.ids import McpId
 from steering.model.network import Mcp, Site, is_other, occupied_ports
-from steering.openflow.link_discovery import Discovery
+from steering.openflow.discovery.link_discovery import Discovery
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code, Path
 from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps

@@ -24,11 +24,11 @@ from steering.northbound.http.pages import Pages
 from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
+from steering.openflow.connection.listener import listening
+from steering.openflow.discovery.link_discovery import Rejection
 from steering.openflow.dispatch import NOT_OURS
-from steering.openflow.errors import MessageFault
-from steering.openflow.link_discovery import Rejection
-from steering.openflow.listener import listening
-from steering.openflow.reader import Disconnect
+from steering.openflow.messages.errors import MessageFault
+from steering.openflow.messages.reader import Disconnect
 from steering.runtime.background import Background
 from steering.runtime.page_files import page_files
 from steering.runtime.rest_server import Application, RestServer

@@ -16,7 +16,7 @@ from steering.model.refused_connections import ControllerListener, RestRefusal
 from steering.model.token_bucket import TokenBucket
 from steering.northbound.http.application import REFUSAL
 from steering.openflow.budgets import source_of
-from steering.openflow.listener import Listener
+from steering.openflow.connection.listener import Listener
 from steering.runtime.protocol import Protocol
 from steering.runtime.visitors import Visitors
 

@@ -8,7 +8,7 @@ from steering.cluster.coordination import Coordination
 from steering.core.inputs import Input
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerUp
 from steering.model.ids import DatapathId
-from steering.openflow.peer_traffic import PeerTraffic
+from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.runtime.peer_conversation import PeerFault
 
 WRITE_REFUSED = "write-refused"  # what was to be written to a switch of another controller

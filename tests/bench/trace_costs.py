@@ -19,7 +19,7 @@ from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 from steering.model.usual_segment import UsualSyn, UsualSynAck
 from steering.openflow.engine_feed import EngineFeed
-from steering.openflow.sender import Sender
+from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.traced_feed import TracedFeed
 from steering.runtime.otlp import SpanMaker
 from steering.runtime.set_up_traces import SetUpTraces

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from steering.openflow.encode import barrier_request, flow_stats_request, message
+from steering.openflow.messages.encode import barrier_request, flow_stats_request, message
 
 _RUN = Path(os.environ.get("OVS_RUNDIR", "/var/run/openvswitch"))
 _HELLO, _ERROR, _ECHO, _SET_CONFIG, _PACKET_IN, _MULTIPART, _BARRIER_REPLY = 0, 1, 2, 9, 10, 19, 21

@@ -16,9 +16,9 @@ from steering.model.ids import PortNumber, WaypointId
 from steering.model.network import PortRef, PortRole, Waypoint
 from steering.model.rules import ROLE_SHIFT, OutputAction, Rule, Table
 from steering.model.session import Entry, pack_cookie
-from steering.openflow.encode import flow_mod
-from steering.openflow.entry_counters import EntryCounters
-from steering.openflow.templates import entry_add
+from steering.openflow.messages.encode import flow_mod
+from steering.openflow.messages.templates import entry_add
+from steering.openflow.polls.entry_counters import EntryCounters
 from steering.wire.craft import tcp_frame
 from tests.integration.ovs import Switch, switch
 

@@ -7,8 +7,8 @@ from steering.core.engine import Engine
 from steering.core.outputs import FillSwitch, GoOn, ReadEntries
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.policy import DEFAULT_QUOTAS, Policy
-from steering.openflow.encode import flow_mod, group_mod, meter_mod
-from steering.openflow.held_rules import HeldRules
+from steering.openflow.messages.encode import flow_mod, group_mod, meter_mod
+from steering.openflow.switch_tables.held_rules import HeldRules
 from steering.policy.site_file import parse_site
 from tests.integration.ovs import Switch, switch
 from tests.support.controller_process import LINKS, SITE

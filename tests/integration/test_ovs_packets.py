@@ -34,10 +34,10 @@ from steering.model.rules import (
     static_cookie,
 )
 from steering.model.session import Entry, Watch, pack_cookie
-from steering.openflow import meterstats
-from steering.openflow.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
-from steering.openflow.packetin import parse_packet_in
-from steering.openflow.templates import entry_add, release
+from steering.openflow.messages.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
+from steering.openflow.messages.packetin import parse_packet_in
+from steering.openflow.messages.templates import entry_add, release
+from steering.openflow.polls import meterstats
 from tests.integration.frames import (
     ACK,
     GATEWAY,

@@ -17,9 +17,9 @@ from steering.model.rules import (
     Table,
 )
 from steering.model.session import Entry, Watch, pack_cookie
-from steering.openflow.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
-from steering.openflow.flowstats import parse
-from steering.openflow.templates import entry_add, entry_delete
+from steering.openflow.messages.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
+from steering.openflow.messages.flowstats import parse
+from steering.openflow.messages.templates import entry_add, entry_delete
 from tests.integration.ovs import Switch, switch
 from tests.support.fakes.ruleforms import RuleRefused, check
 from tests.support.openflow_forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
@@ -148,7 +148,7 @@ def test_a_watched_entry_is_accepted_read_back_and_rests_under_its_own_match(ovs
 def test_entries_are_read_the_short_way(ovs, monkeypatch):
     """The layout that flowstats takes for the usual one is the one that this switch sends."""
     assert ovs.send(b"".join(map(entry_add, SOME_ENTRIES))) == []
-    monkeypatch.setattr("steering.openflow.flowstats._any_entry", None)
+    monkeypatch.setattr("steering.openflow.messages.flowstats._any_entry", None)
     assert {seen.entry for seen in _read(ovs)[0]} == set(SOME_ENTRIES)
 
 

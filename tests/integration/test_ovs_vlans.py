@@ -31,9 +31,9 @@ from steering.model.rules import (
     Table,
     label_mac,
 )
-from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
-from steering.openflow.packetin import parse_packet_in
-from steering.openflow.templates import release
+from steering.openflow.messages.encode import delete_by_cookie, flow_mod, meter_mod
+from steering.openflow.messages.packetin import parse_packet_in
+from steering.openflow.messages.templates import release
 from tests.integration.frames import ACK, GATEWAY, HOST, OWN, SERVER, arp, frame, mac, tcp
 from tests.integration.ovs import Switch, run, switch
 from tests.support.fakes.packet import packet_of

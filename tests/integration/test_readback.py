@@ -20,7 +20,7 @@ from steering.model.network import PortRef, waypoint_id
 from steering.model.numbers import stable_id
 from steering.model.rules import Table
 from steering.model.session import Entry, pack_cookie
-from steering.openflow.templates import entry_add
+from steering.openflow.messages.templates import entry_add
 from tests.integration.ovs import Switch, run, switch
 from tests.support.controller_process import free_port
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.model.session import unpack_cookie
-from steering.openflow.sender import BARRIER_TIMEOUT
+from steering.openflow.switch_tables.sender import BARRIER_TIMEOUT
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
 from tests.support.controller_process import LINKS, SITE, Running

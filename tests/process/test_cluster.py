@@ -10,7 +10,7 @@ import pytest
 
 from steering.model.network import PortRef, PortRole, mcp_id, waypoint_id
 from steering.model.session import Entry, EntryKind, pack_cookie
-from steering.openflow.templates import entry_add
+from steering.openflow.messages.templates import entry_add
 from steering.wire.mptcp import MpCapable
 from steering.wire.segment import Flags
 from tests.integration.ovs import Switch

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 
 LLDP = OWNER << 56 | CookieKind.STATIC << 52 | PacketClass.LLDP
 LINK = ((1, 2), (3, 2))
-HOLD_S = 3.0  # of steering.openflow.link_discovery
+HOLD_S = 3.0  # of steering.openflow.discovery.link_discovery
 
 
 class Wires:

@@ -16,7 +16,10 @@ from tests.support.waiting import wait_for
 
 OFF = ("--disable", "connection-budget")
 SECONDS = 1.0
-LOG_BURST, LOG_INTERVAL = 5, 60.0  # lines about one reason in so many seconds (steering.openflow.connections)
+LOG_BURST, LOG_INTERVAL = (
+    5,
+    60.0,
+)  # lines about one reason in so many seconds (openflow.connection.connections)
 MOST_P99 = 10  # milliseconds
 
 

@@ -12,7 +12,7 @@ from steering.core.outputs import Output
 from steering.model.network import PortRef, Site
 from steering.model.rules import VIRTUAL_MAC
 from steering.openflow.dispatch import Dispatch
-from steering.openflow.packetin import PacketIn
+from steering.openflow.messages.packetin import PacketIn
 from steering.wire.craft import tcp_frame
 from steering.wire.neighbour import arp_request
 from tests.support.fakes.network import Result

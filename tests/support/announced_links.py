@@ -3,7 +3,7 @@
 from typing import Any
 
 from steering.model.network import PortRef
-from steering.openflow.link_discovery import Discovery
+from steering.openflow.discovery.link_discovery import Discovery
 
 KEY = b"k" * 32
 A, B, C, HOST_PORT = PortRef(1, 2), PortRef(2, 2), PortRef(3, 1), PortRef(1, 1)

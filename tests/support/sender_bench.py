@@ -6,8 +6,8 @@ from steering.core.counters import Counters
 from steering.core.outputs import Release
 from steering.model.rules import Rule, static_cookie
 from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
-from steering.openflow.reader import Disconnect
-from steering.openflow.sender import Sender
+from steering.openflow.messages.reader import Disconnect
+from steering.openflow.switch_tables.sender import Sender
 from tests.support.fakes.rawswitch import BARRIER_REQUEST, FLOW_MOD
 
 COOKIE = pack_cookie(EntryKind.INITIAL, 0, 7, 0x11223344)

@@ -7,7 +7,7 @@ from steering.core.inputs import CountersRead, ObservedEntry, SynAckSeen, SynSee
 from steering.core.outputs import Steer
 from steering.core.packet_inputs import NeighbourSeen
 from steering.model.policy import Policy
-from steering.openflow.sender import Sender
+from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.traced_feed import TracedFeed
 from steering.runtime.set_up_traces import SetUpTraces
 from steering.wire.handshake import Handshake

@@ -3,7 +3,7 @@
 from steering.model.policy import Authentication, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.rules import VIRTUAL_MAC
 from steering.openflow.dispatch import Dispatch
-from steering.openflow.packetin import PacketIn
+from steering.openflow.messages.packetin import PacketIn
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck

@@ -3,7 +3,7 @@
 Before anything else a tagged packet of an attachment loses its tag, gets the number of its tagged port as ingress port, and
 enters GUARD anew. From there on nothing knows of tags: rules, meters, copies and released segments bear that number. What
 leaves for a tagged port gets its tags back. Any other tagged packet ends here; that entry's
-counter is asked for (openflow.foreign_tags) and told as a metric.
+counter is asked for (openflow.polls.foreign_tags) and told as a metric.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -2,7 +2,7 @@
 
 All offsets are those of the usual form: a packet-in whose match has in_port and metadata, an untagged frame, IPv4
 without options or IPv6 without extension headers. A message of any other form goes to the general readers
-(openflow.packetin, wire.handshake).
+(openflow.messages.packetin, wire.handshake).
 """
 
 from collections.abc import Iterable

@@ -16,9 +16,9 @@ from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.fastpath.reader import UsualMessages
-from steering.openflow.packetin import parse_packet_in
-from steering.openflow.reader import Type, cut
-from steering.openflow.sender import Sender
+from steering.openflow.messages.packetin import parse_packet_in
+from steering.openflow.messages.reader import Type, cut
+from steering.openflow.switch_tables.sender import Sender
 from steering.wire.errors import WireError
 from tests.support.sites import Driver
 

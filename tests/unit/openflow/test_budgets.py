@@ -1,10 +1,10 @@
 """What one connection may take: places before it is a switch, unread bytes, answers, changes of ports."""
 
 from steering.openflow.budgets import Budgets, Newcomers, UnreadBytes, source_of
-from steering.openflow.known_ports import MAX_PORTS
-from steering.openflow.port_changes import PortChanges
-from steering.openflow.reader import Disconnect, PortState
-from steering.openflow.statistics_requests import LARGEST, PATIENCE, StatisticsRequests
+from steering.openflow.messages.reader import Disconnect, PortState
+from steering.openflow.polls.statistics_requests import LARGEST, PATIENCE, StatisticsRequests
+from steering.openflow.ports.known_ports import MAX_PORTS
+from steering.openflow.ports.port_changes import PortChanges
 
 
 def test_the_oldest_newcomer_of_a_source_goes_when_that_has_too_many() -> None:

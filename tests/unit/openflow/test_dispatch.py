@@ -11,7 +11,7 @@ from steering.model.ids import WaypointId
 from steering.model.rules import PacketClass, static_cookie
 from steering.model.session import Refusal, pack_cookie
 from steering.openflow.dispatch import NOT_OURS, Dispatch
-from steering.openflow.packetin import PacketIn
+from steering.openflow.messages.packetin import PacketIn
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_frame
 from steering.wire.handshake import read_handshake
 from steering.wire.neighbour import arp_request

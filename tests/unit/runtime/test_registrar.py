@@ -11,7 +11,7 @@ from steering.core.inputs import McpsReplaced
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
 from steering.model.numbers import stable_id
-from steering.openflow.link_discovery import Discovery, Rejection
+from steering.openflow.discovery.link_discovery import Discovery, Rejection
 from steering.runtime.declared_site import KEPT, DeclaredSite, declare
 from steering.runtime.registrar import Registrar
 from steering.store.interface import StateError

@@ -5,7 +5,7 @@ from typing import Any
 
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp
 from steering.model.ids import DatapathId
-from steering.openflow.peer_traffic import PeerTraffic
+from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.runtime.peer_conversation import PeerFault
 from steering.runtime.share_owners import ShareOwners, events_of
 from steering.wire.peer_messages import SwitchWrite

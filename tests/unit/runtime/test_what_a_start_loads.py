@@ -47,7 +47,7 @@ from importlib import import_module
 from steering.runtime.launcher import LONG_TO_LOAD
 for name in LONG_TO_LOAD:
     import_module(name)
-late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow.roles", "steering.runtime.cluster", "networkx", "steering.northbound.openapi", "steering.runtime.http_aaa", "steering.runtime.radius",
+late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow.peers.roles", "steering.runtime.cluster", "networkx", "steering.northbound.openapi", "steering.runtime.http_aaa", "steering.runtime.radius",
     "opentelemetry", "requests", "steering.runtime.otlp", "steering.runtime.set_up_traces", "steering.openflow.traced_feed")
 print(json.dumps([name for name in late if name in sys.modules]))
 """

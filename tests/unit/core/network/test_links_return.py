@@ -9,7 +9,7 @@ from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchDown, Switc
 from steering.core.network.links import STEADY
 from steering.core.outputs import Release
 from steering.model.network import PortRef, Site
-from steering.openflow.link_discovery import Discovery, Rejection
+from steering.openflow.discovery.link_discovery import Discovery, Rejection
 from tests.support.sites import UE_WLAN, Driver, capable, off_path_site
 
 KEY = b"k" * 32

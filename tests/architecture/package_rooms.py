@@ -1,0 +1,94 @@
+"""The rooms of packages beside `core`: what each may import from the others of its package.
+
+A file at the top of a package is a room of its own; a folder is one. What only types need counts like any other import.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from tests.architecture import layers
+
+ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    package: {room: frozenset(may.split()) for room, may in rooms.items()}
+    for package, rooms in {
+        "openflow": {
+            "messages": "",
+            "fastpath": "",
+            "line": "messages",
+            "budgets": "messages",
+            "ports": "messages budgets",
+            "connection": "messages fastpath budgets ports",
+            "polls": "messages line ports",
+            "switch_tables": "messages line polls",
+            "discovery": "",
+            "peers": "messages line budgets connection",
+            "dispatch": "messages",
+            "switch_errors": "messages",
+            "statistics": "messages connection polls switch_tables",
+            "slices": "",
+            "turn_end": "",
+            "engine_feed": "fastpath",
+            "traced_feed": "engine_feed",
+            "app": "messages fastpath budgets ports connection switch_tables discovery dispatch switch_errors statistics "
+            "slices turn_end engine_feed traced_feed",
+        },
+    }.items()
+}
+"""Package -> room or single file -> what of the package it may import besides itself."""
+
+
+def room_of(module: str, package: str) -> str | None:
+    """The room of a dotted name; None for the package itself and for what is not in it."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["steering", package] and len(parts) > 2 else None
+
+
+def files(package: str) -> list[Path]:
+    """The package's files in a stable order."""
+    return [path for path in layers.sources() if layers.layer_of(path) == package]
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of each import; `from room import file` counts as the file, and relative ones are resolved."""
+    package = layers.module_name(path).split(".")
+    if path.name != "__init__.py":
+        package.pop()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                whole = layers.ROOT / inner.replace(".", "/")
+                yield node.lineno, inner if whole.with_suffix(".py").exists() or whole.is_dir() else module
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def verdict(importer: str, target: str, package: str) -> str | None:
+    """Why an import between modules of a package is against the table, None where it is not."""
+    at, to = room_of(importer, package), room_of(target, package)
+    if at is None or to is None or at == to:
+        return None
+    return None if to in ROOMS[package].get(at, frozenset()) else f"{at} may not import {to}"
+
+
+def circle(arrows: Mapping[str, Iterable[str]]) -> list[str]:
+    """The modules or rooms of one circle, empty where there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def spare(package: str) -> dict[str, list[str]]:
+    """Room -> rooms that the table lets it import and that no file of it does."""
+    used: dict[str, set[str]] = {room: set() for room in ROOMS[package]}
+    for path in files(package):
+        at = room_of(layers.module_name(path), package)
+        if at in used:
+            used[at] |= {to for _, target in imported(path) if (to := room_of(target, package)) is not None}
+    return {room: sorted(may - used[room]) for room, may in ROOMS[package].items() if may - used[room]}

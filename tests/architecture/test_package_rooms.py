@@ -1,0 +1,66 @@
+"""The rooms of packages: each file is in one, arrows between them are those of the table, none runs in a circle."""
+
+import ast
+
+import pytest
+
+from tests.architecture import layers, package_rooms
+
+
+@pytest.mark.parametrize("package", package_rooms.ROOMS)
+def test_every_file_of_a_package_is_in_a_room(package: str) -> None:
+    found = {
+        package_rooms.room_of(layers.module_name(path), package) for path in package_rooms.files(package)
+    }
+    assert found == set(package_rooms.ROOMS[package]) | {None}
+
+
+@pytest.mark.parametrize("package", package_rooms.ROOMS)
+def test_every_room_of_a_package_says_what_it_is_for(package: str) -> None:
+    for path in package_rooms.files(package):
+        if path.name == "__init__.py" and path.parent.name != package:
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            assert len(said.splitlines()) >= 3, f"{path}: three lines on what the room knows and must not"
+
+
+@pytest.mark.parametrize("package", package_rooms.ROOMS)
+def test_arrows_between_the_rooms_of_a_package_are_those_of_its_table(package: str) -> None:
+    broken = [
+        f"{path.relative_to(layers.ROOT)}:{line}: {why}"
+        for path in package_rooms.files(package)
+        for line, target in package_rooms.imported(path)
+        if (why := package_rooms.verdict(layers.module_name(path), target, package)) is not None
+    ]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("package", package_rooms.ROOMS)
+def test_the_table_of_a_package_says_nothing_that_no_file_needs(package: str) -> None:
+    assert package_rooms.spare(package) == {}
+
+
+@pytest.mark.parametrize("package", package_rooms.ROOMS)
+def test_no_circle_of_rooms_and_none_of_files_in_a_package(package: str) -> None:
+    assert not package_rooms.circle(package_rooms.ROOMS[package])
+    assert not package_rooms.circle(
+        {
+            layers.module_name(path): {target for _, target in package_rooms.imported(path)}
+            for path in package_rooms.files(package)
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "importer", "target"),
+    [
+        ("openflow", "steering.openflow.messages.x", "steering.openflow.connection.channel"),
+        ("openflow", "steering.openflow.polls.x", "steering.openflow.switch_tables.sender"),
+        ("openflow", "steering.openflow.discovery.x", "steering.openflow.switch_tables.sender"),
+        ("openflow", "steering.openflow.connection.x", "steering.openflow.app"),
+        ("openflow", "steering.openflow.fastpath.x", "steering.openflow.messages.reader"),
+    ],
+)
+def test_the_check_of_a_package_sees_an_arrow_against_its_table(
+    package: str, importer: str, target: str
+) -> None:
+    assert package_rooms.verdict(importer, target, package) is not None
