@@ -48,6 +48,8 @@ LOOK_S, IDLE_S = 0.2, 1.0
 """Seconds between two readings of subflows, while there are some, and while there are none."""
 ASIDE_S, LONGEST_ASIDE_S = 1.0, 60.0
 """Seconds for which no session joins from an uplink whose subflows were stuck. Each failed trial doubles them."""
+_MOST_DOUBLED = 16
+"""So often at most: a line may be dead for weeks, and no float holds 2 to the power of 1024."""
 STOP_S = 2.0
 
 
@@ -309,7 +311,7 @@ class UplinkWatch:
     def _put_aside(self, number: int, now: float) -> None:
         uplink, failed = self.uplinks[number], self._failures.get(number, 0)
         self._failures[number] = failed + 1
-        self._aside[number] = now + min(ASIDE_S * 2**failed, LONGEST_ASIDE_S)
+        self._aside[number] = now + min(ASIDE_S * 2 ** min(failed, _MOST_DOUBLED), LONGEST_ASIDE_S)
         self._on_trial.pop(number, None)
         self.set_aside += 1
         kernel_uplinks.set_aside(uplink)

@@ -14,6 +14,8 @@ from steering.relay.kernel.uplinks import Uplink
 
 FIRST_S, LONGEST_S = 1.0, 60.0
 """Seconds until the first trial of a silent uplink, and most seconds between two trials."""
+_MOST_DOUBLED = 16
+"""Doubled so often the wait is LONGEST_S. A line may be dead for weeks, and no float holds 2 to the power of 1024."""
 
 
 class Silence(NamedTuple):
@@ -54,10 +56,13 @@ class UplinkHealth:
         return Order([*fine, *quiet, *down], trials)
 
     def silent(self, interface: str, version: int, now: float) -> bool:
-        """A dial by this uplink had no answer, and one by another had. Returns whether that is new."""
+        """A dial by this uplink had no answer, and one by another had. Returns whether that is new. Before its next trial is due
+        it says nothing more: that dial was under way already when another one found the uplink silent."""
         before = self._silent.get((interface, version))
+        if before is not None and now < before.until:
+            return False
         failed = 1 if before is None else before.failed + 1
-        wait = min(FIRST_S * 2 ** (failed - 1), LONGEST_S)
+        wait = min(FIRST_S * 2 ** min(failed - 1, _MOST_DOUBLED), LONGEST_S)
         self._silent[interface, version] = Silence(failed, now + wait)
         return before is None
 

@@ -242,6 +242,18 @@ def test_a_trial_that_fails_doubles_the_wait(dead: Following, monkeypatch: pytes
     assert waits == sorted(waits) and waits[0] <= 4 and waits[-1] >= 32 and len(trials) <= 8
 
 
+def test_a_line_that_is_dead_for_weeks_is_still_tried(
+    dead: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_uplinks, "carries_subflows", lambda uplink: uplink.interface == "lte0")
+    dead.subflows = [MOVING]
+    dead.watch._failures = {0: 20_000}
+    tried = len(dead.joins)
+    for second in range(101, 300):
+        dead.turn(float(second))
+    assert len(dead.joins) > tried + 1
+
+
 def test_who_dials_and_is_answered_ends_the_wait(dead: Following) -> None:
     dead.watch.answers("dsl0")
     dead.turn(100.2)

@@ -46,6 +46,21 @@ def test_the_time_doubles_with_each_trial_that_fails_up_to_a_bound() -> None:
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, LONGEST_S, LONGEST_S, LONGEST_S]
 
 
+def test_a_line_that_is_dead_for_weeks_is_still_tried_once_in_that_time() -> None:
+    health, now = UplinkHealth(), 0.0
+    for _ in range(20_000):
+        health.silent("dsl0", 4, now)
+        now += LONGEST_S
+    assert order(health, now - 1.0)[1] == [] and order(health, now)[1] == ["dsl0"]
+
+
+def test_dials_that_were_under_way_together_when_a_line_died_are_one_failure() -> None:
+    health = UplinkHealth()
+    for number in range(100):
+        health.silent("dsl0", 4, 100.0 + number / 1000)
+    assert order(health, 100.0 + FIRST_S)[1] == ["dsl0"]
+
+
 def test_while_one_trial_runs_there_is_no_other() -> None:
     health = UplinkHealth()
     health.silent("dsl0", 4, 0.0)
