@@ -24,7 +24,9 @@ from .sequence import SEQ_SPACE, gap
 
 _FAST_OPEN = 1 << 16  # most bytes of data in a SYN that a SYN/ACK may acknowledge (RFC 7413)
 _BEYOND_END = 1 << 24  # how far the numbers of late segments may be from a leg that has ended
-_LEGS_PER_PAIR = 8  # most legs of one pair of endpoints that still get segments
+_LEGS_PER_PAIR = (
+    8  # most legs of one pair of endpoints that still get segments; live ones are the last to give way
+)
 
 _Legs = deque[Leg] | tuple[()]
 
@@ -69,9 +71,13 @@ class LegTable:
         """Have a leg receive the segments of its pair of endpoints: it is new, or its SYN or SYN/ACK came again."""
         if leg.syn_seq is not None:
             self._by_syn[leg.initiator, leg.responder, leg.syn_seq] = leg
-        legs = self._by_pair.setdefault(pair, deque(maxlen=_LEGS_PER_PAIR))
-        if not any(one is leg for one in legs):
-            legs.append(leg)
+        legs = self._by_pair.setdefault(pair, deque())
+        if any(one is leg for one in legs):
+            return
+        if len(legs) >= _LEGS_PER_PAIR:
+            # A live connection stays, however many SYNs are forged in its name.
+            legs.remove(next((one for one in legs if one.over or one.is_attempt), legs[0]))
+        legs.append(leg)
 
     def _find(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
         if not segment.flags & Flags.SYN:

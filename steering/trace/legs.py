@@ -86,6 +86,11 @@ class Leg:
         return self._ends.fastcloses(self.sides)
 
     @property
+    def is_attempt(self) -> bool:
+        """Whether nothing came after its SYN."""
+        return not self.answered and not any(side.went_on for side in self.sides)
+
+    @property
     def over(self) -> bool:
         """Whether both sides have ended it, or it was reset."""
         return all(side.finished for side in self.sides) or self.reset is not None
@@ -143,11 +148,16 @@ class Leg:
         options = read_options(segment.options, is_syn)
         self.spoke_mptcp = self.spoke_mptcp or bool(options.mptcp)
         already_over = all(one.finished for one in self.sides)
+        stray = not segment.flags & Flags.SYN and self._is_stray(segment, side)
         if segment.flags & Flags.SYN:
             self._take_syn(segment, side, options)
+        elif stray and not segment.flags & Flags.RST:
+            return options.damage
         else:
             # A RST is judged by what was known before it came.
             self._take_end(segment, side, options, already_over)
+            if stray:
+                return options.damage
             self.sides[side].take(segment, options)
             if segment.flags & Flags.ACK:
                 other = self.sides[1 - side]
@@ -156,6 +166,16 @@ class Leg:
                 )
         self._choose_answer()
         return options.damage
+
+    def _is_stray(self, segment: Segment, side: int) -> bool:
+        """Whether no host would take a segment without SYN for one of this leg: somebody who does not see the leg's numbers
+        sent it. But where a second one is near it, the capture lacks what lies between, and both are the leg's."""
+        sender, receiver = self.sides[side], self.sides[1 - side]
+        near = [number for number in (sender.next, receiver.acknowledged) if number is not None]
+        if not near or min(gap(segment.seq, number) for number in near) <= _PLAUSIBLE:
+            return False
+        before, sender.stray = sender.stray, segment.seq
+        return before is None or before == segment.seq or gap(segment.seq, before) > _PLAUSIBLE
 
     def _take_syn(self, segment: Segment, side: int, options: SegmentOptions) -> None:
         if not segment.flags & Flags.ACK:

@@ -24,6 +24,7 @@ class Side:
     next: int | None = None  # the number after all sent data
     acknowledged: int | None = None  # the latest number of the other end that this end acknowledged
     acknowledged_first: int | None = None
+    stray: int | None = None  # the number of the latest segment that was far from all known ones
     window: int = 0  # the largest advertised window, not scaled
     scale: int | None = None  # the window scale of its SYN
     options_of_syn: bool = False  # whether the SYN was captured, so that its options are known
@@ -89,10 +90,11 @@ class Side:
         return self.next if self.last is None else self.last
 
     def has_first_data(self) -> bool:
-        """Whether the first data after the SYN was captured. Data of the SYN itself may have been accepted or not."""
+        """Whether the first data after the SYN was captured. Data of the SYN itself may have been accepted, in part, or
+        not."""
         if self.begin is None or self.data is None:
             return False
-        return (self.data - self.begin - 1) % SEQ_SPACE in (0, self.data_in_syn)
+        return (self.data - self.begin - 1) % SEQ_SPACE <= self.data_in_syn
 
     def window_bytes(self, other: "Side") -> int:
         """The largest receive window of this end, in bytes; scaled if both SYNs agreed on scaling (RFC 7323 2.2)."""
