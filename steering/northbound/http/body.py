@@ -48,8 +48,12 @@ def loaded(data: bytes | str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        # In one pass: who sends thousands of names must not make the controller compare each with each.
+        seen: set[str] = set()
+        for twice, _ in pairs:
+            if twice in seen:
+                break
+            seen.add(twice)
         raise bad_request(f"the body names {shown(twice)} twice in one object")
     return found
 

@@ -1,10 +1,13 @@
 """A body that names a key twice in one object is refused: of two values each reader may believe another one."""
 
+from time import process_time
 from typing import Any
 
 import pytest
 from webob import Request
 
+from steering.northbound.http.body import loaded
+from steering.northbound.http.problems import Problem
 from tests.support.fixed_view import TOKEN, north
 from tests.support.noted_control import Noted
 from tests.support.rest_replies import problem
@@ -41,3 +44,13 @@ def test_the_same_key_in_two_objects_is_none_twice() -> None:
 )
 def test_what_is_no_json_is_still_said_so(text: str) -> None:
     assert problem(put("/v1/acl", text, Noted()), 400) == "the body is no JSON"
+
+
+def test_to_find_the_key_that_is_there_twice_takes_no_longer_than_to_read_the_body() -> None:
+    names = ",".join(f'"{number:x}":0' for number in range(7_000))  # 64 KiB, as many as an MCP may send
+    begun = process_time()
+    loaded(f"{{{names}}}")
+    read = process_time()
+    with pytest.raises(Problem, match="'last' twice"):
+        loaded(f'{{{names},"last":0,"last":0}}')
+    assert process_time() - read < 20 * (read - begun)
