@@ -133,6 +133,7 @@ class SessionPieces:
         )
         self.half_open = HalfOpenSessions(table, self.life, self.teardown, policy, ledgers)
         self.waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
+        self.waiting_mcps = PendingJoins(policy.limits.held_joins, EARLY_JOINS_WAIT)  # joins that MCPs open
 
     def _make_judges(self, given: Ingredients) -> None:
         """What handshakes are judged by."""
@@ -184,7 +185,7 @@ class SessionPieces:
         server_sessions = ServerSessions(
             sitemap, chooser, counters,
             in_force=in_force, room=self._room, bypass=self._bypass, table=table, life=life, first_answers=first_answers,
-            early=PendingJoins(given.policy.limits.held_joins, EARLY_JOINS_WAIT),
+            early=self.waiting_mcps,
         )  # fmt: skip
         self.learned = LearnedSessions(
             sitemap, chooser, table, life, first_answers, self.proactive, given.neighbours, teardown, counters

@@ -13,6 +13,7 @@ class SetUpPart(StrEnum):
     FIRST_SYN = "first SYN"  # a host's, with MP_CAPABLE
     SERVER_SYN = "server's SYN"  # without MPTCP: it may be a server's that opens a session
     JOIN = "join"
+    MCP_JOIN = "MCP's join"  # that an MCP opens towards a host of a session of its
     ANSWER = "answer"  # a SYN/ACK
 
 
@@ -20,7 +21,7 @@ class SetUpSegment(NamedTuple):
     """A segment of a set-up, whatever input of the core it came as."""
 
     part: SetUpPart
-    key: FlowKey  # of the flow, from the end that opened it; an answer's is that of what it answers
+    key: FlowKey  # of the flow, from the end that opened it; an answer's is that of what it answers, and an MCP's join has the host first
     dpid: DatapathId
     port: PortNumber
     frame: bytes = b""  # b"" of an answer
@@ -34,7 +35,8 @@ class SetUpOutcome(StrEnum):
     ESTABLISHED = "established"  # the token is known, and the host went on
     PLAIN = "plain"  # the MCP answered without MPTCP: pinned as plain TCP
     PINNED = "pinned"  # a join was led to its session's MCP
-    NATURAL = "natural"  # no MCP takes it: it went its natural way
+    FORWARDED = "forwarded"  # an MCP's own join went on by itself, and its session has it
+    NATURAL = "natural"  # no MCP takes it: it went its natural way; an MCP's own join is of no session that is known
     REFUSED = "refused"
     PASSED_ON = "passed-on"  # a join that had waited went to the controller of its session
     UNFINISHED = "unfinished"  # MCP or host did not go on, or the controller stopped before

@@ -6,9 +6,7 @@ from typing import Any, Protocol
 
 from steering.core.outputs import Release
 from steering.core.snapshots import set_up
-from steering.model.ids import Token
-from steering.model.session import FlowKey
-from steering.model.set_up import SetUpFacts
+from steering.model.set_up import SetUpFacts, SetUpPart, SetUpSegment
 
 LONGEST = 60.0  # seconds until a trace ends, whatever became of its session
 
@@ -33,16 +31,17 @@ class OpenTrace:
     """A set-up under way."""
 
     __slots__ = (
-        "began", "entries", "frame", "is_join", "is_reverse", "key", "release", "session", "since", "source", "span", "switches", "token",
+        "began", "entries", "frame", "is_join", "is_mcps", "is_reverse", "key", "release", "session", "since", "source", "span", "switches", "token",
         "until", "was_answered",
     )  # fmt: skip
 
-    def __init__(self, key: FlowKey, frame: bytes, token: Token, span: SetUpSpan, now: float) -> None:
-        self.key = key
-        self.frame = frame  # as it came in: by this object a natural release is known
-        self.token = token  # of a join; NO_TOKEN for a first SYN
-        self.is_join = token >= 0
-        self.source = set_up.ends_of(key)[0]
+    def __init__(self, segment: SetUpSegment, span: SetUpSpan, now: float) -> None:
+        self.key = segment.key
+        self.frame = segment.frame  # as it came in: by this object a natural release is known
+        self.token = segment.token  # of a join; NO_TOKEN for a first SYN
+        self.is_join = segment.token >= 0
+        self.is_mcps = segment.part is SetUpPart.MCP_JOIN  # a copy of it came, and it went on by itself
+        self.source = set_up.ends_of(segment.key)[0]
         self.span = span
         self.began = self.since = now  # `since`: when its present phase began
         self.until = now + LONGEST  # of a SYN that waits for an authoriser: when it is denied
@@ -54,9 +53,11 @@ class OpenTrace:
         self.is_reverse = False  # a server opened it
 
 
-def ends(key: FlowKey) -> Attributes:
-    """Both ends of a flow by OpenTelemetry's semantic conventions."""
-    source, destination, sport, dport = set_up.ends_of(key)
+def ends(segment: SetUpSegment) -> Attributes:
+    """Both ends of a flow by OpenTelemetry's semantic conventions. The client is who opens it."""
+    source, destination, sport, dport = set_up.ends_of(segment.key)
+    if segment.part is SetUpPart.MCP_JOIN:
+        source, destination, sport, dport = destination, source, dport, sport
     return {
         "client.address": str(ip_address(source)), "client.port": sport,
         "server.address": str(ip_address(destination)), "server.port": dport,

@@ -12,7 +12,7 @@ from typing import Any
 
 from steering.core.counters import Counters, TraceSkip
 from steering.core.engine import Engine
-from steering.core.inputs import Authorised, CountersRead, Input, McpSessions, SweepRead, Tick
+from steering.core.inputs import Authorised, CountersRead, Input, McpSessions, SweepRead, Tick, WatchedSeen
 from steering.core.outputs import NATURAL, Authorise, Output, Release, Steer
 from steering.core.peer_facts import PeerTold
 from steering.core.snapshots import set_up
@@ -32,6 +32,7 @@ _NEWS = (
     SweepRead,
     McpSessions,
 )  # may tell that a host goes on; a join tells it of its session
+_ANSWERS = (PeerTold, Authorised, WatchedSeen)  # may tell what a SYN waits for
 _HALF_OPEN = (SessionState.SYN_PINNED, SessionState.ANSWERED)
 
 
@@ -72,12 +73,11 @@ class SetUpTraces:
 
     def wants(self, given: Input, now: float) -> bool:
         """Whether an input begins a set-up that is to be traced, or may tell of one that is."""
-        segment = self._segment = set_up.segment_of(given)
+        segment = self._segment = set_up.segment_of(self._engine, given)
         if segment is None:
             kind = type(given)
-            # Other controllers tell of all their tokens: only who waits for one wants to know.
-            those = self._waiting if kind is PeerTold or kind is Authorised else self._open
-            wanted = bool(those) and (kind in _NEWS or kind is PeerTold or kind is Authorised)
+            # Other controllers tell of all their tokens, and watched segments may show one: only who waits for one wants to know.
+            wanted = (bool(self._waiting) and kind in _ANSWERS) or (bool(self._open) and kind in _NEWS)
         elif segment.part is SetUpPart.ANSWER:
             wanted = segment.key in self._open or bool(self._waiting)
         else:
@@ -157,7 +157,7 @@ class SetUpTraces:
         if known is not None:
             known.span.note("SYN repeated", now)
             return
-        is_join = segment.part is SetUpPart.JOIN
+        is_join = segment.part in (SetUpPart.JOIN, SetUpPart.MCP_JOIN)
         if not (
             (is_join and self._is_traced(segment, outputs, refusal, now))
             or (segment.part is SetUpPart.SERVER_SYN and self._is_servers(segment, outputs, refusal, now))
@@ -165,7 +165,7 @@ class SetUpTraces:
         ):
             return
         span = self._begin(JOIN if is_join else SESSION, now, self._about(segment))
-        trace = self._open[segment.key] = OpenTrace(segment.key, segment.frame, segment.token, span, now)
+        trace = self._open[segment.key] = OpenTrace(segment, span, now)
         for output in outputs:
             if type(output) is Authorise:
                 self._asks(output.request, output.source)
@@ -187,7 +187,7 @@ class SetUpTraces:
                 self._see(self._of_session[found.session], now)
         elif (
             refusal is None
-            and not set_up.is_held(self._engine, segment.token)
+            and not set_up.is_held(self._engine, segment.token, segment.part is SetUpPart.MCP_JOIN)
             and not _is_natural(outputs, segment.frame)
         ):
             return False  # another controller traces it, or nobody answers it
@@ -204,9 +204,11 @@ class SetUpTraces:
 
     def _about(self, segment: SetUpSegment) -> Attributes:
         """What is known of a set-up by its SYN."""
-        told = {**ends(segment.key), "steering.access": set_up.access_of(self._engine, segment) or ""}
+        told = {**ends(segment), "steering.access": set_up.access_of(self._engine, segment) or ""}
         if segment.part is SetUpPart.SERVER_SYN:
             told["steering.direction"] = "server"
+        elif segment.part is SetUpPart.MCP_JOIN:
+            told["steering.direction"] = "mcp"
         if segment.peer:
             told[PEER] = segment.peer
         return told
@@ -241,6 +243,9 @@ class SetUpTraces:
             context = self._linked.get(found.session)
             if context is not None:
                 trace.span.link(context)
+            if trace.is_mcps:
+                self._end(trace, SetUpOutcome.FORWARDED, ended)
+                return
         else:
             self._of_session[found.session] = trace
             self._linked[found.session] = trace.span.context
@@ -277,7 +282,7 @@ class SetUpTraces:
                 source = None  # another one is asked
         for trace in list(self._waiting.values()):
             if trace.is_join:
-                is_over = not set_up.is_held(self._engine, trace.token)
+                is_over = not set_up.is_held(self._engine, trace.token, trace.is_mcps)
                 why = _why_unknown(refusals, type(given) is Tick)
             else:
                 is_denied = trace.source == source and bool(refusals)
@@ -291,7 +296,14 @@ class SetUpTraces:
                 what = "wait for its token" if trace.is_join else "wait for an authoriser"
                 trace.span.child(what, waited_since, begun, {})
                 if trace.key in self._open and not trace.session:
-                    self._end(trace, SetUpOutcome.REFUSED, ended, why)
+                    self._nobodys(trace, ended, why)
+
+    def _nobodys(self, trace: OpenTrace, now: float, why: Refusal) -> None:
+        """What a SYN waited for never came: it is refused, unless it went on long ago."""
+        if trace.is_mcps:
+            self._end(trace, SetUpOutcome.NATURAL, now)
+        else:
+            self._end(trace, SetUpOutcome.REFUSED, now, why)
 
     def _asks(self, request: int, source: bytes) -> None:
         self._asked[request] = source

@@ -18,10 +18,17 @@ from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 from steering.wire.segment import Flags
 
 
-def segment_of(given: Input) -> SetUpSegment | None:
+def segment_of(engine: Engine, given: Input) -> SetUpSegment | None:
     """What an input shows of a set-up; None where it shows nothing of one, or can teach nobody anything of it."""
     reader = _READERS.get(type(given))
-    return None if reader is None else reader(given)
+    found = None if reader is None else reader(given)
+    if found is None or found.part is not SetUpPart.JOIN:
+        return found
+    attachment = engine.map.at.get((found.dpid, found.port))
+    if attachment is None or not attachment.role.is_mcp:
+        return found
+    source, destination, sport, dport = ends_of(found.key)
+    return found._replace(part=SetUpPart.MCP_JOIN, key=flow_key(destination, source, dport, sport))
 
 
 def _usual_syn(given: UsualSyn) -> SetUpSegment:
@@ -96,15 +103,18 @@ def ends_of(key: FlowKey) -> tuple[bytes, bytes, int, int]:
 
 
 def access_of(engine: Engine, segment: SetUpSegment) -> str | None:
-    """The access network that a SYN's session is of: the one where a host's came in, or the one that a server's goes to.
+    """The access network that a SYN's session is of: the one where a host's came in, or the one that a server's or an MCP's goes to.
     None where it came in at another port than such a SYN comes in at."""
     attachment = engine.map.at.get((segment.dpid, segment.port))
-    is_server = segment.part is SetUpPart.SERVER_SYN
-    if attachment is None or attachment.role is not (PortRole.GATEWAY if is_server else PortRole.ACCESS):
+    if attachment is None:
         return None
-    if not is_server:
-        return attachment.name
-    access = engine.map.access_of(ends_of(segment.key)[1])
+    source, destination, _, _ = ends_of(segment.key)
+    if segment.part is SetUpPart.MCP_JOIN:
+        access = engine.map.access_of(source)
+    elif segment.part is SetUpPart.SERVER_SYN:
+        access = engine.map.access_of(destination) if attachment.role is PortRole.GATEWAY else None
+    else:
+        return attachment.name if attachment.role is PortRole.ACCESS else None
     return None if access is None else access.name
 
 
@@ -139,9 +149,10 @@ def state_of(engine: Engine, session: int) -> SessionState | None:
     return None if found is None else found.state
 
 
-def is_held(engine: Engine, token: Token) -> bool:
-    """Whether joins wait for a token."""
-    return token in engine.sessions.waiting.by_token
+def is_held(engine: Engine, token: Token, is_mcps: bool) -> bool:
+    """Whether joins of hosts wait for a token, or joins of MCPs."""
+    sessions = engine.sessions
+    return token in (sessions.waiting_mcps if is_mcps else sessions.waiting).by_token
 
 
 def patience(engine: Engine) -> float:
