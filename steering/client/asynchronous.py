@@ -31,7 +31,7 @@ class AsyncSteeringClient(AsyncOperations):
         state_dir: str | None = None,
         ca_file: str | None = None,
         client_cert: str | None = None,
-        timeout: float = client.TIMEOUT,
+        timeout: float | None = None,
     ) -> "AsyncSteeringClient":
         """As SteeringClient.at. It reads files, and asks nobody."""
         return cls(

@@ -15,6 +15,21 @@ YAML_BODY = {"Content-Type": "application/yaml"}
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events is asked for again
 
 
+_AGREED_ON = {
+    ("PUT", "policy"),
+    ("POST", "policy/rollback"),
+    ("POST", "mcps"),
+    ("PUT", "mcps/"),
+    ("DELETE", "mcps/"),
+}
+
+
+def is_agreed_on(method: str, path: Sequence[str]) -> bool:
+    """Whether all controllers of a cell agree on a request before it is answered, or it waits behind such a one."""
+    is_of_one = path[0] == "mcps" and len(path) == 2
+    return (method, "mcps/" if is_of_one else "/".join(path)) in _AGREED_ON
+
+
 class WantedEvents:
     """Which events are followed, the last that was seen, and when a stream that was lost is asked for again."""
 
@@ -65,8 +80,11 @@ class SteeringClient(Operations):
     BadInput for arguments that cannot be sent.
     """
 
-    def __init__(self, connection: client.ControllerClient) -> None:
+    def __init__(
+        self, connection: client.ControllerClient, agreed_timeout: float = client.AGREED_TIMEOUT
+    ) -> None:
         self._connection = connection
+        self._agreed_timeout = agreed_timeout
 
     @classmethod
     def at(
@@ -77,14 +95,17 @@ class SteeringClient(Operations):
         state_dir: str | None = None,
         ca_file: str | None = None,
         client_cert: str | None = None,
-        timeout: float = client.TIMEOUT,
+        timeout: float | None = None,
     ) -> "SteeringClient":
         """The controller at a URL, else where the environment or the state directory says, as commands find it.
-        `timeout`: seconds without a byte."""
+        `timeout`: seconds without a byte; without it 10, and 150 for what all controllers of a cell agree on first (a policy, an MCP's
+        description)."""
         where = argparse.Namespace(
             url=url, token_file=token_file, state_dir=state_dir, ca_file=ca_file, client_cert=client_cert
         )
-        return cls(client.find(where, timeout))
+        if timeout is None:
+            return cls(client.find(where), client.AGREED_TIMEOUT)
+        return cls(client.find(where, timeout), timeout)
 
     def events(
         self,
@@ -150,4 +171,7 @@ class SteeringClient(Operations):
         told = {
             name: int(value) if isinstance(value, bool) else value for name, value in (query or {}).items()
         }
-        return self._connection.request(method, path, body=sent, headers=headers, query=told).body
+        patience = self._agreed_timeout if is_agreed_on(method, path) else None
+        return self._connection.request(
+            method, path, body=sent, headers=headers, query=told, patience=patience
+        ).body

@@ -1,5 +1,6 @@
 """The Python client against the real northbound over HTTP."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from steering.cli import client
 from steering.client import BadInput, NotFound, Rejected, SteeringClient, Unavailable
+from steering.client.controller import is_agreed_on
 from steering.northbound.resources.routes import ROUTES
 from tests.support.fixed_view import TOKEN, FixedView, north
 from tests.support.rest_server import serve
+from tests.support.timed_requests import timed_requests
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -57,6 +61,48 @@ def test_refusals_are_exceptions_of_their_own(served: Served, tmp_path: Path) ->
         SteeringClient.at("http://192.0.2.1:8080", token_file=str(tmp_path / "token"))
     with pytest.raises(Unavailable):
         SteeringClient.at("http://127.0.0.1:1", token_file=str(tmp_path / "token"), timeout=1.0).health()
+
+
+def test_how_long_is_waited_is_an_argument(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, what all controllers of a cell agree on first is waited for as long as commands wait."""
+    timed = timed_requests(monkeypatch)
+    patient = SteeringClient.at(served.url, token_file=str(tmp_path / "token"), timeout=3.0)
+    for controller in (served.controller, patient):
+        controller.health()
+        controller.put_policy("policy: 1\n", dry_run=True)
+    normal, long = client.TIMEOUT, client.AGREED_TIMEOUT
+    assert timed == [("GET", normal), ("PUT", long), ("GET", 3.0), ("PUT", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_agreed"),
+    [
+        ("PUT", ["policy"], True),
+        ("POST", ["policy", "rollback"], True),
+        ("POST", ["mcps"], True),
+        ("PUT", ["mcps", "core"], True),
+        ("DELETE", ["mcps", "core"], True),
+        ("GET", ["policy"], False),
+        ("PUT", ["mcps", "core", "load"], False),
+        ("POST", ["mcps", "core", "drain"], False),
+        ("PUT", ["policy", "clock"], False),
+        ("POST", ["whatif"], False),
+    ],
+)
+def test_what_controllers_agree_on_is_waited_for_longer(
+    method: str, path: list[str], is_agreed: bool
+) -> None:
+    assert is_agreed_on(method, path) is is_agreed
+
+
+def test_a_controller_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Unavailable, match="does not answer within"):
+            SteeringClient.at(url, token_file=str(tmp_path / "token"), timeout=0.1).health()
 
 
 def test_events_are_followed_and_go_on_after_the_one_that_was_seen(served: Served) -> None:
