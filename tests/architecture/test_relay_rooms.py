@@ -131,3 +131,8 @@ def test_the_check_sees_an_arrow_against_the_table(importer: str, target: str) -
 
 def test_the_check_sees_a_circle() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def test_nothing_of_the_relay_waits_by_select() -> None:
+    """It raises ValueError for a descriptor of 1,024 or above, and a relay with some five hundred sessions opens no other."""
+    assert not [path for path in files() if "select.select(" in path.read_text(encoding="utf-8")]

@@ -4,7 +4,6 @@ One thread, apart from the relay's loop: whatever the controller or the path man
 controller is away what was wanted last stays in force; when it is back it tells everything anew.
 """
 
-import select
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ from steering.relay.controller.subflow_shares import SubflowShares, run_tool
 from steering.relay.kernel import mss
 from steering.relay.kernel.commands import RuleError
 from steering.relay.kernel.path_manager import KernelSubflow, PathManager, PathManagerError
+from steering.relay.kernel.readable import readable
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
 
@@ -116,7 +116,7 @@ class Agent:
             if stream is not None and now - heard > SILENCE_S:
                 raise StreamError(f"not a word in {SILENCE_S:.0f} s")
             limit = LOOK_S if self._wishes.waiting or len(self._shares) else 1.0
-            ready = select.select(watched, [], [], limit if until is None else min(limit, until - now))[0]
+            ready = readable(watched, limit if until is None else min(limit, until - now))
             now = time.monotonic()
             if self._kernel.events in ready:
                 self._kernel.drain()

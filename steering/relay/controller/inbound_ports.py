@@ -10,7 +10,6 @@ A thread of its own reads the stream; listeners are opened and closed in the rel
 
 import contextlib
 import errno
-import select
 import socket
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
 from steering.relay.controller.hostile_json import RefusalCounts, counted
+from steering.relay.kernel.readable import readable
 from steering.relay.kernel.sockets import endpoints, plain_listener, prepare_leg
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
@@ -252,14 +252,14 @@ class InboundPorts:
                 finally:
                     self.connected = False
                     stream.close()
-            select.select([self._wake], [], [], wait)
+            readable([self._wake], wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
 
     def _listen(self, stream: EventStream) -> None:
         """Raises StreamError at its end."""
         while not self._stopping:
             watched: list[socket.socket | EventStream] = [self._wake, stream]
-            ready = select.select(watched, [], [], SILENCE_S)[0]
+            ready = readable(watched, SILENCE_S)
             if not ready:
                 raise StreamError(f"not a word in {SILENCE_S:.0f} s")
             for kind, data in stream.events() if stream in ready else ():

@@ -9,7 +9,6 @@ load it.
 """
 
 import errno
-import select
 import socket
 import struct
 import sys
@@ -23,6 +22,7 @@ from ipaddress import ip_address
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from steering.relay.kernel.readable import readable
 from steering.relay.model import PlatformError
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -213,7 +213,7 @@ class RouteSocket:
         found: list[Message] = []
         while True:
             left = until - time.monotonic()
-            if left <= 0 or not select.select([self._asking], [], [], left)[0]:
+            if left <= 0 or not readable([self._asking], left):
                 raise NetlinkRefused(NetlinkRefusal.SILENT)
             for answered, data in self._split(self._receive(self._asking)):
                 _, _, told, serial, _ = _HEADER.unpack_from(data)

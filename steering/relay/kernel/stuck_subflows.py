@@ -6,7 +6,6 @@ where the peer is gone, or a common part of all paths is broken, nothing is know
 sock_diag(7), as `ss -ti` does.
 """
 
-import select
 import socket
 import struct
 import time
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from steering.relay.kernel.readable import readable
 from steering.relay.kernel.uplinks import Uplink
 from steering.relay.model import PlatformError
 
@@ -94,7 +94,7 @@ class SubflowReader:
         until = time.monotonic() + ANSWER_S
         try:
             self._sock.send(head + body)
-            while (left := until - time.monotonic()) > 0 and select.select([self._sock], [], [], left)[0]:
+            while (left := until - time.monotonic()) > 0 and readable([self._sock], left):
                 data, _, _, (port, _) = self._sock.recvmsg(_MAX_DATAGRAM)
                 if port != 0:
                     self.refused += 1

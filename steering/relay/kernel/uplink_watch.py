@@ -11,7 +11,6 @@ whole.
 """
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 
 from steering.relay.kernel import uplinks as kernel_uplinks
 from steering.relay.kernel.commands import RuleError
+from steering.relay.kernel.readable import readable
 from steering.relay.kernel.route_netlink import (
     DefaultRoute,
     LinkAddress,
@@ -221,7 +221,7 @@ class UplinkWatch:
             trials = (*self._aside.values(), *self._on_trial.values())
             until = min([resync, self._look_at, *self._due.values(), *invited, *trials])
             watched = [self._wake.fileno(), self._kernel.fileno()]
-            ready = select.select(watched, [], [], max(0.0, until - now))[0]
+            ready = readable(watched, until - now)
             if self._stopping:
                 return
             if self._wake.fileno() in ready:

@@ -12,6 +12,7 @@ import pytest
 from steering.cli.main import build_parser
 from steering.cli.relay import _options
 from steering.relay.controller import inbound_ports
+from steering.relay.controller.event_stream import StreamError
 from steering.relay.controller.inbound_ports import MOST, InboundPorts, parse
 from steering.relay.counters import RelayCounters
 from steering.relay.kernel.rules import limits
@@ -20,7 +21,7 @@ from steering.relay.loop.accept_backoff import PAUSE_S, AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import ControllerAccess, Endpoint, OptionError, ServerLeg
 from tests.support.controller_process import free_port
-from tests.support.scarcity import no_descriptors
+from tests.support.scarcity import above_select, no_descriptors
 
 OPTIONS = ControllerAccess("http://127.0.0.1:1", "core", "t" * 40, None)
 
@@ -180,3 +181,26 @@ def test_with_bindings_joins_are_the_kernels_own(tmp_path: Path) -> None:
     assert "add_addr_accepted" in limits(bound)
     with pytest.raises(OptionError, match="goes with --controller"):
         options("--bindings")
+
+
+class Told:
+    """A stream of the controller whose connection has a large number, as it has in a relay with many sessions."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "bindings", {"bindings": []}
+        raise StreamError("the controller ended it")
+
+
+def test_with_a_thousand_files_open_what_the_controller_tells_is_still_heard(knocked: Knocked) -> None:
+    near, far = socket.socketpair()
+    with near, far, above_select(near) as high:
+        far.send(b".")
+        with pytest.raises(StreamError):
+            knocked.inbound._listen(Told(high))  # type: ignore[arg-type]
+    assert knocked.inbound._told.pop() == {"bindings": []}
