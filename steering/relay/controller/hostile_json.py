@@ -1,12 +1,14 @@
 """JSON from a controller, which is not believed more than any peer: one object, bounded in depth and in its numbers.
 
 Python reads 1e999 as infinity, NaN as a number, and whole numbers of any length. Each of them breaks whoever counts on
-a number: `int(inf)` raises OverflowError, a comparison with NaN is false whichever way it is asked.
+a number: `int(inf)` raises OverflowError, a comparison with NaN is false whichever way it is asked. And it reads any text
+behind the `%` of an IPv6 address as its zone, so that what it writes again may be more than an address to nft.
 """
 
 import json
 from collections import Counter
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -55,6 +57,13 @@ def read_object(data: bytes) -> Json:
     if not isinstance(found, dict):
         raise JsonRefused(JsonRefusal.NOT_OBJECT)
     return found
+
+
+def told_address(value: object) -> IPv4Address | IPv6Address:
+    """An address as text, without a zone. Raises ValueError; a number is none, though Python makes one of it."""
+    if not isinstance(value, str) or "%" in value:
+        raise ValueError("an address is text, and has no zone")
+    return ip_address(value)
 
 
 def _float(text: str) -> float:

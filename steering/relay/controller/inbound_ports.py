@@ -16,12 +16,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
 from select import EPOLLIN
 from typing import Any, NamedTuple, TypeGuard
 
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
-from steering.relay.controller.hostile_json import RefusalCounts, counted
+from steering.relay.controller.hostile_json import RefusalCounts, counted, told_address
 from steering.relay.kernel.readable import readable
 from steering.relay.kernel.sockets import endpoints, plain_listener, prepare_leg
 from steering.relay.log import Log
@@ -65,12 +64,12 @@ def _parsed(told: Any, now: float) -> BoundPort | None:
     if not isinstance(told, dict):
         return None
     port, inner, lasts, host = (told.get(key) for key in ("ext_port", "int_port", "lasts_s", "host"))
-    if not (_whole(port, LOWEST) and _whole(inner, 1) and isinstance(host, str)):
+    if not (_whole(port, LOWEST) and _whole(inner, 1)):
         return None
     if isinstance(lasts, bool) or not isinstance(lasts, int | float) or not 0 < lasts <= LONGEST_S:
         return None
     try:
-        return BoundPort(port, Endpoint(str(ip_address(host)), inner), now + lasts)
+        return BoundPort(port, Endpoint(str(told_address(host)), inner), now + lasts)
     except ValueError:
         return None
 

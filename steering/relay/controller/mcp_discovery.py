@@ -7,11 +7,11 @@ token of role device (N-7.3b). Whoever does not show that it is the controller, 
 import http.client
 import ssl
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from steering.relay.controller.hostile_json import read_object
+from steering.relay.controller.hostile_json import read_object, told_address
 from steering.relay.model import Network, OptionError
 from steering.relay.options.values import MAX_PREFIXES, read_token
 
@@ -85,6 +85,6 @@ def _asked(controller: DiscoveryAccess) -> tuple[int, bytes]:
 
 def _addresses(answer: Any) -> list[Network]:
     texts = [text for mcp in answer["mcps"] for text in mcp["addresses"]]
-    if not texts or len(texts) > MAX_PREFIXES or not all(isinstance(text, str) for text in texts):
+    if not texts or len(texts) > MAX_PREFIXES:
         raise ValueError
-    return [ip_network(ip_address(text)) for text in texts]
+    return [ip_network(told_address(text)) for text in texts]

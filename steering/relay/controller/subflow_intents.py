@@ -6,9 +6,9 @@ kept and tried again, for a while. Everything is bounded: the oldest gives way.
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from steering.relay.controller.hostile_json import told_address
 from steering.relay.kernel.path_manager import KernelSubflow
 
 MAX_WISHES = 65_536
@@ -45,11 +45,10 @@ def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
         whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (*ports, share))
         if not whole or not all(0 < port < 65_536 for port in ports) or not 0 <= share <= 1_000:
             raise ValueError("ports are 1 to 65535, a share 0 to 1000")
-        texts = (told["server"], told["host"])
-        if not all(isinstance(text, str) for text in texts):  # a number is an address to Python
-            raise ValueError("addresses are text")
-        addresses = [str(ip_address(text)) for text in texts]
-        subflow = KernelSubflow(int(token, 16), addresses[0], ports[0], addresses[1], ports[1])
+        server, host = told_address(told["server"]), told_address(told["host"])
+        if server.version != host.version:
+            raise ValueError("both ends of a subflow are of one family")
+        subflow = KernelSubflow(int(token, 16), str(server), ports[0], str(host), ports[1])
         return subflow, SubflowIntent(told["backup"] is True, told["allowed"] is not False, share)
     except (KeyError, TypeError) as error:
         raise ValueError(f"no intent: {error!r}") from None

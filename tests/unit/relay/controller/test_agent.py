@@ -33,6 +33,8 @@ def test_an_intent_is_read():
     [
         {"token": "92c5"}, {"token": 7}, {"host": "lte"}, {"host": None}, {"host_port": 0}, {"share": 1001},
         {"server_port": 70000}, {"server_port": True}, {"share": -1}, {"host_port": "80"},
+        {"host": "fd00::1"}, {"host": 1}, {"host": ["10.1.0.2"]},
+        {"host": "fe80::1%x } ; flush ruleset", "server": "fd00::2"}, {"host": "fd00::1", "server": "fe80::2%eth0"},
         {"session": 17}, {"session": ""}, {"session": "c2:"}, {"session": ":17"}, {"session": "c2:c3:17"},
         {"session": "c" * 64 + ":17"}, {"session": "c2:" + "1" * 21}, {"session": "c2:17\n"}, {"session": "c2:\u0661"},
     ],

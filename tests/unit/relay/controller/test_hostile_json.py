@@ -9,8 +9,10 @@ from steering.relay.controller.hostile_json import (
     RefusalCounts,
     counted,
     read_object,
+    told_address,
 )
 from steering.relay.controller.inbound_ports import parse as bindings
+from steering.relay.controller.mcp_discovery import _addresses
 from steering.relay.controller.subflow_intents import parse as intent
 
 HOSTILE = [
@@ -79,3 +81,12 @@ def test_an_intent_of_hostile_numbers_is_none(wrong: dict[str, object]) -> None:
     assert intent(good)[1].backup
     with pytest.raises(ValueError):
         intent(good | wrong)
+
+
+def test_an_address_has_no_zone_which_could_hold_any_text_that_nft_would_read() -> None:
+    assert [str(told_address(text)) for text in ("10.1.0.2", "fd00::1")] == ["10.1.0.2", "fd00::1"]
+    for crooked in ("fe80::1%x } ; flush ruleset", "fe80::1%eth0", "", "lte", 1, None, ["10.1.0.2"]):
+        with pytest.raises(ValueError):
+            told_address(crooked)
+    with pytest.raises(ValueError):
+        _addresses({"mcps": [{"addresses": ["10.1.0.2", "fe80::1%x } ; flush ruleset"]}]})

@@ -151,6 +151,7 @@ def test_with_no_descriptor_left_whoever_knocks_waits_and_the_loop_does_not_spin
     [
         told(1023), told(65_536), told(50_001, host="x"), told(50_001, int_port=0), told(50_001, lasts_s=0),
         told(50_001, lasts_s=1e9), told(50_001, lasts_s="nan"), {"ext_port": 50_001}, [], None, told(50_001, host=None),
+        told(50_001, host="fe80::1%eth0"), told(50_001, host=167_837_698),
     ],
 )  # fmt: skip
 def test_what_is_no_binding_is_counted_and_opens_nothing(one: Any) -> None:
