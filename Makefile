@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup testing tools demo labs screenshot test lint mutants attack bench deb deb-test container docs clean
+.PHONY: help setup testing tools demo labs screenshot test lint mutants attack bench deb deb-test container container-test docs clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -18,7 +18,7 @@ help:
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
 	@echo 'make docs    the book, in build/docs'
 	@echo 'make deb     set up, then build/steering_VERSION_ARCH.deb; make deb-test tries it, and the page "15 minutes", in a fresh Debian root (root)'
-	@echo 'make container  controller and relay as containers, where podman or docker builds'
+	@echo 'make container  controller and relay as containers, where podman or docker builds; make container-test starts each (root)'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
 
 setup:
@@ -78,6 +78,9 @@ container:
 	for target in controller relay; do \
 		$$builder build -f packaging/Containerfile --target $$target -t steering-$$target . || exit 1; \
 	done
+
+container-test:
+	@packaging/container-test.sh
 
 clean:
 	@if [ -x .venv/bin/steering ]; then .venv/bin/steering lab clean || echo 'labs were not cleaned' >&2; fi

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.built import built
+from tests.packaging.built import built, needed, wheel_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +41,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A .pth line only adds the folder: .pth files in it, by which the checkout is found, are not read.
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that steering needs, as wheels."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for name, one in needed("steering").items():
+        wheel_of(one, folder, tmp_path_factory.mktemp(name))
+    return folder

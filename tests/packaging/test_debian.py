@@ -134,7 +134,7 @@ def test_logrotate_takes_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["deb.sh", "deb-test.sh", "debian/postinst", "debian/prerm", "debian/postrm"]
+    "name", ["deb.sh", "deb-test.sh", "container-test.sh", "debian/postinst", "debian/prerm", "debian/postrm"]
 )
 def test_its_scripts_are_shell(name: str) -> None:
     subprocess.run(["sh", "-n", str(PACKAGING / name)], check=True)
@@ -145,7 +145,15 @@ def test_what_a_container_starts_and_asks_is_a_command_with_options_it_has() -> 
     lines = re.findall(r"^(?:ENTRYPOINT|HEALTHCHECK .*CMD) (\[.+\])$", text, re.M)
     started = [json.loads(line) for line in lines]
     assert [words[1] for words in started] == ["limits", "run", "relay"]
+    # What its test starts, after the image's name, and what it asks.
+    tried = (PACKAGING / "container-test.sh").read_text().replace("\\\n", " ")
+    asked = re.findall(r"beside steering '(.+?)'", tried)
+    relay = re.findall(r'-relay" (--.+?) >', tried)
+    controller = re.findall(r'-controller" +(--.+?) >', tried)
+    assert len(asked) == 2 and len(relay) == len(controller) == 1
     parser = build_whole_parser()
+    for line in (*asked, f"relay {relay[0]}", f"run --site site.yaml {controller[0]}"):
+        parser.parse_args(line.split())
     for words in started:
         assert words[0] == "steering" and parser.parse_args(words[1:]).command == words[1]
     # What the comments tell to be typed, after the image's name.

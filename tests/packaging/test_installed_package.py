@@ -9,48 +9,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackagePath, distribution
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+
+from tests.packaging.built import copy_files, needed
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("usr/lib/steering")
 
 pytestmark = pytest.mark.timeout(600)  # some twenty seconds of CPU
-
-
-def needed(name: str) -> dict[str, Distribution]:
-    """What the distribution `name` needs, and what that needs, by name; extras are left out."""
-    found: dict[str, Distribution] = {}
-    waiting = [name]
-    while waiting:
-        for line in distribution(waiting.pop()).requires or ():
-            requirement = Requirement(line)
-            wanted = requirement.name.lower().replace("_", "-")
-            if wanted not in found and (
-                requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            ):
-                found[wanted] = distribution(wanted)
-                waiting.append(wanted)
-    return found
-
-
-def copy_files(of: Distribution, folder: Path) -> None:
-    """The installed files of a distribution that stand in site-packages. One that Debian installed lists its modules only."""
-    modules = (of.read_text("top_level.txt") or "").split()
-    listed = of.files or [
-        PackagePath(path.relative_to(str(of.locate_file(""))))
-        for module in modules
-        for path in Path(str(of.locate_file(module))).rglob("*")
-    ]
-    assert listed, of.name
-    for file in listed:
-        source = Path(str(of.locate_file(file)))
-        if source.is_file() and file.parts[0] != ".." and file.suffix != ".pyc":
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / file)
 
 
 @pytest.fixture(scope="module")
