@@ -55,8 +55,8 @@ class Stage:
         for one in (self.root, self._upper, work):
             one.mkdir(parents=True)
         self._layers: list[Path] = [] if below is None else [below._upper, *below._layers]
-        self.user = "root" if below is None else below.user
-        self.folder = "/" if below is None else below.folder
+        self.user: str = "root" if below is None else below.user
+        self.folder: str = "/" if below is None else below.folder
         self.entry: list[str] = []
         self.health: list[str] = []
         lower = ":".join(map(str, [*self._layers, "/"]))
