@@ -2,7 +2,8 @@
 # Installs, uses, upgrades and removes build/steering_*.deb (or that of STEERING_BUILD=DIR) in a fresh Debian root, as root.
 # Then, in a root of its own, follows docs/fifteen-minutes.rst from `apt install` to a session. Prints a line for each thing that held.
 #
-#   packaging/deb-test.sh [ROOT]   ROOT: a root that debootstrap made before (with python3 and adduser); it is changed
+#   packaging/deb-test.sh [ROOT [PART]]  ROOT: a root that debootstrap made before (with python3 and adduser), else it is made; it is changed.
+#                                        PART: package or page, for one of the two
 #   packaging/deb-test.sh --here   in this machine's own root under an overlay that is forgotten: needs no network and no debootstrap
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,7 +16,7 @@ BUILD=${STEERING_BUILD:-build}
 DEB=$(ls -t "$BUILD"/steering_*.deb 2>/dev/null | head -n 1)
 [ -n "$DEB" ] || { echo 'steering: no package in build/: run make deb' >&2; exit 2; }
 WORK=$(mktemp -d "$BUILD/deb-test.XXXXXX")
-ROOT=${1:-$WORK/root}
+ROOT=${1:-$WORK/root} PART=${2:-}
 started=
 end() {
     [ -z "$started" ] || kill "$started" 2>/dev/null || true
@@ -27,7 +28,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
 if [ "$ROOT" = --unshared ]; then
     # What is written goes to memory. What this machine runs, its sockets and this project's own state there stay out of sight.
-    ROOT=$WORK/over/root
+    ROOT=$WORK/over/root PART=package
     mkdir "$WORK/over"
     mount -t tmpfs tmpfs "$WORK/over"
     mkdir "$WORK/over/upper" "$WORK/over/work" "$ROOT"
@@ -65,6 +66,12 @@ stop() {
     wait "$started" || failed "the controller ended with status $?"
     started=
 }
+
+follow() { .venv/bin/python -m tests.packaging.first_session "$ROOT" "$DEB"; }
+if [ "$PART" = page ]; then
+    follow
+    exit
+fi
 
 mkdir -p "$ROOT/tmp"
 cp "$DEB" "$ROOT/tmp/first.deb"
@@ -115,5 +122,4 @@ there dpkg -P steering >/dev/null 2>&1 || failed 'it is not purged'
 held 'removed: nothing left in /usr, state kept; purged: nothing left'
 
 # In a root of its own the first page of the book leads from the package to a session, with what Debian's mirror has.
-case $ROOT in "$WORK/over/root") exit 0 ;; esac
-.venv/bin/python -m tests.packaging.first_session "$ROOT" "$DEB"
+[ "$PART" = package ] || follow

@@ -16,7 +16,7 @@ LAB_PACKAGES="curl etcd-client etcd-server ethtool fish freeradius git haproxy i
     mptcpize nftables nginx openssh-client openssh-server openvswitch-switch openvswitch-testcontroller procps prometheus
     tcpdump traceroute tshark zsh"
 
-TEST_PACKAGES="chromium fonts-dejavu-core"
+TEST_PACKAGES="chromium debootstrap fonts-dejavu-core"
 
 cd "$(dirname "$0")/.."
 TREE=$(pwd -P)

@@ -1,5 +1,6 @@
 """A wheel of this tree, made once, and a virtual environment that has only it and what it needs."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.built import built, needed, wheel_of
+from tests.packaging.built import built, copy_files, needed, wheel_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,4 +50,23 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     for name, one in needed("steering").items():
         wheel_of(one, folder, tmp_path_factory.mktemp(name))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Debian package, built from the packages of this virtual environment."""
+    folder = tmp_path_factory.mktemp("deb")
+    packages = folder / "packages"
+    for one in needed("steering").values():
+        copy_files(one, packages)
+    environment = os.environ | {"STEERING_BUILD": str(folder), "STEERING_PACKAGES": str(packages)}
+    done = subprocess.run(
+        [str(ROOT / "packaging" / "deb.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -1,6 +1,6 @@
 """The Debian package, built from the packages of this virtual environment, then installed, used, upgraded and removed.
 
-`make deb-test` does the same with what pip downloads and in a root that debootstrap made. Here the root is this machine's
+test_fresh_root.py does the same in a root that debootstrap made, `make deb-test` also with what pip downloads. Here the root is this machine's
 own under an overlay, without a network.
 """
 
@@ -13,31 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.built import copy_files, needed
-
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path("usr/lib/steering")
 
 pytestmark = pytest.mark.timeout(600)  # some twenty seconds of CPU
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the built package."""
-    folder = tmp_path_factory.mktemp("deb")
-    packages = folder / "packages"
-    for one in needed("steering").values():
-        copy_files(one, packages)
-    environment = os.environ | {"STEERING_BUILD": str(folder), "STEERING_PACKAGES": str(packages)}
-    done = subprocess.run(
-        [str(ROOT / "packaging" / "deb.sh")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")
