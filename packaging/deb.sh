@@ -23,6 +23,8 @@ mkdir -p "$ROOT/$HOME_OF"
 # A copy of what the wheel is built from, as setuptools leaves its own traces in a tree.
 mkdir "$WORK/tree"
 cp -a steering topologies policies setup.cfg pyproject.toml README.rst LICENSE "$WORK/tree"
+mkdir "$WORK/tree/tests"
+cp -a tests/__init__.py tests/bench tests/support "$WORK/tree/tests"
 set -- --python "$ROOT/$HOME_OF/bin/python" install --quiet --no-input --no-compile
 if [ -n "${STEERING_PACKAGES:-}" ]; then
     cp -a "$STEERING_PACKAGES/." "$ROOT/$HOME_OF"/lib/python3*/site-packages

@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="with --against: exit status 1 when something takes more than RATIO times the processor time (default 1.25)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the results there (default build/bench.json of the checkout, bench.json here where there is none)",
+    )
     parser.add_argument(
         "--only",
         metavar="PARTS",
@@ -47,14 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Returns 0, 1 when a part could not be measured, or 2 without the benchmarks, which only a checkout has."""
-    root = Path(__file__).resolve().parents[2]
+    """Returns 0, 1 when a part could not be measured, or 2 for wrong usage."""
+    package = Path(__file__).resolve().parents[1]
+    root = package.parent  # of a checkout
     if not (root / "tests" / "bench" / "suite.py").exists():
-        print(
-            "steering bench: tests/bench is missing: run it from a checkout of the repository",
-            file=sys.stderr,
-        )
-        return EXIT_USAGE
+        # A checkout has links there, an installed package the files.
+        root = package / "benchmarks"
+        if args.against is not None:
+            print("steering bench: --against compares commits: run it from a checkout", file=sys.stderr)
+            return EXIT_USAGE
+        args.json = args.json or "bench.json"
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     status: int = import_module("tests.bench.suite").run(args)

@@ -14,6 +14,9 @@ PARTS = (
     "steering",
     "topologies",
     "policies",
+    "tests/__init__.py",
+    "tests/bench",
+    "tests/support",
     "setup.cfg",
     "pyproject.toml",
     "README.rst",
@@ -33,6 +36,7 @@ def built(folder: Path, what: str) -> Path:
             # Links stay links, as in a checkout.
             shutil.copytree(source, tree / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
+            (tree / part).parent.mkdir(exist_ok=True)
             shutil.copy(source, tree / part)
     done = subprocess.run(
         [sys.executable, "-c", BUILD, what, str(folder)],

@@ -1,5 +1,6 @@
 """The wheel outside of a checkout: every command works or says in one line what it needs, and it carries its types."""
 
+import json
 import os
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_a_first_site_comes_from_the_examples(installed: Path, tmp_path: Path) -
     ("words", "status", "said"),
     [
         (("status",), 1, "start one with 'steering run'"),
-        (("bench", "--quick"), 2, "run it from a checkout of the repository"),
+        (("bench", "--quick", "--against", "HEAD"), 2, "run it from a checkout"),
         (("lab", "list"), 2, "apt-get install mininet"),
         (("relay",), 2, "--port is required"),
     ],
@@ -96,6 +97,12 @@ def test_what_cannot_work_here_says_what_it_needs(
     assert done.returncode == status and said in done.stderr and len(done.stderr.splitlines()) == 1, (
         done.stderr
     )
+
+
+def test_the_benchmarks_are_in_it(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, tmp_path, "bench", "--quick", "--only", "policy,selection")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "bench.json").read_text())["not_measured"] == {}
 
 
 def test_a_program_that_uses_it_gets_its_types(installed: Path, tmp_path: Path) -> None:
