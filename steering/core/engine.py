@@ -9,16 +9,15 @@ from steering.core.conditions import Conditions
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, SharedPieces
+from steering.core.host_messages import HostMessages
 from steering.core.long_work import LongWork, Work
 from steering.core.network.dhcp_leases import DhcpLeases
-from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
 from steering.core.network.links import BelievedLinks
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
-from steering.core.packet_inputs import HostMissed, IcmpErrorSeen, NeighbourSeen, RouterSolicited, TtlExpired
 from steering.core.part import ALWAYS, NEVER, Handler, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import BaseRules
 from steering.core.pipeline.host_rules import HostRules
@@ -80,7 +79,7 @@ class Engine:
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
             self._new_table(), self._knows_every_token, self._sees_every_subflow,
         ))  # fmt: skip
-        self.leg_errors = LegErrors(pieces.table, self.counters, Mechanism.ICMP_ERRORS in off)
+        self._leg_errors = LegErrors(pieces.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = pieces.dispatcher
         self.mobility = HostMobility(self.map, pieces.table, self.neighbours)
         self.authorising, self.preferring = pieces.authorisation, pieces.preferring
@@ -169,13 +168,12 @@ class Engine:
     def _handlers_of_inputs(self) -> dict[type, Handler]:
         """Input -> who takes it. What only one part takes, that part says itself."""
         conditions = Conditions(self.map, self.graph, self.chooser, self.probes, self.preferring)
+        hosts = HostMessages(
+            self.map, self.switches, self.neighbours, self.chooser, self.mobility, self._leg_errors
+        )
         own: dict[type, Handler] = {
             **self.sessions.segments(),
-            NeighbourSeen: self._neighbour,
-            RouterSolicited: lambda seen, now: advertisement(self.map, PortRef(seen.dpid, seen.port)),
-            HostMissed: self._missed,
-            TtlExpired: lambda seen, now: ttl_expired(self.map, seen),
-            IcmpErrorSeen: self._icmp_error,
+            **hosts.handlers(),
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
             inputs.PortStatus: self.ports.status,
@@ -236,29 +234,6 @@ class Engine:
     def _own(self, read: inputs.EntriesRead) -> Generator[int, float, Own]:
         """Which of the entries that a switch told make sessions here."""
         return all_own(read)
-
-    # ---- neighbours -----------------------------------------------------------------------------
-
-    def _neighbour(self, seen: NeighbourSeen, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None:
-            return []
-        is_news = attachment.role.is_mcp and not self.neighbours.speaks(attachment.waypoint.id, now)
-        heard = self.neighbours.learn(attachment, seen.address, seen.mac, now)
-        if is_news:  # MCPs are asked several times a second, and one that goes on answering changes no choice
-            self.chooser.refresh(now)
-        followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
-        return self.switches.to_filled(heard.outputs) + followed
-
-    def _missed(self, seen: HostMissed, now: float) -> list[Output]:
-        attachment = self.map.by_waypoint.get(seen.waypoint)
-        if attachment is None or attachment.role.is_mcp:
-            return []
-        return self.neighbours.missed(attachment, seen.address, seen.frame, now)
-
-    def _icmp_error(self, seen: IcmpErrorSeen, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        return [] if attachment is None else self.leg_errors.seen(attachment, seen)
 
     # ---- the operator and the MCPs --------------------------------------------------------------
 

@@ -42,6 +42,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "rerouting": _may("network pipeline sessions old_paths"),
     "subflow_priority": _may("network selection sessions"),
     "conditions": _may("network selection subflow_priority"),
+    "host_messages": _may("network selection sessions"),
     "port_states": _may("network pipeline selection subflow_priority"),
     "counter_sweep": _may("network sessions subflow_priority"),
     "handshakes": _may(
@@ -70,6 +71,7 @@ ROOMS = {
         "long_work",
         "counter_sweep",
         "conditions",
+        "host_messages",
         "port_states",
     },
 }

@@ -154,7 +154,7 @@ class World:
         for one in self.site.mcps:
             health = engine.chooser.health[one.id]
             why = health.filtered(now)
-            if why is None and one.id in engine.neighbours.unresolved(now):
+            if why is None and one.id in engine.neighbours.transit.unresolved(now):
                 why = FilterReason.UNRESOLVED
             if why is None and edge in health.sick_at:
                 why = FilterReason.SICK

@@ -1,4 +1,4 @@
-"""Hosts, MCPs and next hops behind attachment ports: learned from ARP and ND, asked for when missing.
+"""Hosts behind attachment ports: learned from ARP and ND, asked for when missing. Of MCPs and next hops see transit_neighbours.
 
 Their entries have no time-out, so the entries survive the controller; a record here says which entry stands where.
 Bounded: hosts behind a port, addresses of one host; packets and questions that wait for an answer (address_queries).
@@ -8,31 +8,28 @@ network's hosts are `learned` the last claim counts at once, and where they are 
 Everywhere but where they are `learned`, a port may send with the addresses that are known there only (source_bindings).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
-from steering.core.network.address_queries import AddressQueries, transit_addresses
+from steering.core.network.address_queries import AddressQueries
 from steering.core.network.gateway_messages import VIRTUAL, question_to
 from steering.core.network.host_routes import HostRoutes, NeighbourRules
 from steering.core.network.lease import Lease, may_have
 from steering.core.network.lost_hosts import LostHosts
-from steering.core.network.probed_addresses import ProbedAddresses
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.network.source_bindings import SourceBindings
+from steering.core.network.transit_neighbours import REFRESH, TransitNeighbours
 from steering.core.outputs import Output, SendFrame, SyncRules, anew
-from steering.core.part import NEVER, DesiredRules, McpsChange, Part
-from steering.model.ids import DatapathId, McpId, WaypointId
+from steering.core.part import DesiredRules, McpsChange, Part
+from steering.model.ids import DatapathId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, PortRef
 from steering.model.policy import Limits
 from steering.model.rules import Rule
 from steering.model.session import Refusal
-
-REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
-SILENT = 3.5  # seconds without an answer after which nothing new is led to them
 
 
 class Neighbours(Part):
@@ -55,9 +52,9 @@ class Neighbours(Part):
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._made = made
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
-        # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
+        # Waypoint -> address -> MAC
         self.hosts_at: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
-        self.transit: dict[WaypointId, bytes] = {}
+        self.transit = TransitNeighbours(sitemap, made)
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self._lost = LostHosts(counters)
@@ -66,9 +63,6 @@ class Neighbours(Part):
         self.leases_moved: dict[bytes, None] = {}
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
-        self._answered: dict[WaypointId, float] = {}
-        self._probed = ProbedAddresses()
-        self._wanted = {w: transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
         return DesiredRules(forwarding=tuple(self._rules(dpid)))
@@ -86,19 +80,14 @@ class Neighbours(Part):
         for port, old in before.items():
             if after.get(port) == old:
                 continue
-            waypoint = old.waypoint.id
-            mac = self.transit.pop(waypoint, None)
-            if mac is not None:
-                outputs.append(SyncRules(port.dpid, (), self._made.transit(old.waypoint, mac)))
-            self._answered.pop(waypoint, None)
-            if waypoint not in self._map.by_waypoint:
-                del self.hosts_at[waypoint], self._wanted[waypoint]
+            outputs += self.transit.left(old)
+            if old.waypoint.id not in self._map.by_waypoint:
+                del self.hosts_at[old.waypoint.id]
         for port, new in after.items():
             if before.get(port) == new:
                 continue
             self.hosts_at.setdefault(new.waypoint.id, {})
-            self._wanted[new.waypoint.id] = transit_addresses(new)
-            for address in self._wanted[new.waypoint.id]:
+            for address in self.transit.came(new):
                 outputs += self._forget(address)  # the host that had it was no MCP
                 self._queries.take(address)
         for dpid in self._map.origins - origins:
@@ -118,41 +107,11 @@ class Neighbours(Part):
         waypoint = self._where.get(address)
         return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
 
-    def heard(self, waypoint: WaypointId) -> float:
-        """When an MCP or next hop behind a waypoint answered last, or told of itself; minus infinity for never."""
-        return self._answered.get(waypoint, -NEVER)
-
-    def wanted_at(self, waypoint: WaypointId) -> Collection[bytes]:
-        """The addresses of the MCP or next hop behind a waypoint, any of which tells its MAC."""
-        return self._wanted.get(waypoint, ())
-
-    def question(self, waypoint: WaypointId) -> list[Output]:
-        """Ask an MCP or next hop for one of its addresses."""
-        for address in self._probed.in_turn(waypoint, self.wanted_at(waypoint)):
-            if asked := question_to(self._map.by_waypoint[waypoint], address):
-                return asked
-        return []
-
-    def speaks(self, waypoint: WaypointId, now: float) -> bool:
-        """Whether the neighbour of an MCP's or next hop's port is known, and has not fallen silent."""
-        return waypoint in self.transit and now - self._answered.get(waypoint, now) <= SILENT
-
-    def unresolved(self, now: float) -> frozenset[McpId]:
-        """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
-        heard = {w for w in self.transit if now - self._answered.get(w, now) <= SILENT}
-        return frozenset(
-            mcp.id
-            for mcp in self._map.site.mcps
-            if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= heard
-        )
-
     def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
         """ARP or ND told that `address` has `mac` behind an attachment."""
         waypoint = attachment.waypoint.id
-        if address in self._wanted[waypoint]:
-            self._answered[waypoint] = now
-            self._probed.answered(waypoint, address)
-            return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
+        if address in self.transit.wanted_at(waypoint):
+            return HeardClaim(ClaimOutcome.KNOWN, self.transit.answered(attachment, address, mac, now))
         if not self._map.is_on_link(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
         known, where = self.hosts_at[waypoint], self._where.get(address)
@@ -356,7 +315,7 @@ class Neighbours(Part):
             self._lost.add(address, attachment.part.name, now)
             if self._lost.may_ask(attachment.part.name, len(others), now):
                 outputs += [asked for other in others for asked in question_to(other, address)]
-        self.transit.pop(attachment.waypoint.id, None)
+        self.transit.port_down(attachment.waypoint.id)
         self._refresh = 0.0
         return outputs
 
@@ -368,9 +327,7 @@ class Neighbours(Part):
         outputs = self._queries.again(now)
         if now >= self._refresh:
             self._refresh = now + REFRESH
-            for waypoint, addresses in self._wanted.items():
-                for address in addresses:
-                    outputs += question_to(self._map.by_waypoint[waypoint], address)
+            outputs += self.transit.questions()
         return outputs
 
     def adopt(self, seen: ObservedHost, now: float) -> list[Output]:
@@ -383,8 +340,7 @@ class Neighbours(Part):
             return []
         at = attachment.waypoint.id
         if not seen.address:
-            self.transit.setdefault(at, seen.mac)
-            self._answered.setdefault(at, now)
+            self.transit.adopt(at, seen.mac, now)
         elif seen.address not in self._where:
             self._where[seen.address] = at
             self.hosts_at[at][seen.address] = seen.mac
@@ -403,16 +359,7 @@ class Neighbours(Part):
         if here:
             yield from self._routes.out_of(dpid)
         for attachment in here:
-            mac = self.transit.get(attachment.waypoint.id)
-            if mac is not None:
-                yield from self._made.transit(attachment.waypoint, mac)
-
-    def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
-        at = attachment.waypoint
-        if self.transit.get(at.id) == mac:
-            return []
-        self.transit[at.id] = mac
-        return [SyncRules(at.port.dpid, self._made.transit(at, mac), ())]
+            yield from self.transit.rules(attachment)
 
     def _forget(self, address: bytes) -> list[Output]:
         waypoint = self._where.pop(address, None)

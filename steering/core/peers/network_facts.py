@@ -52,8 +52,8 @@ class NetworkFacts:
         for port, attachment in self._map.attachments.items():
             if not self._routes.is_mine(port.dpid):
                 continue
-            mac = self._neighbours.transit.get(attachment.waypoint.id)
-            address = next(iter(self._neighbours.wanted_at(attachment.waypoint.id)), None)
+            mac = self._neighbours.transit.mac_of(attachment.waypoint.id)
+            address = next(iter(self._neighbours.transit.wanted_at(attachment.waypoint.id)), None)
             if mac is not None and address is not None:
                 yield NeighbourFact(port.dpid, port.port, mac, address)
         for dpid, switch in self._switches.items():
@@ -62,7 +62,9 @@ class NetworkFacts:
 
     def neighbour(self, seen: NeighbourSeen) -> Iterator[PeerMessage]:
         attachment = self._map.at.get((seen.dpid, seen.port))
-        if attachment is not None and seen.address in self._neighbours.wanted_at(attachment.waypoint.id):
+        if attachment is not None and seen.address in self._neighbours.transit.wanted_at(
+            attachment.waypoint.id
+        ):
             yield NeighbourFact(seen.dpid, seen.port, seen.mac, seen.address)
 
     def switch(self, up: SwitchUp) -> Iterator[PeerMessage]:
@@ -113,7 +115,9 @@ class NetworkFacts:
 
     def _neighbour(self, fact: NeighbourFact, now: float) -> list[Output] | None:
         attachment = self._map.at.get((DatapathId(fact.dpid), PortNumber(fact.port)))
-        if attachment is None or fact.address not in self._neighbours.wanted_at(attachment.waypoint.id):
+        if attachment is None or fact.address not in self._neighbours.transit.wanted_at(
+            attachment.waypoint.id
+        ):
             return None
         outputs = self._neighbours.learn(attachment, fact.address, fact.mac, now).outputs
         self._chooser.refresh(now)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from steering.core.network.graph import Graph
 from steering.core.network.link_cost import slope
 from steering.core.network.loaded_paths import LoadedPaths
-from steering.core.network.neighbours import REFRESH, Neighbours
+from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.network.transit_neighbours import REFRESH
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.active_sessions import ActiveSessions
@@ -323,7 +324,7 @@ class Chooser(Part):
         told = self.health[mcp].state(now)
         if told is not Health.UNKNOWN:
             return told
-        if mcp not in self._neighbours.unresolved(now):
+        if mcp not in self._neighbours.transit.unresolved(now):
             return Health.UP
         return Health.DOWN if now - self._first_asked.get(mcp, now) > REFRESH else Health.UNKNOWN
 
@@ -339,7 +340,7 @@ class Chooser(Part):
             for number in self.health:
                 self._first_asked.setdefault(number, now)
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
-        for number in self._neighbours.unresolved(now):
+        for number in self._neighbours.transit.unresolved(now):
             excluded.setdefault(number, FilterReason.UNRESOLVED)
         avoided: dict[WaypointId, dict[McpId, FilterReason]] = {}
         for number, health in self.health.items():

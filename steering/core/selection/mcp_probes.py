@@ -195,7 +195,7 @@ class McpProbes(Part):
 
     def _is_answered(self, probe: McpProbe, asked_at: float) -> bool:
         if probe.mcp.probe.port is None or probe.way is None:
-            return self._neighbours.heard(self._map.inside[probe.mcp.id].id) >= asked_at
+            return self._neighbours.transit.heard(self._map.inside[probe.mcp.id].id) >= asked_at
         return probe.answered
 
     def _judge(self, probe: McpProbe, health: McpHealth, now: float) -> None:
@@ -240,14 +240,14 @@ class McpProbes(Part):
 
     def _ask(self, probe: McpProbe, now: float) -> list[Output]:
         port, waypoint = probe.mcp.inside, self._map.inside[probe.mcp.id].id
-        mac = self._neighbours.transit.get(waypoint)
+        mac = self._neighbours.transit.mac_of(waypoint)
         switch = self._switches.get(port.dpid)
         if mac is None or switch is None or not switch.filled or not switch.ports.get(port.port, False):
             probe.asked_at = None  # nobody to ask, or no way to: that is told otherwise
             return []
         probe.asked_at, probe.answered = now, False
         if probe.mcp.probe.port is None or probe.way is None:
-            return self._neighbours.question(waypoint)
+            return self._neighbours.transit.question(waypoint)
         sport, isn = probe.ask()
         gateway, address = probe.way
         frame = tcp_frame(

@@ -147,7 +147,7 @@ class EngineView:
 
     def mcps(self) -> list[McpSnapshot]:
         engine = self._engine
-        unresolved = engine.neighbours.unresolved(self._clock())
+        unresolved = engine.neighbours.transit.unresolved(self._clock())
         return [
             McpSnapshot(
                 name=mcp.name,
