@@ -235,12 +235,12 @@ class Reception:
         self, client: Endpoint, server: Endpoint, mark: int
     ) -> tuple[socket.socket, SourceBinding]:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
-        binding = self._sources.bind(client, server, time.time())
+        binding = self._sources.bind(client, server, time.time(), time.monotonic())
         try:
             leg = self.legs.towards(server, time.monotonic())
             dialled = self._dial_on(Endpoint(binding.address, binding.port), server, leg, mark)
         except OSError:
-            self._sources.release(binding, time.time())
+            self._sources.release(binding, time.time(), time.monotonic())
             raise
         if self.options.log_destinations and binding.mapping is not None:
             self._mapping_log.session(binding.mapping, binding.port, str(server), time.time())
@@ -353,7 +353,7 @@ class Reception:
         binding = self.sessions.pop(session, None)
         self._entries.end(session.client_leg.sock, end.value)
         if binding is not None:
-            self._sources.release(binding, time.time())
+            self._sources.release(binding, time.time(), time.monotonic())
         counters = self.counters
         counters.active -= 1
         counters.bytes_up += session.client_leg.received

@@ -82,6 +82,10 @@ class MappingJournal:
             self._file.close()
 
     def _write(self, mapping: AddressMapping, end: float | None) -> None:
+        if end is not None:
+            end = max(
+                end, mapping.begin
+            )  # the clock may have been set back, and no reader takes such a mapping
         self._line(self._fields(mapping, mapping.first, mapping.last, mapping.begin, end))
 
     def _fields(

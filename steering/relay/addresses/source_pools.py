@@ -3,7 +3,8 @@
 A *mapping* joins a subscriber to what the pool gave it: a block of ports of an IPv4 address (`shared`), an IPv4
 address (`one-to-one`), a prefix (`nptv6`) or an identifier (`ipv6-prefix`). It stays when its last session ends, so
 that a host keeps its address from session to session; it is taken away only when the pool is full and it has been idle for
-the hold time (RFC 6888 REQ-8 asks for 120 s at least), the longest idle first. Tables are bounded by the pool and by MAX_MAPPINGS.
+the hold time (RFC 6888 REQ-8 asks for 120 s at least), the longest idle first. That time goes by a steady clock: where the
+machine's clock is set, mappings are neither taken away early nor kept for years. Tables are bounded by the pool and by MAX_MAPPINGS.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,8 @@ class NoSource(OSError):
 
 
 class AddressMapping:
-    """What one subscriber has of a pool. `external` is an address or, for prefixes, a network; times are seconds
-    (wall clock)."""
+    """What one subscriber has of a pool. `external` is an address or, for prefixes, a network; `begin`: seconds since
+    1970, `idle_since`: of a steady clock."""
 
     __slots__ = ("begin", "external", "first", "idle_since", "internal", "last", "live", "slot", "used")
 
@@ -51,7 +52,7 @@ class AddressMapping:
         self.slot = slot
         self.begin = begin
         self.live = 0  # sessions
-        self.idle_since = begin
+        self.idle_since = 0.0
         self.used: set[int] = set()  # ports, where they are shared
 
 
@@ -104,19 +105,20 @@ class SourcePool:
             return network.num_addresses * self._ratio
         return network.num_addresses
 
-    def mapping(self, internal: str, now: float) -> AddressMapping:
+    def mapping(self, internal: str, now: float, steady: float) -> AddressMapping:
         """The subscriber's mapping, made if there is none. Raises NoSource."""
         known = self.mappings.get(internal)
         if known is None:
-            known = self._make(internal, now)
+            known = self._make(internal, now, steady)
         return known
 
-    def _make(self, internal: str, now: float) -> AddressMapping:
+    def _make(self, internal: str, now: float, steady: float) -> AddressMapping:
         if len(self.mappings) >= min(self.size, MAX_MAPPINGS):
-            self._reclaim(now)
+            self._reclaim(now, steady)
         slot = self._next() if self.mode is RelaySourceMode.SHARED else self._search(internal)
         external, first, last = self._content(slot)
         made = self.mappings[internal] = AddressMapping(internal, external, first, last, slot, now)
+        made.idle_since = steady
         self._slots.add(slot)
         self._idle[internal] = made
         self._observer.begun(made)
@@ -150,10 +152,10 @@ class SourcePool:
         first = FIRST_PORT + at % self._ratio * self.block
         return address, first, first + self.block - 1
 
-    def _reclaim(self, now: float) -> None:
+    def _reclaim(self, now: float, steady: float) -> None:
         """Take the longest idle mapping away, if its hold time is over. Raises NoSource."""
         oldest = next(iter(self._idle.values()), None)
-        if oldest is None or now - oldest.idle_since < self._hold:
+        if oldest is None or steady - oldest.idle_since < self._hold:
             raise NoSource(NoSourceReason.POOL)
         self._forget(oldest, now)
         if self.mode is RelaySourceMode.SHARED:
@@ -170,12 +172,12 @@ class SourcePool:
         mapping.live += 1
         self._idle.pop(mapping.internal, None)
 
-    def release(self, mapping: AddressMapping, port: int, now: float) -> None:
+    def release(self, mapping: AddressMapping, port: int, steady: float) -> None:
         """One session less uses it."""
         mapping.used.discard(port)
         mapping.live -= 1
         if not mapping.live:
-            mapping.idle_since = now
+            mapping.idle_since = steady
             self._idle[mapping.internal] = mapping
 
 
@@ -197,8 +199,11 @@ class SourcePools:
         """Whether a leg to this server has a source from a pool."""
         return (6 if ":" in server else 4) in self._pools
 
-    def bind(self, client: tuple[str, int], server: tuple[str, int], now: float) -> SourceBinding:
-        """The source for a leg from `client` to `server`, whose family the leg has. Raises NoSource."""
+    def bind(
+        self, client: tuple[str, int], server: tuple[str, int], now: float, steady: float | None = None
+    ) -> SourceBinding:
+        """The source for a leg from `client` to `server`, whose family the leg has, at `now` in seconds since 1970. `steady`:
+        the time of a clock that nobody sets, for who has one. Raises NoSource."""
         address, port = client
         version = 6 if ":" in server[0] else 4
         mode = self._options.mode(version)
@@ -211,18 +216,18 @@ class SourcePools:
         if mode is RelaySourceMode.IPV6_PREFIX and server[1] in self._options.referral_ports:
             raise NoSource(NoSourceReason.REFERRAL)
         pool = self._pools[version]
-        mapping = pool.mapping(self._subscriber(mode, address), now)
+        mapping = pool.mapping(self._subscriber(mode, address), now, now if steady is None else steady)
         if mode is RelaySourceMode.SHARED:
             port = self._port(mapping)
         bound = SourceBinding(self._external(mode, address, mapping), port, mapping)
         pool.hold(mapping)
         return bound
 
-    def release(self, binding: SourceBinding, now: float) -> None:
-        """The leg is over."""
+    def release(self, binding: SourceBinding, now: float, steady: float | None = None) -> None:
+        """The leg is over; times as of `bind`."""
         if binding.mapping is not None:
             pool = self._pools[6 if ":" in binding.mapping.external else 4]
-            pool.release(binding.mapping, binding.port, now)
+            pool.release(binding.mapping, binding.port, now if steady is None else steady)
 
     def mappings(self) -> list[AddressMapping]:
         """All mappings."""

@@ -3,9 +3,11 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from steering.northbound.schema.binding_bodies import MappingReport
 from steering.relay.addresses.mapping_log import LogError, MappingJournal, find, open_mapping_log
 from steering.relay.addresses.source_pools import AddressMapping, SourcePools
 from tests.support.relay_options import options
@@ -40,6 +42,17 @@ def test_the_log_tells_who_used_an_address_and_port_at_a_time(tmp_path: Path) ->
     assert who(two.port, 250.0) == "10.1.0.3" and who(two.port, 150.0) is None
     assert who(one.port, 99.0) is who(one.port, 501.0) is None
     assert find(lines, "192.0.2.2", one.port, 250.0) is None
+
+
+def test_a_mapping_never_ends_before_it_began_though_the_clock_was_set_back() -> None:
+    """A controller refuses such a line, and with it the whole batch that it is in."""
+    stream, told = io.StringIO(), list[dict[str, Any]]()
+    log = MappingJournal(None, "core", True, stream, told.append)
+    log.ended(AddressMapping("10.1.0.2", "192.0.2.1", 1024, 2047, 0, 5_000.0), 100.0)
+    assert [(row["begin"], row["end"]) for row in (json.loads(stream.getvalue()), *told)] == [
+        (5_000.0, 5_000.0)
+    ] * 2
+    MappingReport.model_validate(told[0])
 
 
 @pytest.mark.row("N-5.6.7b")

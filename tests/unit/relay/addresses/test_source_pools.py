@@ -94,6 +94,19 @@ def test_only_what_was_idle_for_the_hold_time_is_given_to_another() -> None:
     assert made.bind(("10.1.0.3", 1), SERVER, 1120).address == "192.0.2.7"
 
 
+@pytest.mark.row("N-5.4.2.2")
+@pytest.mark.parametrize("set_by", [-1_000_000.0, 1_000_000.0])
+def test_a_clock_that_is_set_changes_nothing_of_the_hold_time(set_by: float) -> None:
+    made = sources(configured("one-to-one", pools=["192.0.2.7/32"], hold="120"))
+    bound = made.bind(("10.1.0.2", 5000), SERVER, 2e9, 1_000.0)
+    made.release(bound, 2e9, 1_000.0)
+    now = 2e9 + set_by
+    with pytest.raises(NoSource):
+        made.bind(("10.1.0.3", 1), SERVER, now, 1_119.0)
+    taken = made.bind(("10.1.0.3", 1), SERVER, now, 1_120.0)
+    assert taken.mapping is not None and taken.mapping.begin == now
+
+
 @pytest.mark.row("N-5.4.1.2a", "N-F11")
 def test_ipv6_prefix_keeps_the_prefix_and_changes_the_identifier() -> None:
     made = sources(configured("ipv6-prefix", pools=["::5354:1:0:0/96"]))
