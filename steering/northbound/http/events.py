@@ -13,6 +13,7 @@ from threading import Condition
 from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
+from steering.model.identity import Identity, Role
 from steering.model.since import Since
 from steering.model.view import Pause, no_pause
 from steering.northbound.http.event_positions import Position
@@ -20,6 +21,8 @@ from steering.northbound.http.event_positions import Position
 Json = dict[str, Any]
 
 MAX_STREAMS = 64
+MAX_OF_READER = 16  # of them of one token of that role
+MAX_OF_MCP = 4  # likewise: a relay has two, and for a moment those that it has lost
 KEPT = 1_024
 MAX_QUEUE = 2 * KEPT  # events that may wait in a stream: as many as two controllers keep
 WRITTEN_AT_ONCE = 32  # events that are sent between two pauses
@@ -57,7 +60,24 @@ Wants = Callable[[StreamEvent], bool]
 
 
 class TooManyStreams(Exception):
-    """MAX_STREAMS are open already."""
+    """All streams are open that there are, or that one token may have; the message is one line."""
+
+
+class StreamShare(NamedTuple):
+    """Whose a stream is, and how many that one may have."""
+
+    owner: str = ""
+    most: int = MAX_STREAMS
+
+
+EVERYBODYS = StreamShare()
+
+
+def share_of(who: Identity) -> StreamShare:
+    """Of an operator's token all streams, as it may do all."""
+    if who.role is Role.OPERATOR:
+        return EVERYBODYS
+    return StreamShare(who.id, MAX_OF_MCP if who.role is Role.MCP else MAX_OF_READER)
 
 
 class Stream:
@@ -70,6 +90,7 @@ class Stream:
         self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
         self.is_over = False
+        self.owner = ""
         self._begun_with = 0  # events
 
     @property
@@ -201,6 +222,7 @@ class EventHub:
         first: list[tuple[str, Json]],
         hears_sessions: bool = True,
         since: Since | None = None,
+        share: StreamShare = EVERYBODYS,
     ) -> Stream:
         """A stream of the events from now on. `last`: the reader's Last-Event-ID, or "". The kept events after it are sent
         again; where some are no longer kept, the event `reset` says that events were missed. `first`: kinds and data that
@@ -210,7 +232,7 @@ class EventHub:
         TooManyStreams, and ValueError for a `since` in the future."""
         with self._changed:
             history = None if since is None or last else self.history(since)
-            stream = self.add(Stream(wants, hears_sessions))
+            stream = self.add(Stream(wants, hears_sessions), share)
             missed, is_whole = (self._since(last), True) if history is None else history
             if missed is None or not is_whole:
                 before = missed[0].number - 1 if missed else self._number
@@ -220,11 +242,16 @@ class EventHub:
             stream.begin_with_these()
             return stream
 
-    def add(self, stream: Stream) -> Stream:
+    def add(self, stream: Stream, share: StreamShare = EVERYBODYS) -> Stream:
         """Raises TooManyStreams."""
         with self._changed:
             if len(self._streams) >= MAX_STREAMS:
-                raise TooManyStreams
+                raise TooManyStreams(f"{MAX_STREAMS} event streams are open, which is all there are")
+            stream.owner = share.owner
+            if sum(one.owner == share.owner for one in self._streams) >= share.most:
+                raise TooManyStreams(
+                    f"this token has {share.most} event streams open, which is all that it may have"
+                )
             self._streams.add(stream)
             return stream
 

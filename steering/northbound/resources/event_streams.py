@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from steering.model.since import Since
 from steering.model.view import Pause
 from steering.northbound.http import events
-from steering.northbound.http.events import EventBody, EventHub, Stream, StreamEvent, TooManyStreams, Wants
+from steering.northbound.http.events import (
+    EventBody,
+    EventHub,
+    Stream,
+    StreamEvent,
+    TooManyStreams,
+    Wants,
+    share_of,
+)
 from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, bad_request, not_found
 from steering.northbound.resources import bindings, subflow_intents
@@ -97,7 +105,9 @@ class EventStreams:
     ) -> RestReply:
         def opened() -> Stream:
             try:
-                stream = self._hub.open(wants, call.last_event, first, hears_sessions, since)
+                stream = self._hub.open(
+                    wants, call.last_event, first, hears_sessions, since, share_of(call.who)
+                )
             except ValueError as error:
                 raise bad_request(f"since: {error}") from None
             self._watcher.look()
@@ -108,10 +118,6 @@ class EventStreams:
     def _sent(self, opened: Callable[[], Stream]) -> RestReply:
         try:
             stream = opened()
-        except TooManyStreams:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{events.MAX_STREAMS} event streams are open, which is all there are",
-                (("Retry-After", "5"),),
-            ) from None
+        except TooManyStreams as full:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(full), (("Retry-After", "5"),)) from None
         return RestReply(EventBody(self._hub, stream, self._heartbeat, self._pause), events.MEDIA_TYPE)

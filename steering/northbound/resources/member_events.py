@@ -17,7 +17,7 @@ from steering.model.identity import Role
 from steering.model.since import LAST, Since
 from steering.model.view import Pause
 from steering.northbound.http.event_positions import Position, positions
-from steering.northbound.http.events import EventHub, StreamEvent
+from steering.northbound.http.events import EventHub, StreamEvent, share_of
 from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.member_streams import MemberStream
 from steering.northbound.http.problems import bad_request, shown
@@ -97,7 +97,7 @@ class MemberEvents:
         heard = self._heard | {self._peers.name: self._hub.position}
         seen = {name: heard[name] for name in wanted if name in heard}
         stream = MemberStream(is_shared, self._peers.name in wanted, seen, bool(last), only)
-        self._hub.add(stream)
+        self._hub.add(stream, share_of(call.who))
         try:
             if last is None:
                 stream.queue.append(StreamEvent(0, EventKind.RESET, {}))

@@ -15,6 +15,8 @@ from steering.model.since import read_since
 from steering.northbound.http import events
 from steering.northbound.http.events import (
     LOOK,
+    MAX_OF_MCP,
+    MAX_OF_READER,
     MAX_QUEUE,
     MAX_STREAMS,
     WRITTEN_AT_ONCE,
@@ -22,8 +24,9 @@ from steering.northbound.http.events import (
     EventHub,
     TooManyStreams,
 )
-from tests.support.fixed_view import TOKEN, WALL, FixedView, north
+from tests.support.fixed_view import TOKEN, WALL, FixedView, north, token_of
 from tests.support.heard_events import EPOCH, everything, heard
+from tests.support.rest_replies import problem
 
 
 def test_events_are_numbered_named_and_json() -> None:
@@ -269,6 +272,21 @@ def test_too_many_streams_is_503_with_a_time_to_come_back() -> None:
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "5"
     assert len(kept) == MAX_STREAMS
+
+
+@pytest.mark.parametrize(("role", "most"), [("reader", MAX_OF_READER), ("mcp", MAX_OF_MCP)])
+def test_one_token_that_is_no_operators_takes_no_stream_from_others(role: str, most: int) -> None:
+    made = north()
+    path = "/v1/mcps/core/events" if role == "mcp" else "/v1/events"
+    token = {"Authorization": f"Bearer {token_of(role)}"}
+    kept = [opened(made.application, path, **token) for _ in range(MAX_STREAMS)]
+    assert [one.status_code for one in kept] == [200] * most + [503] * (MAX_STREAMS - most)
+    assert (
+        problem(kept[-1], 503) == f"this token has {most} event streams open, which is all that it may have"
+    )
+    assert opened(made.application, path).status_code == 200, "an operator has room"
+    kept[0].app_iter.close()
+    assert opened(made.application, path, **token).status_code == 200
 
 
 def test_head_opens_no_stream() -> None:
