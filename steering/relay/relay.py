@@ -1,5 +1,6 @@
 """The relay itself: listeners, sessions, status and signals in one event loop of one thread."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -95,7 +96,7 @@ class Relay:
             old_fd = signal.set_wakeup_fd(waker.fileno())
             signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
             old = [signal.signal(number, self._on_signal) for number in signals]
-            self._poller.add(wake.fileno(), EPOLLIN, lambda _events: None)
+            self._poller.add(wake.fileno(), EPOLLIN, lambda _events: _drain(wake))
             try:
                 prepare()
                 self._serve()
@@ -208,3 +209,9 @@ class Relay:
 
     def _metrics(self) -> str:
         return metrics.text(self._status_document().counted())
+
+
+def _drain(wake: socket.socket) -> None:
+    """Read what signals wrote, or the loop would never rest again: some of them do not end it."""
+    with contextlib.suppress(BlockingIOError):
+        wake.recv(4_096)
