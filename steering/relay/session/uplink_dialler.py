@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from steering.relay.kernel.uplinks import Uplink, carries
 from steering.relay.log import Log
+from steering.relay.loop.accept_backoff import OUT_OF_RESOURCES
 from steering.relay.model import Endpoint, ServerLeg
 from steering.relay.session.dialler import TCP_FASTOPEN_CONNECT, connect_from, open_leg
 from steering.relay.session.uplink_health import UplinkHealth
@@ -204,15 +205,26 @@ class UplinkDial:
         found = []
         for uplink in self._trials:
             self._dialler.health.tried(uplink.interface, self._version, time.monotonic() + 2 * FAILOVER_S)
-            sock = self._open(uplink)
+            try:
+                sock = self._open(uplink)
+            except OSError:
+                continue  # this machine refuses it now, and the dial has its way
             if sock is not None:
                 self._ways = [way for way in self._ways if way is not uplink]
                 found.append(sock)
         return found
 
     def another(self) -> socket.socket | None:
-        """A socket that connects by the next way that the kernel accepts; None where no way is left."""
-        return self._next()
+        """A socket that connects by the next way that the kernel accepts; None where no way is left, or this machine has
+        no descriptor for it: the dial has a way already. A way that this machine forbids is passed over."""
+        while self._ways:
+            try:
+                return self._next()
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    return None
+                del self._ways[0]
+        return None
 
     def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
         """`winner` is connected. The dialler owns the `losers` from now on."""
@@ -222,7 +234,8 @@ class UplinkDial:
 
     def _next(self) -> socket.socket | None:
         while self._ways:
-            sock = self._open(self._ways.pop(0))
+            sock = self._open(self._ways[0])
+            del self._ways[0]
             if sock is not None:
                 return sock
         return None

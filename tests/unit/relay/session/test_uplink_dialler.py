@@ -18,9 +18,11 @@ from steering.relay.session import uplink_dialler
 from steering.relay.session.relay_session import RelaySession, SessionEnd
 from steering.relay.session.uplink_dialler import UplinkDialler
 from tests.support.loopback import pair
+from tests.support.scarcity import no_descriptors
 from tests.support.waiting import wait_for
 
 DSL, LTE = Uplink("dsl0", ("127.0.1.1", "")), Uplink("lte0", ("127.0.2.1", ""))
+SAT = Uplink("sat0", ("127.0.3.1", ""))
 STALE = Uplink("dsl0", ("192.0.2.77", ""))
 TCP = ServerLeg.TCP
 
@@ -246,6 +248,42 @@ def test_an_uplink_without_a_carrier_is_not_called_silent(server: socket.socket)
     made._carrier = lambda name: name != "lte0"
     made.expire(time.monotonic() + 10)
     assert made.silences == 0
+    bench.close()
+
+
+def test_without_a_descriptor_for_another_way_the_first_one_goes_on(server: socket.socket) -> None:
+    """Thousands of dials that nobody answers may take all: a way more is worth having, and the relay's life is worth more."""
+    made = dialler(DSL, LTE)
+    made.health.silent("dsl0", 4, time.monotonic() - 60)
+    ways = made.dial(place(server), TCP)
+    bench = Bench(dialler(DSL, LTE, mute=("dsl0",)), place(server))
+    with no_descriptors():
+        assert ways.trials() == []
+        assert not bench.session.try_another() and bench.session.connecting
+    assert bench.session.try_another(), "and it is there again when there are some"
+    bench.turn()
+    assert bench.source == "127.0.2.1" and not bench.ends
+    ways.first.close()
+    bench.close()
+
+
+def test_a_way_that_this_machine_forbids_is_no_way(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet filter that drops what goes out by an uplink makes connect(2) say EPERM."""
+    made = dialler(DSL, LTE, SAT, mute=("dsl0",))
+    bench = Bench(made, place(server))
+    dial = made.open
+
+    def filtered(uplink: Uplink, *more: Any) -> socket.socket:
+        if uplink is LTE:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return dial(uplink, *more)
+
+    monkeypatch.setattr(made, "open", filtered)
+    assert bench.session.try_another() and not bench.session.try_another()
+    bench.turn()
+    assert not bench.session.connecting and bench.source == "127.0.3.1"
     bench.close()
 
 
