@@ -12,6 +12,7 @@ from steering.store.json_text import read_json
 
 USES_FILE = "token-uses.json"
 STEP = 60  # seconds
+LATEST = 1 << 33  # seconds since 1970; what is beyond could not be shown
 MOST_USES = 2_049  # the tokens of the file, and the first
 
 
@@ -20,9 +21,10 @@ def read_uses(store: Store) -> dict[str, int]:
     try:
         told = read_json(store, USES_FILE, "it is made again") or {}
         pairs = list(told["uses"].items())[:MOST_USES]
-        return {str(number): int(when) for number, when in pairs}
-    except (StateError, KeyError, TypeError, ValueError, AttributeError):
+        uses = {str(number): int(when) for number, when in pairs}
+    except (StateError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return {}
+    return {number: when for number, when in uses.items() if 0 <= when <= LATEST}
 
 
 class TokenUses:
@@ -35,7 +37,8 @@ class TokenUses:
     def note(self, number: str, now: float) -> None:
         """A token was used at `now`, seconds since 1970. Ids come from the file of tokens, which is bounded; of those
         that were revoked the longest unused go."""
-        if now - self._uses.get(number, 0) < STEP:
+        # A last use that is still to come was noted by a clock that was ahead.
+        if 0 <= now - self._uses.get(number, 0) < STEP:
             return
         self._uses.pop(number, None)
         while len(self._uses) >= MOST_USES:

@@ -10,6 +10,8 @@ from steering.model.identity import Identity, Role
 from steering.northbound.auth.keyring import TokenFile
 from steering.store import tokens
 from steering.store.interface import StateError
+from steering.store.state_directory import StateDirectory
+from steering.store.token_uses import USES_FILE, read_uses
 from steering.store.tokens import FIRST
 
 FIRST_TOKEN = "f" * 43
@@ -108,3 +110,29 @@ def test_nothing_is_left_behind(state: Path) -> None:
     number, _ = add(state)
     tokens.revoke(state, number)
     assert sorted(os.listdir(state)) == [tokens.TOKENS_FILE, tokens.LOCK_FILE]
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        '{"first": 1e999}',
+        '{"first": NaN}',
+        '{"first": null}',
+        "[]",
+        "7",
+        '{"first": "1"}',
+        '{"first": 1000000000000000000000000000000, "other": -1}',
+        '{"first": -1e999}',
+    ],
+)
+def test_crooked_times_of_last_uses_cost_themselves_and_never_a_start(state: Path, uses: str) -> None:
+    StateDirectory(state).write(USES_FILE, f'{{"uses": {uses}}}')
+    ring = TokenFile(state, FIRST_TOKEN, clock=lambda: 5_000.0)
+    assert ring.identify(FIRST_TOKEN) == Identity(FIRST, Role.OPERATOR, FIRST)
+    assert read_uses(StateDirectory(state)) == {FIRST: 5_000}
+
+
+def test_after_a_clock_that_was_ahead_uses_are_noted_again(state: Path) -> None:
+    StateDirectory(state).write(USES_FILE, f'{{"uses": {{"{FIRST}": 2000000000}}}}')
+    TokenFile(state, FIRST_TOKEN, clock=lambda: 5_000.0).identify(FIRST_TOKEN)
+    assert read_uses(StateDirectory(state)) == {FIRST: 5_000}
