@@ -24,6 +24,7 @@ Question = tuple[bytes, Authorizer]
 Flow = tuple[bytes, bytes, int, int]  # addresses and ports
 Replay = Callable[[Attachment, SynSeen, float], list[Output]]
 MOST_TTL = 86_400.0  # seconds; whatever an authoriser says
+LATE = 1.0  # seconds by which a question may be given up later than it should
 ERROR_TTL = 5.0  # seconds an authoriser that failed is not asked again about a source
 
 
@@ -212,6 +213,7 @@ class Authorisation(Part):
             waiting = PendingQuestion(self._next, now + self._terms.timeout)
             self._waiting[question], self._asked[self._next] = waiting, question
             self._next += 1
+            self._keep_until(handshake.src, waiting.deadline + LATE)
             known = self._registered(handshake.src)
             subscriber = known.pseudonym if known else ""
             outputs.append(
@@ -226,6 +228,14 @@ class Authorisation(Part):
             )
         waiting.syns[key] = (attachment, seen)
         return outputs
+
+    def _keep_until(self, source: bytes, until: float) -> None:
+        """What others said about a source counts at least so long: while one that comes later in the chain is asked, or the
+        first would be asked anew when that one has answered, and so on without an end."""
+        for who in self._terms.authorizers:
+            answer = self._answers.get((source, who))
+            if answer is not None and answer.until < until:
+                self._answers[source, who] = answer._replace(until=until)
 
     def answered(self, given: Authorised, replay: Replay, now: float) -> list[Output]:
         """An authoriser answered. The SYNs that waited are replayed, or wait for the next authoriser of the chain."""
@@ -254,7 +264,11 @@ class Authorisation(Part):
         self._counters.authorisations[who.value, outcome or said.value] += 1
         lasts = self._lasts(said) if ttl is None else min(max(ttl, 1.0), MOST_TTL)
         while len(self._answers) >= self._terms.cached:
-            self._forget(next(iter(self._answers)))
+            # What others of the chain said about the same source is needed at once.
+            oldest = next((known for known in self._answers if known[0] != source), None)
+            if oldest is None:
+                break
+            self._forget(oldest)
         self._answers[question] = AuthorizerAnswer(said, now + lasts, klass)
         if klass and said is Verdict.ALLOW:
             self._granted[source] = klass

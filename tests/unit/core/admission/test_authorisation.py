@@ -86,6 +86,26 @@ def test_a_syn_waits_for_the_answer_and_goes_on_by_itself():
     assert driver.counters.authorisations == {("http", "no-opinion"): 1, ("radius", "allow"): 1}
 
 
+@pytest.mark.row("N-5.3.0", "N-5.3d")
+@pytest.mark.parametrize(
+    "terms", [{"ttl": 1.0, "timeout": 5.0}, {"cached": 1}, {"cached": 1, "ttl": 1.0, "timeout": 5.0}]
+)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_chain_comes_to_its_end_however_short_answers_last_and_however_few_are_kept(terms, silent):
+    driver = chained(HTTP, RADIUS, fail_open=frozenset({RADIUS}), **terms)
+    question = asked(driver.syn(1, 1, capable(UE_LTE, 1)))
+    second = asked(driver.give(Authorised(question.request, Verdict.NO_OPINION)))
+    patience = terms.get("timeout", 1.0)
+    if silent:
+        outputs = driver.later(patience + 0.1)
+    else:
+        driver.later(0.9 * patience)
+        outputs = driver.give(Authorised(second.request, Verdict.ALLOW))
+    assert any(isinstance(one, Steer) for one in outputs)
+    assert not any(isinstance(one, Authorise) for one in outputs)
+    assert len(driver.table) == 1 and driver.engine.authorising.waiting == 0
+
+
 @pytest.mark.row("N-5.3d")
 def test_one_question_for_a_source_however_many_sessions_it_opens():
     driver = chained(RADIUS)
