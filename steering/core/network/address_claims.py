@@ -74,6 +74,9 @@ class AddressClaims:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, address: bytes) -> bool:
+        return address in self._open
+
     @property
     def due_at(self) -> float:
         """The time at which `due` has something to tell; infinity while no claim is open."""

@@ -148,7 +148,9 @@ class Neighbours(Part):
         old = self._where[address]
         if self._claims.open(address, old, attachment, mac, now, lease, told, declined):
             return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
-        return HeardClaim(ClaimOutcome.CONTESTED, [])
+        # One that was refused a moment ago is nothing, however often it is repeated.
+        is_asked = lease is not None or address in self._claims
+        return HeardClaim(ClaimOutcome.CONTESTED if is_asked else ClaimOutcome.REFUSED, [])
 
     def _bind_in_room(
         self, attachment: Attachment, address: bytes, mac: bytes, otherwise: ClaimOutcome, now: float
