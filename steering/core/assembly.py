@@ -155,7 +155,7 @@ class SessionPieces:
         )  # fmt: skip
         self.early = EarlyJoins(
             self.waiting, self.blocks, readiness, self.in_force, self._replies, self._natives, counters, disabled,
-            given.knows_every_token,
+            given.knows_every_token, table.origin_of,
         )  # fmt: skip
         self.destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
 

@@ -65,6 +65,7 @@ class ClusteredEngine(Engine):
             self.policy.limits,
             self.map.mcps,
             self.map.hosts_move,
+            self.map.origin_of,
             lambda session: self.handover.leaves(session),
         )
 

@@ -217,7 +217,7 @@ class Engine:
     # ---- what several controllers of one site answer otherwise (core.clustered_engine) -----------
 
     def _new_table(self) -> SessionTable:
-        return SessionTable(self.policy.limits, self.map.mcps, self.map.hosts_move)
+        return SessionTable(self.policy.limits, self.map.mcps, self.map.hosts_move, self.map.origin_of)
 
     def _knows_every_token(self) -> bool:
         """Whether a token that is not known here is nobody's."""

@@ -229,15 +229,14 @@ class SubflowPriorities(Part):
     def _who(self, session: Session) -> bytes | str | int:
         """The subscriber that quotas count a session for. A session that was read back from switches belongs to its
         host's subscriber."""
-        keys = session.quota_keys
+        keys = session.quota_keys(self._table.origin_of)
         if keys is not None:
             return keys.subscriber
         answer = self._answer(session)
         owner = answer.subscriber if answer is not None else None
         if owner is not None and owner.id in self._chooser.registered:
             return owner.id
-        host = session.flow.source
-        return host if len(host) == 4 else host[:8]
+        return self._table.origin_of(session.flow.source)
 
     def refusal(self, session: Session, access: str, answer: RuleMatch) -> Refusal | None:
         """Why a session may not have a join from an access network now: its own rule, trust or reach, its type is not pooled (D-3.2b), or in

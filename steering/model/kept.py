@@ -45,7 +45,7 @@ class KeptReservation(NamedTuple):
 
 
 class KeptUse(NamedTuple):
-    """Bytes that count towards a quota. `who`: a subscriber, or for others an IPv4 address or an IPv6 /64."""
+    """Bytes that count towards a quota. `who`: a subscriber, or for others an address, or an IPv6 /64 of one host."""
 
     who: str | bytes
     access_type: str

@@ -136,6 +136,11 @@ class AccessNetwork:
         """Whether a port may send with the addresses of its own hosts only."""
         return self.hosts is not HostLearning.LEARNED
 
+    @property
+    def binds_addresses(self) -> bool:
+        """Whether a host of IPv6 may send with its own addresses only, not with any of its /64."""
+        return self.binds_sources and not self.binds_prefixes
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:

@@ -262,7 +262,7 @@ class Limits:
 
     sessions: int = 200_000  # session records, including those that linger
     half_open: int = 10_000
-    half_open_per_source: int = 1_024  # IPv4 address or IPv6 /64
+    half_open_per_source: int = 1_024  # address, or IPv6 /64 of one host
     held_joins: int = 1_024
     subflows_per_session: int = 4  # B10
     hosts: int = 65_536

@@ -93,7 +93,9 @@ class Refusal(StrEnum):
     NOT_ATTACHED = "not-attached"
     SESSION_TABLE_FULL = "session-table-full"
     HALF_OPEN_FULL = "half-open-full"  # of its access port, or of all joins that have to prove themselves
-    HALF_OPEN_SOURCE = "half-open-source"  # its source (IPv4 address or IPv6 /64) has as many as it may have
+    HALF_OPEN_SOURCE = (
+        "half-open-source"  # its source (address, or IPv6 /64 of one host) has as many as it may have
+    )
     HOLD_QUEUE_FULL = "hold-queue-full"
     UNKNOWN_TOKEN = "unknown-token"
     TOKEN_GUESSES = "token-guesses"  # a join of a source that sent many with tokens that nobody knows

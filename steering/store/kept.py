@@ -110,7 +110,7 @@ def _use(told: list[Any]) -> KeptUse:
     who: str | bytes = _name(name)
     if kind == "host":
         who = bytes.fromhex(name)
-        if len(who) not in (4, 8):
+        if len(who) not in (4, 8, 16):
             raise ValueError(name)
     return KeptUse(who, _name(told[1]), _number(told[2]))
 

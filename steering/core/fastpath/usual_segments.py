@@ -129,7 +129,7 @@ class UsualSegments:
             return self._other_syn(seen, now)
         ruling, number = chooser.ruling(answer, decision), mcp.id
         allowed = chooser.allowance(answer)
-        keys = quota_keys(ruling.counted, ruling.application, src, dst, dport, number)
+        keys = quota_keys(ruling.counted or table.origin_of(src), ruling.application, dst, dport, number)
         if allowed.limited and table.ledger.full(allowed, keys) is not None:
             return self._other_syn(seen, now)
         # All is usual: the session begins.

@@ -14,7 +14,7 @@ from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, naturally
-from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.flow_key import Origin, flow_key
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.model.ids import Token
 from steering.model.mechanism import Mechanism
@@ -25,7 +25,8 @@ from steering.wire.mptcp import ResetReason
 
 class EarlyJoins:
     """`disabled` names mechanisms that are off for negative controls: holding joins, blocking strangers. `is_certain`:
-    whether a token that is not known here is nobody's, which it is not while another controller may know it."""
+    whether a token that is not known here is nobody's, which it is not while another controller may know it. `origin_of`:
+    who sends with an address."""
 
     def __init__(
         self,
@@ -38,8 +39,9 @@ class EarlyJoins:
         counters: Counters,
         disabled: frozenset[Mechanism],
         is_certain: Callable[[], bool],
+        origin_of: Origin,
     ) -> None:
-        self.guesses = TokenGuesses(Mechanism.TOKEN_GUESSES in disabled)
+        self.guesses = TokenGuesses(origin_of, Mechanism.TOKEN_GUESSES in disabled)
         self._waiting = waiting
         self._blocks = blocks
         self._readiness = readiness

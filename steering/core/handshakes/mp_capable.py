@@ -138,9 +138,8 @@ class FirstSyns:
         ruling = self._chooser.ruling(answer, decision)
         allowed = self._chooser.allowance(answer)
         if allowed.limited:
-            keys = quota_keys(
-                ruling.counted, ruling.application, handshake.src, handshake.dst, handshake.dport, mcp.id
-            )
+            who = ruling.counted or self._table.origin_of(handshake.src)
+            keys = quota_keys(who, ruling.application, handshake.dst, handshake.dport, mcp.id)
             full = self._table.ledger.full(allowed, keys)
             if full is not None:
                 return self._over_limit(attachment, seen, key, full, now)

@@ -2,7 +2,7 @@
 
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.network.site_index import Attachment
-from steering.core.sessions.flow_key import FlowKey, origin_of
+from steering.core.sessions.flow_key import FlowKey, source_of
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import DatapathId
 from steering.model.network import PortRef
@@ -38,6 +38,6 @@ class Room:
         if half_open:
             if table.half_open_at.get(attachment.waypoint.id, 0) >= in_force.half_open - half_open:
                 return Refusal.HALF_OPEN_FULL
-            if table.half_open_from.get(origin_of(key), 0) >= in_force.half_open_per_source:
+            if table.half_open_from.get(table.origin_of(source_of(key)), 0) >= in_force.half_open_per_source:
                 return Refusal.HALF_OPEN_SOURCE
         return None if table.by_id.size < table.limits.sessions else Refusal.SESSION_TABLE_FULL

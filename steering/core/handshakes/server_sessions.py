@@ -94,9 +94,8 @@ class ServerSessions:
             return []
         ruling = self._chooser.ruling(answer, decision)
         keys = quota_keys(
-            ruling.counted,
+            ruling.counted or self._table.origin_of(handshake.dst),
             ruling.application,
-            handshake.dst,
             handshake.src,
             handshake.dport,
             decision.mcp.id,

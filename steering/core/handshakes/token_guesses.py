@@ -1,10 +1,11 @@
 """Sources that guess tokens: who sends many joins whose token nobody knows gets no answer to any, right or wrong.
 
-An MCP answers each join with a token of its own (RFC 8684 3.2), so a right guess shows. A source, an IPv4 address or an
-IPv6 /64, has a few wrong ones free: a host may join while its token is a packet away, or after a restart.
+An MCP answers each join with a token of its own (RFC 8684 3.2), so a right guess shows. A source, an address or an IPv6 /64
+that is one host's (SiteMap.origin_of), has a few wrong ones free: a host may join while its token is a packet away, or after
+a restart.
 """
 
-from steering.core.sessions.flow_key import FlowKey, origin_of
+from steering.core.sessions.flow_key import FlowKey, Origin, source_of
 
 FREE = 256  # wrong tokens of a source: others may be behind its address, and get no answer then either
 SECONDS = 10.0  # for which one counts, and for which a source that had too many gets no answer
@@ -14,7 +15,8 @@ MOST = 4_096  # sources that are remembered; of more, the oldest is forgotten
 class TokenGuesses:
     """Counts wrong tokens by source. `disabled`, for the negative control: nobody is counted."""
 
-    def __init__(self, disabled: bool = False) -> None:
+    def __init__(self, origin_of: Origin, disabled: bool = False) -> None:
+        self._origin_of = origin_of
         self._disabled = disabled
         self._wrong: dict[bytes, tuple[float, int]] = {}  # source -> until when, how many; in order of time
 
@@ -25,7 +27,7 @@ class TokenGuesses:
         """A join of this flow had a token that nobody knows."""
         if self._disabled:
             return
-        source = origin_of(key)
+        source = self._origin_of(source_of(key))
         until, count = self._wrong.pop(source, (0.0, 0))
         if len(self._wrong) >= MOST:
             del self._wrong[next(iter(self._wrong))]
@@ -35,7 +37,7 @@ class TokenGuesses:
         """Whether the flow's source had too many wrong ones."""
         if not self._wrong:
             return False
-        until, count = self._wrong.get(origin_of(key), (0.0, 0))
+        until, count = self._wrong.get(self._origin_of(source_of(key)), (0.0, 0))
         return count >= FREE and until > now
 
     def tick(self, now: float) -> None:

@@ -140,6 +140,14 @@ class SiteMap:
         """The access network whose prefix holds an address."""
         return self._accesses.of(address)
 
+    def origin_of(self, address: bytes) -> bytes:
+        """Who sends with an address, as far as one host can change it: the address, or of IPv6 the /64, unless its network
+        binds a host to its addresses. Then hosts of one /64 are others."""
+        if len(address) == 4:
+            return address
+        access = self._accesses.of(address)
+        return address if access is not None and access.binds_addresses else address[:8]
+
     def behind_nat64(self, address: bytes) -> bool:
         """Whether an address is an IPv4 server's as some MCP shows it to IPv6 hosts (RFC 6052, /96)."""
         return bool(self._nat64) and len(address) == 16 and address[:12] in self._nat64

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
-from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.flow_key import FlowKey, Origin
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, Token
@@ -18,9 +18,10 @@ class FollowedTable(SessionTable):
     whether a session goes with a switch that was given up."""
 
     def __init__(
-        self, limits: Limits, mcps: Iterable[int], hosts_move: bool, leaves: Callable[[Session], bool]
-    ) -> None:
-        super().__init__(limits, mcps, hosts_move)
+        self, limits: Limits, mcps: Iterable[int], hosts_move: bool, origin_of: Origin,
+        leaves: Callable[[Session], bool],
+    ) -> None:  # fmt: skip
+        super().__init__(limits, mcps, hosts_move, origin_of)
         self.learnt: list[tuple[int, TokenEntry]] = []
         self.ended: list[tuple[int, TokenEntry]] = []
         self.sum = TokenSum()

@@ -74,19 +74,16 @@ def limits_of(policy: Policy) -> frozenset[tuple[int, int]]:
 class QuotaKeys(NamedTuple):
     """What a session counts towards, in the order of LIMITED."""
 
-    subscriber: bytes | str  # the id; of a client that is not listed its IPv4 address, or its IPv6 /64
+    subscriber: bytes | str  # the id; of who is not listed the origin (SiteMap.origin_of)
     server: bytes  # address and port
     application: str  # "" for none
     mcp: McpId
 
 
-def quota_keys(
-    subscriber: str, application: str, client: bytes, server: bytes, port: int, mcp: McpId
-) -> QuotaKeys:
-    """The keys that a session counts towards. A client that the policy does not list (`subscriber` "") is its own
-    subscriber, also where an authoriser names its class: what a restarted controller reads back counts by the same
-    key. Of IPv6 its /64 is, which one host may fill with addresses."""
-    who = subscriber or (client if len(client) == 4 else client[:8])
+def quota_keys(who: bytes | str, application: str, server: bytes, port: int, mcp: McpId) -> QuotaKeys:
+    """The keys that a session counts towards. `who`: the subscriber's id. A client that the policy does not list is its own
+    subscriber, also where an authoriser names its class: what a restarted controller reads back counts by the same key. Of
+    IPv6 its /64 is where one host may fill that with addresses (SiteMap.origin_of)."""
     return _new(QuotaKeys, (who, server + port.to_bytes(2, "big"), application, mcp))
 
 

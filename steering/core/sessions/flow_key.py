@@ -5,14 +5,17 @@ The protocol is always TCP. A key is written as the host sends: the source is th
 Nothing else in this program knows how long the parts are or where they stand.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import NamedTuple
 
 from steering.model.session import NO_FLOW, FlowKey
 
 __all__ = [
-    "NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "origin_of", "parts_of", "server_of", "source_of", "split",
+    "NO_FLOW", "FlowKey", "FlowParts", "Origin", "family_of", "flow_key", "origin_of", "parts_of", "server_of", "source_of", "split",
 ]  # fmt: skip
+
+Origin = Callable[[bytes], bytes]  # who sends with an address (core.network.site_index)
 
 _pack_ports = Struct("!HH").pack
 _IPV4, _IPV6 = Struct("!4s4sHH"), Struct("!16s16sHH")
@@ -63,7 +66,7 @@ def server_of(key: FlowKey) -> bytes:
 
 
 def origin_of(key: FlowKey) -> bytes:
-    """Who a flow comes from, as far as one host can change its address: the IPv4 address, or the IPv6 /64."""
+    """Who a flow comes from at most: the IPv4 address, or the IPv6 /64, which hosts may share (SiteMap.origin_of)."""
     return key[:4] if len(key) == 12 else key[:8]
 
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from steering.core.inputs import CountersRead, Input
 from steering.core.outputs import GoOn, Output, ReadCounters, RemoveEntries
 from steering.core.part import Handler, Part
-from steering.core.sessions.flow_key import flow_key, origin_of
+from steering.core.sessions.flow_key import flow_key, source_of
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -178,7 +178,7 @@ class HalfOpenSessions(Part):
         if self._many:
             return True
         here, free = table.half_open_at[session.edge], limits.half_open - len(table.half_open)
-        source = table.half_open_from[origin_of(session.first)]
+        source = table.half_open_from[table.origin_of(source_of(session.first))]
         return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
 
     def _last(self, now: float) -> None:

@@ -7,7 +7,7 @@ lets many sessions fall silent pushes out its own, and no neighbour's. Each step
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from steering.core.sessions.flow_key import flow_key, origin_of, split
+from steering.core.sessions.flow_key import Origin, split
 from steering.core.sessions.records import Session
 from steering.model.ids import WaypointId
 
@@ -53,7 +53,7 @@ class Holdings(Generic[Key]):
 
 
 class IdleAtPort:
-    """Idle sessions of one port, by source: an IPv4 address or an IPv6 /64."""
+    """Idle sessions of one port, by source: an address, or an IPv6 /64 that is one host's."""
 
     __slots__ = ("held", "holdings")
 
@@ -65,7 +65,8 @@ class IdleAtPort:
 class IdlePins:
     """All of them, by access network, port and source."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin_of: Origin) -> None:
+        self._origin_of = origin_of
         self._networks: dict[str, Holdings[WaypointId]] = {}
         self._counts: dict[str, int] = {}
         self._ports: dict[tuple[str, WaypointId], IdleAtPort] = {}
@@ -83,7 +84,7 @@ class IdlePins:
         return self._counts.get(access, 0)
 
     def add(self, session: Session) -> None:
-        access, edge, source = place = session.idle_at, session.onset.edge, _source(session)
+        access, edge, source = place = session.idle_at, session.onset.edge, self._source(session)
         self._places[session.id] = place
         self._counts[access] = self._counts.get(access, 0) + 1
         self._networks.setdefault(access, Holdings()).change(edge, 1)
@@ -120,10 +121,7 @@ class IdlePins:
         port = self._ports[access, network.largest]
         return next(iter(port.held[port.holdings.largest].values()))
 
-
-def _source(session: Session) -> bytes:
-    """Who it is that holds a session: its host."""
-    if not session.reverse:
-        return origin_of(session.first)
-    _, source, destination, source_port, destination_port = split(session.first)
-    return origin_of(flow_key(destination, source, destination_port, source_port))
+    def _source(self, session: Session) -> bytes:
+        """Who it is that holds a session: its host."""
+        _, source, destination, _, _ = split(session.first)
+        return self._origin_of(destination if session.reverse else source)

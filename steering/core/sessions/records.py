@@ -11,7 +11,7 @@ from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, Origin, parts_of, split
 from steering.core.sessions.session_extras import (
     PROGRESS,
     WATCH,
@@ -224,8 +224,7 @@ class Session(ExtraParts):
         """Active sessions of each MCP when the session was ruled on, in the order of its ruling's candidates."""
         return () if self._loads is None else self._loads.row(self.id)
 
-    @property
-    def quota_keys(self) -> QuotaKeys | None:
+    def quota_keys(self, origin_of: Origin) -> QuotaKeys | None:
         """What it counts towards in the ledger; None of one that was read back (sessions.found_holders), or
         that entries set ahead lead."""
         ruling, onset = self.ruling, self.onset
@@ -234,7 +233,8 @@ class Session(ExtraParts):
         _, client, server, _, port = split(self.first)
         if onset.reverse:
             client, server = server, client
-        return quota_keys(ruling.counted, ruling.application, client, server, port, self.mcp)
+        who = ruling.counted or origin_of(client)
+        return quota_keys(who, ruling.application, server, port, self.mcp)
 
     # ---- its subflows -----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.quotas import Ledger, QuotaKeys
 from steering.core.sessions.change_journal import ChangeJournal
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, Origin, source_of
 from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
 from steering.core.sessions.idle_pins import IdlePins
@@ -38,10 +38,12 @@ class SessionTable:
     table keeps the books only; core.sessions.transitions decides what happens to a session, and alone changes its
     state."""
 
-    def __init__(self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True) -> None:
-        """`hosts_move`: whether a host can turn up at another port, so that flows have to be found by host."""
-        self.limits = limits
-        self._hosts_move = hosts_move
+    def __init__(
+        self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True, origin_of: Origin = bytes
+    ) -> None:
+        """`hosts_move`: whether a host can turn up at another port, so that flows have to be found by host. `origin_of`: who
+        sends with an address (SiteMap.origin_of)."""
+        self.limits, self._hosts_move, self.origin_of = limits, hosts_move, origin_of
         most = limits.sessions
         self.by_id: NumberedIndex[Session] = NumberedIndex()
         self.flows: HashedIndex[FlowKey, Subflow] = HashedIndex(most)
@@ -52,18 +54,17 @@ class SessionTable:
         self._host_tokens: Owners = HashedIndex(most)
         self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
-        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # IPv4 address, IPv6 /64 -> the same
+        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # origin -> the same
         # Sessions that are no load: half-open ones whose host is late, and those that closed before it was heard.
         self.uncounted: set[int] = set()
         # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
         self._young: defaultdict[int, int] = defaultdict(int)
         self.lingering: dict[int, Session] = Index()  # in order of age
-        self.idle = IdlePins()
+        self.idle = IdlePins(origin_of)
         # MCP id (0: none) -> sessions that count as its load
         self.active = ActiveSessions(dict.fromkeys(mcps, 0))
         self.ledger = Ledger(most)
-        self.found = FoundHolders()
-        self.heard = HeardHosts(most)
+        self.found, self.heard = FoundHolders(origin_of), HeardHosts(most)
         self.states = dict.fromkeys(SessionState, 0)  # how many sessions are in each
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
@@ -72,9 +73,8 @@ class SessionTable:
         self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
         self.journal: ChangeJournal | None = None  # while somebody wants to know what changes
         self.order = SessionOrder(self.by_id)
-        self._loads = LoadLog()
         self._new: list[object] = []  # records that the collector still looks at
-        self._next = 1
+        self._next, self._loads = 1, LoadLog()
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -273,7 +273,7 @@ class SessionTable:
         edge = session.onset.edge
         self.half_open.put(session.id, session)
         self.half_open_at[edge] += 1
-        self.half_open_from[origin_of(session.first)] += 1
+        self.half_open_from[self.origin_of(source_of(session.first))] += 1
         self._young[edge << 16 | session.mcp] += 1
         self.take_load(session, keys)
 
@@ -307,7 +307,7 @@ class SessionTable:
             return False
         edge = session.onset.edge
         _take_one(self.half_open_at, edge)
-        _take_one(self.half_open_from, origin_of(session.first))
+        _take_one(self.half_open_from, self.origin_of(source_of(session.first)))
         if session.id not in self.uncounted:
             _take_one(self._young, edge << 16 | session.mcp)
         return True
@@ -328,13 +328,13 @@ class SessionTable:
     def take_load(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session counts as its MCP's load, and towards the limits that it is under."""
         self.active[session.mcp] += 1
-        keys = keys or session.quota_keys or self.found.keys_of(session)
+        keys = keys or session.quota_keys(self.origin_of) or self.found.keys_of(session)
         if keys is not None:
             self.ledger.take(keys)
 
     def _give_load_back(self, session: Session) -> None:
         self.active[session.mcp] -= 1
-        keys = session.quota_keys or self.found.keys_of(session)
+        keys = session.quota_keys(self.origin_of) or self.found.keys_of(session)
         if keys is not None:
             self.ledger.give_back(keys)
 

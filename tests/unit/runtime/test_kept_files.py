@@ -58,7 +58,9 @@ RESERVATION = KeptReservation(
     "9f", Level.SESSION, "anna", "core", True, 40.0, 3, 5_000_000, 2, 6_000_000, 2, "", 60.0, 77, KEY4, NO_FLOW,
     ((KEY4, 1), (KEY6, 2**63)), 1, 0, ((HOP,), ()),
 )  # fmt: skip
-USAGE = KeptUsage((KeptUse("änna x", "cellular", 5), KeptUse(bytes(4), "wlan", 6)), ((KEY6, 7),))
+USAGE = KeptUsage(
+    (KeptUse("änna x", "cellular", 5), *(KeptUse(bytes(n), "wlan", 6) for n in (4, 8, 16))), ((KEY6, 7),)
+)
 NETWORK = KeptNetwork(
     (HOP, HOP[::-1]), (KeptUnit("", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")), "core", True),)
 )

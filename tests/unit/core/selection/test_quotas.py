@@ -1,9 +1,11 @@
 """A refusal names the key that was full, in words of the operator's."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
+from steering.core.network.site_index import SiteMap
 from steering.core.selection.quotas import Allowance, Ledger, allowance, quota_keys
 from steering.core.selection.rulebook import RuleMatch
 from steering.model.ids import McpId
@@ -19,6 +21,7 @@ from steering.model.policy import (
     SubscriberClass,
     Terms,
 )
+from tests.support.sites import off_path_site
 
 NONE = Limit(9, "limits")
 
@@ -27,7 +30,7 @@ NONE = Limit(9, "limits")
 @pytest.mark.parametrize(("server", "name"), [("10.9.0.2", "10.9.0.2:443"), ("fd00:9::2", "[fd00:9::2]:443")])
 def test_a_server_is_named_by_address_and_port(server: str, name: str) -> None:
     ledger = Ledger()
-    keys = quota_keys("anna", "", b"\n\1\0\2", ip_address(server).packed, 443, McpId(7))
+    keys = quota_keys("anna", "", ip_address(server).packed, 443, McpId(7))
     ledger.take(keys)
     limit = Limit(1, "policy")
     full = ledger.full(Allowance(NONE, (None, limit, None, None), ((1, limit),)), keys)
@@ -69,16 +72,20 @@ def test_the_bound_of_the_controller_holds_whatever_the_quotas_allow() -> None:
 
 @pytest.mark.row("N-7.2b")
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("one", "other", "by_prefix", "same"),
     [
-        ("fd00:1::2", "fd00:1::ffff:3", True),
-        ("fd00:1::2", "fd00:1:0:1::2", False),
-        ("10.1.0.2", "10.1.0.3", False),
+        ("fd00:1::2", "fd00:1::ffff:3", True, True),
+        ("fd00:1::2", "fd00:1::ffff:3", False, False),
+        ("fd00:1::2", "fd00:1:0:1::2", True, False),
+        ("10.1.0.2", "10.1.0.3", True, False),
+        ("fd00:9::2", "fd00:9::3", False, True),  # of no access network: nobody binds these
     ],
 )
-def test_an_unregistered_host_is_its_address_or_its_64(one: str, other: str, same: bool) -> None:
-    first, second = (
-        quota_keys("", "", ip_address(text).packed, b"serv", 443, McpId(1)).subscriber
-        for text in (one, other)
-    )
+def test_an_unregistered_host_is_its_address_or_a_64_that_is_its_own(
+    one: str, other: str, by_prefix: bool, same: bool
+) -> None:
+    site = off_path_site()
+    lte, wlan = site.access_networks
+    sitemap = SiteMap(replace(site, access_networks=(replace(lte, binds_prefixes=by_prefix), wlan)))
+    first, second = (sitemap.origin_of(ip_address(text).packed) for text in (one, other))
     assert (first == second) is same

@@ -165,7 +165,7 @@ class World:
                 continue
             if session.id not in table.lingering and session.state is not SessionState.IDLE:
                 load[session.mcp] += 1
-                keys.update(zip(QuotaKeys._fields, session.quota_keys or (), strict=False))
+                keys.update(zip(QuotaKeys._fields, session.quota_keys(table.origin_of) or (), strict=False))
         assert +load == +Counter(table.active)
         assert keys == Counter({(kind, key): count for kind, key, count in table.ledger})
         assert +states == +Counter(table.states)

@@ -214,7 +214,7 @@ def test_a_source_has_a_bound_of_its_own() -> None:
     driver = Driver(policy=Policy(limits=Limits(half_open_per_source=8)))
     for sport in range(12):
         driver.syn(1, 1, capable(UE_LTE, 2_000 + sport))
-        driver.syn(1, 1, capable(f"fd00:1::{sport + 2:x}", 2_000, "fd00:9::2"))
+        driver.syn(1, 1, capable("fd00:1::2", 2_000 + sport, "fd00:9::2"))
     assert len(driver.table.half_open) == 16
     assert driver.counters.refusals[Refusal.HALF_OPEN_SOURCE] == 8
     driver.syn(1, 1, capable("10.1.0.3", 2_000))
