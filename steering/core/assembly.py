@@ -85,6 +85,11 @@ class Ingredients(NamedTuple):
         attachment = self.sitemap.by_waypoint.get(edge)
         return "" if attachment is None else attachment.name
 
+    def switch_of(self, mcp: McpId) -> DatapathId | None:
+        """The switch of an MCP's inner side; None for one that is gone."""
+        inside = self.sitemap.inside.get(mcp)
+        return None if inside is None else inside.port.dpid
+
     def waypoint_of(self, mcp: McpId) -> WaypointId:
         """Where an MCP hangs with its inner side; NO_WAYPOINT for one that is gone."""
         inside = self.sitemap.inside.get(mcp)
@@ -126,7 +131,14 @@ class SessionPieces:
         )
         self.dead = DeadMcps(table, self.aborted, chooser.health)
         self._outcomes = SynOutcomes(table)
-        self.sick = SickMcps(self._outcomes, chooser.health, policy, given.attachment_name)
+        self.sick = SickMcps(
+            self._outcomes,
+            chooser.health,
+            policy,
+            given.attachment_name,
+            given.switch_of,
+            counters.answers_lost,
+        )
         self.watched = WatchedSegments(table, self._keys, self.aborted)
         self._first_answers = FirstAnswers(
             table, self.life, self._keys, counters, self._outcomes, ledgers, Mechanism.THIRD_ACK in disabled

@@ -165,6 +165,7 @@ class Counters:
         "not_restored",
         "floods",
         "copies_lost",
+        "answers_lost",
         "syns_dropped",
         "host_meters_refused",
         "tags_refused",
@@ -204,6 +205,8 @@ class Counters:
         self.idle_pins_evicted: Counter[str] = Counter()  # by access network
         self.floods = 0
         self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
+        # SYN/ACKs among them, by switch and access network: what was not answered there proves nothing.
+        self.answers_lost: Counter[tuple[DatapathId | None, str]] = Counter()
         self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
         self.host_meters_refused: Counter[HostMeterRefusal] = Counter()  # hosts, at each second's look
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in

@@ -5,23 +5,25 @@ What counts are outcomes at one port (sessions.syn_outcomes): there an MCP is si
 is served meanwhile, and it gets no new sessions from there, unless the policy wants otherwise. It is sick everywhere when it is at
 several ports and serves nobody at any other. So a host whose SYNs cannot be answered takes an MCP from its own port at most.
 An MCP that is avoided gives no new evidence: after a while, which doubles each time, it is tried again. Its sessions are left
-alone. What was seen more often than copies of SYN/ACKs are shown proves nothing.
+alone. What was seen more often than copies of SYN/ACKs are shown proves nothing, nor does what comes from a network
+whose meter of them drops some at the MCP's switch: a busy neighbour would take the MCP from the network's other ports.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from steering.core.outputs import Output
-from steering.core.part import McpsChange, Part
+from steering.core.part import NEVER, McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.sessions.syn_outcomes import WINDOW, McpAtPort, SynOutcomes, Tally
-from steering.model.ids import McpId, WaypointId
+from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.policy import Policy
 
 PERIOD = 0.1  # seconds between looks
 RECENT = 1.0  # seconds for which outcomes of much traffic count, which tells sooner than the window
 FIRST_REST, LONGEST_REST = 5.0, 60.0  # seconds without new sessions, then it is tried again
 MOST = 10_000  # outcomes of one MCP in a window: of more, some answers were not shown
+TOLD_LATE = 1.5  # seconds until a switch has told what its meters dropped
 PORTS = 2  # at which an MCP is sick before it can be sick everywhere
 
 Place = tuple[McpId, WaypointId]
@@ -37,17 +39,19 @@ class Diagnosis(NamedTuple):
 class SickAtPort:
     """An MCP that is sick, or was lately, for those who come in at one port."""
 
-    __slots__ = ("diagnosis", "rest", "until", "well_from")
+    __slots__ = ("diagnosis", "found_at", "rest", "until", "well_from")
 
     def __init__(self) -> None:
-        self.diagnosis = Diagnosis("", 0.0)
+        self.diagnosis, self.found_at = Diagnosis("", 0.0), 0.0
         self.rest = FIRST_REST
         self.until: float | None = None  # it is avoided until then
         self.well_from = float("inf")  # since when it is tried again
 
 
 class SickMcps(Part):
-    """`bad`: MCPs that are sick, by id, and what was seen. `health` is of each MCP; `name_of` gives a port's name in words."""
+    """`bad`: MCPs that are sick, by id, and what was seen. `health` is of each MCP; `name_of` gives a port's name in words,
+    `switch_of` the switch of an MCP. `lost`: copies of SYN/ACKs that meters dropped so far, by switch and name of the
+    access network."""
 
     def __init__(
         self,
@@ -55,11 +59,17 @@ class SickMcps(Part):
         health: Mapping[McpId, McpHealth],
         policy: Policy,
         name_of: Callable[[WaypointId], str],
+        switch_of: Callable[[McpId], DatapathId | None],
+        lost: Mapping[tuple[DatapathId | None, str], int],
     ) -> None:
         self._outcomes = outcomes
         self._health = health
         self._policy = policy
         self._name_of = name_of
+        self._switch_of = switch_of
+        self._lost = lost
+        self._lost_before: dict[tuple[DatapathId | None, str], int] = {}
+        self._lost_at: dict[tuple[DatapathId | None, str], float] = {}  # when a switch told of some last
         self._due = 0.0
         self._sick: dict[Place, SickAtPort] = {}
         self._told = False  # the MCPs were told of some that are sick
@@ -84,14 +94,15 @@ class SickMcps(Part):
     def tick(self, now: float) -> list[Output]:
         """Look at what was left unanswered."""
         self._due = now + PERIOD
+        self._note_losses(now)
         for (mcp, edge), pair in self._outcomes.look(now):
             known = self._sick.get((mcp, edge))
             if mcp not in self._health or (known is not None and known.until is not None):
                 continue
             found = self._diagnosis(mcp, edge, pair, now)
-            if found is not None and not self._too_busy(mcp, now):
+            if found is not None and not (self._too_busy(mcp, now) or self._lost_answers(mcp, edge, now)):
                 known = self._sick.setdefault((mcp, edge), SickAtPort())
-                known.diagnosis, known.until = found, now + known.rest
+                known.diagnosis, known.found_at, known.until = found, now, now + known.rest
                 known.rest = min(LONGEST_REST, 2 * known.rest)
         for place, known in list(self._sick.items()):
             self._rests(place, known, now)
@@ -109,6 +120,24 @@ class SickMcps(Part):
                 del self._sick[place]
             else:
                 known.well_from = now
+
+    def _note_losses(self, now: float) -> None:
+        """Where a switch told that it dropped copies of SYN/ACKs, what was found a moment ago proves nothing either."""
+        for place, lost in self._lost.items():
+            if self._lost_before.get(place) != lost:
+                self._lost_before[place], self._lost_at[place] = lost, now
+                for mcp, edge in [one for one in self._sick if self._place(*one) == place]:
+                    known = self._sick[mcp, edge]
+                    if known.until is not None and now < known.found_at + TOLD_LATE:
+                        del self._sick[mcp, edge]
+                        self._outcomes.forget(mcp, edge)
+
+    def _lost_answers(self, mcp: McpId, edge: WaypointId, now: float) -> bool:
+        """Whether copies of answers to those who come in at a port were dropped while the outcomes of today came."""
+        return now - self._lost_at.get(self._place(mcp, edge), -NEVER) <= WINDOW + TOLD_LATE
+
+    def _place(self, mcp: McpId, edge: WaypointId) -> tuple[DatapathId | None, str]:
+        return self._switch_of(mcp), self._name_of(edge)
 
     def _too_busy(self, mcp: McpId, now: float) -> bool:
         """Whether so much was seen of an MCP that answers may have been missed."""

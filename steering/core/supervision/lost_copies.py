@@ -14,6 +14,7 @@ from steering.core.part import Handler, Part
 from steering.model.ids import DatapathId
 from steering.model.rules import Meter
 
+SYN_ACK = "syn-ack"
 OTHERS = "others"  # FINs between MCPs, their pools and servers
 
 
@@ -37,6 +38,8 @@ class LostCopies(Part):
             known = self._of(told.dpid, meter)
             if known is not None:
                 self._counters.copies_lost[known] += copies
+                if known[0] == SYN_ACK:
+                    self._counters.answers_lost[told.dpid, known[1]] += copies
         return []
 
     def _of(self, dpid: DatapathId, meter: int) -> tuple[str, str] | None:
@@ -44,7 +47,7 @@ class LostCopies(Part):
         if meter == Meter.FIN:
             return "fin", OTHERS
         accesses = self._map.site.access_networks
-        for base, kind in ((Meter.SYN_ACK_BASE, "syn-ack"), (Meter.FIN_BASE, "fin")):
+        for base, kind in ((Meter.SYN_ACK_BASE, SYN_ACK), (Meter.FIN_BASE, "fin")):
             if 0 <= meter - base < len(accesses) and meter < base + 0x800:
                 return kind, accesses[meter - base].name
         attachment = self._map.at.get((dpid, meter - Meter.FIN_PORT_BASE))  # type: ignore[arg-type]

@@ -243,7 +243,7 @@ def test_at_two_ports_and_serving_nobody_it_is_sick_everywhere():
 def test_whoever_is_served_at_a_third_port_keeps_it_from_being_sick_everywhere(served):
     tally = SynOutcomes(Clinic().table)
     healths = {McpId(1): McpHealth(3.0)}
-    sick = SickMcps(tally, healths, ANYWHERE, str)
+    sick = SickMcps(tally, healths, ANYWHERE, str, lambda mcp: None, {})
     for edge in (1, 2):
         for n in range(COUNT):
             tally.pair(McpId(1), WaypointId(edge)).syns.failed(bytes([n]), 5.0 + n / 100)
