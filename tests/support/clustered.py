@@ -145,10 +145,10 @@ class Cluster:
     def syn_ack(self, dpid: int, port: int, seen: Handshake) -> list[Output]:
         return self.at(dpid, SynAckSeen(dpid, port, seen))
 
-    def session(self, src: str, sport: int, key: bytes, dpid: int = 1):
+    def session(self, src: str, sport: int, key: bytes, dpid: int = 1, port: int = 1):
         """A whole set-up; the session in its owner's table."""
         opening = capable(src, sport)
-        self.syn(dpid, 1, opening)
+        self.syn(dpid, port, opening)
         engine = self.engines[self.shares[dpid]]
         flow = opening.src + opening.dst + sport.to_bytes(2, "big") + (5201).to_bytes(2, "big")
         session = engine.sessions.table.flows[flow].session

@@ -7,7 +7,7 @@ from steering.core.long_work import portions
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.sessions.flow_key import NO_FLOW, flow_key
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
 from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
 
 LOOK = 4  # looks at a cookie that take as long as a session that begins
@@ -39,21 +39,28 @@ class OwnEntries:
         done = 0
         for portion in portions(read.entries):
             yield done
-            cookies = (unpack_cookie(one.entry.cookie) for one in portion)
-            began |= {cookie.token for cookie in cookies if cookie is not None and _begins(cookie)}
+            for one in portion:
+                cookie = unpack_cookie(one.entry.cookie)
+                if cookie is not None and _begins(cookie):
+                    began.add(hash((cookie.mcp, cookie.token)))
+                    began.add(hash((cookie.mcp, cookie.token, _flow(one.entry))))
             done = len(portion) // LOOK
         yield done
         return lambda some: [one for one in some if not self._is_of_others(one.entry, began)]
 
     def _is_of_others(self, entry: Entry, began: Collection[int]) -> bool:
         """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
-        controller has its initial subflow (`began`: the tokens of those that this switch tells of); what the others told
-        last tells whose the rest is."""
+        controller has its initial subflow (`began`: those that this switch tells of, by MCP and token, and by these and the flow);
+        what the others told last tells whose the rest is. A server leg tells its session's initial flow: that of another's
+        session is no own one's, though the two have one token."""
         cookie = unpack_cookie(entry.cookie)
         if not self._reached or cookie is None or cookie.kind is EntryKind.INITIAL:
             return False
         if not (cookie.pending or cookie.plain):
-            if cookie.token in began or self._is_of_own(entry, cookie):
+            own: tuple[object, ...] = (cookie.mcp, cookie.token)
+            if cookie.kind is EntryKind.RETURN:
+                own = (*own, flow_key(entry.dst, entry.src, entry.dport, entry.sport))
+            if hash(own) in began or self._is_of_own(entry, cookie):
                 return False
             if any(name in self._reached for name in self._replicas.holders(cookie.token)):
                 return True
@@ -72,6 +79,10 @@ class OwnEntries:
             session.mcp == cookie.mcp and session.first in (NO_FLOW, first)
             for session in self._table.with_token(cookie.token)
         )
+
+
+def _flow(entry: Entry) -> FlowKey:
+    return flow_key(entry.src, entry.dst, entry.sport, entry.dport)
 
 
 def _begins(cookie: SessionCookie) -> bool:

@@ -1,5 +1,7 @@
 """A switch changes hands: sessions that began there are forgotten by one controller and found by the other."""
 
+from dataclasses import replace
+
 import pytest
 
 from steering.core.engine import RECOVERY
@@ -7,7 +9,7 @@ from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchU
 from steering.core.outputs import FillSwitch, ForgetReading, Output, ReadEntries, RemoveEntries
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.model.ids import DatapathId, PortNumber, read_token
-from steering.model.network import PortRole
+from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
@@ -184,6 +186,29 @@ def test_the_server_leg_of_anothers_session_with_the_token_of_an_own_one_makes_n
     outputs = told(cluster, {GATEWAY: [ObservedEntry(one, 1) for one in held]}, {GATEWAY})
     assert list(engine.sessions.table) == sessions[:1]
     assert list(cluster.engines["c"].sessions.table) == sessions[1:]
+    (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
+    assert not fill.stale, "and it stays"
+
+
+def test_nor_does_one_where_the_own_session_begins_at_the_gateways_switch() -> None:
+    """A switch that is access and gateway tells of the own session's beginning and of the other's server leg, with one token."""
+    site = off_path_site()
+    wlan = replace(site.access_networks[1], ports=(PortRef(2, 1), PortRef(GATEWAY, 9)))
+    networks = (site.access_networks[0], wlan)
+    cluster = Cluster(site=replace(site, access_networks=networks), policy=Policy(max_stretch=9))
+    other = cluster.session(UE_LTE, 40_000, KEY)
+    own = cluster.session(UE_WLAN, 40_000, KEY, dpid=GATEWAY, port=9)
+    held = [
+        one for session in (own, other) for one in session.entries(PortRole.GATEWAY) if one.dpid == GATEWAY
+    ]
+    assert len(held) == 3 and own.token == other.token
+    cluster.shares = {**SHARES, GATEWAY: "b"}
+    for name in "bca":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    cluster.at(GATEWAY, SwitchUp(GATEWAY, ports_of(cluster, GATEWAY)))
+    outputs = told(cluster, {GATEWAY: [ObservedEntry(one, 1) for one in held]}, {GATEWAY})
+    assert [one.first for one in cluster.engines["b"].sessions.table] == [own.first]
+    assert list(cluster.engines["a"].sessions.table) == [other]
     (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
     assert not fill.stale, "and it stays"
 
