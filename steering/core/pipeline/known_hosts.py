@@ -196,26 +196,26 @@ class KnownHosts:
         return min(self._most, HOST_SYN_METERS // max(1, sum(one.dpid == dpid for one in self._short)))
 
     def _refuse(self, why: HostMeterRefusal, hosts: int) -> None:
-        if hosts:
+        if hosts > 0:
             self._counters.host_meters_refused[why] += hosts
 
     def _chosen(self, known: dict[bytes, bytes], short: ShortPort, most: int) -> dict[bytes, bytes]:
-        """The hosts that get a meter, so many at `most`. Hosts with a session come first, then hosts with a meter, then hosts
-        that were heard last. Of one MAC only the first few are taken."""
+        """The hosts that get a meter, so many at `most`. No machine (MAC) has a second one before each has one. Hosts with a
+        session come first, then hosts with a meter, then hosts that were heard last. Of one MAC only the first few are
+        taken."""
         heard = list(islice(reversed(known.items()), LOOKED_AT))
         heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
-        chosen: dict[bytes, bytes] = {}
         of_mac: Counter[bytes] = Counter()
-        for place, (address, mac) in enumerate(heard):
-            if len(chosen) >= most:
-                why = HostMeterRefusal.PORT if most == self._most else HostMeterRefusal.SWITCH
-                self._refuse(why, len(heard) - place)
-                break
-            of_mac[mac] += 1
-            if of_mac[mac] <= ADDRESSES:
-                chosen[address] = mac
-        self._refuse(HostMeterRefusal.MACHINE, sum(of_mac.values()) - len(chosen))
-        return chosen
+        turns: list[dict[bytes, bytes]] = [{} for _ in range(ADDRESSES)]
+        for address, mac in heard:
+            if of_mac[mac] < ADDRESSES:
+                turns[of_mac[mac]][address] = mac
+                of_mac[mac] += 1
+        few = [host for turn in turns for host in turn.items()]
+        self._refuse(HostMeterRefusal.MACHINE, len(heard) - len(few))
+        why = HostMeterRefusal.PORT if most == self._most else HostMeterRefusal.SWITCH
+        self._refuse(why, len(few) - most)
+        return dict(few[:most])
 
     def _give(self, port: PortRef, short: ShortPort, hosts: Mapping[bytes, bytes]) -> tuple[MeterBand, ...]:
         """Meters for the hosts that have none. A switch may have no number left; then the others keep theirs."""

@@ -97,6 +97,24 @@ def test_a_switch_leaves_half_of_the_ports_to_the_others() -> None:
     assert not own_rules(lab, dpid=5), "so many in all"
 
 
+def test_no_machine_has_a_second_meter_before_each_has_one() -> None:
+    """Sixteen MACs, or one machine that uses so many, with four addresses and a session each, had all meters of their port."""
+    lab = made()
+    honest, rogues = range(10, 40), range(100, 100 + HOSTS)
+    known(lab, *honest)
+    for number in rogues:
+        seen(lab, host(number), f"02:66:66:66:66:{number % 16:02x}")
+        lab.session(host(number), key=number.to_bytes(8, "big"))
+    for _ in range(3):
+        counted(lab, FLOOD)
+        sources = {dict(rule.match).get("ipv4_src") for rule in own_rules(lab)}
+        assert {host(number) for number in honest} <= sources
+        assert len(own_rules(lab)) == HOSTS
+        for number in rogues:
+            seen(lab, host(number), f"02:66:66:66:66:{number % 16:02x}")
+    assert lab.counters.host_meters_refused[HostMeterRefusal.PORT] > 0
+
+
 def test_who_is_left_without_is_counted_by_the_reason() -> None:
     lab = made()
     known(lab, *range(10, 10 + HOSTS))
