@@ -83,7 +83,7 @@ def test_without_the_mechanism_it_takes_all_room_and_stays(
 ) -> None:
     driver = FloodedDriver(family, (Mechanism.THIRD_ACK,))
     got = driver.flooded(sources(family))
-    record_property("felt", f"IPv{family}: {shares(got)}")
+    record_property("felt", f"IPv{family}, where an answer is enough: {shares(got)}")
     driver.passes(15)
     if sources is many_sources:
         assert got["other"].share < 0.9 and driver.counters.refusals[Refusal.NO_MCP] > 0
