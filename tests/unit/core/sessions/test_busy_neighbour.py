@@ -144,7 +144,7 @@ def test_where_switches_do_not_tell_what_they_drop_the_mcp_seems_sick(record_pro
     """The control of what is told: from the hosts' port the MCP seems to answer nothing, and gets no sessions of theirs."""
     ground = Ground(SAME, tells=False)
     ground.passes(SECONDS, noise=True)
-    record_property("felt", f"{len(ground.honest)} of {HONEST} sessions begin")
+    record_property("felt", f"{len(ground.honest)} of {HONEST} sessions begin where no drop is told")
     assert len(ground.honest) < HONEST
 
 
