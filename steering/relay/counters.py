@@ -22,39 +22,39 @@ class RelayCounters:
     fallback: int = 0
     """Accepted connections that were plain TCP, by choice of the host or of a middlebox."""
     refused_limit: int = 0
-    """Connections beyond as many sessions as it may have at once."""
+    """Connections refused because the relay had --max-sessions sessions."""
     refused_destination: int = 0
     """Connections to servers that the relay may not dial."""
     refused_ident: int = 0
-    """Hosts that did not say who they are, or are not to be served (RFC 1413)."""
+    """Hosts whose ident answer (RFC 1413) was missing, or named a user who is not served."""
     explicit: int = 0
-    """Sessions of hosts that addressed the MCP itself and said where to."""
+    """Sessions of hosts that addressed the MCP itself and named their server (explicit mode)."""
     preface_refused: int = 0
-    """Connections that did not say where to, or not so that it could be done: no server heard of them."""
+    """Connections in explicit mode that named no server, or one that could not be dialled as asked."""
     refused_family: int = 0
-    """No source mode was given for the server's address family."""
+    """Connections for whose server's address family no source mode was given."""
     refused_referral: int = 0
-    """Ports that would need an application gateway (N-5.4.1.2)."""
+    """Connections to ports whose protocols would need an application gateway (N-5.4.1.2)."""
     refused_pool: int = 0
-    """No address, block or prefix was left (N-5.4.2)."""
+    """Connections for which no address, block or prefix was left in the pool (N-5.4.2)."""
     refused_ports: int = 0
-    """Every port of the subscriber's block was in use."""
+    """Connections whose subscriber's block had no free port."""
     refused_unmappable: int = 0
-    """RFC 6296 has no translation for the host's address."""
+    """Connections of hosts whose address has no translation by RFC 6296."""
     accept_failed: int = 0
-    """Times that the kernel did not hand a connection over."""
+    """Failed calls of accept()."""
     accept_paused: int = 0
-    """Times that listeners were left alone for a moment: there was no descriptor or memory for whoever waited."""
+    """Times the relay stopped accepting for a moment because it had no descriptor or memory left."""
     syn_dscp_unread: int = 0
-    """Hosts' SYNs whose DSCP the kernel did not tell: the server leg's leaves with 0."""
+    """Hosts' SYNs whose DSCP could not be read from nft; the server leg's SYN then has DSCP 0."""
     ended_orderly: int = 0
-    """Sessions that both of their ends closed."""
+    """Sessions that both ends closed."""
     ended_reset: int = 0
-    """Sessions that ended by a reset, of either end."""
+    """Sessions that ended by a reset from either end."""
     bytes_up: int = 0
-    """Host to server, ended sessions included."""
+    """Bytes from hosts to servers, of ended sessions too."""
     bytes_down: int = 0
-    """Server to host, ended sessions included."""
+    """Bytes from servers to hosts, of ended sessions too."""
 
     def refuse_source(self, reason: NoSourceReason) -> None:
         """Count a connection that got no source address."""

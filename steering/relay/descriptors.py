@@ -1,4 +1,5 @@
-"""Open files: two a session, one a listener, one a reader of status or metrics, and some to spare."""
+"""The relay's need of file descriptors: two for a session, one for a listener, one for a reader of status or metrics, and
+SPARE_DESCRIPTORS more."""
 
 import resource
 
@@ -12,7 +13,7 @@ SPARE_DESCRIPTORS = 64
 
 
 def beside_sessions(options: RelayOptions) -> int:
-    """How many descriptors a relay without a session has open at most."""
+    """The most descriptors that a relay without sessions has open."""
     return (
         len(wanted_listeners(options))
         + (inbound_ports.MOST if options.inbound is not None else 0)
@@ -23,7 +24,8 @@ def beside_sessions(options: RelayOptions) -> int:
 
 
 def reserve_descriptors(options: RelayOptions) -> None:
-    """Raise this process's soft limit to what these options can take. Raises PlatformError if it may not."""
+    """Raise this process's soft limit of open files to what these options can need. Raises PlatformError where the hard
+    limit is too low."""
     sessions, beside = options.max_sessions, beside_sessions(options)
     need = 2 * sessions + beside
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""A relay put together and served: kernel set-up, uplinks, the event loop, and what is taken away at its end."""
+"""Puts a relay together and runs it: kernel set-up, uplinks, the event loop, and the removal of the set-up at the end."""
 
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -16,13 +16,13 @@ from steering.relay.session.dialler import Dialler, dialler
 from steering.relay.session.uplink_dialler import UplinkDialler
 
 FINISH_S = 0.4
-"""How long a relay that ends waits for connections that ended in order; it has to be gone within a second."""
+"""Seconds that an ending relay waits for the kernel to finish closed connections. A relay has to end within a second."""
 
 
 def serve(options: RelayOptions, log: Log, apply: bool) -> None:
-    """Relay until a signal. With `apply` the kernel's rules are there as long as the relay is.
+    """Run a relay until a signal. With `apply` the kernel's rules are installed for as long as the relay runs.
 
-    Raises PlatformError, RuleError, LogError or PathManagerError where this machine cannot.
+    Raises PlatformError, RuleError, LogError or PathManagerError where this machine cannot run the relay.
     """
     check_platform(will_enable=apply)
     with closing(NamespaceClaim(log)) if apply else nullcontext():
@@ -31,11 +31,11 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
 
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     if apply:
-        rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
+        rules.apply_sysctls(options)  # before the sockets are opened: they need net.mptcp.enabled
     if options.upstream is None:
         _run(options, log, apply, dialler(options), ())
         return
-    # pyroute2 is loaded by this alone.
+    # Only UplinkWatch loads pyroute2.
     watch = UplinkWatch(options.upstream.uplinks, apply, log)
     try:
         fast_open = options.via is not None and options.via.fast_open
@@ -57,7 +57,7 @@ def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
 
 
 def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequence[Uplink]) -> bool:
-    """Whether nothing is left that the kernel still delivers, and that needs its routes for it."""
+    """Run the relay. Whether all its connections are finished, so that the uplinks' routes can be removed."""
     relay = opened(options, log, dial, apply)
     warnings = check.Warnings(options, log, ways, check.ThisMachine())
 
@@ -77,9 +77,9 @@ def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequ
 
 
 def opened(options: RelayOptions, log: Log, dial: Dialler, apply: bool) -> Relay:
-    """A relay whose listeners are there. With `apply`, the table of an earlier run is made ready for them; it is as it was
-    where this relay cannot be opened, since a relay with other ports may live by that table. Raises PlatformError."""
-    # Where a port is not free a relay lives here, and this one ends.
+    """A relay with open listeners. With `apply`, the nft table of an earlier run is prepared for these listeners, and restored
+    where they cannot be opened: the table may be that of a live relay. Raises PlatformError."""
+    # Where a port is taken another relay runs here, and this one will fail.
     calmed = apply and all(map(is_free, options.ports)) and rules.calm(options)
     try:
         return Relay(options, log, dial)
@@ -90,7 +90,7 @@ def opened(options: RelayOptions, log: Log, dial: Dialler, apply: bool) -> Relay
 
 
 def _undo(options: RelayOptions, log: Log) -> bool:
-    """Take away the relay's rules; whether nobody needs any of them still."""
+    """Remove the relay's rules; whether all could be removed. One rule stays for connections that are not finished."""
     sysctls.return_path_manager(options)
     if wait_finished(options.serves, FINISH_S):
         rules.remove()
@@ -101,7 +101,7 @@ def _undo(options: RelayOptions, log: Log) -> bool:
 
 
 def script(options: RelayOptions) -> str:
-    """The kernel's set-up as a shell script; it changes nothing by itself. Raises RuleError."""
+    """The kernel's set-up as a shell script. This function changes nothing. Raises RuleError."""
     text = rules.script(options)
     if options.upstream:
         text += uplinks.script(uplinks.read(options.upstream.uplinks), options.inside, options.upstream)
@@ -109,6 +109,6 @@ def script(options: RelayOptions) -> str:
 
 
 def faults(options: RelayOptions) -> list[check.Fault]:
-    """What this machine lacks of what a relay with these options needs."""
+    """The settings that a relay with these options needs and this machine lacks."""
     ways, found = check.ways_of(options)
     return [*found, *check.faults(options, check.ThisMachine(), ways)]

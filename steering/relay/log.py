@@ -1,4 +1,4 @@
-"""The relay's log: one line an event on standard error, for people or as JSON. Never a key, never a payload."""
+"""The relay's log: one line for each event on standard error, as text or JSON. It holds no key and no payload."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import time
 from typing import TextIO
 
 BURST_PER_SECOND = 20
-"""Lines a second that peers can cause; the rest is counted and told in the next second that has room."""
+"""Lines that peers can cause in a second. Further lines are left out, and a line in a later second says how many."""
 
 
 class Log:
@@ -21,7 +21,7 @@ class Log:
         self._suppressed = 0
 
     def event(self, name: str, **fields: object) -> None:
-        """One line of the operator's own doing: start, rules, end."""
+        """Write a line about the relay itself: start, rules, end. Fields that are None are left out."""
         shown = {key: value for key, value in fields.items() if value is not None}
         if self._json:
             line = json.dumps(
@@ -32,7 +32,7 @@ class Log:
         print(line, file=self._stream, flush=True)
 
     def peer_event(self, name: str, **fields: object) -> None:
-        """One line that a peer caused: bounded, so that nobody can fill the log's disk."""
+        """Write a line that a peer caused. At most BURST_PER_SECOND are written, so that no peer can fill the log's disk."""
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._lines = second, 0

@@ -1,4 +1,4 @@
-"""The relay's words: what its parts say to each other. No I/O, and no import of another part of the relay."""
+"""The records and enumerations that the relay's subpackages share. No I/O, and no import of another part of the relay."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class OptionError(ValueError):
-    """A relay option that is missing, malformed or not built; its text is one line for the operator."""
+    """A relay option that is missing or malformed. The text is one line for the operator."""
 
 
 class PlatformError(RuntimeError):
@@ -22,7 +22,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class Endpoint(NamedTuple):
-    """A TCP endpoint; IPv4 in its own form, never `::ffff:a.b.c.d`."""
+    """A TCP endpoint. An IPv4 address has its own form, never `::ffff:a.b.c.d`."""
 
     address: str
     port: int
@@ -32,23 +32,23 @@ class Endpoint(NamedTuple):
 
 
 class RelayRole(StrEnum):
-    """Which way round a relay works (draft-deng section 1, draft-nam section 3)."""
+    """On which side a relay takes MPTCP (draft-deng section 1, draft-nam section 3)."""
 
     DOWNSTREAM = "downstream"
-    """The concentrator: MPTCP of hosts in, TCP or MPTCP to the server."""
+    """The concentrator: takes MPTCP of hosts, and dials the server with TCP or MPTCP."""
     UPSTREAM = "upstream"
-    """The MCP of a CPE: plain TCP of LAN hosts in, MPTCP over the CPE's uplinks out."""
+    """The MCP of a CPE: takes plain TCP of LAN hosts, and dials with MPTCP over the CPE's uplinks."""
     DATA_CENTRE = "data-centre"
-    """Plain TCP of anyone in, MPTCP to a server with several addresses."""
+    """Takes plain TCP of any client, and dials a server with several addresses by MPTCP."""
 
     @property
     def takes_plain(self) -> bool:
-        """Plain TCP comes in, so no join ever does: one listener serves every port."""
+        """Whether hosts' connections are plain TCP. Then no join comes in, and one listener serves every port."""
         return self is not RelayRole.DOWNSTREAM
 
 
 class ExplicitProtocol(StrEnum):
-    """How a host that addresses the MCP itself says where it wants to go (explicit mode, N-5.2.1b)."""
+    """The protocol by which a host that addresses the MCP itself names its server (explicit mode, N-5.2.1b)."""
 
     CONVERT = "convert"
     SOCKS = "socks"
@@ -64,7 +64,8 @@ class ExplicitOffer:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """An MCP's explicit listener. `fast_open`: the destination goes with the SYN where the kernel has a cookie."""
+    """An MCP's listener for explicit mode. `user`: name and password for SOCKS. `fast_open`: the destination is sent in the
+    SYN where the kernel has a Fast Open cookie."""
 
     protocol: ExplicitProtocol
     mcp: Endpoint
@@ -74,7 +75,7 @@ class Via:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What a host's own applications connect to, and where that leads (`steering connect`)."""
+    """An address that this machine's applications connect to, and the server behind it (`steering connect`)."""
 
     listen: Endpoint
     target: Endpoint
@@ -91,17 +92,18 @@ SLOW_TTL_S = 86_400
 
 
 SLOW_THRESHOLD_S = 2.5
-"""Under the 3.07 s that the kernel takes to give MPTCP up (B32)."""
+"""Seconds of a dial from which a server counts as slow. The kernel gives MPTCP up after 3.07 s (B32)."""
 
 
 PLAIN_TTL_S = 600
-"""A server that learns MPTCP is offered it again so soon."""
+"""Seconds after which a server that answered with plain TCP is offered MPTCP again."""
 
 
 @dataclass(frozen=True, slots=True)
 class MptcpOffering:
-    """Whom the relay offers MPTCP. `off`: servers that never are. Seconds; a `ttl` of 0 remembers nobody as slow, a `plain_ttl` of
-    0 nobody as plain: so where the far end is an MCP, which speaks MPTCP."""
+    """Which servers the relay offers MPTCP. `off`: prefixes of servers that are never offered it. `threshold`: seconds of a dial
+    from which a server counts as slow. `ttl` and `plain_ttl`: seconds for which a server is remembered as slow, or as one that
+    answers with plain TCP. 0 remembers none, for example where the far end is an MCP, which speaks MPTCP."""
 
     off: tuple[Network, ...] = ()
     threshold: float = SLOW_THRESHOLD_S
@@ -111,21 +113,21 @@ class MptcpOffering:
 
 @dataclass(frozen=True, slots=True)
 class AdvertisedAddress:
-    """An address of the MCP's own that hosts are told of; `port` 0 is the service's."""
+    """An address of the MCP itself that is announced to hosts. `port` 0 stands for the service's port."""
 
     address: str
     port: int = 0
 
 
 class RelayInterception(StrEnum):
-    """Which SYNs TPROXY takes: all of the service ports, or those that carry an MPTCP option (D-4.1b)."""
+    """Which SYNs to service ports TPROXY takes: all, or those with an MPTCP option (D-4.1b)."""
 
     ALL = "all"
     MPTCP = "mptcp"
 
 
 class UnknownOptions(StrEnum):
-    """What becomes of a SYN with a TCP option that a relay cannot carry on (D-6.7.3)."""
+    """What happens to a SYN with a TCP option that a relay cannot pass on to the server (D-6.7.3)."""
 
     BYPASS = "bypass"
     RELAY = "relay"
@@ -133,11 +135,11 @@ class UnknownOptions(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What only the MCP of a CPE is told.
+    """The options that only the MCP of a CPE has.
 
-    `uplinks` are interfaces, the one that carries initial subflows first. `source_ports` is the window that marks what
-    this relay opens (N-5.2.2.1c), None for no mark. `deny_mptcp_to`: where LAN hosts may not open MPTCP (N-5.3f).
-    `inner`: CPEs behind this one, whose marked connections keep their mark (N-5.2.2.1e).
+    `uplinks`: interfaces, first the one that carries initial subflows. `source_ports`: the range of source ports that marks
+    the relay's own connections (N-5.2.2.1c), None for no mark. `deny_mptcp_to`: addresses to which LAN hosts may not open
+    MPTCP (N-5.3f). `inner`: CPEs behind this one; their marked connections keep their mark (N-5.2.2.1e).
     """
 
     uplinks: tuple[str, ...]
@@ -147,7 +149,7 @@ class Upstream:
 
 
 class Dscp(StrEnum):
-    """Whether what comes in with a code point leaves with it by the other leg (N-5.6.5); on by default (B3)."""
+    """Whether the DSCP of segments is carried over to the other leg (N-5.6.5). The default is to preserve it (B3)."""
 
     PRESERVE = "preserve"
     IGNORE = "ignore"
@@ -155,7 +157,8 @@ class Dscp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControllerAccess:
-    """Where the controller is. `token` is the bearer token itself, `ca` a PEM file or None for the system's."""
+    """How to reach the controller. `mcp`: the name of this MCP there. `token`: the bearer token itself. `ca`: a PEM file, None
+    for the system's CAs."""
 
     url: str
     mcp: str
@@ -164,9 +167,9 @@ class ControllerAccess:
 
 
 class NoSourceReason(StrEnum):
-    """Why a connection gets no source address; each is a counter `refused_...` of the relay."""
+    """Why a connection gets no source address. Each reason has a counter `refused_...` of the relay."""
 
-    FAMILY = "family"  # nothing was said of this family
+    FAMILY = "family"  # no source mode was given for this address family
     REFERRAL = "referral"  # a port that would need an application gateway (N-5.4.1.2)
     POOL = "pool"  # every address, block or prefix is taken
     PORTS = "ports"  # every port of the subscriber's block is in use
@@ -174,11 +177,11 @@ class NoSourceReason(StrEnum):
 
 
 class RelayHealth(StrEnum):
-    """How a relay is, by its own word."""
+    """The health of a relay, as it reports it."""
 
     UP = "up"
     FULL = "full"
-    """As many sessions as it may have: one more is reset."""
+    """The relay has --max-sessions sessions. One more is reset."""
     STARVED = "starved"
-    """It has no descriptor or memory for whoever waits."""
+    """The relay has no descriptor or memory for a connection that waits."""
     STOPPING = "stopping"

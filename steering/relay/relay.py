@@ -35,7 +35,8 @@ TICK_S = 0.5
 
 
 class Relay:
-    """Opens everything when made (raises PlatformError, leaving nothing open); `run` serves until a signal."""
+    """A relay. The constructor opens everything; it raises PlatformError or OSError and then leaves nothing open. `run` serves
+    until a signal."""
 
     def __init__(self, options: RelayOptions, log: Log, dial: Dialler | None = None) -> None:
         self.options = options
@@ -47,9 +48,9 @@ class Relay:
         controller = options.agent or options.inbound
         self._reporter = Reporter(controller, log, secrets.token_hex(8)) if controller is not None else None
         self._mapping_log = open_mapping_log(options, self._reporter.mapping if self._reporter else None)
-        self._told_slow = 0  # servers listed when the controller was told last
+        self._told_slow = 0  # slow servers that had been listed at the last report
         self._sources = SourcePools(options.source, secrets.randbelow, self._mapping_log.observer)
-        self._log_switch: bool | None = None  # what a signal asked of the mapping log
+        self._log_switch: bool | None = None  # a signal's order to switch the mapping log on or off
         reserve_descriptors(options)
         self._reception = Reception(
             options, log, dial or dialler(options), self._poller, self.counters, self._sources,
@@ -83,11 +84,12 @@ class Relay:
         return AcceptBackoff(listener, self.counters, self.log)
 
     def run(self, prepare: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM, SIGINT or SIGHUP; then reset every live session and return.
+        """Serve until SIGTERM, SIGINT or SIGHUP. Then reset every live session and return.
 
         SIGUSR1 and SIGUSR2 switch the mapping log on and off (N-5.6.7b).
 
-        `prepare` is called once the signals are caught: what it installs, its caller can take away after `run`.
+        `prepare` is called when the signals are caught already. So the caller can always remove after `run` what `prepare`
+        has installed.
         """
         wake, waker = socket.socketpair()
         with wake, waker:
@@ -158,7 +160,7 @@ class Relay:
         self._service.beat(now)
 
     def _tell_state(self, now: float) -> None:
-        """What the controller hears of this relay as a whole."""
+        """Give the reporter the relay's load, health and slow servers."""
         if self._reporter is None:
             return
         legs = self._reception.legs
@@ -169,7 +171,7 @@ class Relay:
         self._reporter.state(state_of(health, self.counters, self.options.max_sessions))
 
     def close(self) -> None:
-        """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
+        """Stop listening and reset every live session. The kernel finishes the connections of sessions that ended in order."""
         self._service.ends()
         self._close_listeners()
         live = self._reception.close()

@@ -1,7 +1,7 @@
-"""What a process tells the service manager that started it: that it is ready, that it lives, that it ends.
+"""Tells the service manager (systemd) that this process is ready, lives, and ends.
 
-The protocol is sd_notify(3): datagrams of `NAME=VALUE` lines to the socket that NOTIFY_SOCKET names. Where there is
-no service manager nothing is told, and nothing that goes wrong with the socket is a fault of the process.
+The protocol is sd_notify(3): datagrams of `NAME=VALUE` lines to the socket that NOTIFY_SOCKET names. Without a service
+manager nothing is sent. Errors of the socket are ignored.
 """
 
 import os
@@ -13,7 +13,8 @@ MICROSECONDS = 1_000_000
 
 
 class ServiceManager:
-    """`interval`: seconds between two signs of life that are wanted, half of the watchdog's time; None for none."""
+    """The service manager. `interval`: seconds between two signs of life, half of the watchdog's time; None without a
+    watchdog."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
@@ -21,11 +22,11 @@ class ServiceManager:
         self._next = 0.0
 
     def ready(self) -> None:
-        """The process serves now."""
+        """Tell that the process serves now."""
         self._tell("READY=1")
 
     def ends(self) -> None:
-        """The process was told to end, and does."""
+        """Tell that the process is ending."""
         self._tell("STOPPING=1")
 
     def beat(self, now: float) -> None:
@@ -37,21 +38,21 @@ class ServiceManager:
     def _tell(self, line: str) -> None:
         if not self._address:
             return
-        # The process goes on without whoever should have heard it.
+        # The process goes on if the service manager cannot be reached.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as way:
             way.setblocking(False)
             way.sendto(line.encode("ascii"), self._address)
 
 
 def _address(text: str) -> str:
-    """The address of the socket; empty for what names none. `@` begins an address without a file."""
+    """The address of the socket in NOTIFY_SOCKET; empty for a text that is none. `@` begins an abstract address."""
     if text.startswith("@"):
         return "\0" + text[1:]
     return text if text.startswith("/") else ""
 
 
 def _interval(environ: Mapping[str, str]) -> float | None:
-    """Half of WATCHDOG_USEC, where it is meant for this process."""
+    """Half of WATCHDOG_USEC in seconds; None where it is not set for this process."""
     wanted = environ.get("WATCHDOG_USEC", "")
     pid = environ.get("WATCHDOG_PID", str(os.getpid()))
     if not (wanted.isascii() and wanted.isdigit()) or int(wanted) == 0 or pid != str(os.getpid()):

@@ -1,4 +1,5 @@
-"""From which address and port a server leg comes: pools, what each subscriber has of them, and the record of it.
+"""The source address and port of a server leg: pools, the mappings of subscribers, and the log of mappings.
 
-Pure but for the record's file. Must not know of sockets or sessions: it hands out addresses, others bind them.
+This package does no I/O but for the log's file. It must not know sockets or sessions: it gives out addresses, and its callers
+bind sockets to them.
 """

@@ -1,8 +1,8 @@
-"""Who had which external address, ports and when: JSON lines for whoever has to answer that (RFC 6888 section 4).
+"""The mapping log: which subscriber had which external address and ports, and when, as JSON lines (RFC 6888 section 4).
 
-A line when a mapping begins (`end` null) and one when it ends, never one for a session: with a block of ports a
-subscriber the log stays small (RFC 6888 REQ-14, RFC 7422's aim). Destinations are not written unless they were asked
-for (RFC 6888 REQ-12); then each session has a line of its own with `destination`.
+A line is written when a mapping begins (`end` null) and one when it ends, and none for a session. As a subscriber gets a
+block of ports, the log stays small (RFC 6888 REQ-14, the aim of RFC 7422). Only where destinations were asked for (RFC 6888
+REQ-12), each session has a line of its own with `destination`.
 """
 
 import io
@@ -30,7 +30,7 @@ class LogError(RuntimeError):
 
 
 class MappingJournal:
-    """Writes the log to a file of mode 0600, or without one to `fallback`. Lines that could not be written are
+    """Writes the log to a file of mode 0600, or to `fallback` where `path` is None. Lines that could not be written are
     counted."""
 
     def __init__(
@@ -62,12 +62,12 @@ class MappingJournal:
         self._write(mapping, end)
 
     def session(self, mapping: AddressMapping, port: int, destination: str, begin: float) -> None:
-        """One session with its destination; only where that was asked for."""
+        """Write a line for one session with its destination. Called only where destinations were asked for."""
         self._line(self._fields(mapping, port, port, begin, None) | {"destination": destination})
 
     def switch(self, enabled: bool, mappings: Iterable[AddressMapping]) -> None:
-        """Switch the log on or off in the running relay (N-5.6.7b). When it is switched on, the mappings of now are
-        written first."""
+        """Switch the log on or off while the relay runs (N-5.6.7b). A log that is switched on begins with the present
+        mappings."""
         if enabled and not self.enabled:
             self.enabled = True
             for mapping in mappings:
@@ -75,7 +75,7 @@ class MappingJournal:
         self.enabled = enabled
 
     def close(self, mappings: Iterable[AddressMapping], end: float) -> None:
-        """Write the end of all mappings: they end with their relay."""
+        """Write the end of all mappings, since a relay's mappings end with the relay. `end`: seconds since 1970."""
         for mapping in mappings:
             self.ended(mapping, end)
         if self._own:
@@ -119,13 +119,13 @@ def _open(path: str) -> TextIO:
         number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LogError(f"cannot open the mapping log {path}: {error.strerror}") from None
-    # Unbuffered: a line that a full disk refused must not wait in memory, and more behind it.
+    # Unbuffered: a line that a full disk refused must not stay in a buffer, with later lines behind it.
     return io.TextIOWrapper(io.FileIO(number, "a"), encoding="utf-8", write_through=True)
 
 
 def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> MappingJournal:
-    """The log of a relay: on iff addresses are shared or a file is named (N-5.6.7b). Without a file the lines go to
-    standard error, so that sharing never goes unrecorded by oversight. Raises LogError."""
+    """The log of a relay. It is on where addresses are shared or a file is named, unless it is `off` (N-5.6.7b). Without a
+    file the lines go to standard error, so that shared addresses are never unlogged by oversight. Raises LogError."""
     if options.mapping_log == "off":
         return MappingJournal(None, options.name, False, sys.stderr, tell)
     enabled = options.mapping_log is not None or options.source.shares
@@ -134,7 +134,8 @@ def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> Mapping
 
 @dataclass(frozen=True, slots=True)
 class LoggedMapping:
-    """A mapping as the log has it; `end` None: not ended. `internal` is an address or a prefix."""
+    """A mapping as the log has it. `internal` is an address or a prefix; `begin` and `end` are seconds since 1970, `end` None
+    for a mapping that has not ended."""
 
     mcp: str
     internal: str
@@ -154,7 +155,8 @@ class LoggedMapping:
 
 
 def covers(external: str, internal: str, address: str) -> bool:
-    """Whether what a mapping gave (address, prefix, or identifier under the subscriber's prefix) holds an address."""
+    """Whether a mapping's external part holds an address. That part is an address, a prefix, or an interface identifier
+    under the subscriber's own prefix."""
     asked, given = ip_address(address), ip_network(external)
     if asked.version != given.version:
         return False
@@ -165,10 +167,10 @@ def covers(external: str, internal: str, address: str) -> bool:
 
 
 def find(lines: Iterable[str], address: str, port: int, at: float) -> LoggedMapping | None:
-    """Who had it: the latest mapping that holds it, None for nobody.
+    """The latest mapping that held an external address and port at a time, seconds since 1970; None for none.
 
-    A later mapping of the same block ends an earlier one whose end was never written (its relay was killed). Raises
-    LogError with the number of a line that is no mapping, ValueError for an address that is none.
+    The end of a mapping is missing where its relay was killed; a later mapping of the same block then counts instead.
+    Raises LogError with the number of a line that is no mapping, and ValueError for a text that is no address.
     """
     ip_address(address)
     best: LoggedMapping | None = None

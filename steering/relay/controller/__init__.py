@@ -1,5 +1,5 @@
-"""What the relay and its controller say to each other: reports up, intents and bindings down, discovery of MCPs.
+"""The relay's side of its conversation with the controller: reports, intents, port bindings, discovery of MCPs.
 
-Each conversation has a thread of its own, so that relaying never waits for it. What a controller says is checked here,
-bounded and counted before it reaches the kernel.
+Each conversation has a thread of its own, so that relaying never waits for the controller. What a controller says is
+checked and bounded here before it reaches the kernel; what is refused is counted.
 """

@@ -1,7 +1,7 @@
-"""Carries out in this MCP's kernel what the controller wants of live subflows (D-6.3e, D-1.m2, N-5.6.1n).
+"""Carries out in this MCP's kernel the controller's intents for live subflows (D-6.3e, D-1.m2, N-5.6.1n).
 
-One thread, apart from the relay's loop: whatever the controller or the path manager does, relaying goes on. While the
-controller is away what was wanted last stays in force; when it is back it tells everything anew.
+The agent has a thread apart from the relay's loop: relaying goes on whatever the controller or the path manager does. While
+the controller is away the last intents stay in force. A controller that is back sends all intents anew.
 """
 
 import socket
@@ -21,13 +21,13 @@ from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
-LOOK_S = 0.1  # how soon what waits for its subflow is tried again
+LOOK_S = 0.1  # seconds between two attempts to carry out an intent whose subflow is not there yet
 STOP_S = 2.0
 
 
 class Agent:
-    """A thread that carries out the controller's wishes: `start`, then `stop`. Raises PathManagerError when made,
-    if this kernel cannot do it."""
+    """A thread that carries out the controller's intents: call `start`, then `stop`. The constructor raises PathManagerError
+    where this kernel has no path manager for user space."""
 
     def __init__(self, options: ControllerAccess, log: Log, mss_clamp: int | None = None) -> None:
         self._options = options
@@ -36,12 +36,12 @@ class Agent:
         self._wishes = SubflowIntents(self._apply)
         self._shares = SubflowShares(run_tool, self._turn)
         self._wake, self._waker = socket.socketpair()
-        self._mss_clamp = mss_clamp  # where fragments are to be avoided
+        self._mss_clamp = mss_clamp  # the clamp while the policy wants fragments avoided
         self.avoids_fragments: bool | None = None  # None: never told
         self._stopping = False
         self._connected = False
         self.connections = 0
-        self.refused = 0  # intents that are none
+        self.refused = 0  # entries of events that are no intents
         self.refused_events = RefusalCounts()
         self.priorities = 0  # MP_PRIO sent
         self.ended = 0  # subflows closed
@@ -52,7 +52,7 @@ class Agent:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends within STOP_S; also when it never began."""
+        """End the thread within STOP_S, also if it never began, and take the shares away."""
         self._stopping = True
         self._waker.send(b".")
         if self._thread.ident is not None:
@@ -106,7 +106,7 @@ class Agent:
             self._listen(None, time.monotonic() + FIRST_WAIT_S)
 
     def _listen(self, stream: EventStream | None, until: float | None) -> None:
-        """Take what the controller and the kernel send, until a time or the end. Raises StreamError."""
+        """Read what the controller and the kernel send, until the time `until` or until `stop`. Raises StreamError."""
         watched = [self._wake, self._kernel.events] + ([stream] if stream else [])
         heard = time.monotonic()
         while not self._stopping:
@@ -131,8 +131,8 @@ class Agent:
             self._share(now)
 
     def _turn(self, subflow: KernelSubflow, waits: bool) -> None:
-        """Take turns: subflows that share a session's traffic carry or wait. A subflow that the controller made a
-        backup stays one."""
+        """Have a subflow that shares a session's traffic carry or wait now. A subflow that the controller made a backup
+        stays one."""
         self._kernel.priority(subflow, waits or self._wishes.in_force(subflow).backup)
 
     def _share(self, now: float) -> None:
@@ -155,7 +155,7 @@ class Agent:
             self._wishes.want(subflow, wish, now)
 
     def _heed(self, data: dict[str, Any]) -> None:
-        """Follow what the policy asks of MCPs as a whole (D-6.7.5b)."""
+        """Follow the policy's setting for all MCPs: whether to avoid fragments (D-6.7.5b)."""
         avoid = data.get("avoid_fragmentation")
         if not isinstance(avoid, bool) or avoid is self.avoids_fragments:
             return
@@ -164,7 +164,8 @@ class Agent:
             self._log.event("segment size", clamped=avoid)
 
     def _apply(self, subflow: KernelSubflow, before: SubflowIntent, wish: SubflowIntent) -> None:
-        """Raises PathManagerError where there is no such subflow."""
+        """Change a subflow in the kernel from one intent to another. Raises PathManagerError, also where there is no such
+        subflow."""
         if not wish.allowed:
             self._kernel.end(subflow)
             self.ended += 1

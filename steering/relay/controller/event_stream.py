@@ -1,7 +1,7 @@
-"""Server-Sent Events of the controller, read with a socket of our own: HTTP/1.0, so that nothing is chunked.
+"""Reads the controller's Server-Sent Events over HTTP/1.0, so that the stream is not chunked.
 
-Bounded: a head, a line or an event that is too long ends the stream. An event whose data is not read is counted and
-passed over, since the next one begins where it should. Blocking only where it connects.
+A head or an event that is too long ends the stream. An event whose data is refused is counted and skipped, since the next
+event begins after a blank line in any case. Only the constructor blocks.
 """
 
 import socket
@@ -22,13 +22,13 @@ Json = dict[str, Any]
 
 
 class StreamError(OSError):
-    """The stream cannot be had or is no stream of events; one line."""
+    """The stream cannot be opened, has ended, or is no stream of events. The text is one line."""
 
 
 class EventStream:
     """An open stream; `fileno` for select. Raises StreamError when it cannot be opened.
 
-    `refused` counts events that are passed over, by the reason.
+    `refused` counts skipped events by reason.
     """
 
     def __init__(self, options: ControllerAccess, refused: RefusalCounts | None = None) -> None:
@@ -99,7 +99,7 @@ class EventStream:
 
 
 def _connected(options: ControllerAccess) -> tuple[socket.socket, tuple[type[OSError], ...]]:
-    """The connection, and the errors by which it says that nothing has come yet. Raises StreamError."""
+    """A connection to the controller, and the exceptions that mean that no data has come yet. Raises StreamError."""
     parts = urlsplit(options.url)
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -108,7 +108,7 @@ def _connected(options: ControllerAccess) -> tuple[socket.socket, tuple[type[OSE
         sock = socket.create_connection((host, port), CONNECT_S)
         if not secure:
             return sock, (BlockingIOError,)
-        import ssl  # 4 MB, for those whose controller speaks TLS
+        import ssl  # takes 4 MB, so only for a controller with TLS
 
         context = ssl.create_default_context(cafile=options.ca)
         return context.wrap_socket(sock, server_hostname=host), (BlockingIOError, ssl.SSLWantReadError)

@@ -1,8 +1,9 @@
-"""JSON from a controller, which is not believed more than any peer: one object, bounded in depth and in its numbers.
+"""Reads JSON from a controller, which the relay trusts no more than any peer: one object, bounded in depth and numbers.
 
-Python reads 1e999 as infinity, NaN as a number, and whole numbers of any length. Each of them breaks whoever counts on
-a number: `int(inf)` raises OverflowError, a comparison with NaN is false whichever way it is asked. And it reads any text
-behind the `%` of an IPv6 address as its zone, so that what it writes again may be more than an address to nft.
+Python reads 1e999 as infinity, NaN as a number, and whole numbers of any length. Each of them breaks code that expects an
+ordinary number: `int(inf)` raises OverflowError, and every comparison with NaN is false.
+Python also takes any text behind the `%` of an IPv6 address as its zone. Written again, such an address may contain
+words that nft would read.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 Json = dict[str, Any]
 
 MOST_DIGITS = 19
-"""Of a whole number: the largest that is meant, a token with its sign, has ten."""
+"""Most digits of a whole number. The largest number that a controller sends, a 32-bit token, has ten."""
 
 
 class JsonRefusal(StrEnum):
@@ -45,7 +46,7 @@ def counted(refused: RefusalCounts) -> dict[str, int]:
 
 
 def read_object(data: bytes) -> Json:
-    """The object that `data` is. Raises JsonRefused."""
+    """The JSON object in `data`. Raises JsonRefused."""
     try:
         found = json.loads(data, parse_float=_float, parse_int=_int, parse_constant=_constant)
     except JsonRefused:

@@ -1,5 +1,5 @@
-"""Requests to the controller, over HTTP or HTTPS, on one connection that is kept. Loaded by whoever has a controller:
-http.client and ssl take 5 MB, which a relay that has none is to do without.
+"""Requests to the controller, over HTTP or HTTPS, on one connection that is kept open. Only a relay with a controller loads
+this module, since http.client and ssl take 5 MB.
 """
 
 import http.client
@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit
 from steering.relay.controller.hostile_json import read_object
 from steering.relay.model import ControllerAccess
 
-MOST_BYTES = 4_096  # of an answer that is read; a longer one says nothing
+MOST_BYTES = 4_096  # bytes of an answer that are read; a longer answer counts as empty
 
 
 class ControllerConnection:
-    """Not for several threads. A connection that the controller ended meanwhile is opened anew, once for a request."""
+    """A connection for one thread. Where the controller has closed it since the last request, it is opened once more."""
 
     def __init__(self, access: ControllerAccess) -> None:
         self._access = access
@@ -24,8 +24,8 @@ class ControllerConnection:
         self._open: http.client.HTTPConnection | None = None
 
     def ask(self, method: str, what: str, body: dict[str, Any], timeout: float) -> tuple[int, dict[str, Any]]:
-        """The status that the controller answers to `what` about this MCP, and its JSON object, empty where it is none.
-        Raises OSError and ValueError."""
+        """The status and JSON object of the answer to a request for /v1/mcps/{this MCP}/`what`. The object is empty where the
+        answer holds none. `timeout`: seconds. Raises OSError and ValueError."""
         kept = self._open is not None
         try:
             return self._ask(method, what, body, timeout)

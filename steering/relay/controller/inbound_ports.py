@@ -1,11 +1,11 @@
-"""Ports of this MCP's own that the controller has it keep open for devices (N-5.2.1e).
+"""Ports that this MCP keeps open for devices, as the controller orders (N-5.2.1e).
 
-Whoever connects to one reaches the device: the relay dials it, MPTCP from its own address, and the kernel joins the
-addresses that the device announces. The controller tells all of them by the event stream, each with the seconds it
-lasts; what is not renewed is closed here, whether the controller is there or not, and then the kernel resets whoever
-knocks. Connections that stand are not touched by that.
+A connection to such a port reaches the device: the relay dials the device with MPTCP from its own address, and the kernel
+joins the addresses that the device announces. The controller's event stream names all bindings, each with its seconds left.
+A binding that is not renewed ends here at its time, with or without a controller. Its port is then closed, and the kernel
+resets new connections to it. Connections that were made before go on.
 
-A thread of its own reads the stream; listeners are opened and closed in the relay's loop alone.
+A thread of its own reads the stream. Listeners are opened and closed only in the relay's loop.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ STOP_S = 2.0
 
 
 class BoundPort(NamedTuple):
-    """A port of this MCP, and the device behind it; `until` on the monotonic clock."""
+    """A port of this MCP, and the device behind the port; `until`: its end on the monotonic clock, seconds."""
 
     port: int
     device: Endpoint
@@ -46,7 +46,7 @@ class BoundPort(NamedTuple):
 
 
 def parse(data: dict[str, Any], now: float) -> tuple[dict[int, BoundPort], int]:
-    """The bindings of an event by port, and how many entries of it are no bindings."""
+    """The bindings of an event by port, and the number of entries that are refused."""
     told = data.get("bindings")
     found: dict[int, BoundPort] = {}
     wrong = 0
@@ -80,11 +80,11 @@ def _whole(value: Any, least: int) -> TypeGuard[int]:
 
 
 Taken = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
-"""(who connected, the device, its connection, ours to the device): from here on both are the taker's."""
+"""Takes over a pair of connections: (client's address, device's address, socket to the client, socket to the device)."""
 
 
 class InboundPorts:
-    """A thread that keeps ports open: `start`, then `stop`; `expire` now and then."""
+    """A thread that keeps ports open: call `start`, then `stop`, and `expire` now and then."""
 
     def __init__(
         self,
@@ -96,7 +96,8 @@ class InboundPorts:
         backoff: AcceptBackoff,
         mark: Callable[[socket.socket], int] = lambda _accepted: 0,
     ) -> None:
-        """`mark`: of the leg to the device that goes with who connected (`kernel.dscp`)."""
+        """`has_room`: whether the relay may have one more session. `mark`: client's socket -> the mark (`kernel.dscp`) of the
+        leg to the device."""
         self._mark = mark
         self._options = options
         self._has_room = has_room
@@ -106,18 +107,20 @@ class InboundPorts:
         self._backoff = backoff
         self._bound: dict[int, BoundPort] = {}
         self._listeners: dict[int, socket.socket] = {}
-        self._told: deque[dict[str, Any]] = deque(maxlen=1)  # each tells everything: the last one counts
+        self._told: deque[dict[str, Any]] = deque(
+            maxlen=1
+        )  # each event has all bindings, so only the last one counts
         self._news, self._teller = socket.socketpair()
         self._wake, self._waker = socket.socketpair()
         for end in (self._news, self._teller):
             end.setblocking(False)
         self._stopping = False
         self.connected = False
-        self.refused = 0  # bindings that are none
+        self.refused = 0  # entries of events that are no bindings
         self.refused_events = RefusalCounts()
-        self.unlistened = 0  # times a port could not be had
+        self.unlistened = 0  # times a port was in use by others
         self.accepted = 0
-        self.turned_away = 0  # the relay has as many sessions as it may, or the device could not be dialled
+        self.turned_away = 0  # connections refused: too many sessions, or the device could not be dialled
         self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
 
     def start(self) -> None:
@@ -125,7 +128,7 @@ class InboundPorts:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends within STOP_S; also when it never began."""
+        """End the thread within STOP_S, also if it never began, and close all ports."""
         self._stopping = True
         self._waker.send(b".")
         if self._thread.ident is not None:
@@ -157,7 +160,7 @@ class InboundPorts:
             self.take(self._told.pop(), time.monotonic())
 
     def take(self, data: dict[str, Any], now: float) -> None:
-        """Replace the bindings: these are all that the controller wants from now on."""
+        """Replace all bindings by those of an event."""
         self._bound, wrong = parse(data, now)
         self.refused += wrong
         for port in list(self._listeners):
@@ -168,7 +171,7 @@ class InboundPorts:
                 self._open(port)
 
     def expire(self, now: float) -> None:
-        """Close what was not renewed; listen again where it was left alone for a moment."""
+        """Close ports whose binding is over, and accept again after a back-off."""
         for port, one in list(self._bound.items()):
             if one.until <= now:
                 del self._bound[port]
@@ -189,7 +192,7 @@ class InboundPorts:
 
     def _watch(self, port: int) -> None:
         descriptor = self._listeners[port].fileno()
-        self._poller.remove(descriptor)  # opened while the others were left alone, it is watched already
+        self._poller.remove(descriptor)  # a port that was opened during a back-off is watched already
         self._poller.add(descriptor, EPOLLIN, partial(self._on_accept, port))
 
     def _close(self, port: int) -> None:
@@ -205,7 +208,7 @@ class InboundPorts:
                 return
             try:
                 accepted, _ = sock.accept()
-            except OSError as error:  # nobody more, or gone before we looked
+            except OSError as error:  # no further connection, or it was closed before it was accepted
                 if self._backoff.begins(error, time.monotonic()):
                     for listener in self._listeners.values():
                         self._poller.remove(listener.fileno())
@@ -219,7 +222,7 @@ class InboundPorts:
             self._lead(client, one.device, accepted)
 
     def _lead(self, client: Endpoint, device: Endpoint, accepted: socket.socket) -> None:
-        """Dial the device: MPTCP, from this machine's own address."""
+        """Dial the device with MPTCP from this machine's own address, and hand both connections over."""
         self.accepted += 1
         try:
             if not self._has_room():
@@ -255,7 +258,7 @@ class InboundPorts:
             wait = min(2 * wait, LONGEST_WAIT_S)
 
     def _listen(self, stream: EventStream) -> None:
-        """Raises StreamError at its end."""
+        """Pass bindings on to the relay's loop. Raises StreamError at the stream's end."""
         while not self._stopping:
             watched: list[socket.socket | EventStream] = [self._wake, stream]
             ready = readable(watched, SILENCE_S)
@@ -264,5 +267,5 @@ class InboundPorts:
             for kind, data in stream.events() if stream in ready else ():
                 if kind == "bindings":
                     self._told.append(data)
-                    with contextlib.suppress(OSError):  # full: it is awake anyway
+                    with contextlib.suppress(OSError):  # the pipe is full, so the loop wakes up anyway
                         self._teller.send(b".")

@@ -1,4 +1,4 @@
-"""Which entry of the ledger each host's connection has: what the controller hears of it begins and ends by that."""
+"""The ledger entry of each host's connection. The ledger (`session_ledger`) is what the controller is told of sessions."""
 
 import socket
 import time
@@ -10,22 +10,22 @@ from steering.relay.session.relay_session import RelaySession
 
 
 class LedgerEntries:
-    """Entries by the connection of their host. Without a `ledger` nothing is written down."""
+    """The numbers of ledger entries by the host's socket. Without a `ledger` nothing is recorded."""
 
     def __init__(self, ledger: SessionLedger | None) -> None:
         self._ledger = ledger
         self._ids: dict[socket.socket, int] = {}
 
     def begin(self, accepted: socket.socket, client: Endpoint, server: Endpoint) -> None:
-        """A host's connection was accepted. Whatever becomes of it, the network has seen it stand."""
+        """Enter a host's accepted connection. It is entered even if no session comes of it, as the network has seen it open."""
         if self._ledger is not None:
             info = mptcp_info(accepted)
             token = None if info is None else info.token
             self._ids[accepted] = self._ledger.begin(token, client, server, time.time())
 
     def answered(self, session: RelaySession) -> None:
-        """The server of a session answered. A port kept for a device (N-5.2.1e): who knocked is nobody's M-session,
-        what the device answered is one."""
+        """Enter a session whose server leg stands, if it is not entered yet. That is so at a port kept for a device
+        (N-5.2.1e): there the leg to the device is the M-session, and the accepted connection is not."""
         if self._ledger is None or session.client_leg.sock in self._ids:
             return
         info = mptcp_info(session.server_leg.sock)
@@ -36,8 +36,8 @@ class LedgerEntries:
             )
 
     def end(self, accepted: socket.socket, how: str) -> None:
-        """A host's connection is over; nothing where it has no entry, or no more. `how`: a SessionEnd's value, or
-        that it never became a session."""
+        """End the entry of a connection, if it has one. `how`: the value of a SessionEnd, or a word for a connection that
+        never became a session."""
         number = self._ids.pop(accepted, None)
         if number is not None and self._ledger is not None:
             self._ledger.end(number, how, time.time())

@@ -1,7 +1,8 @@
-"""What a CPE's MCP asks the controller before it starts, so that it needs no more than an address and a credential.
+"""Asks the controller for the MCPs that a CPE's relay may use, before the relay starts. So a CPE needs only the controller's
+address and a token.
 
-The nearest thing to N-5.2.1a that Linux has (there is no DHCP option for it): `GET /v1/discovery`, over TLS and with a
-token of role device (N-7.3b). Whoever does not show that it is the controller, or does not know us, is not believed.
+This realises N-5.2.1a, for which Linux has no DHCP option: `GET /v1/discovery` over TLS with a token of role device (N-7.3b).
+An answer counts only if the certificate proves the controller and the controller accepts the token.
 """
 
 import http.client
@@ -21,8 +22,7 @@ MAX_ANSWER = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryAccess:
-    """The controller that is asked: its https URL, the bearer token, and a PEM file of CAs or None for the
-    system's."""
+    """The controller's https URL, the bearer token, and a PEM file of CAs, None for the system's CAs."""
 
     url: str
     token: str = field(repr=False)
@@ -44,9 +44,10 @@ def parse_discover(url: str, token: str | None, ca: str | None) -> DiscoveryAcce
 
 
 def discover(controller: DiscoveryAccess) -> tuple[Network, ...]:
-    """Addresses of the MCPs that may be used now, as host prefixes, best first. Blocks, for some seconds at most.
+    """The addresses of the MCPs that may be used now, as host prefixes, the least loaded MCP first. Blocks for at most some
+    TIMEOUT_S seconds.
 
-    Raises OptionError: no TLS, a credential that is refused, no MCP, or an answer that is none.
+    Raises OptionError where TLS fails, the token is refused, no MCP can be used, or the answer is malformed.
     """
     status, data = _asked(controller)
     if status != http.HTTPStatus.OK:

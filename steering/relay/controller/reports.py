@@ -1,9 +1,8 @@
-"""What a relay brings to its controller by itself: its sessions, load and health (docs/relay-reports.rst), who has which
-shared address (N-5.6.7), and its slow servers (N-5.6.1d).
+"""Reports of a relay to its controller: sessions, load and health (docs/relay-reports.rst), mappings of shared addresses
+(N-5.6.7), and slow servers (N-5.6.1d).
 
-One thread, apart from the relay's loop, which only puts things down here and never waits. While the controller is away
-what is to be told waits, up to a bound; what does not fit any more is counted and lost to the controller, not to the
-relay's own log.
+A thread of its own sends them. The relay's loop only queues things here and never waits. While the controller is away
+reports wait in bounded queues. Mappings that do not fit are counted and not reported; the relay's own log still has them.
 """
 
 import json
@@ -20,42 +19,42 @@ from steering.relay.counters import RelayCounters
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess, RelayHealth
 
-if TYPE_CHECKING:  # http.client and ssl take 5 MB: for those who have a controller
+if TYPE_CHECKING:  # loaded only where there is a controller: http.client and ssl take 5 MB
     from steering.relay.controller.http_request import ControllerConnection
 
 Json = dict[str, Any]
 
 BATCH, BATCH_BYTES = 500, 60_000
-"""Mappings of one request at most: a controller takes 64 KiB of an MCP."""
+"""Most mappings of one request, and most bytes: a controller accepts requests of 64 KiB from an MCP."""
 MOST_WAITING = 10_000
 GATHER_S = 0.2
-"""What comes within so long goes in one request."""
+"""Seconds in which news are collected for one request."""
 HEARTBEAT_S, LONGEST_HEARTBEAT_S = 0.2, 60.0
-"""Load and health are told so often, also when no session begins or ends, or less often where the controller asks for that:
-each report promises when the next one comes, and whoever is silent for longer is not well."""
+"""Shortest and longest seconds between two reports; the controller chooses. A report is sent also when no session began or
+ended. Each report says when the next one comes, and the controller takes a relay that is late for dead."""
 STUCK_S = 1.0
-"""A relay whose loop has said nothing for so long is stuck, and reports no more."""
+"""Seconds after which a relay's loop that has set no state counts as stuck. The reporter then reports no more."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
-"""Between attempts while the controller is away: what it missed reaches it so soon after it is back."""
+"""Shortest and longest seconds between two attempts while the controller is away."""
 AGAIN_S = 60.0
-"""Slow servers are told again, since a controller keeps them in memory only; and whoever did not take sessions at all is
-asked again."""
+"""Seconds after which slow servers are reported again, since a controller keeps them in memory only. So long the reporter
+also waits before it offers sessions again to a controller that refused them."""
 TIMEOUT_S = 5.0
 STOP_S = 0.5
-"""A relay that ends is to be gone within a second; what is not told by then is counted in its log."""
+"""Seconds in which `stop` returns, since a relay has to end within a second. Its log says how many mappings were not sent."""
 MOST_SLOW = 256
 _NEVER = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
-"""What a controller that answers so would answer again."""
+"""Statuses that a controller would give to the same request again."""
 _NO_SESSIONS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-"""What a controller answers that knows of no reports of sessions."""
+"""Statuses of a controller that knows no reports of sessions."""
 MOST_BATCHES = 64
-"""Of sessions in one turn; then mappings and slow servers have theirs."""
+"""Most batches of sessions before mappings and slow servers are sent."""
 
 
 class ReportRefused(Exception):
-    """The controller's status; `never`: to the same it will answer the same."""
+    """The controller refused a report, with its HTTP status. `never`: it would refuse the same report again."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"it answers {status}")
@@ -64,7 +63,7 @@ class ReportRefused(Exception):
 
 
 def state_of(health: RelayHealth, counters: RelayCounters, most_sessions: int) -> Json:
-    """Load and health as a report has them; the counters count since the relay's start."""
+    """The part of a report with load and health. Its counters count since the relay's start."""
     return {
         "health": health.value,
         "load": round(min(1.0, counters.active / most_sessions), 3),
@@ -78,9 +77,10 @@ def state_of(health: RelayHealth, counters: RelayCounters, most_sessions: int) -
 
 
 class Reporter:
-    """`start`, then `stop`. `mapping`, `slow_servers` and `state` may be called from the relay's thread at any time.
+    """The reporter's thread: call `start`, then `stop`. `mapping`, `slow_servers` and `state` may be called from the relay's
+    thread at any time.
 
-    With a `generation`, one word for this run of the relay, sessions are told: what `ledger` hears of them.
+    `generation`: 16 hex digits for this run of the relay. With it the sessions of `ledger` are reported, without it none.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Reporter:
         self._log = log
         self._most = most
         self._lines: deque[Json] = deque()
-        self._slow: list[Json] | None = None  # None: nothing to be told
+        self._slow: list[Json] | None = None  # None: nothing to report
         self._last_slow: list[Json] = []
         self._again = 0.0
         self._lock = threading.Lock()
@@ -101,7 +101,7 @@ class Reporter:
         self._state_at = time.monotonic()
         self._pace = HEARTBEAT_S
         self._channel: ControllerConnection | None = None
-        self._sessions_after = 0.0  # not before that: the controller does not take sessions
+        self._sessions_after = 0.0  # time before which no sessions are sent, as the controller refused them
         self.reported = 0
         self.refused = 0
         self.dropped = 0
@@ -113,7 +113,7 @@ class Reporter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tries once more to tell what waits; ends within STOP_S, also when it never began."""
+        """Try once more to send what waits, and end the thread within STOP_S, also if it never began."""
         self._over.set()
         self._work.set()
         if self._thread.ident is not None:
@@ -139,8 +139,7 @@ class Reporter:
         return told
 
     def mapping(self, line: Json) -> None:
-        """Queue a line of the mapping log. When MOST_WAITING lines wait, the new one is dropped: the older lines
-        tell what began with it."""
+        """Queue a line of the mapping log. When MOST_WAITING lines wait, the new line is dropped and the older ones stay."""
         with self._lock:
             if len(self._lines) >= self._most:
                 self.dropped += 1
@@ -163,7 +162,9 @@ class Reporter:
 
     def _run(self) -> None:
         wait = FIRST_WAIT_S
-        gather = 0.0  # the first report tells that this run began: who lived in the one before is waiting to be told
+        gather = (
+            0.0  # the first report goes at once: with it the controller ends the sessions of the run before
+        )
         last = False
         while not last:
             last = self._over.is_set()
@@ -181,8 +182,7 @@ class Reporter:
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
     def _tell(self) -> None:
-        """Send everything that waits. Raises what a connection raises, and ReportRefused; what was not sent waits
-        on."""
+        """Send everything that waits. What was not sent stays queued. Raises OSError, ValueError and ReportRefused."""
         self._work.clear()
         if self.ledger is not None:
             self._tell_sessions(self.ledger)
@@ -213,12 +213,12 @@ class Reporter:
         return batch
 
     def _tell_sessions(self, ledger: SessionLedger) -> None:
-        """All batches that wait, at least one: load and health go with it."""
+        """Send the batches of sessions that wait, and at least one batch, as load and health go with it."""
         now = time.monotonic()
         if now < self._sessions_after and not self._over.is_set():
             return
         if self._state and now - self._state_at > STUCK_S and not self._over.is_set():
-            return  # the loop does nothing any more: this thread must not say that the relay is well
+            return  # the loop is stuck: this thread must not report that the relay is well
         conflicts = 0
         for _ in range(MOST_BATCHES):
             try:
@@ -256,13 +256,13 @@ class Reporter:
                 self._slow = None
 
     def _set_pace(self, answer: Json) -> None:
-        """Report as often as the controller can take it: many relays are a storm."""
+        """Take over the controller's wish for the seconds between two reports."""
         told = answer.get("pace")
         if isinstance(told, int | float) and not isinstance(told, bool):
             self._pace = min(max(told, HEARTBEAT_S), LONGEST_HEARTBEAT_S)
 
     def _send(self, method: str, what: str, body: Json) -> Json:
-        """What the controller says. Raises ReportRefused unless the controller accepts it."""
+        """The body of the controller's answer. Raises ReportRefused where its status is not 202."""
         if self._channel is None:
             from steering.relay.controller.http_request import ControllerConnection
 

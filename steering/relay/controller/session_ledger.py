@@ -1,12 +1,12 @@
-"""What a relay has to tell its controller of its sessions: which began, which ended, in batches that can be resumed.
+"""The ledger of a relay: which sessions began and ended, in batches for the controller, so that a report can be resumed.
 
-No I/O and no clock. The relay's loop writes down what happens, the reporter's thread takes batches and says what became
-of each; one lock stands between them. The format and what a controller makes of it: docs/relay-reports.rst.
+The ledger does no I/O and reads no clock. The relay's loop enters what happens. The reporter's thread takes batches and says
+what became of each. One lock protects both. docs/relay-reports.rst has the format and what a controller makes of it.
 
-Two rules make a report resumable. A *generation* is one run of a relay: ids of sessions mean something inside it alone.
-A batch has a *sequence* number, one more than the batch accepted before it; it is repeated as it was until somebody
-says what became of it. Where the controller does not know what came before (it restarted, or a batch was lost), or
-where more waits than is kept, the whole set of live sessions is told anew, and what is not in it has ended.
+Two numbers make a report resumable. A *generation* is one run of a relay; ids of sessions are valid within it alone. The
+*sequence* of a batch is one more than that of the batch accepted before. A batch is repeated unchanged until the reporter
+says what became of it. Where the controller does not know the batch before (it restarted, or a batch was lost), or where
+more events wait than are kept, the whole set of live sessions is sent anew. Sessions that are not in the set have ended.
 """
 
 import threading
@@ -22,9 +22,9 @@ Json = dict[str, Any]
 
 VERSION = 1
 MOST_EVENTS = 250
-"""Of one batch: at most some 55 kB, a controller takes 64 KiB of an MCP."""
+"""Most events of one batch, which makes some 55 kB: a controller accepts requests of 64 KiB from an MCP."""
 MOST_WAITING = 20_000
-"""Events kept for a controller that is away. With more the whole set is told, which is shorter than that."""
+"""Most events that are kept for a controller that is away. With more events the whole set is sent in their place."""
 
 
 class SessionEvent(StrEnum):
@@ -35,19 +35,19 @@ class SessionEvent(StrEnum):
 
 
 class SessionLedger:
-    """Live sessions, events that wait, and the batch that is on its way. `generation` names this run of the relay."""
+    """Live sessions, events that wait, and the batch that was sent and not answered. `generation` names this run of the relay."""
 
     def __init__(
         self, generation: str, news: Callable[[], object] = lambda: None, most_waiting: int = MOST_WAITING
     ) -> None:
-        """`news` is called when there is something to tell; it must not wait."""
+        """`news` is called when an event was entered; it must not block."""
         self.generation = generation
         self._news = news
         self._most = most_waiting
         self._lock = threading.Lock()
         self._live: dict[int, Json] = {}
         self._events: deque[Json] = deque()
-        self._whole: Iterator[Json] | None = iter(())  # what is left of a whole set; the first batch is one
+        self._whole: Iterator[Json] | None = iter(())  # the rest of a whole set; the first batch begins one
         self._left = 0
         self._part = 0
         self._sequence = 0
@@ -71,7 +71,8 @@ class SessionLedger:
     # ---- the relay's loop ----------------------------------------------------------------------
 
     def begin(self, token: int | None, client: Endpoint, server: Endpoint, at: float) -> int:
-        """A session began, seconds since 1970; its id. `token` is that of our key, None for plain TCP."""
+        """Enter a session that began at `at`, seconds since 1970; its id. `token`: the token of the relay's own key, None for
+        plain TCP."""
         with self._lock:
             self._ids += 1
             row = {
@@ -87,7 +88,7 @@ class SessionLedger:
             return self._ids
 
     def end(self, number: int, how: str, at: float) -> None:
-        """The session of that id ended; once for each."""
+        """Enter the end of a session at `at`, seconds since 1970. Raises KeyError for an id that is not live."""
         with self._lock:
             row = self._live.pop(number)
             self._put(
@@ -111,14 +112,14 @@ class SessionLedger:
     # ---- the reporter's thread -----------------------------------------------------------------
 
     def batch(self, state: Json) -> Json:
-        """The batch to send: the one that nobody has answered yet, or the next. `state`: load and health now."""
+        """The batch to send: the last one while it is unanswered, else the next. `state`: present load and health."""
         with self._lock:
             if self._sent is None:
                 self._sent = self._next()
             return self._sent | {"state": state}
 
     def accepted(self) -> None:
-        """The controller has taken what `batch` gave last."""
+        """Note that the controller has accepted the last batch."""
         with self._lock:
             if self._sent is None:
                 return
@@ -130,13 +131,15 @@ class SessionLedger:
             self._sent = None
 
     def start_over(self) -> None:
-        """The controller does not know what came before, or would never take what was sent: the whole set is next."""
+        """Have the next batch begin a whole set: the controller lacks earlier batches, or refuses the last one for good."""
         with self._lock:
             self._start_over()
 
     def _start_over(self) -> None:
         self._events.clear()
-        if self._sent is not None:  # it may have been taken though nobody heard so: its number is used up
+        if (
+            self._sent is not None
+        ):  # the controller may have accepted it and its answer was lost: the number is used up
             self._sequence = self._sent["sequence"]
             self._sent = None
         self._part = 0
@@ -146,7 +149,7 @@ class SessionLedger:
     def _next(self) -> Json:
         whole = None
         if self._whole is not None:
-            if not self._part:  # the set is of this moment: events that waited are in it
+            if not self._part:  # the set is made now, so it contains the events that waited
                 self._start_over()
             events = list(islice(self._whole, MOST_EVENTS))
             self._left -= len(events)

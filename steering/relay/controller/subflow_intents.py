@@ -1,7 +1,7 @@
-"""What the controller wants of this MCP's subflows, and how far the kernel has been told.
+"""The controller's intents for this MCP's subflows, and which of them the kernel has carried out.
 
-A wish may come before its subflow is there (the join is still shaking hands), so what the kernel does not know yet is
-kept and tried again, for a while. Everything is bounded: the oldest gives way.
+An intent may come before its subflow exists, while the join's handshake is still going on. So an intent that the kernel
+refuses is kept and tried again for PATIENCE seconds. All tables are bounded; the oldest intent gives way.
 """
 
 import re
@@ -12,17 +12,17 @@ from steering.relay.controller.hostile_json import told_address
 from steering.relay.kernel.path_manager import KernelSubflow
 
 MAX_WISHES = 65_536
-PATIENCE = 10.0  # seconds a wish waits for its subflow
+PATIENCE = 10.0  # seconds an intent waits for its subflow
 
 _TOKEN = re.compile(r"[0-9a-f]{8}", re.ASCII)
-# A session's number, behind its controller's name where there are several.
+# The number of a session. In a cluster the controller's name and a colon stand before it.
 _SESSION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,62}:)?[0-9]{1,20}", re.ASCII)
 
 Json = dict[str, Any]
 
 
 class SubflowIntent(NamedTuple):
-    """As the controller's `subflows` events say it."""
+    """How a subflow is to be used, as the controller's `subflows` events say. `share`: 0 to 1,000, 0 for no share."""
 
     backup: bool = False
     allowed: bool = True
@@ -33,7 +33,7 @@ NO_WISH = SubflowIntent()
 
 
 def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
-    """One intent of an event. Raises ValueError for data that is none."""
+    """The subflow and the intent in an entry of an event. Raises ValueError for data that is no intent."""
     try:
         token, share = told["token"], told["share"]
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
@@ -55,12 +55,14 @@ def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
 
 
 class SubflowIntents:
-    """`apply` tells the kernel of one change: subflow, what was in force, what is wanted; raises OSError."""
+    """Intents by subflow. `apply(subflow, before, wanted)` changes a subflow in the kernel; it raises OSError."""
 
     def __init__(self, apply: Callable[[KernelSubflow, SubflowIntent, SubflowIntent], None]) -> None:
         self._apply = apply
-        self._in_force: dict[KernelSubflow, SubflowIntent] = {}  # where it is not NO_WISH
-        self._waiting: dict[KernelSubflow, tuple[SubflowIntent, float]] = {}  # and until when
+        self._in_force: dict[KernelSubflow, SubflowIntent] = {}  # intents other than NO_WISH
+        self._waiting: dict[
+            KernelSubflow, tuple[SubflowIntent, float]
+        ] = {}  # intents, and until when they wait
         self.done = 0
         self.given_up = 0
 
@@ -72,21 +74,21 @@ class SubflowIntents:
         return len(self._waiting)
 
     def shares(self) -> Iterator[tuple[KernelSubflow, int]]:
-        """Subflows in force that have a share."""
+        """The subflows whose intent in force has a share, with the share."""
         return ((subflow, wish.share) for subflow, wish in self._in_force.items() if wish.share)
 
     def in_force(self, subflow: KernelSubflow) -> SubflowIntent:
-        """The wish that the kernel was told last."""
+        """The intent that the kernel carried out last."""
         return self._in_force.get(subflow, NO_WISH)
 
     def begin(self, now: float) -> None:
-        """A whole new set follows. A wish that is in force and is not in the new set is withdrawn."""
+        """Begin a whole new set of intents. An intent in force that is not in the new set is withdrawn."""
         self._waiting.clear()
         for subflow in self._in_force:
             self._waiting[subflow] = (NO_WISH, now + PATIENCE)
 
     def want(self, subflow: KernelSubflow, wish: SubflowIntent, now: float) -> None:
-        """Set the wish for a subflow; `try_again` carries it out."""
+        """Set the intent for a subflow; `try_again` carries it out."""
         self._waiting.pop(subflow, None)
         if self._in_force.get(subflow, NO_WISH) == wish:
             return
@@ -96,7 +98,7 @@ class SubflowIntents:
         self._waiting[subflow] = (wish, now + PATIENCE)
 
     def try_again(self, now: float) -> None:
-        """Tell the kernel the wishes that it has not been told yet."""
+        """Have the kernel carry out the intents that wait. Those whose time is over are given up."""
         for subflow, (wish, until) in list(self._waiting.items()):
             before = self._in_force.get(subflow, NO_WISH)
             try:
@@ -105,7 +107,7 @@ class SubflowIntents:
                 if until > now:
                     continue
                 self.given_up += 1
-                self._in_force.pop(subflow, None)  # it is gone
+                self._in_force.pop(subflow, None)  # the subflow is gone
             else:
                 self.done += 1
                 self._note(subflow, wish)

@@ -1,12 +1,12 @@
-"""Ratio per access (D-6.6k): each subflow of a session carries its share, measured against the greatest.
+"""Shares of a session's traffic (D-6.6k): each subflow carries its share, measured against the subflow with the greatest one.
 
-The kernel's scheduler has no weights, but it leaves a backup alone while another subflow works, and MP_PRIO makes both
-sides do so (RFC 8684 section 3.3.8). So the greatest share always carries, and each other one carries until it has had
-its part of what the greatest had, and waits until the greatest is ahead again. Nothing is dropped, whatever the
-accesses can carry. What counts is both directions together, of the last seconds: what is on its way when a subflow is
-told to wait comes on top, and is taken off its next turn.
+The kernel's scheduler has no weights. But it sends nothing on a backup while another subflow works, and MP_PRIO makes both
+sides do so (RFC 8684 section 3.3.8). So the subflow with the greatest share always carries. Each other one carries until it
+has had its share of what the greatest had; then it is a backup until the greatest is ahead again. Nothing is dropped,
+whatever the accesses can carry. Bytes of both directions of the last seconds count. Data in flight when a subflow becomes a
+backup comes on top, and shortens the subflow's next turn.
 
-nft counts, by a subflow's addresses and ports: `prerouting` what hosts send, `output` what they get.
+nft counts the bytes by a subflow's addresses and ports: `prerouting` what hosts send, `output` what they get.
 """
 
 import json
@@ -19,9 +19,9 @@ from steering.relay.kernel.path_manager import KernelSubflow
 
 TABLE = "steering_shares"
 PERIOD = 0.2  # seconds between two looks
-MOST = 1_024  # subflows at once; those of sessions beyond are used as the kernel likes
-KEPT = 0.96  # of what was carried, from one look to the next: some five seconds count
-SLACK = 32_768  # bytes ahead of its part that make a subflow wait: half of what the kernel hands over in one piece
+MOST = 1_024  # subflows with shares at once; the kernel chooses for sessions beyond
+KEPT = 0.96  # factor on earlier bytes at each look: some five seconds count
+SLACK = 32_768  # bytes above its share at which a subflow has to wait: half of the kernel's largest segment
 WAYS = {
     "up": ("prerouting", "{0} saddr . tcp sport . {0} daddr . tcp dport"),
     "down": ("output", "{0} daddr . tcp dport . {0} saddr . tcp sport"),
@@ -36,7 +36,7 @@ class SubflowShare(NamedTuple):
 
 
 def waiting(shares: list[SubflowShare], carried: list[float]) -> list[bool]:
-    """The subflows of one session that have carried their share of what the greatest carried, in bytes: these wait."""
+    """For each subflow of one session, whether it has to wait: it has carried more than its share. `carried`: bytes."""
     greatest = max(range(len(shares)), key=lambda n: shares[n].part)
     unit = carried[greatest] / shares[greatest].part
     ahead = [had > share.part * unit + SLACK for share, had in zip(shares, carried, strict=True)]
@@ -45,7 +45,7 @@ def waiting(shares: list[SubflowShare], carried: list[float]) -> list[bool]:
 
 
 def ruleset(shares: list[SubflowShare]) -> str:
-    """The nft table as text; it replaces this table and no other. Counters begin at nought."""
+    """The nft table as text. It replaces this table and no other. Counters begin at zero."""
     lines = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
     for direction, (hook, key) in WAYS.items():
         jumps: dict[str, list[str]] = {"ip": [], "ip6": []}
@@ -64,13 +64,13 @@ def ruleset(shares: list[SubflowShare]) -> str:
 
 
 class SubflowShares:
-    """`tick` as often as one likes; nothing is done where no subflow has a share."""
+    """Keeps the shares. `tick` may be called at any rate; it looks each PERIOD seconds, and only at subflows with a share."""
 
     def __init__(
         self, run: Callable[[str, str | None], str | None], priority: Callable[[KernelSubflow, bool], None]
     ) -> None:
-        """`run`: a command line and its input, e.g. `run_tool`; what it printed; raises RuleError. `priority`: a
-        subflow, and whether it is to wait now; raises OSError, e.g. where it is gone."""
+        """`run(line, input)` runs a command, for example `run_tool`; its output; raises RuleError. `priority(subflow, waits)`
+        makes a subflow a backup or not; raises OSError, for example where the subflow is gone."""
         self._run = run
         self._priority = priority
         self._shares: list[SubflowShare] = []
@@ -85,7 +85,8 @@ class SubflowShares:
         return len(self._shares)
 
     def tick(self, given: Iterable[tuple[KernelSubflow, int]], now: float) -> None:
-        """The subflows that have a share now. Raises RuleError; the next look tries again."""
+        """Compare the subflows of `given`, each with its share, and have them carry or wait. Raises RuleError; the next look
+        tries again."""
         if now < self._next:
             return
         self._next = now + PERIOD
@@ -96,11 +97,11 @@ class SubflowShares:
             self._look()
 
     def stop(self) -> None:
-        """Every subflow carries what it can again. Raises RuleError."""
+        """Have every subflow carry again, and remove the table. Raises RuleError."""
         self._begin([])
 
     def _begin(self, shares: list[SubflowShare]) -> None:
-        """The shares have changed. Bytes that were carried under the old ones count no more."""
+        """Take over changed shares. Bytes that were carried under the old shares count no more."""
         for subflow in list(self._waits):
             self._turn(subflow, False)
         if shares:
@@ -132,12 +133,12 @@ class SubflowShares:
         try:
             self._priority(subflow, waits)
         except OSError:
-            return  # it is gone; the controller will say so
+            return  # the subflow is gone; the controller will withdraw its share
         self.turns += 1
 
 
 def sessions(given: Iterable[tuple[KernelSubflow, int]]) -> list[SubflowShare]:
-    """The shares of sessions that have two at least, in a steady order. Whole sessions are taken, up to MOST shares in all."""
+    """The shares of all sessions with at least two, in a fixed order. Sessions are taken whole, up to MOST shares in all."""
     by_session: dict[int, list[SubflowShare]] = {}
     for subflow, part in given:
         by_session.setdefault(subflow.token, []).append(SubflowShare(subflow, part))
@@ -149,7 +150,7 @@ def sessions(given: Iterable[tuple[KernelSubflow, int]]) -> list[SubflowShare]:
 
 
 def counters(listed: str) -> dict[str, int]:
-    """Bytes by counter, from `nft -j`. Raises RuleError for what is none."""
+    """Bytes by counter name, from the output of `nft -j`. Raises RuleError for another text."""
     try:
         rows = [row["counter"] for row in json.loads(listed)["nftables"] if "counter" in row]
         return {str(row["name"]): int(row["bytes"]) for row in rows}
@@ -158,5 +159,5 @@ def counters(listed: str) -> dict[str, int]:
 
 
 def run_tool(line: str, text: str | None) -> str | None:
-    """The system's own nft."""
+    """Run a command of the system's nft; its output. Raises RuleError."""
     return command(line, text=text)

@@ -9,8 +9,8 @@ reset would then end the last subflow on which the controller can tell the host'
 host's `net.mptcp.close_timeout`. So the segments of a dead relay's sessions are dropped, and those of the run before this
 one too, until the controller had its time to tell.
 
-A relay that lives is known by its listeners. They listen before the table of an earlier run is replaced, so `calming` comes
-first, and the 4-tuples of that run are taken along into the new table.
+The rules know a live relay by its listeners. A starting relay's listeners open before it replaces the table of an earlier run.
+So `calming` changes that table first, and the 4-tuples of that run are taken over into the new table.
 """
 
 import json
@@ -27,7 +27,7 @@ BEFORE_S = 10
 
 MAX_LATE = 65_536
 MAX_BEFORE = 8_192
-"""4-tuples of each family that are taken along from the run before, the newest: those whose peers may be sending."""
+"""Most 4-tuples of each family that are taken over from the run before. The newest are taken: their peers may be sending."""
 
 RESET, DROP = "reject with tcp reset", "drop"
 FAMILIES: Mapping[str, str] = MappingProxyType({"ip": "ipv4_addr", "ip6": "ipv6_addr"})
@@ -57,8 +57,8 @@ def _set(name: str, word: str, flags: str, seconds: int, flows: Flows) -> str:
 
 
 def late(mark: int, told: bool = False, before: Flows = NO_FLOWS) -> str:
-    """Sets and chains of the relay's table. `mark`: of segments that are this relay's; `told`: a controller tells hosts
-    when this relay has died; `before`: what is taken along from the run before."""
+    """Sets and chains of the relay's table. `mark`: the mark of segments for this relay. `told`: whether a controller tells
+    hosts when this relay has died. `before`: the 4-tuples that are taken over from the run before."""
     sets = [_set("late", word, "dynamic", LATE_S, before) for word in FAMILIES]
     notes = [f"    tcp option mptcp exists update @late_{word} {{ {_key(word)} }}\n" for word in FAMILIES]
     ends = _lines(_meets(word, "late", DROP if told else RESET) for word in FAMILIES)
@@ -78,7 +78,7 @@ def late(mark: int, told: bool = False, before: Flows = NO_FLOWS) -> str:
 
 
 def _over() -> list[str]:
-    """Rules for late segments that would meet a listener of a relay that lives."""
+    """Rules for late segments that meet a listener of a live relay."""
     silent = [_meets(word, "before", DROP) for word in FAMILIES]
     resets = [_meets(word, "late", RESET) for word in FAMILIES]
     return [*silent, *resets, "accept"]
@@ -89,13 +89,13 @@ def _lines(rules: Iterable[str]) -> str:
 
 
 def calming(table: str) -> str:
-    """Text for `nft -f`: late segments that would meet a listener are dropped by the table that an earlier run left. It
-    fails where there is none, or it is another kind of relay's, which resets late segments in any case."""
+    """Text for `nft -f`: the table that an earlier run left drops late segments that meet a listener. nft fails where there
+    is no such table, or it is of a relay without a controller, which resets late segments in any case."""
     return _instead(table, [_meets(word, "late", DROP) for word in FAMILIES])
 
 
 def resuming(table: str) -> str:
-    """Text for `nft -f`: what `calming` has changed is again as `late` makes it."""
+    """Text for `nft -f` that undoes `calming`: the chain is again as `late` makes it."""
     return _instead(table, _over())
 
 
@@ -105,12 +105,12 @@ def _instead(table: str, rules: Iterable[str]) -> str:
 
 
 def listing(table: str, word: str) -> str:
-    """The command that lists the 4-tuples of a family that the relay's table knows, for `flows_of`."""
+    """The command that lists the 4-tuples in the relay's table, of one family. `flows_of` reads its output."""
     return f"nft -j list set inet {table} late_{word}"
 
 
 def flows_of(text: str) -> list[str]:
-    """The newest 4-tuples of a set, as nft lists it, in the form of its elements; none of a text that is no such list."""
+    """The newest 4-tuples in nft's listing of a set, each as nft writes an element. Empty for a text that is no such listing."""
     try:
         rows: list[Any] = json.loads(text)["nftables"]
         elements: list[Any] = next((row["set"].get("elem", []) for row in rows if "set" in row), [])

@@ -1,8 +1,8 @@
-"""The kernel's set-up of `--apply` is its network namespace's, so one relay at a time may have it.
+"""Allows one relay with `--apply` in a network namespace, as its rules and routes are those of the whole namespace.
 
-A second relay would put its tables, rules and routes in place of the first one's, which would go on and intercept nothing.
-The claim is a socket with an abstract name: such names are the network namespace's too, and go with their process, however
-it dies.
+A second relay would replace the tables, rules and routes of the first one, which would run on and intercept nothing. The
+claim is a Unix socket with an abstract name. Such a name belongs to the network namespace too, and disappears with its
+process, however the process dies.
 """
 
 import errno
@@ -19,20 +19,22 @@ from steering.relay.model import PlatformError
 
 NAME = "\0steering relay --apply"
 PATIENCE_S = 2.0
-"""Seconds for a relay that is ending: it takes its set-up away last."""
+"""Seconds to wait for a relay that is ending: it holds its claim until its rules are removed."""
 LOOK_S = 0.05
 BACKLOG = 4_096
-"""Those that were refused stay in the queue, which nobody reads."""
+"""Length of the listen queue. Nobody accepts, so each relay that asked for the holder stays in the queue."""
 ROOT = 0
 _NET_ADMIN = 1 << 12  # CAP_NET_ADMIN in a mask of capabilities (linux/capability.h)
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
 class NamespaceClaim:
-    """Held from when it is made until `close`. Raises PlatformError where a relay has it and keeps it for `patience` seconds.
+    """The claim, held from its construction until `close`. Raises PlatformError where another relay still holds it after
+    `patience` seconds.
 
-    Anybody on the machine can take the name. Who cannot have set the kernel up as a relay of this kind does keeps no relay
-    from its work, and is told in the log. So is who cannot be known, as anybody can bring that about.
+    Any process on the machine can take the name. A holder that has no right to set up the kernel cannot be a relay: it is
+    logged, and this relay starts all the same. So does it with a holder that cannot be identified, since any process can
+    make itself unidentifiable.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class NamespaceClaim:
             return
         process, user = _holder(name)
         if user is None and not self._refusal(name):
-            return  # who had it has ended meanwhile
+            return  # the holder has ended meanwhile
         if user is None or not (user in (ROOT, own()) or _may_set_up(process)):
             log.event("claim held by a stranger", process=process, user=user)
             return
@@ -60,7 +62,7 @@ class NamespaceClaim:
         )
 
     def _refusal(self, name: str) -> int:
-        """0, and the name is ours; or the number of the error."""
+        """Try to take the name: 0 if this relay holds it now, else an errno."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind(name)
@@ -72,14 +74,14 @@ class NamespaceClaim:
         return 0
 
     def close(self) -> None:
-        """Give the name back."""
+        """Release the name."""
         if self._sock is not None:
             self._sock.close()
 
 
 def _holder(name: str) -> tuple[int, int | None]:
-    """Process and user of who listens: (0, None) where it does not listen, or its queue is full. The process is 0 where it
-    is of another PID namespace."""
+    """Process id and user id of the holder; (0, None) where it does not listen, or its queue is full. The process id is 0
+    for a process of another PID namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -92,7 +94,7 @@ def _holder(name: str) -> tuple[int, int | None]:
 
 
 def _may_set_up(process: int) -> bool:
-    """Whether a process may set this namespace's kernel up. In a user namespace of its own a mask of capabilities says nothing."""
+    """Whether a process has CAP_NET_ADMIN here. Capabilities of a process in another user namespace do not count."""
     of = Path(f"/proc/{process}")
     try:
         if os.readlink(of / "ns/user") != os.readlink("/proc/self/ns/user"):

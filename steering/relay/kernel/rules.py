@@ -54,8 +54,9 @@ _ERRORS = (
     "    meta l4proto { icmp, ipv6-icmp } socket wildcard 0 socket transparent 1"
     f" counter meta mark set {MARK:#x} accept\n"
 )
-"""An ICMP error goes to whoever sent what it quotes: for a leg with another's address that is no address of this machine.
-The kernel finds the quoted connection's socket, and its TCP judges the error by the quoted sequence number (RFC 5927)."""
+"""An ICMP error is addressed to the sender of the packet it quotes. For a leg with a host's or server's address this is no
+address of this machine, so the error is marked for delivery here. The kernel finds the socket of the quoted connection, and
+its TCP judges the error by the quoted sequence number (RFC 5927)."""
 
 WITHOUT: Mapping[str, str] = {
     "prerouting": "segments do not find the relay's sockets",
@@ -325,13 +326,13 @@ def apply_sysctls(options: RelayOptions) -> None:
 
 
 def calm(options: RelayOptions) -> bool:
-    """The listeners of this relay are about to be there, and the table of an earlier run of it may be in force, which died
-    (late_segments). Whether one is."""
+    """Prepare a table that an earlier, dead run of this relay may have left, before this relay's listeners open
+    (late_segments). Whether there was one."""
     return is_told(options) and command("nft -f -", text=calming(TABLE), must=False) is not None
 
 
 def resume() -> None:
-    """This relay does not start, after `calm` has changed a table. It may be that of a relay that lives."""
+    """Undo `calm` where this relay does not start: the table may be that of a live relay."""
     command("nft -f -", text=resuming(TABLE), must=False)
 
 
@@ -350,21 +351,23 @@ def install(options: RelayOptions) -> None:
 
 
 def _before() -> Flows:
-    """The 4-tuples that the table of an earlier run knows. Full sets of both families, 65,536 each, take 3.6 s of CPU, 2.8 of
-    them nft's; a relay with 4,000 sessions of two subflows has an eighth of one set. A listing that takes nft more than
-    COMMAND_TIMEOUT_S is given up, and nothing is taken along."""
+    """The 4-tuples in the table of an earlier run. To read full sets of both families, 65,536 each, takes 3.6 s of CPU, 2.8 s of
+    them nft's; a relay with 4,000 sessions of two subflows has an eighth of one set. A listing that takes longer than
+    COMMAND_TIMEOUT_S is given up, and no 4-tuples are taken over."""
     return {word: flows_of(command(listing(TABLE, word), must=False) or "") for word in FAMILIES}
 
 
 def _load(options: RelayOptions, before: Flows) -> None:
-    """Raises RuleError."""
+    """Load the relay's nft tables. Raises RuleError."""
     try:
         for table in tables(options, before):
             command("nft -f -", text=table.text)
     except RuleError:
         if not any(before.values()):
             raise
-        _load(options, NO_FLOWS)  # what is taken along must not keep a relay from its work
+        _load(
+            options, NO_FLOWS
+        )  # the old 4-tuples may be what nft refuses, and the relay can do without them
 
 
 def retire() -> None:

@@ -1,7 +1,7 @@
-"""What DSCP a host's SYN had, asked of nft, which remembers it (`dscp.ruleset`): nobody else can tell (see `dscp`).
+"""Reads from nft the DSCP that a host's SYN had. nft remembers it by the rules of `dscp.ruleset`; `dscp` says why only nft can.
 
-One question to nf_tables by netlink for each session (nfnetlink.h, nf_tables.h: NFT_MSG_GETSETELEM), answered by the kernel
-before the question's own call is over. Whoever else writes to the socket is not the kernel, and is not heard.
+Each session takes one netlink request to nf_tables (nfnetlink.h, nf_tables.h: NFT_MSG_GETSETELEM), which the kernel answers
+before the call that sends the request returns. Messages from other processes than the kernel are ignored.
 """
 
 import errno
@@ -30,7 +30,8 @@ CODE_POINTS = 64
 
 
 class SynCodePoints:
-    """`of` each session's SYN; `close`."""
+    """Reads code points of SYNs: call `of` for each session, and `close` at the end. `table`, `ipv4_map`, `ipv6_map`: names in
+    nft."""
 
     def __init__(self, table: str, ipv4_map: str, ipv6_map: str) -> None:
         self._names = table, {4: ipv4_map, 6: ipv6_map}
@@ -38,8 +39,8 @@ class SynCodePoints:
         self._socket: socket.socket | None = None
 
     def of(self, host: Endpoint, server: Endpoint) -> int | None:
-        """The code point of the SYN from `host` to `server`, both as it carried them; 0 if nft remembers none. None
-        where the kernel refused to tell, or what it told is no code point."""
+        """The code point of the SYN from `host` to `server`; 0 if nft remembers none. None where the kernel refused the
+        request, or its answer is no code point."""
         try:
             return self._asked(element_key(host, server), 6 if ":" in host.address else 4)
         except (OSError, ValueError, struct.error, IndexError):
@@ -47,7 +48,7 @@ class SynCodePoints:
             return None
 
     def close(self) -> None:
-        """Give the descriptor back; the next question opens another."""
+        """Close the socket; the next call of `of` opens another."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -74,17 +75,19 @@ class SynCodePoints:
 
 
 def element_key(host: Endpoint, server: Endpoint) -> bytes:
-    """As the maps have it: the last 32 bits of an address, a port in the first half of 32 bits, the same of the server."""
+    """The key of the maps: for the host, then the server, the last 32 bits of the address and the port in the first half of
+    32 bits."""
     return b"".join(
         ip_address(end.address).packed[-4:] + struct.pack(">HH", end.port, 0) for end in (host, server)
     )
 
 
 def code_point(kind: int, body: bytes) -> int:
-    """Raises OSError where the kernel refused, ValueError and struct.error where the answer is none."""
+    """The code point in the kernel's answer. Raises OSError where the kernel refused, ValueError or struct.error for an
+    answer that is malformed."""
     if kind == _ERROR:
         code = -struct.unpack_from("=i", body)[0]
-        if code == errno.ENOENT:  # its code point is 0, or nft is not there
+        if code == errno.ENOENT:  # nft remembers no code point for this SYN, or the table does not exist
             return 0
         raise OSError(code, "nf_tables")
     if kind != _NEW:

@@ -148,7 +148,7 @@ def read_token(file: str) -> str:
 
 
 def _private_text(file: str) -> str:
-    """The text of such a file. Raises OSError, UnicodeDecodeError and OptionError."""
+    """The ASCII text of a regular file that only its owner can read. Raises OSError, UnicodeDecodeError and OptionError."""
     opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(opened)

@@ -1,21 +1,21 @@
 """Servers that answered MPTCP with plain TCP: they are dialled by plain TCP for a while.
 
-A socket that offered MPTCP and fell back is not the same as a plain one: Linux 6.18 loses data of such sockets where what the
-server sends again overlaps what is there (docs/design/measured.rst). Whoever offers MPTCP cannot know before the first answer;
-the next connections to the same address and port need not try again. After `ttl` seconds one does, since a server may have
-learnt MPTCP meanwhile (N-5.6.1a).
+A socket that offered MPTCP and fell back differs from a plain one: Linux 6.18 loses data of such a socket where a segment that
+the server sends again overlaps data that has arrived (docs/design/measured.rst). Before a server's first answer nobody knows
+whether it speaks MPTCP. The next connections to the same address and port then need no new attempt. After `ttl` seconds MPTCP
+is offered again, since the server may speak it by then (N-5.6.1a).
 """
 
 from steering.relay.model import Endpoint
 
 PLAIN_SERVERS = 16_384
-"""Most servers that are remembered, some 4 MB. Of further ones none is, until others have had their time: hosts may dial any
-number of servers."""
+"""Most servers that are remembered, in some 4 MB. Hosts may dial any number of servers; further ones are not remembered until
+entries have ended."""
 
 
 class PlainServers:
-    """Times are of one steady clock. `listed`: entries that were made; `refused`: those for which there was no room. A `ttl` of 0
-    remembers nobody."""
+    """The remembered servers. Times are seconds of one steady clock. `listed`: entries made; `refused`: servers for which there
+    was no room. With a `ttl` of 0 no server is remembered."""
 
     def __init__(self, ttl: float, most: int = PLAIN_SERVERS) -> None:
         self._ttl = ttl
@@ -25,11 +25,11 @@ class PlainServers:
         self.refused = 0
 
     def knows(self, server: Endpoint, now: float) -> bool:
-        """Whether a server is to be dialled by plain TCP. That does not extend its time."""
+        """Whether a server is to be dialled by plain TCP. Asking does not extend the entry."""
         return self._until.get(server, now) > now
 
     def add(self, server: Endpoint, now: float) -> None:
-        """A server answered without MPTCP."""
+        """Remember a server that answered without MPTCP."""
         if not self._ttl or self.knows(server, now):
             return
         if self.count(now) >= self._most:
@@ -39,7 +39,7 @@ class PlainServers:
         self.listed += 1
 
     def count(self, now: float) -> int:
-        """How many are remembered. Those whose time is over are removed."""
+        """The number of remembered servers. Entries that are over are removed."""
         while self._until:
             server, until = next(iter(self._until.items()))
             if until > now:

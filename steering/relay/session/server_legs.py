@@ -1,5 +1,5 @@
-"""Which servers are offered MPTCP: all (N-5.6.1a), except servers that are listed, servers that were slow (N-5.6.1c-g), and
-for a while those that answered plainly (plain_servers).
+"""Decides which servers are offered MPTCP: all (N-5.6.1a) except those of --mptcp-off, those that were slow (N-5.6.1c-g), and
+for a while those that answered with plain TCP (plain_servers).
 
 Where a server, or a middlebox before it, drops SYNs with MP_CAPABLE, each connection waits three seconds for the
 kernel's plain SYN. The relay measures the time of its dials. A server that was slow once is dialled by plain TCP at
