@@ -1,9 +1,8 @@
-"""A program that checks one policy, for a controller that must not stop meanwhile: `python -P -m
-steering.policy.policy_process`. A thread would share the interpreter's lock, and a file of some thousand rules takes
-seconds.
+"""A program that checks one policy while the controller goes on: `python -P -m steering.policy.policy_process`. A file of
+some thousand rules takes seconds, and a thread of the controller would hold the interpreter's lock for them.
 
-It reads one pickle, (text, file name, site), and writes several: whoever reads a thousand rules in one go stops for as
-long as that takes, so they come in pieces. Both ends are the same program of the same user.
+The program reads one pickle, (text, file name, site), and writes several. The rules come in pieces, since the controller
+stands still while it reads a pickle. Both ends are the same program of the same user, so pickles are safe here.
 """
 
 import os
@@ -19,22 +18,22 @@ from steering.model.policy import Policy
 from steering.policy.language.findings import Finding
 from steering.policy.policy_file import parse_policy
 
-PIECE = 64  # elements of a list in one piece, at most
+PIECE = 64  # most elements of a list in one piece
 MOST_PIECE = 1 << 13  # bytes of a piece of several elements: some 2 ms to read, if they are networks
-FEW = 1 << 10  # bytes of a list that needs no piece of its own
-YIELDS = 10  # niceness: the controller goes first
+FEW = 1 << 10  # bytes up to which a list is sent within the policy
+YIELDS = 10  # niceness, so that the controller goes first
 
 Checked = tuple[Policy | None, list[Finding]]
 
 
 def question(text: str, filename: str, site: Site | None) -> bytes:
-    """What the program is told."""
+    """The program's input: one pickle."""
     return _pickled((text, filename, site))
 
 
 def pieces(checked: Checked) -> Iterator[bytes]:
-    """What the program answers: first a policy without its long lists, findings, and how many elements each of those
-    lists has; then the lists."""
+    """The program's output: first a pickle of the policy without its long lists, the findings, and the length of each of
+    these lists; then pickles of the lists' pieces."""
     policy, findings = checked
     lists: dict[str, tuple[Any, ...]] = {}
     if policy is not None:
@@ -69,8 +68,8 @@ def _emptied(lists: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def joined(answer: BinaryIO, pause: Callable[[], None]) -> Checked:
-    """The result, read with pauses. Raises EOFError for an answer that is cut off, and for none pickle.UnpicklingError,
-    TypeError or whatever else reading it as a pickle raises."""
+    """The policy and the findings in the program's output; `pause` is called between pieces. Raises EOFError for output that
+    is cut off, and UnpicklingError, TypeError or any other error of pickle for output that is malformed."""
     policy, findings, lengths = pickle.load(answer)
     if not isinstance(policy, Policy | None) or not isinstance(findings, list):
         raise TypeError("neither a policy nor findings")
@@ -85,8 +84,8 @@ def joined(answer: BinaryIO, pause: Callable[[], None]) -> Checked:
 
 
 def main() -> None:
-    """Read, check, write."""
-    with suppress(OSError):  # where it may not, the check goes on all the same
+    """Read one question, check the policy, write the answer."""
+    with suppress(OSError):  # the check goes on where this process may not lower its priority
         os.nice(YIELDS)
     text, filename, site = pickle.load(sys.stdin.buffer)
     for piece in pieces(parse_policy(text, filename, site)):

@@ -1,7 +1,7 @@
-"""Writes a site file from what an operator says of the ports that switches told: `steering init`.
+"""Writes a site file from an operator's answers about the ports of the connected switches (`steering init`).
 
-The answers are a document of their own. A port is named in it by the switch's own name for it (`s1-eth1`), by switch
-and that name (`s1:s1-eth1`), or as in a site file (`s1:1`).
+The answers are a YAML document of their own. A port is named in it by the switch's own name of the port (`s1-eth1`), by
+the switch and that name (`s1:s1-eth1`), or as in a site file (`s1:1`).
 """
 
 import json
@@ -37,7 +37,7 @@ _COMMENTS = {
 
 
 class DraftPort(NamedTuple):
-    """A port that a site file could name `switch:number`; `name`: the switch's own for it."""
+    """A port of a connected switch. `name`: the switch's own name of the port."""
 
     switch: str
     number: int
@@ -46,16 +46,16 @@ class DraftPort(NamedTuple):
 
     @property
     def written(self) -> str:
-        """As a site file writes it."""
+        """The port as a site file writes it."""
         return f"{self.switch}:{self.number}"
 
 
 class DraftError(ValueError):
-    """What is wrong with the answers, in one line."""
+    """A mistake in the answers; the text is one line."""
 
 
 def read_answers(text: str) -> dict[str, list[dict[str, Any]]]:
-    """The answers as lists of mappings. Raises DraftError for what is no such document."""
+    """The answers: section -> items. Raises DraftError for a text that is not of this form."""
     if len(text) > MOST_ANSWERS:
         raise DraftError(f"the answers have more than {MOST_ANSWERS} characters")
     try:
@@ -79,7 +79,7 @@ def read_answers(text: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def find_port(said: Any, ports: Sequence[DraftPort]) -> DraftPort:
-    """The port of that name. Raises DraftError where there is none, or more than one."""
+    """The port that an answer names. Raises DraftError where there is none, or more than one."""
     found = [
         one for one in ports if str(said) in (one.name, one.written, f"{one.switch}:{one.name}") and str(said)
     ]
@@ -94,7 +94,8 @@ def find_port(said: Any, ports: Sequence[DraftPort]) -> DraftPort:
 def site_text(
     answers: dict[str, list[dict[str, Any]]], ports: Sequence[DraftPort], switches: dict[str, int]
 ) -> str:
-    """The site file. `switches`: their names and datapath ids. Raises DraftError for a port that nobody told of."""
+    """The text of the site file. `switches`: name -> datapath id. Raises DraftError for a port that no connected switch has,
+    or that two items name."""
     lines = [
         "# Written by `steering init`. `steering check --site FILE` tells every mistake.",
         "site: 1",

@@ -42,12 +42,12 @@ class McpText:
 
     @property
     def data(self) -> Json | None:
-        """Its data. None where the text cannot be read, or has a key twice: `unread` says why."""
+        """The MCP's data. None where the text cannot be read or has a key twice; `unread` says why."""
         return None if self._document.findings else self._document.data
 
     @property
     def name(self) -> str:
-        """Its name, empty where it has none."""
+        """The MCP's name; empty where the text has none."""
         name = (self._document.data or {}).get("name")
         return name if isinstance(name, str) else ""
 
@@ -84,8 +84,8 @@ def of_policy(one: Finding) -> FieldFinding:
 
 
 def with_mcps(data: Json, mcps: list[Json], kept: Numbers) -> tuple[Site | None, list[PlacelessFinding]]:
-    """The site of a site file's data with these MCPs in place of its own, and the problems. `kept`: the numbers that names
-    have."""
+    """The site of a site file's data with `mcps` in place of the file's, and the problems. `kept`: the numbers that names
+    already have."""
     return site_of({**data, "mcps": mcps}, kept)
 
 

@@ -1,6 +1,6 @@
-"""What outlives a controller: one small interface (`interface`), the state directory behind it, and the format of
-every value that is kept.
+"""Stores what outlives a controller: one small interface (`interface`), the state directory and etcd behind it, and the format
+of every stored value.
 
-It knows the records of `model` and no engine, no REST and no clock but the one it is given. Everything that is read
-is untrusted: bounded in size and depth, and refused by name (`interface.StateRefusal`).
+This package knows the records of `model`, and no engine and no REST. Everything that it reads is untrusted: size and depth are
+bounded, and each refusal has a name (`interface.StateRefusal`).
 """

@@ -1,7 +1,7 @@
-"""Many small records on disk: a line for each that begins, changes or ends, appended; written anew when most of it is
-history. A line that was being written when its controller died costs that one record.
+"""Keeps many small records in a file: each record that begins, changes or ends is one appended line. When most lines are
+outdated the file is written anew. If a controller dies while it writes a line, only that record is lost.
 
-Not a file that is replaced whole, as the others are: a hundred thousand records would be written again for each.
+Other values are files that are replaced whole. With a hundred thousand records that would be too much for each change.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 MOST_BYTES = 128 << 20
 MOST_LINE = 1 << 17
-SLACK = 1 << 20  # bytes of history that are not worth writing anew
+SLACK = 1 << 20  # bytes of outdated lines for which the file is not written anew
 
 
 class ChangeLog(Generic[T]):
-    """A file of mode 0600. `line_of`: the line of a number and its record, None for one that is over; `read_line` the
-    other way round, which raises ValueError for a line that is none of ours. A caller names its records by keys that
-    hold while its process lives; in the file they have numbers."""
+    """A file of mode 0600. `line_of(number, record)` writes a line; record None means that the record ended. `read_line` reads
+    one; it raises ValueError for a line that this program did not write. The caller names its records by keys of its own.
+    In the file records have numbers, since a key may be valid only in its process."""
 
     def __init__(
         self,
@@ -32,16 +32,18 @@ class ChangeLog(Generic[T]):
         self._line_of = line_of
         self._read_line = read_line
         self._lines: dict[int, str] = {}  # by the number in the file
-        self._numbers: dict[Hashable, int] = {}  # key -> in the file
-        self._loaded: list[int] = []  # numbers in the file that are an earlier process's
-        self.owes = False  # something of it could not be written, so the next write is the whole of it
+        self._numbers: dict[Hashable, int] = {}  # key -> number in the file
+        self._loaded: list[int] = []  # numbers of records that an earlier process wrote
+        self.owes = False  # a write failed, so the next one writes the whole file
         self._next = 0
-        self._live = 0  # bytes of `_lines`
-        self._size = MOST_BYTES  # of the file; so the first write is the whole of it
+        self._live = 0  # bytes of all lines in `_lines`
+        self._size = (
+            MOST_BYTES  # bytes of the file; with this first value the first write writes the whole file
+        )
 
     def load(self) -> tuple[tuple[T, ...], int]:
-        """The lines that an earlier process wrote, and how many of them cannot be read. They stay in the file until
-        `forget`. Raises StateError."""
+        """The records that an earlier process wrote, and the number of lines that cannot be read. The records stay in the
+        file until `forget`. Raises StateError."""
         found: dict[int, T] = {}
         wrong = 0
         for line in lines_of(self._path, MOST_LINE, MOST_BYTES):
@@ -61,7 +63,7 @@ class ChangeLog(Generic[T]):
         return tuple(found.values()), wrong
 
     def forget(self) -> None:
-        """Drop what was loaded: it is known elsewhere now, or over. Raises StateError."""
+        """Drop the loaded records: the caller has written those that live under keys of its own. Raises StateError."""
         if self._loaded:
             for number in self._loaded:
                 self._take(number)
@@ -69,8 +71,8 @@ class ChangeLog(Generic[T]):
             self.rewrite()
 
     def write(self, begun: Iterable[tuple[Hashable, T]], over: Iterable[Hashable]) -> None:
-        """Append changes, with those that could not be written before. Raises StateError; they are then written
-        with the next ones."""
+        """Append changes, and those that could not be written before. Raises StateError; the changes are then written with
+        the next ones."""
         parts = []
         for key, kept in begun:
             number = self._numbers.get(key, self._next)
@@ -91,7 +93,7 @@ class ChangeLog(Generic[T]):
         self._size += len(text)
 
     def rewrite(self) -> None:
-        """The records that live, in place of what was there. Raises StateError."""
+        """Write the file anew with the live records alone. Raises StateError."""
         self.owes = True
         replace_private(self._path, "".join(self._lines.values()).encode("ascii"))
         self.owes = False

@@ -1,8 +1,8 @@
-"""Secrets and the REST address in the state directory: made once, mode 0600, never shown.
+"""Secrets and the REST address in the state directory. Secrets are made once, have mode 0600, and are never shown.
 
-`token` the operator's first bearer token; `tokens.json` hashes of the others (steering.store.tokens);
-`lldp.key` HMAC key of discovery; `pseudonym.key` HMAC key of the names that subscribers are shown by;
-`rest` URL of the running northbound. The client commands find `rest` and `token` there by themselves.
+`token` is the operator's first bearer token, `tokens.json` has hashes of the others (steering.store.tokens), `lldp.key` is the
+HMAC key of link discovery, `pseudonym.key` the HMAC key of subscribers' pseudonyms, `rest` the URL of the running northbound.
+The client commands find `rest` and `token` there by themselves.
 """
 
 import os
@@ -28,7 +28,7 @@ _KEY = re.compile(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", re.ASCII)
 
 
 def bearer_token(state_dir: Path) -> str:
-    """The northbound's token, 256 bits in URL-safe base64; made when there is none.
+    """The operator's first token, 256 bits in URL-safe base64. It is made when there is none.
 
     Raises StateError for an unsafe directory or file.
     """
@@ -41,7 +41,7 @@ def bearer_token(state_dir: Path) -> str:
 
 
 def lldp_key(state_dir: Path) -> bytes:
-    """The key that authenticates discovery, KEY_BYTES bytes (hex in its file); made when there is none.
+    """The key that authenticates discovery's LLDP frames, KEY_BYTES bytes (hex in its file). It is made when there is none.
 
     Raises StateError for an unsafe directory or file.
     """
@@ -76,12 +76,13 @@ def _secret(state_dir: Path, name: str, make: Callable[[], str]) -> str:
 
 
 def write_rest_url(state_dir: Path, url: str) -> None:
-    """Say where the northbound listens; replaces what an earlier controller said. Raises StateError."""
+    """Write the URL at which the northbound listens, in place of an earlier controller's. Raises StateError."""
     StateDirectory(state_dir).write(REST_FILE, url)
 
 
 def remove_rest_url(state_dir: Path, url: str) -> None:
-    """Take `url` back at the end; another controller's stays. It never fails: a controller that ends must end."""
+    """Remove the file `rest` if it still holds `url`, and not another controller's. Never raises, as the controller is
+    ending."""
     with suppress(OSError, StateError):
         if read_private(state_dir / REST_FILE) == url:
             (state_dir / REST_FILE).unlink()

@@ -1,11 +1,11 @@
-"""JSON of kept values, bounded in depth: what is damaged or nested too deep is refused by name."""
+"""Reads JSON of stored values. JSON that is damaged or nested too deep is refused with a StateRefusal."""
 
 import json
 from typing import Any
 
 from steering.store.interface import StateError, StateRefusal, Store
 
-MOST_DEPTH = 32  # of lists and objects within each other; what is kept has at most six
+MOST_DEPTH = 32  # most lists and objects within each other; values of this program have at most six
 ADVICE = "restore it, or remove it to begin without"
 
 
@@ -25,18 +25,18 @@ def decoded(name: str, text: str, advice: str = ADVICE) -> Any:
 
 
 def read_json(store: Store, name: str, advice: str = ADVICE) -> Any:
-    """The data of a kept JSON value, None where there is none. Raises StateError."""
+    """The data of a stored JSON value, None where there is none. Raises StateError."""
     text = store.read(name)
     return None if text is None else decoded(name, text, advice)
 
 
 def damaged(name: str, advice: str = ADVICE) -> StateError:
-    """To be raised for a value that is JSON and not what this program writes."""
+    """The error to raise for a value that is JSON, but not one that this program writes."""
     return StateError(StateRefusal.DAMAGED, f"{name} is none of ours: {advice}")
 
 
 def is_deep(data: Any, most: int = MOST_DEPTH) -> bool:
-    """Whether lists and objects lie more than `most` within each other; never recursive itself."""
+    """Whether more than `most` lists and objects are nested in each other. The function itself does not recurse."""
     level = [data]
     for _ in range(most + 1):
         level = [

@@ -1,7 +1,7 @@
-"""What one controller leaves to the next, as text: JSON, and back with every value looked at.
+"""Writes the records that one controller leaves to the next as JSON, and reads them back with every value checked.
 
-Each reader returns what it understood and how many records it did not: a damaged file costs what is damaged, never
-the start. Times are kept as seconds since 1970, as a monotonic clock begins anew with the machine.
+Each reader returns the records that it could read, and the number of those that it could not. So damage costs the damaged
+records, and never the start of a controller. Times are seconds since 1970, as a monotonic clock begins anew with the machine.
 """
 
 import json
@@ -29,32 +29,32 @@ MOST_USES = 65_536
 MOST_LINKS = 200_000
 MOST_UNITS = 100_000
 MOST_NAME = 256  # characters
-MOST_FLOWS = 1_024  # subflows or routes of one thing
+MOST_FLOWS = 1_024  # subflows or routes of one record
 MOST_HOPS = 256
 MOST_PREFIXES = 1_024
-LARGEST = 2**63  # of any number
+LARGEST = 2**63  # largest number of any field
 FORMAT = 1
-KEY_BYTES = (12, 36)  # of a flow key: IPv4, IPv6
+KEY_BYTES = (12, 36)  # lengths of a flow key: IPv4, IPv6
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
 
 class DamagedFile(Exception):
-    """A kept file is not one that this program wrote."""
+    """A stored file is not one that this program wrote."""
 
 
 # ---- reservations ------------------------------------------------------------------------------
 
 
 def reservations_text(kept: Iterable[KeptReservation], wall: float) -> str:
-    """`wall`: seconds since 1970 now."""
+    """Reservations as text. `wall`: the time now, seconds since 1970."""
     return _text(reservations=[_reservation_json(one, wall) for one in kept])
 
 
 def read_reservations(text: str, wall: float) -> tuple[tuple[KeptReservation, ...], int]:
-    """The reservations that were kept, also those whose lease has run out since (`remaining` not above 0). Raises
-    DamagedFile."""
+    """The stored reservations, and the number that cannot be read. Those whose lease has ended since have a `remaining` of 0
+    or less. Raises DamagedFile."""
     return _read(text, "reservations", MOST_RESERVATIONS, lambda told: _reservation(told, wall))
 
 
@@ -93,7 +93,7 @@ def usage_text(kept: KeptUsage) -> str:
 
 
 def read_usage(text: str) -> tuple[KeptUsage, int]:
-    """The usage that was kept. Raises DamagedFile."""
+    """The stored usage, and the number of records that cannot be read. Raises DamagedFile."""
     used, wrong = _read(text, "used", MOST_USES, _use)
     flows, more = _read(text, "flows", MOST_USES, lambda told: (_key(told[0]), _number(told[1])))
     return KeptUsage(used, flows), wrong + more
@@ -126,7 +126,7 @@ def network_text(kept: KeptNetwork) -> str:
 
 
 def read_network(text: str) -> tuple[KeptNetwork, int]:
-    """The links and units that were kept. Raises DamagedFile."""
+    """The stored links and proactive units, and the number of records that cannot be read. Raises DamagedFile."""
     links, wrong = _read(text, "links", MOST_LINKS, _link)
     units, more = _read(text, "units", MOST_UNITS, _unit)
     return KeptNetwork(links, units), wrong + more
@@ -141,7 +141,7 @@ def _unit(told: list[Any]) -> KeptUnit:
 
 
 def session_line(number: int, kept: KeptSession | None) -> str:
-    """A session that began or changed, by the number that tells it from others; None: it is over."""
+    """The line of a session that began or changed; `kept` None: the session with this number ended."""
     told: list[Any] = [number]
     if kept is not None:
         flows = [[key.hex(), dpid, isn] for key, dpid, isn in kept.flows]
@@ -150,7 +150,7 @@ def session_line(number: int, kept: KeptSession | None) -> str:
 
 
 def read_session(line: str) -> tuple[int, KeptSession | None]:
-    """The session of one line. Raises ValueError for a line that this program did not write, or half of one."""
+    """The session of one line. Raises ValueError for a line that this program did not write, or that is cut off."""
     try:
         told = _of(list, json.loads(line))
         number = _number(told[0])

@@ -1,7 +1,8 @@
-"""DHCP leases that were seen, on disk: without them a host whose switch forgot it, too, could not send before it renews.
+"""DHCP leases that the controller saw, on disk. Without them a host could not send until it renews its lease, where its switch
+has lost its entries as well.
 
-One line a lease: number in the file, switch, port, the client's MAC, its address, and the end in seconds since 1970, null
-for none.
+A lease is one line: its number in the file, the switch, the port, the client's MAC, its address, and its end in seconds since
+1970, null for a lease without end.
 """
 
 import json
@@ -16,12 +17,12 @@ from steering.model.network import PortRef
 from steering.store.change_log import ChangeLog
 
 FILE = "leases.jsonl"
-LATEST = 1 << 34  # seconds since 1970; the longest lease ends before
+LATEST = 1 << 34  # seconds since 1970; the longest lease ends before that
 MOST_NUMBER = 1 << 63
 
 
 class LeaseLog(ChangeLog[KeptLease]):
-    """By the address. `wall`: seconds since 1970."""
+    """The log; a record's key is the leased address. `wall`: seconds since 1970."""
 
     def __init__(self, directory: Path, wall: Callable[[], float]) -> None:
         super().__init__(
@@ -32,7 +33,7 @@ class LeaseLog(ChangeLog[KeptLease]):
 
 
 def lease_line(number: int, kept: KeptLease | None, wall: float) -> str:
-    """A lease that began or was renewed, by its number in the file; None: it is over."""
+    """The line of a lease that began or was renewed; `kept` None: the lease with this number ended."""
     told: list[Any] = [number]
     if kept is not None:
         until = None if kept.remaining == inf else round(wall + kept.remaining, 3)
@@ -41,8 +42,8 @@ def lease_line(number: int, kept: KeptLease | None, wall: float) -> str:
 
 
 def read_lease(line: str, wall: float) -> tuple[int, KeptLease | None]:
-    """The lease of one line; `remaining` is not above 0 where it has run out since. Raises ValueError for a line that
-    this program did not write, or half of one."""
+    """The lease of one line. `remaining` is 0 or less where the lease has ended since. Raises ValueError for a line that
+    this program did not write, or that is cut off."""
     try:
         told = json.loads(line)
         if type(told) is not list or len(told) not in (1, 6):

@@ -1,5 +1,5 @@
-"""Weights of links as an operator set them (D-1.d). Kept: a controller that starts again must not lead traffic back
-where it was taken away."""
+"""Weights of links that an operator has set (D-1.d). They are stored, since a controller that starts again must not lead
+traffic back to a link from which an operator has moved it."""
 
 import json
 import math
@@ -13,14 +13,16 @@ MOST_WEIGHT = 1_000_000
 
 
 class LinkWeights:
-    """`weights`: by the link's name; to be read only. Raises StateError for a value that is none of ours."""
+    """`weights`: link name -> weight; callers only read it. The constructor raises StateError for a stored value that this
+    program did not write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.weights = _read(store)
 
     def put(self, name: str, weight: float | None) -> None:
-        """Another weight, or None: the site file's own. Raises StateError, and nothing is changed then."""
+        """Set the weight of a link; None: the site file's weight counts again. Raises StateError, and then nothing is
+        changed."""
         changed = {other: one for other, one in self.weights.items() if other != name}
         if weight is not None:
             changed[name] = weight

@@ -1,7 +1,7 @@
-"""The live lists of who may what: access control list, registry, pairings. Kept, since a controller that starts again
-must not forget whom it was told to keep out (N-5.3, S-14).
+"""The live lists of access rights: access control list, registry of subscribers, pairings of devices. They are stored, since a
+controller that starts again must not admit whom an operator has shut out (N-5.3, S-14).
 
-A change is kept first and holds then: what cannot be kept is refused, and nobody is told of it.
+A change is stored first and counts only then. A change that cannot be stored is refused.
 """
 
 import json
@@ -20,13 +20,13 @@ MOST_PAIRED = 4_096
 
 
 class ListFull(Exception):
-    """A list takes no more; the message is one line."""
+    """A list has no room for another entry; the message is one line."""
 
 
 class AccessLists:
-    """`acl`: entries as REST has them. `registry`: pseudonym -> {"allowed", "addresses"}; nobody's own name is in
-    it. `pairings`: device -> addresses. All are to be read only. Raises StateError for a value that cannot be read: to
-    go on without would be to let in whom somebody has locked out."""
+    """`acl`: entries as REST has them. `registry`: pseudonym -> {"allowed", "addresses"}, without subscribers' own names.
+    `pairings`: device -> addresses. Callers only read these. The constructor raises StateError for a stored list that
+    cannot be read: without it the controller would admit whom an operator has shut out."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,12 +50,12 @@ class AccessLists:
     # ---- changes --------------------------------------------------------------------------------
 
     def replace_acl(self, entries: list[Json]) -> None:
-        """Another list, whole. Raises StateError."""
+        """Replace the whole access control list. Raises StateError."""
         self._store.write(ACL, json.dumps(entries))
         self.acl = entries
 
     def register(self, pseudonym: str, allowed: bool, addresses: list[str]) -> Json:
-        """A subscriber, or a change of one. Raises ListFull, StateError."""
+        """Register a subscriber, or change its entry; the entry with its id. Raises ListFull, StateError."""
         if pseudonym not in self.registry and len(self.registry) >= MOST_REGISTERED:
             raise ListFull(f"{MOST_REGISTERED} subscribers are registered, which is all there may be")
         told = {"allowed": allowed, "addresses": addresses}
@@ -63,14 +63,14 @@ class AccessLists:
         return {"id": pseudonym, **told}
 
     def strike(self, pseudonym: str) -> bool:
-        """Take a subscriber out; False for one that is not there. Raises StateError."""
+        """Remove a subscriber; False for one that is not registered. Raises StateError."""
         if pseudonym not in self.registry:
             return False
         self._keep_registry({name: one for name, one in self.registry.items() if name != pseudonym})
         return True
 
     def pair(self, device: str, addresses: list[str]) -> None:
-        """A device tells its address. Raises ListFull, StateError."""
+        """Pair a device with addresses, in place of earlier ones. Raises ListFull, StateError."""
         if device not in self.pairings and len(self.pairings) >= MOST_PAIRED:
             raise ListFull(f"{MOST_PAIRED} devices are paired, which is all there may be")
         self._keep_pairings({**self.pairings, device: addresses})
@@ -124,14 +124,14 @@ def _entry(one: Json) -> AclEntry:
 
 
 def _text(value: Any) -> str:
-    """The value, if it is a text; `ip_address(1)` would be 0.0.0.1. Raises TypeError."""
+    """The value, if it is a text. Raises TypeError. A number must not pass: `ip_address(1)` is 0.0.0.1."""
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
     return value
 
 
 def _list(value: Any) -> list[Any]:
-    """The value, if it is a list; a text is a sequence too. Raises TypeError."""
+    """The value, if it is a list. Raises TypeError. A text must not pass: it could be iterated like a list."""
     if not isinstance(value, list):
         raise TypeError(type(value).__name__)
     return value

@@ -1,7 +1,8 @@
-"""Mappings on disk: one JSON object a line, appended; files of a bounded size, of which the oldest are given up.
+"""Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. The oldest file is deleted when there
+are FILES of them.
 
-How long a line lives is a matter of space, not time: with port blocks (RFC 6888 REQ-14) a line is some 200 bytes and
-a subscriber has a few a day.
+So space, not time, decides how long a line is kept. With port blocks (RFC 6888 REQ-14) a line has some 200 bytes, and a
+subscriber has a few lines a day.
 """
 
 import json
@@ -13,13 +14,13 @@ from steering.model.mapping import Mapping, holder
 from steering.store.private_file import append_private, lines_of, rename_private, size_of
 
 FILE = "mappings.jsonl"
-MOST_BYTES = 4 << 20  # of one file
+MOST_BYTES = 4 << 20  # bytes of one file
 FILES = 4
 MOST_LINE = 4_096  # bytes
 
 
 class MappingStore:
-    """Files of mode 0600 in `directory`; `clock` tells seconds since 1970."""
+    """The files, of mode 0600, in `directory`. `clock`: seconds since 1970."""
 
     def __init__(
         self, directory: Path, clock: Callable[[], float], most: int = MOST_BYTES, files: int = FILES
@@ -30,7 +31,7 @@ class MappingStore:
         self._files = files
 
     def append(self, mappings: Iterable[Mapping]) -> None:
-        """Write mappings. Raises StateError; none of them is kept then."""
+        """Write mappings. Raises StateError; then none of them is written."""
         text = "".join(json.dumps(asdict(mapping), separators=(",", ":")) + "\n" for mapping in mappings)
         if not text:
             return
@@ -40,7 +41,8 @@ class MappingStore:
         append_private(path, text.encode("ascii"))
 
     def find(self, address: str, port: int, at: float | None) -> Mapping | None:
-        """Raises StateError."""
+        """The mapping that held an external address and port at `at`, seconds since 1970 (None: now); None for none. Raises
+        StateError."""
         when = self._clock() if at is None else at
         return holder(self._lines(address), address, port, when)
 
@@ -52,14 +54,14 @@ class MappingStore:
             rename_private(self._path(number - 1), self._path(number))
 
     def _lines(self, address: str) -> Iterator[Mapping]:
-        """Mappings, the oldest first. A line that another version wrote, or half of one, is passed over."""
+        """Mappings that may concern an address, the oldest first. A line of another version, or one cut off, is skipped."""
         wanted = f'"external":"{address}"'
-        # Opened the newest first: files that move on meanwhile, while another thread appends, are met twice then, which
-        # changes no answer, and never missed.
+        # The newest file is opened first. Where another thread rotates the files meanwhile, a file may so be read twice,
+        # which changes no answer, but none is missed.
         opened = [lines_of(self._path(n), MOST_LINE, self._most + MOST_LINE) for n in range(self._files)]
         for lines in reversed(opened):
             for line in lines:
-                # Reading JSON is what takes time: a plain IPv4 address is looked for as text first.
+                # Parsing JSON takes most of the time, so a plain IPv4 address is first searched as text.
                 if ":" not in address and wanted not in line and "/" not in line:
                     continue
                 found = _mapping(line)

@@ -1,10 +1,10 @@
-"""A store that forgets with its process: for a northbound without a state directory, and for tests."""
+"""A store in memory, whose values end with the process: for a northbound without a state directory, and for tests."""
 
 from steering.store.interface import MOST_BYTES, StateError, StateRefusal, checked_name, checked_text
 
 
 class MemoryStore:
-    """Implements `interface.Store`; `values` by name."""
+    """Implements `interface.Store`. `values`: name -> text."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}

@@ -1,4 +1,5 @@
-"""The numbers that names have (model.numbers), from one controller to the next: `numbers.json`."""
+"""Stores the numbers of MCPs' and waypoints' names (model.numbers) in `numbers.json`, so that the next controller uses the
+same ones."""
 
 import json
 from typing import Any
@@ -14,7 +15,7 @@ MOST_NAME = 256  # characters
 
 
 def read_numbers(store: Store) -> Numbers:
-    """The kept numbers. Raises StateError for what this program did not write."""
+    """The stored numbers. Raises StateError for a value that this program did not write."""
     told = read_json(store, NAME, ADVICE)
     if told is None:
         return Numbers()
@@ -24,13 +25,13 @@ def read_numbers(store: Store) -> Numbers:
 
 
 def write_numbers(store: Store, numbers: Numbers) -> None:
-    """Keep numbers in place of those before. Raises StateError."""
+    """Store numbers in place of earlier ones. Raises StateError."""
     kept = {"format": FORMAT, "mcps": dict(numbers.mcps), "waypoints": dict(numbers.waypoints)}
     store.write(NAME, json.dumps(kept, separators=(",", ":")))
 
 
 def _each(told: Any) -> Numbered:
-    """Numbers of one kind: no two names have one number."""
+    """The checked numbers of one kind. Raises StateError, also where two names have one number."""
     sound = (
         isinstance(told, dict)
         and len(told) <= NUMBERS

@@ -1,8 +1,8 @@
-"""What operators ordered over REST and no file says: MCPs that drain (D-6.7.1), access networks' types and subscribers'
-accesses with their sequence numbers (D-6.3e), offloads (D-1.u2). Kept: a controller that starts again must not send
-sessions to an MCP in maintenance, nor believe an update that was old already.
+"""Orders that operators gave over REST and that no file holds: drains of MCPs (D-6.7.1), types of access networks and accesses
+of subscribers with their sequence numbers (D-6.3e), offloads (D-1.u2). They are stored, since a controller that starts again
+must not send sessions to an MCP in maintenance, and must not accept an outdated update.
 
-Subscribers are kept by their pseudonyms (N-7.1).
+Subscribers are stored by their pseudonyms (N-7.1).
 """
 
 import json
@@ -15,14 +15,14 @@ from steering.store.json_text import damaged, read_json
 Json = dict[str, Any]
 
 FILE = "orders.json"
-MOST_SUBSCRIBERS = 10_000  # that are kept: the last ones
+MOST_SUBSCRIBERS = 10_000  # orders about subscribers; the newest are kept
 MOST_NAME = 64  # characters
-MOST_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 section 6)
+MOST_SEQUENCE = 2**53 - 1  # the largest number that every JSON reader holds exactly (RFC 8259 section 6)
 WORDS = frozenset({"draining", "access_networks", "subscribers", "offloads"})
 
 
 class AccessOrder(NamedTuple):
-    """An access network's type and trust, by update `sequence`."""
+    """The type and trust of an access network, as update number `sequence` has set them."""
 
     type: NetworkAccessType
     trust: Trust
@@ -30,8 +30,8 @@ class AccessOrder(NamedTuple):
 
 
 class SubscriberOrder(NamedTuple):
-    """Which access types a subscriber may combine and which come first, by update `sequence`; both empty: as rules
-    say."""
+    """The access types that a subscriber may combine and those that come first, as update number `sequence` has set them.
+    Both empty: the policy's rules apply."""
 
     allowed: tuple[NetworkAccessType, ...]
     preferred: tuple[NetworkAccessType, ...]
@@ -39,7 +39,8 @@ class SubscriberOrder(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """All orders. `draining`: names of MCPs; the others by name or pseudonym."""
+    """All orders. `draining`: names of MCPs. The others are by name of the access network, or by pseudonym. `offloads`: from
+    -> to."""
 
     draining: tuple[str, ...]
     access_networks: dict[str, AccessOrder]
@@ -48,8 +49,8 @@ class Orders(NamedTuple):
 
 
 class KeptOrders:
-    """Orders on disk. `orders` are those in force; each change is kept before it counts. Raises StateError for a
-    value that this program did not write."""
+    """Orders in a store. `orders` are those in force. The constructor raises StateError for a value that this program did
+    not write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -57,18 +58,19 @@ class KeptOrders:
         self._unsaved = False
 
     def drain(self, mcp: str, draining: bool) -> None:
-        """An MCP drains from now on, or no more; kept when this returns. Raises StateError."""
+        """Drain an MCP, or end its drain; stored when this returns. Raises StateError."""
         others = tuple(name for name in self.orders.draining if name != mcp)
         self._keep(self.orders._replace(draining=(*others, mcp) if draining else others))
 
     def access(self, name: str, order: AccessOrder) -> None:
-        """An access network is another type, or of other trust; kept when this returns. Raises StateError."""
+        """Set the type and trust of an access network; stored when this returns. Raises StateError."""
         self._keep(
             self.orders._replace(access_networks={**self.orders.access_networks, name: order}),
         )
 
     def offload(self, source: str, target: str | None) -> None:
-        """Traffic of an access network goes to another, or no more; kept when this returns. Raises StateError."""
+        """Move traffic of access network `source` to `target`, or with None no more; stored when this returns. An offload
+        the other way ends. Raises StateError."""
         known = {
             name: to
             for name, to in self.orders.offloads.items()
@@ -77,7 +79,7 @@ class KeptOrders:
         self._keep(self.orders._replace(offloads=known if target is None else {**known, source: target}))
 
     def subscriber(self, pseudonym: str, order: SubscriberOrder) -> None:
-        """A subscriber's accesses; kept with the next `save`, as there may be many of them."""
+        """Set a subscriber's accesses; stored with the next `save`, as there may be many such orders."""
         known = dict(self.orders.subscribers)
         known.pop(pseudonym, None)
         while len(known) >= MOST_SUBSCRIBERS:
@@ -87,7 +89,7 @@ class KeptOrders:
         self._unsaved = True
 
     def save(self) -> None:
-        """Keep what is not kept yet; wants calling now and then. Raises StateError."""
+        """Store what is not stored yet; called every few seconds. Raises StateError."""
         if self._unsaved:
             self._keep(self.orders)
 

@@ -1,8 +1,7 @@
-"""The versions of the policy that were applied, in `policies/` of the state directory.
+"""The versions of the policy that were applied, in the folder `policies/` of a store.
 
-Each version is one file, `<number>.json`, that is written whole or not at all; a number is never used twice,
-the highest is the policy in force. Only the last KEPT stay. The directory is its owner's alone: a policy may
-name subscribers.
+Each version is one value, `<number>.json`. A number is never used twice, and the highest is the policy in force. Only the last
+KEPT versions stay. Only the owner can read the store, as a policy may name subscribers.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ _FILE = re.compile(r"([1-9][0-9]{0,8})\.json", re.ASCII)
 
 
 class HistoryError(Exception):
-    """There is no such version, it is damaged, or it cannot be written; one line."""
+    """A version does not exist, is damaged, or cannot be written. The text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Version:
     text: str
 
     def as_json(self) -> dict[str, Any]:
-        """{"version", "time" (RFC 3339, UTC), "who", "comment", "digest"}: as listings show it, without the text."""
+        """{"version", "time" (RFC 3339, UTC), "who", "comment", "digest"}: the version without its text, for listings."""
         moment = datetime.fromtimestamp(self.when, UTC).isoformat(timespec="seconds")
         return {
             "version": self.version,
@@ -53,7 +52,7 @@ class Version:
 
 
 class History:
-    """Every function reads the store anew, so processes may share it."""
+    """The versions in a store. Every method reads the store anew, so several processes may share it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,16 +72,16 @@ class History:
             try:
                 found.append(self.read(number))
             except HistoryError:
-                continue  # `read` says of a damaged one what is wrong
+                continue  # damaged: `read` of this number says what is wrong
         return found
 
     def current(self) -> Version | None:
-        """The version in force, None before the first. Raises HistoryError when it is damaged."""
+        """The version in force, None before the first one. Raises HistoryError when that version is damaged."""
         numbers = self.numbers()
         return self.read(numbers[0]) if numbers else None
 
     def read(self, number: int) -> Version:
-        """One version. Raises HistoryError when there is none or when it is not as it was written."""
+        """One version. Raises HistoryError when it does not exist or was changed since it was written."""
         try:
             text = self._store.read(version_name(number))
         except StateError as error:
@@ -92,7 +91,7 @@ class History:
         return read_version(number, text)
 
     def apply(self, text: str, who: str, now: float, comment: str = "") -> Version:
-        """Make `text` the version in force; the same text again stays the version it is.
+        """Make `text` the version in force. If it already is, no new version is made.
 
         The caller has checked the text. Raises HistoryError when it cannot be written.
         """
@@ -101,7 +100,7 @@ class History:
             try:
                 newest = self.read(numbers[0])
             except HistoryError:
-                pass  # a damaged one is no reason against a good one
+                pass  # the newest version is damaged: the new one replaces it
             else:
                 if newest.text == text:
                     return newest
@@ -111,7 +110,7 @@ class History:
         return version
 
     def forget_old(self) -> None:
-        """Remove the versions before the last KEPT. One too many is no reason against the new one: nothing is raised."""
+        """Remove the versions before the last KEPT. Never raises: one version too many does no harm."""
         with suppress(HistoryError, StateError):
             for old in self.numbers()[KEPT:]:
                 self._store.remove(version_name(old))
@@ -121,7 +120,7 @@ class History:
         return self.apply(self.read(number).text, who, now, f"rolled back to version {number}")
 
     def _write(self, version: Version) -> None:
-        """Whole or not at all; a number that another process took meanwhile is refused, not overwritten."""
+        """Write a version. Raises HistoryError, also where another process has used the number meanwhile."""
         try:
             made = self._store.create(version_name(version.version), version_text(version))
         except StateError as error:
@@ -143,12 +142,12 @@ def version_name(number: int) -> str:
 
 
 def version_text(version: Version) -> str:
-    """A version as it is kept: JSON, in ASCII."""
+    """A version as it is stored: JSON in ASCII."""
     return json.dumps(asdict(version))
 
 
 def read_version(number: int, text: str) -> Version:
-    """The version with that number, from its kept text. Raises HistoryError when it is not as it was written."""
+    """The version in a stored text. Raises HistoryError when the text is not the one that was written for this number."""
     try:
         version = Version(**decoded(version_name(number), text))
         whole = version.version == number and version.sha256 == digest(version.text)
@@ -164,7 +163,7 @@ def read_version(number: int, text: str) -> Version:
 
 
 def digest(text: str) -> str:
-    """A policy's, in hex: SHA-256 of its UTF-8 text."""
+    """SHA-256 of a policy's UTF-8 text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -175,5 +174,5 @@ def _unusable(number: int, error: StateError) -> HistoryError:
 
 
 def _short(text: str) -> str:
-    """Words for a listing: bounded, on one line."""
+    """A text cut to MAX_WORDS characters, with spaces in place of control characters, for listings."""
     return "".join(c if c.isprintable() else " " for c in text)[:MAX_WORDS]

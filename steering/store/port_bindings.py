@@ -1,4 +1,4 @@
-"""Ports that MCPs keep open for devices (N-5.2.1e), as they are kept: a binding outlives the controller."""
+"""Stores port bindings, ports that MCPs keep open for devices (N-5.2.1e), since a binding outlives the controller."""
 
 import json
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ LATEST = 1 << 33  # seconds since 1970
 
 
 class PortBinding(NamedTuple):
-    """`ext_port` of `mcp` leads to `int_port` of `address`. `lifetime_s` as it was asked for, `until` in seconds since
-    1970; `version` grows with every renewal."""
+    """`ext_port` of `mcp` leads to `int_port` of `address`, an address of `device`. `lifetime_s`: seconds that were asked for.
+    `until`: the end, seconds since 1970. `version` grows with every renewal."""
 
     id: str
     device: str
@@ -31,22 +31,23 @@ class PortBinding(NamedTuple):
 
 
 class PortBindings:
-    """`known`: by id; to be read only. Raises StateError for a value that is none of ours."""
+    """`known`: id -> binding; callers only read it. The constructor raises StateError for a value that this program did not
+    write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.known = _read(store)
 
     def put(self, binding: PortBinding) -> None:
-        """A new binding, or a change of one. Raises StateError, and nothing is changed then."""
+        """Add or change a binding. Raises StateError, and then nothing is changed."""
         self._keep({**self.known, binding.id: binding})
 
     def drop(self, ids: Iterable[str]) -> None:
-        """Bindings that are over. Raises StateError, and nothing is changed then."""
+        """Remove bindings that are over. Raises StateError, and then nothing is changed."""
         self._keep(self.without(ids))
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Drop bindings that are over without writing. A later reader finds by `until` that they are over."""
+        """Remove bindings from memory without writing. A later controller finds by `until` that they are over."""
         self.known = self.without(ids)
 
     def without(self, ids: Iterable[str]) -> dict[str, PortBinding]:

@@ -1,7 +1,7 @@
-"""The one reader and the one writer of private files: state, secrets, logs of sessions and mappings.
+"""Reads and writes private files: state, secrets, logs of sessions and mappings. No other module of the controller does.
 
-A FIFO never holds it up, a symbolic link is never followed, and what is not a regular file of ours, closed to others
-and of bounded size, is refused by name.
+A private file is a regular file of this user or root, closed to others and of bounded size. Anything else is refused with a
+StateRefusal. Opening never blocks on a FIFO and never follows a symbolic link.
 """
 
 import errno
@@ -22,7 +22,8 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def refuse(error: OSError, what: str) -> NoReturn:
-    """Raises StateError for what the system said of `what`, such as "cannot write /run/steering/rest"."""
+    """Raises StateError for an error of the system. `what`: the beginning of the message, such as "cannot write
+    /run/steering/rest"."""
     refusal = StateRefusal.INPUT_OUTPUT
     if error.errno in _NO_SPACE:
         refusal = StateRefusal.NO_SPACE
@@ -32,8 +33,8 @@ def refuse(error: OSError, what: str) -> NoReturn:
 
 
 def open_private(path: Path, how: int, advice: str = "remove it, and a new one is made") -> int:
-    """A descriptor of a private regular file of ours; `how` as `os.open` takes it. Raises FileNotFoundError where
-    there is none (unless `how` makes one), else StateError."""
+    """Open a private file; its descriptor. `how`: flags of `os.open`. Raises FileNotFoundError where there is none and `how`
+    has no O_CREAT, else StateError."""
     if os.path.islink(path):
         raise StateError(StateRefusal.LINK, f"{path} is a symbolic link: {advice}")
     try:
@@ -41,7 +42,7 @@ def open_private(path: Path, how: int, advice: str = "remove it, and a new one i
     except FileNotFoundError:
         raise
     except OSError as error:
-        # Nobody reads from a FIFO or socket that is opened to be written; a directory cannot be written.
+        # ENXIO: a FIFO without a reader, or a socket, opened for writing. EISDIR: a directory opened for writing.
         if error.errno in (errno.ENXIO, errno.EISDIR):
             raise StateError(StateRefusal.NOT_A_FILE, f"{path} is no regular file: {advice}") from None
         refuse(error, f"cannot use {path}")
@@ -66,8 +67,8 @@ def _check(status: os.stat_result, path: Path, advice: str) -> None:
 def read_private(
     path: Path, most: int = MOST_SECRET, advice: str = "remove it, and a new one is made"
 ) -> str:
-    """A file's text without the white space around it. Raises FileNotFoundError where there is none, StateError for
-    what is no private file of ours or has more than `most` bytes of ASCII."""
+    """A file's text without leading and trailing white space. Raises FileNotFoundError where there is none, and StateError
+    for a file that is not private, not ASCII, or larger than `most` bytes."""
     with os.fdopen(open_private(path, os.O_RDONLY, advice), "rb") as file:
         try:
             data = file.read(most + 1)
@@ -82,8 +83,8 @@ def read_private(
 
 
 def write_fresh(folder: Path, data: bytes, synced: bool = False) -> Path:
-    """A new private file under a name that nobody else has; nothing is left of one that cannot be written whole.
-    `synced`: it is on the disk when this returns. Raises OSError."""
+    """Write a new private file with a random name in `folder`; its path. A file that cannot be written whole is removed.
+    `synced`: the file is on the disk when this returns. Raises OSError."""
     path = folder / f".{secrets.token_hex(8)}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
     try:
@@ -100,7 +101,7 @@ def write_fresh(folder: Path, data: bytes, synced: bool = False) -> Path:
 
 
 def replace_private(path: Path, data: bytes, synced: bool = False) -> None:
-    """Put a private file in place whole, or leave what was there. Raises StateError."""
+    """Replace a private file by `data`, whole or not at all. `synced` as in `write_fresh`. Raises StateError."""
     try:
         fresh = write_fresh(path.parent, data, synced)
         try:
@@ -116,7 +117,7 @@ def replace_private(path: Path, data: bytes, synced: bool = False) -> None:
 
 
 def append_private(path: Path, data: bytes) -> None:
-    """Add to a private file, which is made where there is none. What does not fit leaves no half of itself. Raises
+    """Append to a private file, which is made where there is none. Data that cannot be written whole is cut off again. Raises
     StateError."""
     descriptor = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, ADVICE_LOG)
     try:
@@ -134,9 +135,9 @@ def append_private(path: Path, data: bytes) -> None:
 
 
 def lines_of(path: Path, most_line: int, most: int) -> Iterator[str]:
-    """The lines of a private file, none where there is no file: at most `most` bytes of it, and of each line at most
-    `most_line`, the rest of which is the next line. What is not ASCII is replaced. The file is opened by the call: what
-    is renamed afterwards is read all the same. Raises StateError."""
+    """The lines of a private file; none where there is no file. At most `most` bytes are read. A line longer than `most_line`
+    bytes comes in pieces. Bytes that are not ASCII are replaced. The call itself opens the file, so that a file renamed
+    afterwards is still read. Raises StateError."""
     try:
         descriptor = open_private(path, os.O_RDONLY, ADVICE_LOG)
     except FileNotFoundError:
@@ -156,7 +157,7 @@ def _lines(opened: BinaryIO, path: Path, most_line: int, most: int) -> Iterator[
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, 0 where there is none, and of a link its own."""
+    """The size of a file in bytes; 0 where there is none. A symbolic link is not followed."""
     try:
         return os.lstat(path).st_size
     except OSError:
@@ -164,7 +165,7 @@ def size_of(path: Path) -> int:
 
 
 def rename_private(path: Path, to: Path) -> None:
-    """Give a file another's place; nothing happens where there is none. Raises StateError."""
+    """Rename a file, replacing one of that name. Nothing happens where there is no file. Raises StateError."""
     try:
         os.replace(path, to)
     except FileNotFoundError:

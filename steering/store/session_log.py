@@ -1,4 +1,4 @@
-"""Sessions that no entry tells of, on disk."""
+"""Sessions on disk that the entries of switches do not describe, so that a restarted controller would not find them there."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FILE = "sessions.jsonl"
 
 
 class SessionLog(ChangeLog[KeptSession]):
-    """By the session's id."""
+    """The log; a record's key is the session's id."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / FILE, session_line, read_session)

@@ -1,4 +1,4 @@
-"""The state directory: kept values as private files (mode 0600) in a directory that is ours alone to write."""
+"""The state directory: stored values as private files (mode 0600), in a directory that only its owner can write."""
 
 import errno
 import fcntl
@@ -20,14 +20,14 @@ from steering.store.interface import (
 from steering.store.private_file import open_private, read_private, refuse, replace_private, write_fresh
 
 LOCK_FILE = "controller.lock"
-PROBE_BYTES = 65_536  # more than all that a controller writes at its start
-LEFT_OVER_S = 60.0  # seconds after which a file that is being written belongs to a process that died
+PROBE_BYTES = 65_536  # more than a controller writes at its start
+LEFT_OVER_S = 60.0  # seconds after which an unfinished file belongs to a process that died
 
 _FRESH = re.compile(r"\.[0-9a-f]{16}", re.ASCII)
 
 
 def default_state_dir() -> Path:
-    """/run/steering for root, else steering in XDG_RUNTIME_DIR, else in the user's state directory."""
+    """/run/steering for root, else `steering` in XDG_RUNTIME_DIR, else ~/.local/state/steering."""
     if os.geteuid() == 0:
         return Path("/run/steering")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -35,7 +35,7 @@ def default_state_dir() -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Make the state directory or a folder in it, or see that it is ours alone to write. Raises StateError."""
+    """Make the state directory or a folder in it. Raises StateError where it exists and others can write it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -54,8 +54,8 @@ def prepare(folder: Path) -> None:
 
 
 class StateDirectory:
-    """Implements `interface.Store`. `synced`: a value is on the disk when `write` or `create` returns; without it a
-    value outlives the process and not the machine."""
+    """Implements `interface.Store`. `synced`: a value is on the disk when `write` or `create` returns. Otherwise a value
+    survives the end of the process, but not always a power failure."""
 
     def __init__(self, state_dir: Path, synced: bool = False) -> None:
         self.path = state_dir
@@ -80,7 +80,7 @@ class StateDirectory:
         try:
             fresh = write_fresh(path.parent, checked_text(name, text) + b"\n", self._synced)
             try:
-                # A link is made whole or not at all: of two starting controllers both read the winner's.
+                # link() is atomic: of two controllers that start at once one wins, and both read its value.
                 os.link(fresh, path)
             finally:
                 with suppress(OSError):
@@ -116,7 +116,8 @@ class StateDirectory:
         return sorted(found)
 
     def check(self) -> None:
-        """See that the directory is ours alone, and that a value could be written now. Raises StateError."""
+        """Check that only this user or root owns and writes the directory, and that a value can be written now. Raises
+        StateError."""
         prepare(self.path)
         try:
             write_fresh(self.path, bytes(PROBE_BYTES)).unlink()
@@ -124,8 +125,7 @@ class StateDirectory:
             refuse(error, f"cannot write the state directory {self.path}")
 
     def sweep(self) -> int:
-        """Remove what processes that died left half written; how many files. It never fails: such a file is only
-        untidy."""
+        """Remove unfinished files of processes that died; their number. Never raises, as such files do no harm."""
         swept = 0
         for folder in (self.path, *(entry for entry in _folders(self.path))):
             with suppress(OSError):
@@ -144,7 +144,7 @@ class StateDirectory:
         return path
 
     def _sync(self, folder: Path) -> None:
-        """Make a new name outlive the machine too. Raises StateError."""
+        """With `synced`, write the folder's entries to the disk too. Raises StateError."""
         if not self._synced:
             return
         try:
@@ -183,5 +183,5 @@ class StateLock:
             ) from None
 
     def release(self) -> None:
-        """Give the lock up."""
+        """Release the lock."""
         self._file.close()

@@ -1,8 +1,8 @@
 """Bearer tokens and their roles: `tokens.json` in the state directory holds hashes, never a token.
 
-A token is 256 random bits, so one round of SHA-256 is enough: there is nothing to guess. The command line
-edits the file, the running controller (steering.northbound.auth.keyring) reads it again when it changed. A file
-that cannot be used is no token at all: what was revoked must not come back because a file broke.
+A token has 256 random bits and cannot be guessed, so one round of SHA-256 is enough. The commands edit the file; the running
+controller (steering.northbound.auth.keyring) reads it again after each change. With a file that cannot be read no token
+but the first is valid: a revoked token must not become valid again because a file broke.
 """
 
 import fcntl
@@ -36,8 +36,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
 
 
 class TokenRecord(NamedTuple):
-    """One line of the file. `created` is RFC 3339 text. `expires`: seconds since 1970 from which on it is refused;
-    None: never. Files of earlier releases have none."""
+    """A token of the file, as its hash. `created`: RFC 3339 text. `expires`: the time from which on the token is refused,
+    seconds since 1970; None: never, which is also the value for files of earlier releases."""
 
     identity: Identity
     sha256: str
@@ -45,18 +45,18 @@ class TokenRecord(NamedTuple):
     expires: int | None = None
 
     def is_over(self, now: float) -> bool:
-        """Whether it has expired at `now`, seconds since 1970."""
+        """Whether the token has expired at `now`, seconds since 1970."""
         return self.expires is not None and now >= self.expires
 
 
 def digest(token: str) -> str:
-    """A digest of the same length for every token, so that comparing digests tells nothing of a token."""
+    """SHA-256 of a token in hex. All digests have one length, so the time of comparing them tells nothing about a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def listed(state_dir: Path) -> list[TokenRecord]:
-    """The records of the file, none where there is no file. Raises StateError for one that is unsafe
-    or not ours."""
+    """The records of the file; none where there is no file. Raises StateError for a file that others can use, or that this
+    program did not write."""
     path = state_dir / TOKENS_FILE
     store = StateDirectory(state_dir)
     told = read_json(store, TOKENS_FILE, RESTORE)
@@ -74,10 +74,10 @@ def listed(state_dir: Path) -> list[TokenRecord]:
 def add(
     state_dir: Path, role: Role, name: str, mcp: str, created: str, expires: int | None = None
 ) -> tuple[str, str]:
-    """A new token: its id, and the token itself, which is kept nowhere. `expires` as in TokenRecord.
+    """Make a token; its id, and the token itself, which is not stored. `expires` as in TokenRecord.
 
-    Raises ValueError for a name that cannot be one or an MCP where the role has none (or lacks one),
-    StateError for an unusable state directory.
+    Raises ValueError for a text that cannot be a name, for an MCP with another role than mcp, and for role mcp without an
+    MCP. Raises StateError for a state directory that cannot be used.
     """
     for word in filter(None, (name, mcp)):
         if not _NAME.fullmatch(word):
@@ -94,7 +94,7 @@ def add(
 
 
 def revoke(state_dir: Path, number: str) -> bool:
-    """Make a token invalid; False when there is none with that id. Raises StateError."""
+    """Delete a token; False when there is none with that id. Raises StateError."""
     with _changing(state_dir) as records:
         left = [record for record in records if record.identity.id != number]
         found = len(left) < len(records)
@@ -111,8 +111,8 @@ def _unused(taken: set[str]) -> str:
 
 @contextmanager
 def _changing(state_dir: Path) -> Iterator[list[TokenRecord]]:
-    """The records for a change, written at the end under a lock, so that two commands at once do not undo each
-    other."""
+    """The records, to be changed in place. They are written at the end. A lock keeps two commands from undoing each other's
+    changes."""
     prepare(state_dir)
     lock = open_private(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
     try:
@@ -149,7 +149,7 @@ def _record(told: dict[str, Any]) -> TokenRecord:
     if (role is Role.MCP) != bool(mcp):
         raise ValueError(number)
     expires = told.get("expires")
-    # A bool is an int, and a number beyond the calendar could not be shown.
+    # A bool is an int in Python. A time beyond the year 9999 could not be shown as a date.
     if expires is not None and (type(expires) is not int or not 0 <= expires <= LAST_SECOND):
         raise ValueError(number)
     return TokenRecord(Identity(number, role, name, mcp), sha256, str(told["created"]), expires)

@@ -7,7 +7,7 @@ from steering.policy.language.findings import Code, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 from steering.policy.rules.rule_schema import QuotasFile, RuleFile
 
-# Terms that mean something only where an MCP serves.
+# Terms of a rule that have an effect only where an MCP serves.
 _OF_AN_MCP = (
     "mcps",
     "insertion",
@@ -118,7 +118,8 @@ def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _quotas(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """A quota above the quota for everybody, which would never count: of all that apply the least counts (T-9)."""
+    """Quotas that never count because they are above the quota for everybody: of all quotas that apply the least counts
+    (T-9)."""
     if plan.lost & {"quotas", "limits"}:
         return
     file, subflows = plan.file, plan.file.limits.subflows_per_session

@@ -41,7 +41,11 @@ _CONSTANTS: dict[str, bool | None] = {"": None, "~": None}
 for _word, _meaning in (("null", None), ("true", True), ("false", False)):
     _CONSTANTS |= dict.fromkeys((_word, _word.title(), _word.upper()), _meaning)
 
-_GIVEN = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # open already, by whoever started the command
+_GIVEN = (
+    "/dev/stdin",
+    "/dev/fd/",
+    "/proc/self/fd/",
+)  # files that the caller of the command has opened already
 
 Position = tuple[int, int]
 _START: Position = (1, 1)
@@ -99,7 +103,7 @@ class Document:
 
 
 def read_document(text: str, file: str) -> Document:
-    """Read one YAML document. No text makes it raise."""
+    """Read one YAML document. Mistakes become findings; this function never raises."""
     fast: Any = getattr(yaml, "CSafeLoader", None)
     if fast is not None:
         document, understood = _read(text, file, fast)
@@ -141,7 +145,8 @@ def _read(text: str, file: str, loader: Any) -> tuple[Document, bool]:
 
 
 def _regular(path: str, flags: int) -> int:
-    """Open a regular file, or a directory, which says itself that it is one. Waits for nobody. Raises OSError."""
+    """Open a regular file without ever blocking. Raises OSError for another kind of file. A directory is opened: reading it
+    raises an error that names it as one."""
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
@@ -152,8 +157,8 @@ def _regular(path: str, flags: int) -> int:
 
 
 def load_text(path: str) -> tuple[str | None, list[Finding]]:
-    """A file's text, or the finding that says why there is none; reads no more than the bound. A FIFO, a device or a
-    socket is refused, as it could be waited for without end; what the command was given open (`-`, `<(...)`) is read."""
+    """A file's text, or the finding that says why there is none. At most MAX_BYTES are read. A FIFO, a device or a socket
+    is refused, as reading could block for ever. Files that the caller has opened (`-`, `<(...)`) are read."""
     try:
         with open(path, "rb", opener=None if path.startswith(_GIVEN) else _regular) as source:
             raw = source.read(MAX_BYTES + 1)
@@ -255,7 +260,7 @@ class _Reader:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._key(event, path)
             if key is None or key in items:
-                # Read the value to a path at which nothing looks for it.
+                # The value is read all the same, and its position is kept under a path that no check uses.
                 hidden = (*path, "", self._count)
                 if key is not None:
                     line = self._document.keys[(*path, key)][0]

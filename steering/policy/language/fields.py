@@ -13,7 +13,7 @@ from steering.model.network import Address, Network
 from steering.policy.language.findings import Code, nearest, quoted
 
 MAX_PORT = 0xFEFF  # the highest port number of Open vSwitch
-MAX_TAG = 4094  # 0 is no VLAN and 4095 nobody's (IEEE 802.1Q 9.6)
+MAX_TAG = 4094  # 0 means no VLAN and 4095 is reserved (IEEE 802.1Q 9.6)
 MAX_DPID = 0xFFFF_FFFF_FFFF_FFFF
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -25,8 +25,8 @@ _RANGE = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 
 
 class PortName(NamedTuple):
-    """A switch port as written, `s1:3`; of an attachment perhaps with tags, `s1:3.20`, or the outer and the inner one of
-    two, `s1:3.20.7`."""
+    """A switch port as written, `s1:3`. The port of an attachment may have a VLAN tag, `s1:3.20`, or an outer and an inner one,
+    `s1:3.20.7`."""
 
     switch: str
     port: int
@@ -89,8 +89,8 @@ def address(value: Any) -> Address:
 
 
 def next_hop(value: Any) -> Address:
-    """A router of a gateway: an address, or a link-local one with the port that it is behind, `fe80::1%s4:1`. Its
-    `scope_id` is that port as it is written."""
+    """The next hop of a gateway: an address, or a link-local address with the switch port at which the router is,
+    `fe80::1%s4:1`. The result's `scope_id` is that port as it is written."""
     written, zone, port = _text(value, "an IP address").partition("%")
     if not zone:
         if _is_link_local(written):
@@ -164,7 +164,8 @@ def first_address(network: IPv4Network | IPv6Network) -> Address:
 
 
 def switch_port(value: Any) -> PortName:
-    """`s1:3`: switch name and OpenFlow port number, 1 to 65279; then up to two tags, 1 to 4094 (IEEE 802.1Q)."""
+    """`s1:3`: a switch's name and an OpenFlow port number, 1 to 65279. Up to two VLAN tags may follow, 1 to 4094 (IEEE
+    802.1Q)."""
     text = _text(value, "a switch port such as s1:3")
     switch, colon, numbers = text.rpartition(":")
     if not colon or not _NAME.fullmatch(switch) or not _PORT_NUMBERS.fullmatch(numbers):
@@ -179,7 +180,7 @@ def switch_port(value: Any) -> PortName:
 
 
 def mac(value: Any) -> bytes:
-    """`02:00:00:00:01:09` -> 6 bytes. It has to be the MAC of one machine, not of a group."""
+    """`02:00:00:00:01:09` -> 6 bytes. Refuses group addresses and all zeros."""
     text = _text(value, "a MAC such as 02:00:00:00:01:09")
     if not _MAC.fullmatch(text):
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no MAC such as 02:00:00:00:01:09")

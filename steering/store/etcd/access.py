@@ -1,4 +1,4 @@
-"""Where etcd is and how it is spoken to, and why a request to it failed."""
+"""The addresses and credentials of etcd, and the reasons why a request to etcd fails."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -12,18 +12,18 @@ MOST_ENDPOINTS = 16
 
 
 class EtcdFault(StrEnum):
-    """Why etcd did not do what it was asked for."""
+    """Why a request to etcd failed."""
 
     UNREACHABLE = "unreachable"  # no endpoint answered in time, or etcd has no majority
-    REFUSED = "refused"  # the request itself: a wrong password, a missing permission, a damaged request
+    REFUSED = "refused"  # etcd refused it: a wrong password, a missing permission, a malformed request
     TOO_LARGE = "too-large"  # more bytes than a request or an answer may have
     NO_SPACE = "no-space"  # etcd's quota is used up
-    COMPACTED = "compacted"  # that revision is no longer there
-    MALFORMED = "malformed"  # the answer is none of etcd's
+    COMPACTED = "compacted"  # etcd no longer has that revision
+    MALFORMED = "malformed"  # the answer is not one that etcd gives
 
 
 class EtcdError(Exception):
-    """A request that failed; the message is one line. `unsure`: it may have been carried out all the same."""
+    """A request that failed; the message is one line. `unsure`: etcd may have carried the request out all the same."""
 
     def __init__(self, fault: EtcdFault, message: str, unsure: bool = False) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class EtcdError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EtcdEndpoint:
-    """One member's client address."""
+    """The client address of one etcd member. `secured`: whether it speaks TLS."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ class EtcdEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class EtcdAccess:
-    """`ca`, `cert`, `key`: PEM files for TLS, with `cert` and `key` together. `timeout`: seconds for each endpoint."""
+    """How to reach etcd. `ca`, `cert`, `key`: PEM files for TLS; `cert` needs `key`. `timeout`: seconds for each endpoint."""
 
     endpoints: tuple[EtcdEndpoint, ...]
     ca: str | None = None

@@ -1,8 +1,8 @@
-"""Kept values in etcd: `interface.Store`, so that every controller of a cell reads and writes the same ones.
+"""Stored values in etcd: an `interface.Store` that all controllers of a cluster share.
 
-A short value is one key. A long one, such as a policy with its text, is written in chunks below a fresh number first,
-and then its head names them: a reader sees the old value or the new one, whole. A writer that dies in between leaves
-chunks that no head names; `sweep` removes them when they are old.
+A short value is one key, its head. A long value, such as a policy, is first written in chunks below a fresh number. Then its
+head is replaced by one that names these chunks. So a reader gets the old value or the new one whole. A writer that dies in
+between leaves chunks that no head names; `sweep` removes them when they are old.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from steering.store.interface import (
 )
 
 CHUNK = 256 << 10  # bytes
-ATTEMPTS = 5  # at a value that others write at the same time
+ATTEMPTS = 5  # times to read or write a value that other controllers write at the same time
 LEFT_OVER_S = 3_600.0  # seconds after which chunks without a head belong to a writer that died
 
 _HEADS, _CHUNKS = "kept/", "chunks/"
@@ -36,7 +36,7 @@ _REFUSALS = {
 
 
 class EtcdStore:
-    """Implements `interface.Store` on the keys of a cell. StateError with UNREACHABLE where etcd has no majority."""
+    """Implements `interface.Store` on the keys of a cluster. Raises StateError with UNREACHABLE where etcd has no majority."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -90,11 +90,11 @@ class EtcdStore:
         return [name for one in found if "/" not in (name := one.key.removeprefix(begin))]
 
     def sweep(self) -> int:
-        """Remove chunks that no head names and that are old; how many values' they were. Raises StateError."""
+        """Remove old chunks that no head names; the number of values they belonged to. Raises StateError."""
         try:
             chunks = self._keys.below(_CHUNKS, names_only=True).found
             if not chunks:
-                return 0  # the heads are many, and some hold their text
+                return 0  # saves the listing of heads, which are many and may hold their text
             written = {one.key.removeprefix(_CHUNKS).rpartition("/")[0] for one in chunks}
             heads = self._keys.below(_HEADS).found
             named = {
@@ -113,8 +113,8 @@ class EtcdStore:
     # ---- a value that is not in its place yet ---------------------------------------------------
 
     def stage(self, name: str, text: str) -> str:
-        """Write a value's chunks, and return its head: the value is in its place once that head is put there. Raises
-        StateError."""
+        """Write a value's chunks, and return its head. The value is not stored until that head is put in place (`placed`).
+        Raises StateError."""
         checked_name(name)
         checked_text(name, text)
         number = f"{int(time.time())}-{secrets.token_hex(8)}"
@@ -135,7 +135,7 @@ class EtcdStore:
         return json.dumps(head)
 
     def staged(self, name: str, head: str) -> str:
-        """The value of a head that need not be in its place. Raises StateError, also where its chunks are gone."""
+        """The value of a head that may not be in place yet. Raises StateError, also where its chunks are gone."""
         told = _head(name, KeyValue(name, head, 0))
         text = told["text"] if "text" in told else self._chunks(name, told)
         if text is None or hashlib.sha256(text.encode()).hexdigest() != told["sha256"]:
@@ -143,11 +143,11 @@ class EtcdStore:
         return str(text)
 
     def placed(self, name: str, head: str) -> Put:
-        """What puts a head in its place: an operation for a transaction of the same keys."""
+        """The operation that puts a head in place, for a transaction of the same keys."""
         return Put(_HEADS + checked_name(name), head)
 
     def discard(self, name: str, head: str) -> None:
-        """Remove the chunks of a head, unless it is in its place. Raises StateError."""
+        """Remove the chunks of a head, unless that head is in place. Raises StateError."""
         told = _head(name, KeyValue(name, head, 0))
         if "chunks" not in told:
             return
@@ -156,7 +156,7 @@ class EtcdStore:
             return
         gone = Delete(f"{_CHUNKS}{name}/{told['chunks']}/", all_below=True)
         try:
-            # Whoever puts a head there in this moment may mean these chunks.
+            # A head that another controller puts in place at this moment may name these chunks, so the head is compared.
             self._keys.commit({_HEADS + name: 0 if there is None else there.revision}, [gone])
         except EtcdError as error:
             raise state_error(error) from None
@@ -170,7 +170,7 @@ class EtcdStore:
             raise state_error(error) from None
 
     def _put(self, name: str, text: str, before: KeyValue | None) -> bool:
-        """Put a value in place of `before`; False where another one stands there meanwhile."""
+        """Put a value in place of `before`; False where another controller has written the value since."""
         key = _HEADS + name
         head = self.stage(name, text)
         try:
@@ -184,8 +184,8 @@ class EtcdStore:
         return done
 
     def _commit(self, key: str, head: str, revision: int) -> bool:
-        """Compare-and-set. Where the answer was lost, etcd is asked whether our head stands there: it has a number of
-        its own."""
+        """Compare-and-set. Where the answer was lost, etcd is asked whether our head is in place; a head is unique by its
+        number."""
         try:
             done = self._keys.commit({key: revision}, [Put(key, head)])
         except EtcdError as error:
@@ -198,7 +198,7 @@ class EtcdStore:
         return kept is not None and kept.text == head
 
     def _chunks(self, name: str, head: dict[str, Any]) -> str | None:
-        """A long value; None where its chunks were removed meanwhile, because another one was written."""
+        """The text of a long value; None where its chunks were removed because another value was written since."""
         begin = f"{_CHUNKS}{name}/{head['chunks']}/"
         parts: list[str] = []
         try:
@@ -219,7 +219,7 @@ class EtcdStore:
 
 
 def _head(name: str, kept: KeyValue) -> dict[str, Any]:
-    """A head. Raises StateError for one that this program did not write."""
+    """The data of a head. Raises StateError for one that this program did not write."""
     try:
         head = json.loads(kept.text)
         whole = isinstance(head["bytes"], int) and isinstance(head["sha256"], str)
@@ -236,11 +236,11 @@ def _head(name: str, kept: KeyValue) -> dict[str, Any]:
 
 
 def _written_at(chunks: str) -> float:
-    """Seconds since 1970, out of a value's name and number."""
+    """When chunks were written, seconds since 1970, from `NAME/SECONDS-RANDOM`; 0 for another text."""
     seconds = chunks.rpartition("/")[2].partition("-")[0]
     return float(seconds) if seconds.isdigit() else 0.0
 
 
 def state_error(error: EtcdError) -> StateError:
-    """Why a value is not kept, where etcd did not do what it was asked for."""
+    """The StateError of a store for an error of etcd."""
     return StateError(_REFUSALS.get(error.fault, StateRefusal.INPUT_OUTPUT), str(error))

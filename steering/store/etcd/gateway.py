@@ -1,8 +1,7 @@
-"""Requests to etcd's JSON gateway (etcd v3 API over HTTP): endpoints in turn, TLS, password, bounded answers.
+"""Requests to etcd's JSON gateway (the v3 API over HTTP), with several endpoints, TLS, password and bounded answers.
 
-An endpoint that does not answer in time, or says that it has no leader, costs a request its time-out, and the next
-one is asked. A request that may have been carried out before its answer was lost is marked `unsure`: callers read
-again what there is, and never assume.
+Where an endpoint does not answer in time, or says that it has no leader, the next endpoint is asked. An error is `unsure`
+where etcd may have carried the request out before the answer was lost. The caller then has to read the present state.
 """
 
 import json
@@ -17,7 +16,7 @@ from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError, Etcd
 
 MOST_ANSWER = 16 << 20  # bytes of one answer or of one message of a stream
 MOST_IDLE = 4  # connections that are kept for the next request
-ROUNDS = 2  # times that every endpoint is asked, since a new leader takes a moment
+ROUNDS = 2  # times that every endpoint is asked, since the election of a new leader takes a moment
 
 Json = dict[str, Any]
 
@@ -30,7 +29,7 @@ _BROKEN = (OSError, HTTPException, EOFError)
 
 
 class EtcdGateway:
-    """One user of etcd. Requests may be made from several threads or greenthreads at once. Raises EtcdError for TLS
+    """A client of etcd. Several threads or greenthreads may make requests at once. The constructor raises EtcdError for TLS
     files that cannot be used."""
 
     def __init__(self, access: EtcdAccess) -> None:
@@ -45,11 +44,11 @@ class EtcdGateway:
         self._token = ""
 
     def call(self, path: str, body: Json) -> Json:
-        """One request, such as `kv/range`, and its answer. Raises EtcdError."""
+        """Make one request, such as `kv/range`; its answer. Raises EtcdError."""
         return self._in_turn(path, body)
 
     def stream(self, path: str, body: Json, wait: float) -> "EtcdStream":
-        """A request whose answer has no end; `wait`: seconds for each message. Raises EtcdError."""
+        """Make a request whose answer is a stream of messages. `wait`: most seconds between two messages. Raises EtcdError."""
         place = self._at
         connection = self._connect(place, self.access.timeout)
         try:
@@ -66,12 +65,12 @@ class EtcdGateway:
             connection.close()
             if error.fault is EtcdFault.UNREACHABLE:
                 self.elsewhere(place)
-            self._token = ""  # it may have been too old
+            self._token = ""  # the token may have expired
             raise
         return EtcdStream(connection, answer, place)
 
     def elsewhere(self, place: int) -> None:
-        """The endpoint with that number serves no longer: the next one is asked from now on."""
+        """Ask the next endpoint from now on, in place of the one with number `place`."""
         if self._at == place:
             self._at = (place + 1) % len(self.access.endpoints)
 
@@ -95,7 +94,7 @@ class EtcdGateway:
                     self._token, renewed = (
                         "",
                         True,
-                    )  # it may have been too old: the same endpoint is asked again
+                    )  # the token may have expired: the same endpoint is asked with a new one
                     continue
                 if error.fault is not EtcdFault.UNREACHABLE:
                     error.unsure = unsure
@@ -108,7 +107,7 @@ class EtcdGateway:
         raise failed
 
     def _ask(self, place: int, path: str, body: Json) -> Json:
-        """One endpoint's answer. A kept connection that it closed meanwhile is replaced once."""
+        """One endpoint's answer. A kept connection that the endpoint has closed is replaced once."""
         for kept in (True, False):
             connection = self._take_idle(place) if kept else None
             if kept and connection is None:
@@ -135,7 +134,7 @@ class EtcdGateway:
     def _take_idle(self, place: int) -> HTTPConnection | None:
         for kept in list(self._idle):
             if kept[0] == place:
-                with suppress(ValueError):  # another greenthread was faster
+                with suppress(ValueError):  # another greenthread has taken it
                     self._idle.remove(kept)
                     return kept[1]
         return None
@@ -170,7 +169,7 @@ class EtcdGateway:
 
 
 class EtcdStream:
-    """The messages of an answer without end. `place`: number of the endpoint that sends it."""
+    """The messages of a streamed answer. `place`: the number of the endpoint that sends them."""
 
     def __init__(self, connection: HTTPConnection, answer: HTTPResponse, place: int) -> None:
         self._connection = connection
@@ -178,7 +177,7 @@ class EtcdStream:
         self.place = place
 
     def __iter__(self) -> Iterator[Json]:
-        """Ends when the endpoint ends it. Raises TimeoutError when nothing came in time, and EtcdError."""
+        """The messages until the endpoint ends the stream. Raises TimeoutError when none came in time, and EtcdError."""
         while True:
             try:
                 line = self._answer.readline(MOST_ANSWER + 1)
@@ -197,13 +196,13 @@ class EtcdStream:
             yield result if isinstance(result, dict) else {}
 
     def wake(self) -> None:
-        """End the wait of a thread that reads: it finds the end of the stream. For other threads, which may not close what that
+        """Have the thread that reads find the end of the stream. Other threads call this: they may not close a socket that a
         thread reads from."""
         with suppress(OSError, AttributeError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """To be called by the one that reads."""
+        """Close the stream. Only the thread that reads may call this."""
         with suppress(OSError, ssl.SSLError):
             self._connection.close()
 
@@ -226,7 +225,7 @@ def _parsed(data: bytes) -> Json:
 
 
 def _error(status: int, data: bytes) -> EtcdError:
-    """What the gateway says went wrong: {"error", "message", "code"}, in streams one level deeper."""
+    """The error in a gateway's answer: {"error", "message", "code"}; in streams these are one level deeper."""
     try:
         told = _parsed(data)
     except EtcdError as error:

@@ -1,5 +1,6 @@
-"""Keys of one cell in etcd: ranges, transactions, leases. Compare-and-set is the only way to agree: etcd's locks are not
-used, since a lock's lease may end while its holder believes that it holds (facts of Jepsen on etcd 3.4.3).
+"""The keys of one cluster in etcd: ranges, transactions, leases. Controllers agree by compare-and-set alone. etcd's locks are
+not used: a lock's lease may end while its holder believes that it holds (Jepsen's report on etcd 3.4.3,
+jepsen.io/analyses/etcd-3.4.3).
 """
 
 from base64 import b64decode, b64encode
@@ -9,13 +10,13 @@ from typing import Any, NamedTuple
 from steering.store.etcd.access import EtcdError, EtcdFault
 from steering.store.etcd.gateway import EtcdGateway, Json
 
-MOST_VALUE = 1 << 20  # bytes of one value; etcd takes some 1.5 MB a request
-MOST_OPERATIONS = 100  # of one transaction; etcd takes 128
+MOST_VALUE = 1 << 20  # bytes of one value; etcd accepts some 1.5 MB in a request
+MOST_OPERATIONS = 100  # operations of one transaction; etcd accepts 128
 PAGE = 512  # keys of one answer to a range
 
 
 class KeyValue(NamedTuple):
-    """A key without the cell's prefix, its text, and the revision that changed it last."""
+    """A key without the cluster's prefix, its text, and the revision that changed it last."""
 
     key: str
     text: str
@@ -23,7 +24,7 @@ class KeyValue(NamedTuple):
 
 
 class KeyListing(NamedTuple):
-    """What a range holds at `revision`; `cluster`: etcd's number of its cluster."""
+    """The keys of a range at `revision`. `cluster`: the id of etcd's cluster."""
 
     found: list[KeyValue]
     revision: int
@@ -31,7 +32,7 @@ class KeyListing(NamedTuple):
 
 
 class Put(NamedTuple):
-    """Put a text under a key; with `lease`, for as long as that lives."""
+    """Put a text under a key. With `lease`, etcd deletes the key when that lease ends."""
 
     key: str
     text: str
@@ -39,7 +40,7 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete a key, or all that begin with it."""
+    """Delete a key, or with `all_below` all keys that begin with it."""
 
     key: str
     all_below: bool = False
@@ -58,7 +59,7 @@ class Keys:
         return found[0] if found else None
 
     def below(self, begin: str, names_only: bool = False, most: int = 1_000_000) -> KeyListing:
-        """All keys that begin with `begin`, sorted, as they were at one revision; at most `most`."""
+        """At most `most` keys that begin with `begin`, sorted, all as they were at one revision."""
         first, end = self.span(begin)
         found: list[KeyValue] = []
         revision, cluster = 0, ""
@@ -77,7 +78,7 @@ class Keys:
             key = self._encoded(page[-1].key + "\0")
 
     def put(self, key: str, text: str, lease: int = 0) -> int:
-        """Returns the revision."""
+        """Put a text under a key; etcd's revision of this change."""
         self._bounded(key, text)
         body: Json = {"key": self._encoded(key), "value": _base64(text)}
         if lease:
@@ -88,8 +89,8 @@ class Keys:
         self.gateway.call("kv/deleterange", self._deletion(Delete(key, all_below)))
 
     def commit(self, unchanged: dict[str, int], changes: Iterable[Put | Delete]) -> bool:
-        """Make all changes where every key of `unchanged` was changed last at that revision (0: there is none such);
-        else none, and False. An EtcdError that is `unsure` leaves open which."""
+        """Make all changes if every key of `unchanged` was changed last at the given revision (0: the key does not exist).
+        False if not, and nothing is changed. After an EtcdError that is `unsure` either may be the case."""
         operations = [self._operation(change) for change in changes]
         if len(operations) > MOST_OPERATIONS:
             raise EtcdError(EtcdFault.TOO_LARGE, f"a transaction has at most {MOST_OPERATIONS} operations")
@@ -103,17 +104,17 @@ class Keys:
     # ---- leases ---------------------------------------------------------------------------------
 
     def grant(self, seconds: int) -> int:
-        """A lease, to be kept alive at least every `seconds`. Returns its number."""
+        """Make a lease that ends unless it is kept alive within `seconds`; its number."""
         return _number(self.gateway.call("lease/grant", {"TTL": seconds}).get("ID"))
 
     def keep_alive(self, lease: int) -> bool:
-        """Whether the lease still lived, and lives on."""
+        """Keep a lease alive; False where it has ended already."""
         answer = self.gateway.call("lease/keepalive", {"ID": str(lease)})
         result = answer.get("result")
         return isinstance(result, dict) and _number(result.get("TTL", 0)) > 0
 
     def revoke(self, lease: int) -> None:
-        """End a lease, and all that was put with it."""
+        """End a lease. etcd deletes the keys that were put with it."""
         self.gateway.call("lease/revoke", {"ID": str(lease)})
 
     # ---- the gateway's forms --------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Keys:
         return b64encode(data).decode(), b64encode(data[:-1] + bytes((data[-1] + 1,))).decode()
 
     def read(self, told: Json) -> KeyValue:
-        """A record of the gateway. Raises EtcdError for what is none of ours."""
+        """A key and value of the gateway's answer. Raises EtcdError for one that this program did not write."""
         try:
             key = b64decode(told["key"]).decode("ascii")
             text = b64decode(told.get("value", "")).decode("ascii")
@@ -173,7 +174,7 @@ def _list(answer: Json, name: str) -> list[Json]:
 
 
 def _number(told: Any) -> int:
-    """64-bit numbers come as texts."""
+    """A number of the gateway, which sends 64-bit numbers as text."""
     try:
         return int(told)
     except (TypeError, ValueError):

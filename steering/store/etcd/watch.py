@@ -1,9 +1,9 @@
-"""Follows all keys below a prefix, and misses nothing: a listing, then a watch from that listing's revision.
+"""Follows all keys below a prefix and misses no change: it lists them, then watches from the listing's revision on.
 
-A watch may die without a word: its member was killed, is frozen, or is cut off from the others and hears of nothing. So
-a watch that was quiet for a while is begun anew at the next endpoint, from the revision after the last one seen, which
-costs one request and repeats nothing. Where etcd has compacted that revision, or is another cluster, all is listed
-again, and what differs from what was known is told.
+A watch may go silent unnoticed: its etcd member was killed, is frozen, or is cut off from the others. So a watch without an
+event for some seconds is begun anew at the next endpoint, from the revision after the last one seen. That costs one request
+and repeats no event. Where etcd has compacted that revision, or is another cluster than before, all keys are listed again,
+and the differences are told.
 """
 
 import logging
@@ -17,13 +17,13 @@ from steering.store.etcd.gateway import EtcdStream, Json
 from steering.store.etcd.keys import Keys, KeyValue
 
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between attempts
-MOST_KEYS = 200_000  # below one prefix
+MOST_KEYS = 200_000  # keys below one prefix
 
 log = logging.getLogger(__name__)
 
 
 class KeyChange(NamedTuple):
-    """A key has another text now; None: it is gone. `revision`: etcd's."""
+    """A key has a new text; None: it was deleted. `revision`: etcd's revision of the change."""
 
     key: str
     text: str | None
@@ -31,7 +31,9 @@ class KeyChange(NamedTuple):
 
 
 class EtcdWatch:
-    """`quiet`: seconds without an event after which the next endpoint is watched. `revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
+    """A watch of all keys below `below`. `quiet`: seconds without an event after which the next endpoint is watched.
+    `revision`: the newest revision that was told. `listed`: how often all keys were listed. `begun`: how often a watch
+    began."""
 
     def __init__(self, keys: Keys, below: str, quiet: float = WATCH_QUIET) -> None:
         self._keys = keys
@@ -47,14 +49,14 @@ class EtcdWatch:
         self._stream: EtcdStream | None = None
 
     def stop(self) -> None:
-        """`run` returns, within some seconds."""
+        """Have `run` return, within some seconds."""
         self._stopped = True
         if self._stream is not None:
             self._stream.wake()
 
     def run(self, take: Callable[[list[KeyChange]], None]) -> None:
-        """Tell of every change until `stop`; the first call of `take` tells all there is, and may be empty. What `take`
-        raises ends the watch."""
+        """Call `take` with every change until `stop`. The first call has all present keys, and may be empty. An exception of
+        `take` ends the watch."""
         wait = SHORTEST
         is_listed = False
         while not self._stopped:
@@ -79,7 +81,7 @@ class EtcdWatch:
                 wait = min(2 * wait, LONGEST)
 
     def _list(self) -> list[KeyChange]:
-        """All keys, as changes of what was known."""
+        """List all keys; the differences from the known ones, as changes."""
         listing = self._keys.below(self._below, most=MOST_KEYS)
         self.listed += 1
         now = {one.key: one for one in listing.found}
@@ -109,7 +111,7 @@ class EtcdWatch:
                     raise EtcdError(why, f"etcd ended a watch: {str(message.get('cancel_reason', ''))[:200]}")
                 yield self._changes(message)
             if not self._stopped:
-                # The member went away; another one may be there.
+                # The member closed the watch; another one may serve.
                 time.sleep(SHORTEST)
         except TimeoutError:
             pass
@@ -119,7 +121,8 @@ class EtcdWatch:
             self._keys.gateway.elsewhere(stream.place)
 
     def _same_cluster(self, message: Json) -> None:
-        """A cluster that was made anew counts revisions from one: a watch from a later one would be quiet for ever."""
+        """Raises EtcdError for a message of another cluster: a new cluster counts revisions from 1, so a watch from a later
+        revision would stay silent."""
         header = message.get("header")
         told = str(header.get("cluster_id", "")) if isinstance(header, dict) else ""
         if told and told != self._cluster:
