@@ -1,4 +1,4 @@
-"""A client of the controller for Python programs: every route as a typed method, and events as they happen.
+"""A client of the controller for Python programs: a typed method for every REST route, and a generator of events.
 
     from steering.client import SteeringClient
 
@@ -16,7 +16,8 @@ And the same for asyncio:
         async for event in events:
             print(event.kind, event.data)
 
-`records` and both `operations` are written from the OpenAPI description. It needs nothing but the standard library.
+`records`, `operations` and `asynchronous_operations` are generated from the OpenAPI description. The client needs only the
+standard library.
 """
 
 from steering.cli.client import BadInput, NotAllowed, NotFound, Outdated, Rejected, Unavailable

@@ -1,4 +1,4 @@
-"""The client for asyncio. Requests and streams are those of SteeringClient, in threads: nothing but the standard library."""
+"""The client for asyncio. It runs requests and streams of SteeringClient in threads, and needs only the standard library."""
 
 import asyncio
 import socket
@@ -12,12 +12,12 @@ from steering.cli.events import ReceivedEvent
 from steering.client.asynchronous_operations import AsyncOperations
 from steering.client.controller import SteeringClient, WantedEvents
 
-AHEAD = 64  # events that are read before they are taken; the controller keeps more of a slow reader
+AHEAD = 64  # events that are read ahead of the caller; the controller queues more for a slow reader
 
 
 class AsyncSteeringClient(AsyncOperations):
-    """A controller, as SteeringClient with coroutines. A request that is cancelled goes on in its thread until it has
-    its answer; a stream that is left or cancelled ends at once."""
+    """A controller: the methods of SteeringClient as coroutines. A cancelled request goes on in its thread until its answer
+    comes. A cancelled or closed stream ends at once."""
 
     def __init__(self, controller: SteeringClient) -> None:
         self._controller = controller
@@ -33,7 +33,7 @@ class AsyncSteeringClient(AsyncOperations):
         client_cert: str | None = None,
         timeout: float | None = None,
     ) -> "AsyncSteeringClient":
-        """As SteeringClient.at. It reads files, and asks nobody."""
+        """As SteeringClient.at: reads files, and opens no connection."""
         return cls(
             SteeringClient.at(
                 url,
@@ -55,8 +55,8 @@ class AsyncSteeringClient(AsyncOperations):
         controller: str | None = None,
         since: str | None = None,
     ) -> AsyncGenerator[ReceivedEvent, None]:
-        """Events as they happen, as SteeringClient.events. Close it (contextlib.aclosing) where you leave it before its
-        end: its connection ends then, else when it is collected."""
+        """Events as they happen, as SteeringClient.events. Close the generator (contextlib.aclosing) if you leave it before
+        its end: only then its connection ends at once."""
         wanted = WantedEvents(mcp, kinds, after, again, controller, since)
         while True:
             stream = _Stream(self._controller, wanted)
@@ -92,7 +92,7 @@ class AsyncSteeringClient(AsyncOperations):
 
 
 class _Stream:
-    """A thread that reads one stream of events for a running loop: `next` until None, then `close`."""
+    """A thread that reads one stream of events for the running loop. Call `next` until it returns None, then `close`."""
 
     def __init__(self, controller: SteeringClient, wanted: WantedEvents) -> None:
         self._controller, self._wanted = controller, wanted
@@ -105,7 +105,7 @@ class _Stream:
         threading.Thread(target=self._run, name="steering-events", daemon=True).start()
 
     async def next(self) -> ReceivedEvent | None:
-        """The next event; None at the end. Raises what ended it."""
+        """The next event; None at the stream's end. Raises the error that ended the stream."""
         told = await self._read.get()
         self._room.release()
         if isinstance(told, Exception):
@@ -113,7 +113,7 @@ class _Stream:
         return told
 
     def close(self) -> None:
-        """Hang up, wherever the thread is."""
+        """Close the connection, whatever the thread is doing."""
         with self._lock:
             self._is_closed = True
             if self._socket is not None:
@@ -137,7 +137,8 @@ class _Stream:
                 _hang_up(connection)
 
     def _put(self, told: ReceivedEvent | Exception | None) -> bool:
-        """Hand it over as soon as there is room; False when nobody takes it any more."""
+        """Queue an event, an error or the end for `next`, when there is room. False when the stream is closed or the loop is
+        over."""
         self._room.acquire()
         if self._is_closed:
             return False
@@ -148,6 +149,7 @@ class _Stream:
 
 
 def _hang_up(connection: socket.socket) -> None:
-    """Wakes its reader. Not SSLSocket.shutdown, which takes the session away under the reader's hands."""
+    """Shut a connection down, which wakes the thread that reads from it. SSLSocket.shutdown would discard the TLS session
+    while that thread uses it, so the method of the plain socket is called."""
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,5 +1,7 @@
-"""Several controllers as one: who is there (`cell`), who decides for which switches (`shares`), how they agree on
-it in etcd (`coordination`), and on the policy that all go by (`policy_agreement`, `policy_follower`).
+"""Several controllers of one site, called a cell. `cell` knows its members, `shares` assigns the switches to them,
+`coordination` agrees on that assignment in etcd, and `policy_agreement` and `policy_follower` on one policy for all.
 
-Nothing here is loaded without `--cluster`. It knows no OpenFlow and no engine, and waits only where its caller lets it.
+A *share* is a fixed part of the switches, by a hash of the datapath id. Its *owner* decides for these switches; its
+*standbys* follow in a fixed order. Each has a *generation*, a number with which it takes the switches over: a switch refuses
+a controller with an older one. This package is loaded only with `--cluster`. It knows no OpenFlow and no engine.
 """

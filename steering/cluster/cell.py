@@ -1,5 +1,5 @@
-"""What etcd says of a cell: its members, shares and drains, key by key. Whatever is there is untrusted: what is none of
-ours is left out and counted.
+"""The state of a cell, read key by key from etcd: members, shares, drains. Keys and values are untrusted: those that this
+program did not write are left out and counted.
 """
 
 import json
@@ -21,7 +21,7 @@ from steering.model.cluster import (
 # Keys below the cell's own.
 MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
 REBALANCE, GAVE_UP = "rebalance", "rebalance-gave-up"
-STARTS = "starts/"  # members that do not follow what the cell agrees on yet
+STARTS = "starts/"  # members that are starting and do not yet follow what the cell agrees on
 MOST_TEXT = 4_096  # characters of a value
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -33,8 +33,8 @@ Json = dict[str, Any]
 
 
 class ClusterCell:
-    """The cell as this controller knows it. `revisions`: of etcd, by key, as a compare-and-set needs them. `sites`:
-    the digest of each member's site file. `damaged`: values that were left out."""
+    """The cell as this controller knows it. `revisions`: key -> etcd's revision, for compare-and-set. `sites`: member -> digest
+    of its site file. `damaged`: the number of values that were left out."""
 
     def __init__(self) -> None:
         self.members: dict[str, ClusterMember] = {}
@@ -42,14 +42,14 @@ class ClusterCell:
         self.draining: set[str] = set()
         self.shares: dict[str, ShareAssignment] = {}
         self.last = 0  # the last generation that was granted
-        self.count = 0  # of shares; 0: nobody has said yet
-        self.rebalance: Rebalance | None = None  # what is under way
-        self.gave_up: Rebalance | None = None  # the move that was not taken, until the next order
+        self.count = 0  # number of shares; 0: not known yet
+        self.rebalance: Rebalance | None = None  # the rebalancing that is under way
+        self.gave_up: Rebalance | None = None  # the move at which the last rebalancing was given up
         self.revisions: dict[str, int] = {}
         self.damaged = 0
 
     def take(self, key: str, text: str | None, revision: int) -> None:
-        """A key has another text now; None: it is gone."""
+        """Take over a key's new text; None: the key was deleted."""
         if text is None:
             self.revisions.pop(key, None)
         else:
@@ -90,7 +90,7 @@ class ClusterCell:
                 self.shares[name] = read_assignment(text)
 
     def present(self) -> list[ClusterMember]:
-        """The members that are there, by id, with what they were told to do."""
+        """The members, sorted by id, each with its drain order."""
         return [
             member._replace(draining=member.id in self.draining) for member in sorted(self.members.values())
         ]
@@ -102,7 +102,7 @@ def member_text(member: ClusterMember, site: str) -> str:
 
 
 def read_member(name: str, text: str) -> tuple[ClusterMember, str]:
-    """A member and its site file's digest. Raises ValueError, KeyError or TypeError for what is none."""
+    """A member and its site file's digest. Raises ValueError, KeyError or TypeError for another text."""
     told = _object(text)
     address, site, stream = told["address"], told["site"], told.get("stream", "")
     if not CONTROLLER.fullmatch(name) or not _ADDRESS.fullmatch(address) or not isinstance(site, str):
@@ -118,7 +118,7 @@ def assignment_text(assignment: ShareAssignment) -> str:
 
 
 def read_assignment(text: str) -> ShareAssignment:
-    """Raises ValueError, KeyError or TypeError for what is none."""
+    """The assignment of a share. Raises ValueError, KeyError or TypeError for another text."""
     if len(text) > MOST_TEXT:
         raise ValueError
     told = json.loads(text)
@@ -135,7 +135,7 @@ def rebalance_text(rebalance: Rebalance) -> str:
 
 
 def read_rebalance(text: str) -> Rebalance:
-    """Raises ValueError, KeyError or TypeError for what is none."""
+    """The move of a rebalancing. Raises ValueError, KeyError or TypeError for another text."""
     told = _object(text)
     share, taker = told["share"], told["taker"]
     if (share or taker) and not (_SHARE.fullmatch(share) and CONTROLLER.fullmatch(taker)):

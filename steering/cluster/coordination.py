@@ -1,9 +1,9 @@
-"""How one controller takes part in its cell: it says that it is there, follows what others say, and agrees with them by
-compare-and-set on who decides for which switches.
+"""One controller's part in its cell: it shows that it lives, follows the others in etcd, and agrees with them by
+compare-and-set on the owner of each share of switches.
 
-Nothing that a session needs waits for this. A standby whose owner is gone acts at once, by the generation that it was
-granted in advance, and tells etcd afterwards: the switches refuse whoever is older. While etcd cannot be reached, all
-stays as it was last known.
+No session waits for etcd. A standby whose owner is gone takes over at once, with the generation that it was granted in
+advance, and writes that into etcd afterwards; switches refuse a controller with an older generation. While etcd cannot be
+reached, the last known assignment stays.
 """
 
 import logging
@@ -45,25 +45,24 @@ from steering.store.etcd.access import EtcdError
 from steering.store.etcd.keys import MOST_OPERATIONS, Delete, Keys, Put
 from steering.store.etcd.watch import EtcdWatch, KeyChange
 
-LEASE = 3  # seconds without a sign of life after which etcd takes a member for gone
-BEATS = 4  # signs of life in that time
-LOOK = 0.1  # seconds between looks at whether something is to be agreed on
-PATIENCE = 1.0  # seconds that a refused owner waits for etcd to tell who is newer
-TAKEN = 3  # leases in which an earlier process of the same name has to be gone
+LEASE = 3  # seconds without a sign of life after which a member's keys end in etcd
+BEATS = 4  # signs of life within LEASE seconds
+LOOK = 0.1  # seconds between two looks at what is to be agreed on
+PATIENCE = 1.0  # seconds that an owner refused by a switch waits for etcd to name a newer one
+TAKEN = 3  # leases that a new process waits for an earlier one of the same name to be gone
 _SHARES_AT_ONCE = MOST_OPERATIONS // 2
 
 log = logging.getLogger(__name__)
 
 
 class ClusterRefusal(Exception):
-    """A controller may not take part; the message is one line."""
+    """This controller may not join the cell. The message is one line."""
 
 
 class Coordination:
-    """`me`: this controller. `site`: the digest of its site file. `levels`: whether the load is levelled without an order to.
-    `changed` is called when duties may have changed. `has_taken` tells whether the switches of a share obey this controller.
-    `lease`: seconds; see LEASE. `now`: seconds,
-    monotonic."""
+    """`me`: this controller. `site`: the digest of its site file. `shares`: the number of shares. `levels`: whether shares move to
+    level the load without an operator's order. `changed` is called when duties may have changed. `has_taken(share)`: whether
+    the switches of a share obey this controller. `lease`: seconds, see LEASE. `now`: seconds, monotonic."""
 
     def __init__(
         self,
@@ -88,20 +87,20 @@ class Coordination:
         self._lease = 0
         self._stopped = False
         self._follows = self._is_marked = (
-            False  # whether it goes by policies; whether etcd says that it does not
+            False  # whether it follows policies; whether its STARTS key in etcd says that it does not
         )
-        self.silence = SilentMembers()  # of members, as their streams tell
+        self.silence = SilentMembers()  # members whose streams have ended
         self._refused: dict[
             str, tuple[int, float]
-        ] = {}  # by share: the generation that a switch refused, and when
-        self._newest = 0  # generation that a switch told of
+        ] = {}  # share -> the generation that a switch refused, and when
+        self._newest = 0  # the newest generation that a switch named
         self._failing = False
         self._levels = levels
         self.has_taken: Callable[[str], bool] = lambda share: True
         self._moving: tuple[int, float] = (
             0,
             0.0,
-        )  # etcd's revision of a move that is under way, and since when
+        )  # etcd's revision of the move under way, and when it was first seen
 
     @property
     def reached(self) -> bool:
@@ -110,19 +109,19 @@ class Coordination:
 
     @property
     def revision(self) -> int:
-        """etcd's revision up to which all is known."""
+        """etcd's revision up to which all changes are known here."""
         return self._watch.revision
 
     @property
     def lease(self) -> int:
-        """etcd's number of the lease with which this membership ends."""
+        """The number of the lease in etcd with which this membership ends."""
         return self._lease
 
     # ---- the start and the end -------------------------------------------------------------------
 
     def join(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Become a member. Raises ClusterRefusal where another one has the name, the site file or the number of shares
-        differs, and EtcdError."""
+        """Become a member. Raises ClusterRefusal where another member has this name, or the site file or number of shares
+        differs from the cell's. Raises EtcdError."""
         if not CONTROLLER.fullmatch(self.me.id):
             raise ClusterRefusal(f"'{self.me.id}' cannot be a controller's name")
         ends = self._now() + TAKEN * self._seconds
@@ -153,7 +152,7 @@ class Coordination:
             raise ClusterRefusal(f"the site file differs from that of {', '.join(sorted(earlier))}")
 
     def _earlier_of_another_site(self) -> set[str]:
-        """Members that came while this one did, before it: of two that start at once the first one stays."""
+        """Members with another site file that joined just before this one: of two that start at once the first one stays."""
         seen = ClusterCell()
         for one in self._keys.below(MEMBER).found:
             seen.take(one.key, one.text, one.revision)
@@ -162,15 +161,15 @@ class Coordination:
         return {name for name in others if seen.revisions[MEMBER + name] < came}
 
     def follows(self) -> None:
-        """This member goes by what the cell agrees on, from now on: others wait for its word. To be called again and again, since
-        etcd may not answer. Raises EtcdError."""
+        """Tell the cell that this member follows policies from now on, so that others wait for its answer. Called repeatedly,
+        since etcd may not answer. Raises EtcdError."""
         self._follows = True
         if self._is_marked:
             self._keys.delete(STARTS + self.me.id)
             self._is_marked = False
 
     def leave(self) -> None:
-        """Be gone at once, and not after the lease. It never fails: a controller that ends must end."""
+        """End the membership at once, without waiting for the lease's end. Never raises, as the controller is ending."""
         self._stopped = True
         self._watch.stop()
         try:
@@ -180,11 +179,11 @@ class Coordination:
             log.warning("the cell is not told that this controller ends: %s", error)
 
     def follow(self) -> None:
-        """Take part until `leave`; runs in a greenthread or thread of its own."""
+        """Follow the cell's keys until `leave`; runs in a greenthread or thread of its own."""
         self._watch.run(self._take)
 
     def live(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Say that this controller lives until `leave`; in a greenthread or thread of its own."""
+        """Keep this controller's lease alive until `leave`; runs in a greenthread or thread of its own."""
         while not self._stopped:
             sleep(self._seconds / BEATS)
             try:
@@ -197,7 +196,7 @@ class Coordination:
                 self._failing = True
 
     def agree(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Look at what is to be agreed on until `leave`; in a greenthread or thread of its own."""
+        """Call `look` every LOOK seconds until `leave`; runs in a greenthread or thread of its own."""
         while not self._stopped:
             sleep(LOOK)
             try:
@@ -206,7 +205,7 @@ class Coordination:
                 log.debug("nothing is agreed on for the moment: %s", error)
 
     def _present(self) -> bool:
-        """Put this member's key with a new lease; False where another one has its name."""
+        """Put this member's key with a new lease; False where another member has its name."""
         self._lease = self._keys.grant(self._seconds)
         key = MEMBER + self.me.id
         revision = self.cell.revisions.get(key, 0)
@@ -224,11 +223,12 @@ class Coordination:
         return self.duty_of(share_of(dpid, self._count))
 
     def duty_of(self, share: str) -> Duty:
-        """OWNER where etcd says so, or where all before this one in the line are gone."""
+        """This controller's role for a share, with its generation. It is OWNER where it is the first one in the line of owner
+        and standbys that is there."""
         known = self.cell.shares.get(share)
         grant = None if known is None else known.grant_of(self.me.id)
         if known is None or grant is None or self._stopped:
-            return NO_DUTY  # one that ends takes nothing over, whatever it hears of others
+            return NO_DUTY  # a controller that is ending takes nothing over
         refused = self._refused.get(share)
         if refused is not None and refused[0] >= grant.generation:
             return Duty(ShareRole.STANDBY, grant.generation)
@@ -237,7 +237,7 @@ class Coordination:
         return Duty(ShareRole.OWNER if is_owner else ShareRole.STANDBY, grant.generation)
 
     def owner_of(self, dpid: DatapathId) -> str:
-        """Who decides for a switch, as far as is known here; "" where nobody does."""
+        """The controller that decides for a switch, as far as is known here; "" where none does."""
         share = share_of(dpid, self._count)
         if self.duty_of(share).role is ShareRole.OWNER:
             return self.me.id
@@ -246,7 +246,7 @@ class Coordination:
         return "" if heir is None or heir.controller == self.me.id else heir.controller
 
     def _heir(self, known: ShareAssignment) -> Grant | None:
-        """The first of the line that is there."""
+        """The first one in the line of owner and standbys that is there."""
         return next((one for one in (known.owner, *known.standbys) if self._is_there(one.controller)), None)
 
     def _is_there(self, controller: str) -> bool:
@@ -255,7 +255,7 @@ class Coordination:
         return controller in self.cell.members and controller not in self.silence.gone
 
     def refused(self, dpid: DatapathId, generation: int, newest: int) -> None:
-        """A switch refused a generation of this controller, as it knows a newer one (0: it did not tell which)."""
+        """Note that a switch refused a generation of this controller because it knows a newer one, `newest` (0: not told)."""
         share = share_of(dpid, self._count)
         before = self._refused.get(share)
         if before is None or before[0] < generation:
@@ -266,15 +266,15 @@ class Coordination:
         self.changed()
 
     def lost(self, *controllers: str) -> None:
-        """Members' streams are silent. Who stands by for one acts at once, unless nobody is heard any more (SilentMembers). It
-        counts as there again after `found`."""
+        """Note members whose streams have ended. Their standbys act at once, unless no member is heard any more
+        (SilentMembers). A member is there again after `found`."""
         if self.silence.lost(controllers, self.cell.members.keys() - {self.me.id}):
             if self.silence.is_cut_off:
                 log.warning("no other controller is heard: none counts as gone before its lease has ended")
             self.changed()
 
     def found(self, controller: str) -> None:
-        """A controller is heard, for the first time or again."""
+        """Note that a controller is heard, for the first time or again."""
         if self.silence.found(controller):
             self.changed()
 
@@ -287,31 +287,31 @@ class Coordination:
         self.changed()
 
     def look(self) -> None:
-        """Agree on what is to be agreed on now. Raises EtcdError."""
+        """Write into etcd what has to be agreed on now. Raises EtcdError."""
         self._claim()
         self._renew()
         self._tell_taken()
-        # Who is cut off knows of nobody whether it can decide, and would give itself what it sees nobody have.
+        # A controller that is cut off does not know who can decide, and would give itself shares that others own.
         if self._is_eldest() and not self.silence.is_cut_off:
             self._allot()
 
     def _is_eldest(self) -> bool:
-        """One member allots, so that they do not get in each other's way. Two at once would do no harm."""
+        """Whether this member assigns the shares: the first by name of those that are there. Two at once would do no harm."""
         there = [one.id for one in self.cell.present() if self._is_there(one.id)]
         return bool(there) and there[0] == self.me.id
 
     def _claim(self) -> None:
-        """Tell etcd what was taken over."""
+        """Write into etcd a share that this controller has taken over."""
         for share, known in self.cell.shares.items():
             if known.owner.controller != self.me.id and self.duty_of(share).role is ShareRole.OWNER:
                 change = claimed(known, self.me.id)
                 if change is not None:
                     self._commit({share: change}, self.cell.last)
-                return  # the next one with the next look, when this one is told
+                return  # further shares follow with the next looks, when the watch has told this change
 
     def _renew(self) -> None:
-        """An owner whom a switch refused, and who is owner all the same, needs a newer generation: whoever had the
-        newer one is gone, and never told."""
+        """Give this controller a newer generation for a share where a switch has refused it and etcd still names it as the
+        owner: the controller with the newer generation is gone and has not written it into etcd."""
         for share, (generation, when) in list(self._refused.items()):
             known = self.cell.shares.get(share)
             if known is None or known.owner.generation > generation:
@@ -349,7 +349,7 @@ class Coordination:
             self._rebalance(allotment, self.cell.rebalance)
 
     def _rebalance(self, allotment: Allotment, under_way: Rebalance) -> None:
-        """Move the next share, where the one before it was taken."""
+        """Order the next move, if the taker of the last one has said that it has taken its share. Otherwise give up in time."""
         revision = self.cell.revisions.get(REBALANCE, 0)
         if under_way.share:
             if self._moving[0] != revision:
@@ -375,7 +375,7 @@ class Coordination:
         self._commit({move.share: assignment}, last, (REBALANCE, revision, told))
 
     def _tell_taken(self) -> None:
-        """Tell that a share which is moved to here is here."""
+        """Write into etcd that this controller has taken the share that was moved to it."""
         under_way = self.cell.rebalance
         if (
             under_way is not None
@@ -389,8 +389,8 @@ class Coordination:
     def _commit(
         self, changes: dict[str, ShareAssignment], last: int, also: tuple[str, int, Put] | None = None
     ) -> bool:
-        """Compare-and-set of assignments and of the last generation that is granted. Where another one was faster, its
-        change is told by the watch, and the next look goes by that. `also`: another key, its revision, and what it is."""
+        """Compare-and-set of assignments and of the last granted generation. False where another member was faster: the watch
+        tells its change, and the next look uses it. `also`: another key, its revision, and the change of it."""
         revisions = self.cell.revisions
         unchanged = {GENERATION: revisions.get(GENERATION, 0)}
         unchanged |= {OWN + share: revisions.get(OWN + share, 0) for share in changes}
@@ -409,14 +409,14 @@ class Coordination:
     # ---- orders ----------------------------------------------------------------------------------
 
     def drain(self, controller: str, draining: bool) -> None:
-        """Let a controller decide for nothing more, or again. Raises EtcdError."""
+        """Take all shares from a controller, or let it have shares again. Raises EtcdError."""
         if draining:
             self._keys.put(DRAIN + controller, "1")
         else:
             self._keys.delete(DRAIN + controller)
 
     def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
-        """Level the load, unless `dry_run`. Returns the moves. Raises RebalanceRefusal and EtcdError."""
+        """Order a rebalancing, unless `dry_run`; its moves. Raises RebalanceRefusal and EtcdError."""
         moves = tuple(plan(self.cell, self.silence.silent))
         if not dry_run and not self._keys.commit(
             {REBALANCE: 0}, [Delete(GAVE_UP), Put(REBALANCE, rebalance_text(Rebalance()))]

@@ -1,10 +1,10 @@
-"""A policy comes into force at all members of a cell, or at none: two phases, by compare-and-set on keys of etcd.
+"""Puts a policy in force at all members of a cell or at none: a two-phase commit by compare-and-set on keys of etcd.
 
-Who was asked for it writes its text beside what is kept, and proposes it. There is one proposal at a time, and it ends with the
-lease of who made it. Each member that was there then says that it is prepared, or why not (policy_follower). When all have said so
-that are there still, one transaction puts the policy in force, gives its version its place in the history, and ends the proposal;
-it does nothing where an answer, the proposal or what was in force before is another one meanwhile. Otherwise the proposal is
-withdrawn, with all that it left.
+The member at which a policy is written stores its text in etcd and proposes it. There is one proposal at a time, and it ends with
+its proposer's lease. Each member answers that it is prepared, or why it refuses (policy_follower). When all members that were there
+from the start have agreed, one transaction puts the policy in force, adds its version to the history, and ends the proposal. The
+transaction does nothing where an answer, the proposal or the policy in force has changed since. In every other case the proposal
+is withdrawn, and its chunks and answers are removed.
 """
 
 import logging
@@ -35,21 +35,21 @@ from steering.store.etcd.keys import Delete, Keys, KeyValue, Put
 from steering.store.interface import StateError
 from steering.store.policy_history import History, HistoryError, digest, drafted, version_name, version_text
 
-CHECKS = 3.0  # in addition: times that the check took where the policy was written
-LOOK = 0.05  # seconds between looks at what members say
-MOST_REMAINS = 8  # proposals whose withdrawal failed, and is tried again
-MOST_NAMED = 8  # members in one answer
+CHECKS = 3.0  # members get this many times the seconds that the check took at the proposer, in addition
+LOOK = 0.05  # seconds between two looks at members' answers
+MOST_REMAINS = 8  # proposals whose withdrawal failed and is tried again
+MOST_NAMED = 8  # members that one message names
 
 Members = Mapping[str, int]
-"""Names of those whose lease lives, and the revision of etcd at which each came."""
+"""Member -> etcd's revision at which it joined; members whose lease lives."""
 
 log = logging.getLogger(__name__)
 
 
 class PolicyAgreement:
-    """Implements `model.control.PolicyAgreed` for what is written at this member. `members`: those of the cell, `starting`: those of
-    them that hear of no proposal yet, both read anew; they raise EtcdError. `patience`: seconds, see POLICY_PATIENCE. `now`: seconds,
-    monotonic."""
+    """Implements `model.control.PolicyAgreed` for policies that are written at this member. `members` and `starting` read from
+    etcd the members of the cell, and those that do not follow proposals yet; they raise EtcdError. `lease`: of this member.
+    `patience`: seconds, see POLICY_PATIENCE. `now`: seconds, monotonic."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class PolicyAgreement:
                 if not came:
                     raise
                 log.warning("policy version %d is in force all the same: %s", proposal.version, error)
-            except BaseException:  # nobody waits for the answer any more
+            except BaseException:  # this greenthread is being ended
                 self._remains.append(proposal)
                 raise
         except PolicyDisagreement as why:
@@ -110,19 +110,20 @@ class PolicyAgreement:
         return proposal.version
 
     def look(self) -> None:
-        """Withdraw what could not be withdrawn. To be called now and then."""
+        """Withdraw proposals that could not be withdrawn before. Called now and then."""
         for _ in range(len(self._remains)):
             self._withdraw(self._remains.popleft())
 
     # ---- the first phase ------------------------------------------------------------------------
 
     def _bound(self, wish: PolicyWish) -> float:
-        """Until when all have to be prepared. Checking the longest policies takes minutes, at the others as here."""
+        """The time by which all have to be prepared. Checking a very long policy takes minutes, at other members as here."""
         return self._now() + self._patience + CHECKS * wish.check_seconds
 
     def _propose(self, wish: PolicyWish, unchanged: Condition) -> tuple[PolicyProposal, int] | None:
-        """The proposal, and the revision of what is in force; None where that is the same policy. Raises PolicyDisagreement
-        where another proposal stands all the time, what `unchanged` raises, EtcdError and HistoryError."""
+        """The proposal, and etcd's revision of the policy in force; None where that is the same policy. Raises
+        PolicyDisagreement where other proposals stand until the time is over, what `unchanged` raises, EtcdError and
+        HistoryError."""
         ends = self._bound(wish)
         while True:
             standing, active = self._keys.get(PROPOSAL), self._keys.get(ACTIVE)
@@ -146,7 +147,7 @@ class PolicyAgreement:
             self._sleep(LOOK)
 
     def _is_same(self, active: str, text: str) -> bool:
-        """Whether what is in force, here too, is that policy already."""
+        """Whether the policy in force, in etcd and at this member, already has this text."""
         try:
             told = read_active(active)
         except ValueError:
@@ -154,8 +155,8 @@ class PolicyAgreement:
         return told.sha256 == digest(text) and told.version == self._follower.taker.policy().version
 
     def _clear(self, standing: KeyValue) -> None:
-        """Remove a proposal whose writer is gone. It ends with a lease, so this is for what has none: an earlier run of this
-        member could not take it back, or it is none of ours."""
+        """Remove a proposal whose proposer is not another live member. Usually its lease ends it. What is left is a proposal of
+        an earlier run of this member, or a text that this program did not write."""
         try:
             proposal = read_proposal(standing.text)
             if proposal.by in self._others():
@@ -168,7 +169,7 @@ class PolicyAgreement:
             self._discard(proposal)
 
     def _try(self, wish: PolicyWish, base: int) -> PolicyProposal | None:
-        """Propose it; None where somebody else was faster."""
+        """Put a proposal; None where another member was faster."""
         numbers = self._history.numbers()
         number = numbers[0] + 1 if numbers else 1
         version = drafted(number, wish.text, wish.who, time.time(), wish.comment)
@@ -180,7 +181,7 @@ class PolicyAgreement:
             if self._keys.commit({PROPOSAL: 0, ACTIVE: base, self._store.placed(name, head).key: 0}, [put]):
                 return proposal
         except EtcdError:
-            self._remains.append(proposal)  # it may stand there
+            self._remains.append(proposal)  # etcd may have put it all the same
             raise
         self._discard(proposal)
         return None
@@ -188,20 +189,20 @@ class PolicyAgreement:
     # ---- the second phase -----------------------------------------------------------------------
 
     def _agree(self, proposal: PolicyProposal, base: int, sha256: str, ends: float) -> None:
-        """Put it in force when all are prepared. Raises PolicyDisagreement where not all are, and EtcdError."""
+        """Put a proposed policy in force when all are prepared. Raises PolicyDisagreement where not all are, and EtcdError."""
         standing = self._keys.get(PROPOSAL)
         revision = 0 if standing is None or _id(standing.text) != proposal.id else standing.revision
         required = self._required()
         while True:
-            is_last = self._now() >= ends  # what members say while etcd is asked for it counts
+            is_last = self._now() >= ends  # read before the answers, so that late answers still count
             if not self._stands(revision):
                 if self._is_in_force(proposal):
-                    return  # the answer to that was lost
+                    return  # it is in force: only etcd's answer to the transaction was lost
                 raise PolicyDisagreement(
                     "the policy stays as it is: etcd took this controller for gone meanwhile; write it again"
                 )
             said, there = self._said(proposal.id), self._others()
-            # Who came again since then reads what is in force, like who comes anew.
+            # A member that has joined again since the proposal is not waited for: it reads the policy in force at its start.
             required = {name: since for name, since in required.items() if there.get(name) == since}
             refused = {
                 name: said[name][0].refusal for name in required if name in said and said[name][0].refusal
@@ -218,7 +219,8 @@ class PolicyAgreement:
             self._sleep(LOOK)
 
     def _activate(self, proposal: PolicyProposal, sha256: str, unchanged: dict[str, int]) -> bool:
-        """False where something is another than it was seen, or where nobody knows."""
+        """Put the policy in force in one transaction. False where a key of `unchanged` has changed, or etcd's answer was
+        lost."""
         place = self._store.placed(version_name(proposal.version), proposal.head)
         active = ActivePolicy(proposal.id, proposal.version, sha256)
         try:
@@ -232,7 +234,7 @@ class PolicyAgreement:
             return False
 
     def _said(self, proposal: str) -> dict[str, tuple[PolicyAck, int]]:
-        """What members say of a proposal, and at which revision."""
+        """Member -> its answer to a proposal, and etcd's revision of the answer."""
         found = {}
         for one in self._keys.below(ACK, most=2 * MOST_MEMBERS).found:
             try:
@@ -245,9 +247,12 @@ class PolicyAgreement:
         return found
 
     def _required(self) -> dict[str, int]:
-        """Who has to be prepared: all that hear of proposals. Who starts goes by what is in force when it begins to listen."""
+        """The members that have to be prepared: all that follow proposals. A starting member reads the policy in force when
+        it begins to follow."""
         others = self._others()
-        starting = self._starting()  # read last: who began to listen meanwhile hears of this proposal
+        starting = (
+            self._starting()
+        )  # read last: a member that began to follow meanwhile hears of this proposal
         return {name: since for name, since in others.items() if name not in starting}
 
     def _others(self) -> dict[str, int]:
@@ -256,7 +261,7 @@ class PolicyAgreement:
     # ---- the end --------------------------------------------------------------------------------
 
     def _stands(self, revision: int) -> bool:
-        """Whether the proposal of that revision stands. Its text is not read again."""
+        """Whether the proposal of this revision still stands. Its text is not read again."""
         found = self._keys.below(PROPOSAL, names_only=True).found
         return any(one.key == PROPOSAL and one.revision == revision for one in found)
 
@@ -268,8 +273,8 @@ class PolicyAgreement:
             return False
 
     def _withdraw(self, proposal: PolicyProposal) -> bool | None:
-        """Take a proposal back, and remove what it left. True where it has come into force after all: an answer of etcd may
-        be lost. None where etcd does not answer: that is done later."""
+        """Withdraw a proposal and remove its chunks and answers. True where it has come into force after all, since etcd's answer
+        may have been lost. None where etcd does not answer; then `look` tries again."""
         try:
             standing = self._keys.get(PROPOSAL)
             if standing is not None and _id(standing.text) == proposal.id:
@@ -291,7 +296,7 @@ class PolicyAgreement:
             log.warning("a policy that is in force nowhere stays in etcd until it is old: %s", error)
 
     def _tidy(self) -> None:
-        """Remove what is old. No reason against what is new."""
+        """Remove old versions and old chunks. Errors are logged only: the new policy is in force."""
         self._history.forget_old()
         try:
             self._store.sweep()
@@ -300,16 +305,16 @@ class PolicyAgreement:
 
 
 def claim(keys: Keys, version: int, text: str) -> None:
-    """Say that a version which is kept already is in force, where nobody has said which one is: that was before there was such a
-    word. Where there is one in force it stays that. Raises EtcdError."""
+    """Put a stored version in force where etcd has no ACTIVE key yet, as after an upgrade from a release without that key.
+    Otherwise nothing changes. Raises EtcdError."""
     first = ActivePolicy("", version, digest(text))
     keys.commit({ACTIVE: 0}, [Put(ACTIVE, record_text(first))])
 
 
 def begin(keys: Keys, store: EtcdStore, text: str, who: str, comment: str) -> bool:
-    """Make a policy the first one of a cell: in force without being proposed, as nobody goes by another one yet. It is kept as
-    version 1 by the same transaction, so of several members that start at once one has done it and the others nothing. False where
-    another one was faster. Raises EtcdError, StateError and HistoryError."""
+    """Put the first policy of a cell in force, without a proposal, as no member follows another one yet. The same transaction
+    stores it as version 1, so that of several members which start at once only one succeeds. False where another member was
+    faster. Raises EtcdError, StateError and HistoryError."""
     name = version_name(1)
     head = store.stage(name, version_text(drafted(1, text, who, time.time(), comment)))
     place = store.placed(name, head)
@@ -321,14 +326,15 @@ def begin(keys: Keys, store: EtcdStore, text: str, who: str, comment: str) -> bo
 
 
 def members_of(keys: Keys) -> dict[str, int]:
-    """The members of a cell whose lease lives, as etcd knows them now. `keys`: of its coordination. Raises EtcdError."""
+    """Member -> etcd's revision at which it joined, for the members of a cell whose lease lives now. `keys`: the keys of
+    `coordination`. Raises EtcdError."""
     found = keys.below(MEMBER, names_only=True, most=2 * MOST_MEMBERS).found
     names = ((one.key.removeprefix(MEMBER), one.revision) for one in found)
     return {name: since for name, since in names if CONTROLLER.fullmatch(name)}
 
 
 def starting_of(keys: Keys) -> set[str]:
-    """Members that do not listen yet. `keys`: of the cell's coordination. Raises EtcdError."""
+    """The members that do not follow proposals yet. `keys`: the keys of `coordination`. Raises EtcdError."""
     found = keys.below(STARTS, names_only=True, most=2 * MOST_MEMBERS).found
     return {one.key.removeprefix(STARTS) for one in found}
 

@@ -1,8 +1,7 @@
-"""A member's side of a policy that all agree on: it gets ready for what is proposed, says so or why not, and goes by what is in
-force.
+"""A member's side of the agreement on a policy: it checks a proposed policy, answers, and activates the policy in force.
 
-What is in force is one key of etcd, which every member watches. Who has got ready has the policy in memory already, so all go by
-it within the watch's delay. Who was not there when it was proposed reads it by its version.
+One key of etcd names the policy in force, and every member watches it. A member that is prepared has the policy in memory, so all
+activate it within the watch's delay. A member that was not there when the policy was proposed reads it from etcd by its version.
 """
 
 import logging
@@ -38,7 +37,8 @@ log = logging.getLogger(__name__)
 
 
 class PreparedPolicy(NamedTuple):
-    """A policy that this member could go by at once. `since`: seconds of its clock, when it saw it first."""
+    """A checked policy that this member can activate at once. `id`: of its proposal. `since`: when this member first saw it,
+    seconds of `now`."""
 
     id: str
     policy: Policy
@@ -47,9 +47,9 @@ class PreparedPolicy(NamedTuple):
 
 
 class PolicyFollower:
-    """`me`: this controller's name. `lease`: of its membership, with which what it says of proposals ends. `store`: on the same
-    `keys`. `seconds`: from when the last policy was seen here to its activation; `revision`: etcd's, of the policy in force as far
-    as it is known here."""
+    """`me`: this controller's name. `lease`: its membership's lease, with which its answers to proposals end. `store`: on the same
+    `keys`. `taker` checks and activates policies. `seconds`: the time from when this member first saw the last policy to its
+    activation. `revision`: etcd's revision of the policy in force, as far as this member knows it."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class PolicyFollower:
         self._lease = lease
         self._now = now
         self._prepared: PreparedPolicy | None = None
-        self._standing: PolicyProposal | None = None  # another member's
-        self._in_force = ""  # the id of its proposal
-        self._owed: tuple[ActivePolicy, int] | None = None  # in force, and could not be read yet
+        self._standing: PolicyProposal | None = None  # another member's proposal
+        self._in_force = ""  # the id of the proposal of the policy in force
+        self._owed: tuple[ActivePolicy, int] | None = None  # a policy in force that could not be read yet
 
     def take(self, changes: list[KeyChange]) -> None:
-        """What the watch of the policy's keys tells. It never fails."""
-        # One transaction puts a policy in force and ends its proposal: that it is in force counts first.
+        """Take changes from the watch of the policy's keys. Never raises, since an exception would end the watch."""
+        # One transaction puts a policy in force and deletes its proposal. The former is handled first.
         for change in sorted(changes, key=lambda one: (one.revision, one.key != ACTIVE)):
             try:
                 if change.key == ACTIVE:
@@ -88,22 +88,22 @@ class PolicyFollower:
             except (EtcdError, StateError) as error:
                 log.warning("a policy cannot be agreed on for the moment: %s", error)
             except Exception:
-                # Without the watch this member would prepare for nothing more, and so no member would go by another policy.
+                # Without the watch this member would answer no proposal, and no policy could come into force at any member.
                 log.exception("a policy could not be agreed on")
 
     def look(self) -> None:
-        """Read what is in force and could not be read. To be called now and then."""
+        """Read a policy in force that could not be read before. Called now and then."""
         if self._owed is not None:
             self._go_by(*self._owed)
 
     # ---- a proposal -----------------------------------------------------------------------------
 
     def prepare_own(self, prepared: PreparedPolicy) -> None:
-        """This member proposes it itself."""
+        """Note a policy that this member itself proposes."""
         self._prepared = prepared
 
     def in_force(self, prepared: PreparedPolicy, version: int) -> None:
-        """What this member proposed is in force; its watch may have told it already."""
+        """Activate a policy that this member proposed. Its watch may have done so already."""
         self._in_force = prepared.id
         self._activate(prepared, version)
 
@@ -123,13 +123,13 @@ class PolicyFollower:
         if policy is not None:
             self._prepared = PreparedPolicy(proposal.id, policy, text, since)
         said = Put(ACK + self.me, record_text(PolicyAck(proposal.id, one_line(refusal))), self._lease())
-        # Checking took its time: only where the proposal stands yet.
+        # The check may have taken long, so the answer is put only if the proposal still stands.
         if self._keys.commit({PROPOSAL: change.revision}, [said]) and policy is None:
             self.events[PolicyEvent.TURNED_DOWN] += 1
             log.warning("a policy that was written at %s is refused: %s", proposal.by, refusal)
 
     def _check(self, proposal: PolicyProposal) -> tuple[Policy | None, str, str] | None:
-        """The policy and its text, or why it is refused. None where etcd cannot tell it."""
+        """The proposed policy (None: refused), its text, and the reason of a refusal. None where etcd does not answer."""
         name = version_name(proposal.version)
         try:
             text = read_version(proposal.version, self._store.staged(name, proposal.head)).text
@@ -143,7 +143,7 @@ class PolicyFollower:
         return policy, text, refusal
 
     def _ended(self) -> None:
-        """A proposal is gone: it is in force, or was withdrawn, or the lease of who wrote it ended."""
+        """Handle the end of a proposal: the policy is in force, was withdrawn, or its proposer's lease has ended."""
         proposal, self._standing = self._standing, None
         if proposal is None or proposal.id == self._in_force:
             return
@@ -151,7 +151,7 @@ class PolicyFollower:
             self._prepared = None
         own = ACK + self.me
         said = self._keys.get(own)
-        # Who withdraws a proposal takes the answers along: here is one that was left alone.
+        # A withdrawal deletes all answers. If this member's answer is still there, the proposer has died.
         if said is not None and read_ack(said.text).id == proposal.id:
             self.events[PolicyEvent.LEFT_OVER] += 1
             log.warning("a policy that was written at %s came into force nowhere", proposal.by)
@@ -162,7 +162,7 @@ class PolicyFollower:
 
     def _activated(self, change: KeyChange) -> None:
         if change.text is None:
-            self.revision, self._owed = 0, None  # another etcd
+            self.revision, self._owed = 0, None  # the key is deleted only with a new etcd cluster
             return
         self._go_by(read_active(change.text), change.revision)
 
@@ -180,7 +180,7 @@ class PolicyFollower:
                 self._owed = active, revision
                 return
             except HistoryError as error:
-                # Other members go by it. Whoever writes the next one may do so here too.
+                # Other members use this policy. `revision` is set below all the same, so that a next one can be written here.
                 self.events[PolicyEvent.NOT_TAKEN] += 1
                 log.error("the policy in force is not taken: %s", error)
             else:
@@ -190,7 +190,8 @@ class PolicyFollower:
         self.revision = revision
 
     def _read(self, active: ActivePolicy) -> PreparedPolicy:
-        """Raises StateError where it may be read later, HistoryError where this member cannot go by it."""
+        """Read and check the policy in force. Raises StateError where it may be readable later, and HistoryError where this
+        member cannot use it."""
         since = self._now()
         try:
             kept = self._store.read(version_name(active.version))

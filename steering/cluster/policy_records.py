@@ -1,7 +1,7 @@
-"""What the members of a cell write into etcd to agree on a policy. Whatever is there is untrusted, and bounded.
+"""The records that members of a cell write into etcd to agree on a policy. Records that are read are untrusted and bounded.
 
-The keys stand beside those of `EtcdStore`, below the same prefix, so that one transaction can change both: what is proposed, who is
-prepared for it, and what is in force.
+PROPOSAL is the proposed policy, ACK a member's answer to it, ACTIVE the policy in force. The keys have the same prefix as those of
+`EtcdStore`, so that one transaction can change both.
 """
 
 import json
@@ -20,8 +20,8 @@ _ID = 64  # characters
 
 
 class PolicyProposal(NamedTuple):
-    """A policy that is to come into force as `version`. `id` tells it from all others, also of its number. `by`: the
-    controller that it was written at; `head`: of its value in the store, which is in no place yet."""
+    """A policy that shall come into force as `version`. `id`: unique, also among proposals of the same version. `by`: the
+    controller at which the policy was written. `head`: the head of its value in the store (`EtcdStore.stage`)."""
 
     id: str
     by: str
@@ -30,14 +30,14 @@ class PolicyProposal(NamedTuple):
 
 
 class PolicyAck(NamedTuple):
-    """What a member says to a proposal. `refusal`: why it cannot use it; "": it is prepared."""
+    """A member's answer to the proposal `id`. `refusal`: why the member cannot use the policy; "": it is prepared."""
 
     id: str
     refusal: str = ""
 
 
 class ActivePolicy(NamedTuple):
-    """The policy in force. `id`: of its proposal, "" for the first one of a cell; `sha256`: of its text, in hex."""
+    """The policy in force. `id`: the id of its proposal, "" for the first policy of a cell. `sha256`: of its text, in hex."""
 
     id: str
     version: int
@@ -49,7 +49,7 @@ def record_text(record: PolicyProposal | PolicyAck | ActivePolicy) -> str:
 
 
 def read_proposal(text: str) -> PolicyProposal:
-    """Raises ValueError for what is none."""
+    """The proposal in a value. Raises ValueError for another text."""
     told = _object(text, MOST_VALUE)
     proposal = PolicyProposal(
         _word(told, "id", _ID), _word(told, "by", _ID), _version(told), _word(told, "head", MOST_VALUE)
@@ -60,19 +60,19 @@ def read_proposal(text: str) -> PolicyProposal:
 
 
 def read_ack(text: str) -> PolicyAck:
-    """Raises ValueError for what is none."""
+    """The answer in a value. Raises ValueError for another text."""
     told = _object(text, _SMALL)
     return PolicyAck(_word(told, "id", _ID), one_line(_word(told, "refusal", MOST_REASON)))
 
 
 def read_active(text: str) -> ActivePolicy:
-    """Raises ValueError for what is none."""
+    """The policy in force in a value. Raises ValueError for another text."""
     told = _object(text, _SMALL)
     return ActivePolicy(_word(told, "id", _ID), _version(told), _word(told, "sha256", _ID))
 
 
 def one_line(text: str) -> str:
-    """As a reason may be: bounded, on one line, in ASCII."""
+    """A reason cut to MOST_REASON characters, on one line, in ASCII."""
     return "".join(c if c.isascii() and c.isprintable() else " " for c in text[:MOST_REASON])
 
 

@@ -1,8 +1,8 @@
-"""What an order to level the load does, and why it is refused: a pure function of what is known of the cell.
+"""Plans the moves of a rebalancing, or says why it is refused. The plan is a pure function of the cell's known state.
 
-The eldest member moves one share, by what etcd says is under way; who takes it says so when the switches obey it and it knows
-their sessions. Only then the next one goes. A share that nobody has taken in half a minute ends the whole: shares that have
-moved stay where they are.
+The member that assigns the shares moves one share at a time, and etcd holds the move under way. The taker writes into etcd that
+it has taken the share, when the switches obey it and it knows their sessions. Only then the next share moves. A share that is not
+taken within TAKEN_WITHIN seconds ends the rebalancing; shares that have moved stay where they are.
 """
 
 from collections.abc import Collection
@@ -11,11 +11,11 @@ from steering.cluster.cell import ClusterCell
 from steering.cluster.shares import Allotment, share_names
 from steering.model.cluster import RebalanceRefusal, ShareMove
 
-TAKEN_WITHIN = 30.0  # seconds in which a share has to be with who takes it: some 20 us a session
+TAKEN_WITHIN = 30.0  # seconds in which a share has to be taken; taking it needs some 20 us a session
 
 
 def plan(cell: ClusterCell, unreachable: Collection[str]) -> list[ShareMove]:
-    """The moves, in their order. `unreachable`: members that are not heard. Raises RebalanceRefusal."""
+    """The moves of a rebalancing, in their order. `unreachable`: members whose streams are closed. Raises RebalanceRefusal."""
     if cell.rebalance is not None:
         where = f": {cell.rebalance.share} goes to {cell.rebalance.taker}" if cell.rebalance.share else ""
         raise RebalanceRefusal(f"the load is being levelled already{where}")

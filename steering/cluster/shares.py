@@ -1,8 +1,8 @@
-"""Who should decide for which share: a pure function of who is there, what each can do, and who decides now.
+"""Assigns shares to members: a pure function of the members, their capacities, and the present assignment.
 
-An owner stays owner as long as it is there and does not drain: moving a share costs a read-back. Where one goes, its
-first standby follows, which has a generation already. Where loads differ by more than one share, a share moves from
-who has most to who would have least then, so many at a time.
+An owner stays as long as it is there and does not drain, since a new owner has to read the switches' entries back. Where an
+owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
+from the most loaded member to the one that would be least loaded with them.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def share_names(shares: int) -> tuple[str, ...]:
 
 
 def share_of(dpid: DatapathId, shares: int) -> str:
-    """The share of a switch, by a hash that is the same at every controller and every start."""
+    """The share of a switch, by a hash that is the same at every controller and after every start."""
     digest = hashlib.sha256(dpid.to_bytes(8, "big")).digest()
     return share_name(int.from_bytes(digest[:8], "big") % shares)
 
@@ -37,8 +37,8 @@ class WantedShare(NamedTuple):
 
 
 class Allotment:
-    """One allotment of shares to members. `members`: those that are there. `now`: who decides at the moment, also
-    controllers that are gone."""
+    """One assignment of shares to members. `members`: those that are there. `now`: the present assignment, in which controllers
+    may be named that are gone."""
 
     def __init__(self, members: Iterable[ClusterMember], shares: Collection[str], now: Assignments) -> None:
         everyone = {member.id: member for member in members}
@@ -48,7 +48,7 @@ class Allotment:
         self._now = now
 
     def wanted(self, moves: int = 1) -> dict[str, WantedShare]:
-        """Who should decide for each share; empty where nobody is there. `moves`: most shares that change hands only
+        """The wanted owner and standbys of each share; empty where no member is there. `moves`: the most shares that move only
         to level the load."""
         if not self._candidates:
             return {}
@@ -60,18 +60,17 @@ class Allotment:
         }
 
     def moves(self) -> list[ShareMove]:
-        """All shares that change hands until the load is level, in their order, where nobody comes or goes. None does so
-        twice."""
+        """All moves until the load is level, in their order, if no member comes or goes. No share moves twice."""
         owners = self._staying()
         return self._level(owners, len(self._shares)) if owners else []
 
     def loads(self) -> dict[str, int]:
-        """How many shares each that may have some has now."""
+        """The present number of shares of each member that may have shares."""
         held = [one.owner.controller for one in self._now.values()]
         return {name: held.count(name) for name in sorted(self._candidates)}
 
     def _staying(self) -> dict[str, str]:
-        """Owners that stay, and standbys that follow owners that go."""
+        """Share -> its owner, or the first standby where the owner is gone or drains."""
         owners = {}
         for share in self._shares:
             known = self._now.get(share)
@@ -82,7 +81,7 @@ class Allotment:
         return owners
 
     def _give_away(self, owners: dict[str, str]) -> None:
-        """Shares that nobody has go to who has least."""
+        """Give each share without an owner to the least loaded member."""
         for share in self._shares:
             if share not in owners:
                 loads = self._loads(owners)
@@ -93,7 +92,7 @@ class Allotment:
         for _ in range(most_moves):
             loads, then = self._loads(owners), self._loads(owners, more=1)
             giver = max(loads, key=lambda one: (loads[one], one))
-            # By what each would have then: who has least now may soon have most, and would give the share away again.
+            # The loads with one share more are compared: the least loaded now could have most then, and move it on.
             taker = min(then, key=lambda one: (then[one], one))
             if then[taker] >= loads[giver]:
                 break
@@ -106,8 +105,7 @@ class Allotment:
         return moves
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
-        """The standbys of a share. Controllers that are its standbys stay so, others follow by rank. The owner before, if it
-        is there, comes first."""
+        """The standbys of a share: first its previous owner, if it is there, then its present standbys, then others by rank."""
         known = self._now.get(share)
         line = [] if known is None else [one.controller for one in (known.owner, *known.standbys)]
         rest = sorted(self._candidates, key=lambda one: self._rank(share, one))
@@ -115,7 +113,7 @@ class Allotment:
         return tuple(found)[:MOST_STANDBYS]
 
     def _loads(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
-        """Shares of each candidate over its capacity. `more`: shares that each has in addition."""
+        """The number of shares of each candidate divided by its capacity. `more`: shares added to each number."""
         held = dict.fromkeys(self._candidates, more)
         for owner in owners.values():
             held[owner] += 1
@@ -125,16 +123,16 @@ class Allotment:
         return max(1, self._candidates[controller].capacity)
 
     def _rank(self, share: str, controller: str) -> bytes:
-        """Rendezvous hash: the lowest is the first choice."""
+        """Rendezvous hash of a share and a controller: the lowest one is the first choice."""
         return hashlib.sha256(f"{share}@{controller}".encode()).digest()
 
 
 def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tuple[ShareAssignment, int]:
-    """The assignment of a share with generations, and the last generation that is granted then. `last`: of all that
-    were granted before, of all shares.
+    """The assignment of a share with generations, and the last generation granted with it. `last`: the last generation granted
+    before, for any share.
 
-    Who has a grant of this share keeps it, whatever it becomes: a standby that takes over has used it, or will. An
-    owner that steps back needs a new one, to be able to follow its successor.
+    A controller keeps its grant of this share where it can, in whatever role: a standby that takes over uses it. An owner
+    that becomes a standby needs a new generation, so that it can take over from its successor.
     """
     line: list[Grant] = []
     for controller in (wanted.owner, *wanted.standbys):
@@ -152,10 +150,10 @@ def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tu
 
 
 def claimed(known: ShareAssignment, controller: str) -> ShareAssignment | None:
-    """The assignment after a standby took a share over by the generation that it had; None where it had none. Who was
-    before it in the line is in it no more: it is gone, or it gets a new generation when it is there again. So does a
-    standby behind it whose generation is older, which switches would refuse: places in the line and ages of grants
-    need not be in the same order."""
+    """The assignment after a standby has taken a share over with its own generation; None for a controller without a grant.
+    Controllers before it in the line are left out: they are gone, or get a new generation when they are back. So are
+    standbys behind it with an older generation, since switches would refuse them: the order of the line need not be the
+    order of generations."""
     line = (known.owner, *known.standbys)
     place = next((n for n, one in enumerate(line) if one.controller == controller), None)
     if place is None:

@@ -1,8 +1,8 @@
-"""Which members of a cell are silent, and which of them are gone.
+"""Decides which silent members of a cell count as gone.
 
-One that is silent while another member is heard is gone: who stands by for it acts at once. Where two or more are silent and
-nobody is heard, it is this controller that was cut off, more likely than that all others died in one moment. Whether they live is
-then known to etcd alone, by their leases: until those end, they decide for what they decided for.
+A member is silent when its stream to this controller has ended. A silent member counts as gone while another member is heard, and
+its standbys act at once. Where two or more members are silent and none is heard, this controller was probably cut off. Then only
+etcd knows whether the others live: they keep their shares until their leases end.
 """
 
 from collections.abc import Collection
@@ -14,20 +14,20 @@ class SilentMembers:
     def __init__(self) -> None:
         self.silent: set[str] = set()
         self.heard: set[str] = set()
-        self._waited: set[str] = set()  # silent ones that are gone only when etcd says so
+        self._waited: set[str] = set()  # silent members that are gone only when their lease ends
 
     @property
     def gone(self) -> set[str]:
-        """Members that count as gone though their leases live."""
+        """The members that count as gone although their leases live."""
         return self.silent - self._waited
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether others seem to be silent since nothing of them comes through."""
+        """Whether this controller seems to be cut off from all others."""
         return bool(self._waited) and not self.heard
 
     def found(self, name: str) -> bool:
-        """A controller is heard. Whether it was silent."""
+        """Note that a controller is heard; whether it was silent before."""
         was_silent = name in self.silent
         self.heard.add(name)
         self.silent.discard(name)
@@ -35,7 +35,7 @@ class SilentMembers:
         return was_silent
 
     def lost(self, names: Collection[str], members: Collection[str]) -> bool:
-        """Streams of these controllers have ended. Whether a member is silent that was not before."""
+        """Note that streams of controllers have ended; whether a member is newly silent. `members`: the other members."""
         self.heard.difference_update(names)
         fresh = set(names) & set(members) - self.silent
         self.silent |= fresh
@@ -44,6 +44,6 @@ class SilentMembers:
         return bool(fresh)
 
     def keep(self, members: Collection[str]) -> None:
-        """Only these are members, by etcd."""
+        """Forget controllers that are no longer members in etcd."""
         self.silent.intersection_update(members)
         self._waited.intersection_update(members)
