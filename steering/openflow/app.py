@@ -1,4 +1,5 @@
-"""The OS-Ken application: channels in, engine in the middle, sender out. It decides nothing.
+"""The OS-Ken application. It passes messages of switches to the engine, and the engine's outputs to the sender.
+The application itself decides nothing.
 
 Everything runs on one hub and nothing between an input and its outputs waits, so the engine has one writer
 without a lock. What messages caused leaves at the end of the hub's turn in which they were read (`settle`).
@@ -65,10 +66,13 @@ from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.turn_end import TurnEnd, watched_poll
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
-LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
-LOADS_TURNS = 5  # of them a tick
-UNEXPECTED = "unexpected-message"  # counted among the malformed
-UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
+LOADS_TURN = 0.002  # seconds of handling counts of ports and meters in a row, before other work gets its turn
+LOADS_TURNS = 5  # most turns with such counts in one tick
+UNEXPECTED = "unexpected-message"  # a label of the counter `malformed`
+UP_LINES, UP_INTERVAL = (
+    5,
+    60.0,
+)  # at most UP_LINES log lines "connected" for one switch in UP_INTERVAL seconds
 _PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
 _BARRIER_REPLY = int(Type.BARRIER_REPLY)
 
@@ -109,7 +113,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._dirty: list[Channel] = []
         self._errors = SwitchErrors(counters, self._name, self._inbox.append)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
-        self.told: Callable[[Prefer], None] = lambda prefer: None  # wishes about subflows, for MCPs
+        self.told: Callable[[Prefer], None] = lambda prefer: None  # passes preferences of subflows on to MCPs
         self._links = Links(
             discovery, counters, self._inbox.append, lambda port: plain_port_name(engine, port)
         )
@@ -124,12 +128,12 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         )
         self._feed = EngineFeed(engine, counters, self._sender.execute)
         if watch is not None:
-            from steering.openflow.traced_feed import TracedFeed  # few trace their set-ups
+            from steering.openflow.traced_feed import TracedFeed  # loaded only where set-ups are traced
 
             self._feed = traced = TracedFeed(engine, counters, self._sender.execute, watch)
             self._sender.let_go = traced.let_go
         self._give = self._feed.give
-        # Ports of which the switch's own checks are believed.
+        # Ports of links with BFD: there the liveness that the switch tells counts.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self.usual = (
             UsualMessages(counters, self._feed.give_all, self._sender.barrier_reply) if fast else None
@@ -137,32 +141,33 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self.peers: Any = None  # PeerTraffic with other controllers, where these have switches too
         self._claims = Claims(self._switches, self._sender.xids)
         self._statistics = Statistics(self._switches, self._sender, self._inbox, site(engine).access_networks)
-        # With a hub that cannot tell who waits somebody may, and turns are short.
+        # A hub without `do_poll` cannot tell whether another connection waits. Then one is assumed to wait.
         Channel.others_wait = staticmethod((lambda fd: True) if poll is None else poll.others_wait)
         install(self, counters, door)
 
     def share(self, made: Callable[..., Any]) -> Any:
-        """Switches of other controllers are written to from now on. `made` makes the `peer_traffic.PeerTraffic` of own
-        switches, from these, what takes their barriers, and transaction ids."""
+        """Write to switches of other controllers too from now on. `made` makes the `peer_traffic.PeerTraffic`; its
+        arguments are the own switches, the function that takes their barrier replies, and transaction ids."""
         sender = self._sender
         self.peers = made(self._switches, sender.barrier_reply, sender.xids)
         sender.reach(self.peers.lines, self.peers.tell)
         return self.peers
 
     def heard(self, given: Input) -> None:
-        """Something of another controller; its outputs leave with the turn."""
+        """Take a message of another controller. The outputs that follow leave at the end of the turn."""
         now = monotonic()
         if self.peers is None or not (isinstance(given, PeerTold) and self.peers.takes(given, now)):
             self._give(given, now)
 
     def start(self) -> Any:
-        """Called by os-ken when every application is there."""
+        """Called by os-ken when all applications are loaded."""
         super().start()
         self.threads.append(hub.spawn(self._tick_loop))
         self.threads.append(hub.spawn(self._slices.run, lambda: self.is_active))
 
     def stop(self) -> None:
-        """Called by os-ken, which then waits for our threads: none may wait for work that does not come."""
+        """Called by os-ken, which then waits for this application's threads. So no thread may wait without a time
+        limit for work."""
         self.is_active = False
         self._slices.wish()
         super().stop()
@@ -179,7 +184,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         return self._membership.refuses(channel.id, channel.names)
 
     def described(self, channel: Channel) -> None:
-        """A connection's datapath id and ports are known. Where a live connection has the same id, that one is
+        """A connection's datapath id and ports are known. Where a live connection has the same id, the live one is
         asked first whether it still answers."""
         self._claims.claim(channel, monotonic())
 
@@ -281,11 +286,13 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _port_status(self, channel: Channel, data: bytes, now: float) -> None:
         state = read_port_status(data)
         if state is not None and not state.live and PortRef(channel.id, state.port) in self._bfd:
-            state = state._replace(up=False)  # carrier or not, nobody answers there
+            state = state._replace(
+                up=False
+            )  # the switch finds the port dead by BFD, whatever its carrier says
         if state is None:
             channel.disconnect(Disconnect.BAD_LENGTH)
         elif not 0 < state.port <= LARGEST_PORT:
-            pass  # the switch's own, LOCAL
+            pass  # the switch's own port LOCAL, which leads to no host or link
         elif not self._known[channel.id].takes(state.port, state.gone):
             self.counters.malformed[UNEXPECTED] += 1
         elif self._changes[channel.id].take(state, now):
@@ -299,19 +306,19 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._links.port_status(dpid, state.port, state.up)
 
     def give(self, given: Input) -> None:
-        """Take an input from elsewhere in this process; it is handled at the next turn, a tick away at most."""
+        """Take an input from elsewhere in this process. It is handled at the next turn, within TICK seconds."""
         self._inbox.append(given)
 
     def take(self, given: Input) -> None:
-        """Handle an input from elsewhere in this process at once, for a caller that wants to see the result. Its
+        """Handle an input from elsewhere in this process at once, for a caller that wants to see the result. The
         outputs leave at the next turn."""
         self._give(given, monotonic())
 
     # ---- the engine ----------------------------------------------------------------------------
 
     def settle(self, now: float) -> None:
-        """Handle the inputs that came up meanwhile, then send. A switch that is lost in sending may bring more
-        inputs."""
+        """Handle the inputs that came up meanwhile, then send. Where sending ends a switch's connection, that causes
+        more inputs."""
         self._feed.count_times()
         while True:
             while self._inbox:
@@ -328,7 +335,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 channel.flush()
 
     def settle_soon(self, now: float) -> None:
-        """Send what was caused once all channels that are ready were read (turn_end)."""
+        """Send the outputs once all channels that are ready were read (turn_end)."""
         if self._dirty or self._inbox or self.peers is not None:
             self._turn_end.wish(now)
 
@@ -368,7 +375,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             hub.sleep(0)
 
     def _announce(self, now: float) -> None:
-        """Send discovery's frames, in turns, because a switch says how many ports it has."""
+        """Send discovery's frames, with pauses for other work: a switch may have very many ports."""
 
         def pause() -> None:
             self.settle(now)

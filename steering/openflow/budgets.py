@@ -1,7 +1,8 @@
-"""What one connection to the switch listener may take, in time, memory and messages.
+"""How much time, memory and messages one connection to the switch listener may use.
 
-The process has one thread. What a connection takes, every switch waits for. So each bound here is of one
-connection, or of all connections of one kind together; the refusals that follow are `reader.Disconnect`.
+The process has one thread: while it serves one connection, all other switches wait. Each bound here holds for one
+connection, or for all connections of one kind together. A connection that exceeds a bound is refused or ended with a
+reason of `reader.Disconnect`.
 """
 
 from ipaddress import ip_address
@@ -16,23 +17,29 @@ T = TypeVar("T")
 class Budgets(NamedTuple):
     """The bounds in force. Seconds, bytes, or messages; rates are a second."""
 
-    turn: float = 0.004  # of work in a row for a switch, then others get their turn
-    step: float = 0.001  # of a turn: it ends with a step in which another connection became readable
-    seldom_rate: float = 1_000.0  # echo requests and changes of ports; beyond it the connection is not read
+    turn: float = 0.004  # most seconds of work in a row for one switch, before others get their turn
+    step: float = (
+        0.001  # a turn ends after a step of so many seconds in which another connection became readable
+    )
+    seldom_rate: float = (
+        1_000.0  # echo requests and port changes; above this rate the connection is read with rests
+    )
     seldom_burst: float = 8_192.0
-    rest: float = 0.02  # seconds for which it is not read, each time
-    foyer: bool = True  # connections that are no switch yet share one turn of that length
-    unasked_rate: float = 20.0  # messages that answer nothing and have no place
+    rest: float = 0.02  # seconds of one rest, in which the connection is not read
+    foyer: bool = True  # of the connections that are no switch yet, one works at a time, for one turn
+    unasked_rate: float = 20.0  # messages that answer no request and are not expected
     unasked_burst: float = 256.0
     port_change_rate: float = 200.0  # changes of ports that are handled one by one
-    port_change_burst: float = 1_024.0  # those beyond are merged: the last state of each port counts
-    handshake_messages: int = 16_384  # before a connection is a switch
+    port_change_burst: float = (
+        1_024.0  # port changes beyond the burst are merged: each port's last state counts
+    )
+    handshake_messages: int = 16_384  # most messages of a connection before it is a switch
     handshake_bytes: int = 4 << 20
-    backlog: int = 8 << 20  # bytes that one switch leaves unread
-    backlog_total: int = 128 << 20  # bytes that all leave unread
-    newcomers: int = 1_024  # connections that are no switch yet
-    newcomers_of_source: int = 256  # of them from one IPv4 address or IPv6 /64
-    accept_rate: float = 500.0  # connections a second
+    backlog: int = 8 << 20  # most bytes that one switch leaves unread
+    backlog_total: int = 128 << 20  # most bytes that all switches together leave unread
+    newcomers: int = 1_024  # most connections that are no switch yet
+    newcomers_of_source: int = 256  # most newcomers from one IPv4 address or IPv6 /64
+    accept_rate: float = 500.0  # most accepted connections a second
     accept_burst: float = 256.0
 
 
@@ -53,12 +60,12 @@ UNBOUNDED = Budgets(
     accept_rate=inf,
     accept_burst=inf,
 )
-"""For negative controls: only the bounds on memory that no run of a test could reach are left."""
+"""For tests that show what happens without bounds: only bounds on memory are left, which no test reaches."""
 
 
 def source_of(host: str) -> str:
-    """The source that a peer's address counts for: an IPv4 address, or an IPv6 /64, because one host has all of a
-    /64 at its command."""
+    """The source under which a peer's address is counted: an IPv4 address, or an IPv6 /64, because one host can use
+    all addresses of a /64."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -73,8 +80,9 @@ def source_of(host: str) -> str:
 class Newcomers(Generic[T]):
     """Connections that have not shown yet which switch they are, by source and age.
 
-    A handshake takes milliseconds, so who sits there longest has the least to lose. When there is no room, the
-    oldest goes: of the same source where that has too many, else of the source with the most.
+    A handshake takes milliseconds. So the oldest newcomer is the least likely to be a sound switch. When there is no
+    room, the oldest newcomer is ended: of the same source where that source has too many, else of the source with the
+    most newcomers.
     """
 
     def __init__(self, total: int, of_source: int) -> None:
@@ -87,8 +95,8 @@ class Newcomers(Generic[T]):
         return len(self._all)
 
     def enter(self, one: T, source: str) -> T | None:
-        """A connection is new. Returns the one that has to go for it, which is a newcomer no longer; None if none
-        has to."""
+        """Add a new connection. Returns the newcomer that has to be ended to make room, already removed here; None
+        where there is room."""
         own = self._sources.get(source, {})
         if len(own) >= self._of_source:
             goes = next(iter(own))
@@ -103,7 +111,7 @@ class Newcomers(Generic[T]):
         return goes
 
     def leave(self, one: T) -> None:
-        """A connection is a newcomer no longer: it is a switch now, or is gone."""
+        """Remove a connection, because it is a switch now, or has ended."""
         source = self._all.pop(one, None)
         if source is not None:
             own = self._sources[source]
@@ -123,7 +131,7 @@ class Debtor(Protocol):
 
 class UnreadBytes:
     """Bytes that peers do not read, summed over all connections. When there are too many, the connection with the
-    most goes."""
+    most unread bytes is ended."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -131,7 +139,7 @@ class UnreadBytes:
         self._total = 0
 
     def changed(self, debtor: Debtor) -> None:
-        """`debtor` has more unread than before, or less."""
+        """Note that `debtor` has more unread bytes than before, or fewer."""
         owed = debtor.unread
         self._total += owed - self._owed.pop(debtor, 0)
         if owed:

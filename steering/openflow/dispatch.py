@@ -1,7 +1,8 @@
-"""What a packet-in means. The cookie of the rule that sent it up tells which reader reads it, and the reader makes
-the input.
+"""Makes an input of the engine from a packet-in. The cookie of the rule that sent the packet up selects the reader, and
+the reader makes the input.
 
-A punted frame holds a subscriber's bytes. Only our own bounded readers see it; frames that they refuse are counted.
+A frame that a switch sends up holds a subscriber's bytes. Only the bounded readers of this project see the frame. Frames
+that they refuse are counted.
 """
 
 from collections.abc import Callable
@@ -29,16 +30,18 @@ from steering.wire.icmp import quoted_flow
 from steering.wire.neighbour import NeighbourKind, read_neighbour
 from steering.wire.segment import locate_tcp
 
-_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
+_new = tuple.__new__  # makes a NamedTuple without calling its own constructor
 _SYN = PacketClass.SYN
 _SYN_ACK = PacketClass.SYN_ACK
 _FIN = PacketClass.FIN
 _LLDP = PacketClass.LLDP
-NOT_OURS = "foreign-packet-in"  # counted among the malformed: no rule of ours sent it
+NOT_OURS = (
+    "foreign-packet-in"  # a label of the counter `malformed`: no rule of this controller sent the packet up
+)
 
 
 class Dispatch:
-    """`lldp` takes discovery frames, which are not the engine's: (dpid, port, frame, now)."""
+    """Reads packet-ins. `lldp` takes discovery frames, which are not for the engine: (dpid, port, frame, now)."""
 
     def __init__(
         self, counters: Counters, lldp: Callable[[DatapathId, PortNumber, bytes, float], None]
@@ -54,7 +57,7 @@ class Dispatch:
             return None
         self._counters.packet_ins[kind] += 1
         try:
-            # The three that come with every connection stand first and spelled out.
+            # The three kinds that come with every connection are checked first, and without a call in between.
             if kind is _SYN:
                 frame = packet.frame
                 return _new(SynSeen, (dpid, packet.in_port, read_handshake(frame), frame))
@@ -81,7 +84,7 @@ def _neighbour(dpid: DatapathId, packet: PacketIn) -> Input | None:
     message = read_neighbour(packet.frame)
     if message.kind is NeighbourKind.ROUTER_SOLICITATION:
         return RouterSolicited(dpid, packet.in_port, message.mac, message.address)
-    # A probe for a duplicate address tells nothing: its sender has no address yet.
+    # A probe for a duplicate address (RFC 4862 5.4, RFC 5227) is ignored: its sender has no address yet.
     return NeighbourSeen(dpid, packet.in_port, message.address, message.mac) if message.tells else None
 
 
@@ -127,12 +130,12 @@ _READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
 
 
 def destination(frame: bytes) -> bytes:
-    """The destination address of an untagged IP frame, 4 or 16 bytes. WireError without a whole one."""
+    """The destination address of an untagged IP frame, 4 or 16 bytes. Raises WireError for a shorter frame."""
     return _address(frame, 30, 38)
 
 
 def source(frame: bytes) -> bytes:
-    """The source address, likewise."""
+    """The source address of an untagged IP frame, 4 or 16 bytes. Raises WireError for a shorter frame."""
     return _address(frame, 26, 22)
 
 

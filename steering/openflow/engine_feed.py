@@ -1,4 +1,4 @@
-"""The way into the engine: inputs go in, what it makes of them goes to the sender, and the time of both is counted."""
+"""Gives inputs to the engine and the engine's outputs to the sender, and counts the time that decisions take."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class EngineFeed:
-    """`execute` takes what the engine wants done."""
+    """Gives inputs to `engine`. `execute` carries the engine's outputs out."""
 
     def __init__(
         self, engine: Engine, counters: Counters, execute: Callable[[list[Output], float], None]
@@ -29,10 +29,10 @@ class EngineFeed:
         self._counters = counters
         self._execute = execute
         self._lines = LogLimit(LOG_INTERVAL)
-        self._decisions: list[float] = []  # seconds of each since they were counted last
+        self._decisions: list[float] = []  # seconds of each decision since the last `count_times`
 
     def give(self, given: Input, now: float) -> None:
-        """Handle an input, then do what comes of it."""
+        """Handle an input, then carry its outputs out."""
         begun = perf_counter()
         outputs = self._handled(given, now)
         if outputs:
@@ -41,7 +41,7 @@ class EngineFeed:
             self._counters.stalled(type(given).__name__, took)
 
     def give_all(self, many: list[Input], now: float) -> None:
-        """Handle usual segments, then do what comes of them all."""
+        """Handle usual segments, then carry all their outputs out."""
         begun = perf_counter()
         outputs: list[Output] = []
         for given in many:
@@ -52,7 +52,7 @@ class EngineFeed:
             self._counters.stalled(UsualMessages.__name__, took)
 
     def _handled(self, given: Input, now: float) -> list[Output]:
-        """What the engine makes of an input; nothing where it refuses it, or fails on it."""
+        """The engine's outputs for an input; empty where the engine refuses the input, or fails."""
         begun = perf_counter()
         try:
             outputs = self._engine.handle(given, now)

@@ -1,4 +1,5 @@
-"""The way to one switch, for code that only sends: `channel.Adapter` is one, and a test's list of bytes another."""
+"""The connection to one switch, for code that only sends. `channel.Channel` implements these protocols, and so do
+stand-ins in tests."""
 
 from typing import Protocol
 

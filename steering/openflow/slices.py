@@ -1,4 +1,4 @@
-"""Work of the engine that is too much for one go: a slice each time all others had their turn."""
+"""Long work of the engine, cut into slices. Between two slices all other work gets its turn."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from os_ken.lib import hub
 
-LOOK = 0.25  # seconds between looks whether the application still runs
+LOOK = 0.25  # seconds between checks whether the application still runs
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ def in_turns(
     pause: Callable[[], None],
     clock: Callable[[], float] = monotonic,
 ) -> None:
-    """`do` each of `items`; each time `turn` seconds are over, `pause` lets others have theirs."""
+    """Call `do` with each of `items`. After every `turn` seconds, call `pause`, which lets other work have its turn."""
     ends = clock() + turn
     for item in items:
         do(item)
@@ -31,21 +31,21 @@ def in_turns(
 
 
 class Slices:
-    """`go_on` does one slice, and calls `wish` if there is more. Between two slices the hub serves every connection
-    that has something to read, so a SYN waits for one slice at most."""
+    """Runs slices. `go_on` does one slice, and calls `wish` if there is more to do. Between two slices the hub serves
+    every connection that has something to read, so a SYN waits for one slice at most."""
 
     def __init__(self, go_on: Callable[[], None]) -> None:
         self._go_on = go_on
         self._wished = hub.Event()
 
     def wish(self) -> None:
-        """There is more to do."""
+        """Note that there is more to do."""
         self._wished.set()
 
     def run(self, is_active: Callable[[], bool]) -> None:
-        """The loop of a thread of its own."""
+        """Do slices until the application ends; runs in a thread of its own."""
         while is_active():
-            # The application ends only when this thread has: it must not wait for work that never comes.
+            # The application ends only after this thread. So the thread must not wait for ever for work.
             if not self._wished.wait(LOOK):
                 continue
             self._wished.clear()

@@ -1,4 +1,4 @@
-"""What switches tell in statistics (OFPT_MULTIPART_REPLY): polled counts, groups, entries that are read back."""
+"""Takes the statistics that switches send (OFPT_MULTIPART_REPLY): counters, groups, and entries that are read back."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,8 @@ from steering.openflow.switch_tables.sender import Sender
 
 
 class Statistics:
-    """Polls the switches of `lines`, and hands each answer to whoever asked. `loads`: the newest count of each port and
-    meter, which may wait; all else goes to the `inbox`."""
+    """Polls the switches of `lines`, and gives each answer to the part that asked. `loads`: the newest count of each
+    port and meter, which may wait. All other inputs go to the `inbox`."""
 
     def __init__(
         self,
@@ -39,23 +39,23 @@ class Statistics:
         self._foreign_tags = ForeignTagsPoll(lines, sender.xids, inbox.append)
 
     def _load(self, given: PortLoad | SynRate) -> None:
-        """Note a count of a port or a meter; only the newest is kept."""
+        """Note a count of a port or meter. Only the newest count of each is kept."""
         self.loads[type(given), given.dpid, given.port] = given
 
     def tick(self, now: float) -> None:
-        """Ask again where it is time to."""
+        """Send the requests that are due, and give up those that are too old."""
         self._ports.tick(now)
         self._meters.tick(now)
         self._foreign_tags.tick(now)
 
     def forget(self, dpid: DatapathId) -> None:
-        """A switch went away: when it comes back it counts anew."""
+        """A switch is gone: forget its open requests and its last counters."""
         self._ports.forget(dpid)
         self._meters.forget(dpid)
         self._foreign_tags.forget(dpid)
 
     def take(self, channel: Channel, message: Message, now: float) -> bool:
-        """An answer, or a part of one; False where it was not asked for."""
+        """Take an answer, or a part of one. Returns False where the answer was not asked for."""
         head, dpid, body = read_multipart(message.data), channel.id, message.data[MULTIPART_LENGTH:]
         if head is None:
             return False

@@ -1,4 +1,5 @@
-"""What switches refuse (OFPT_ERROR): counted, logged now and then, and told to the engine where it has to do without."""
+"""Takes error messages of switches (OFPT_ERROR): counts them, logs some, and tells the engine which features a switch
+does not have."""
 
 import logging
 from collections.abc import Callable
@@ -12,12 +13,15 @@ from steering.openflow.messages.encode import GROUP_MOD
 from steering.openflow.messages.reader import Message, read_error, refused_type
 
 LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
-GROUPS_INTERVAL = 60.0  # seconds between lines that say that one switch takes no groups
+GROUPS_INTERVAL = 60.0  # seconds between log lines that one switch does not accept groups
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
 _METER_EXISTS = 1
 _GROUP_MOD_FAILED = 6  # OFPET_GROUP_MOD_FAILED
 _GROUP_EXISTS = 0
-_EXPECTED = ((_METER_MOD_FAILED, _METER_EXISTS), (_GROUP_MOD_FAILED, _GROUP_EXISTS))  # in filling: see there
+_EXPECTED = (
+    (_METER_MOD_FAILED, _METER_EXISTS),
+    (_GROUP_MOD_FAILED, _GROUP_EXISTS),
+)  # see switch_filler._meters
 
 _SHOWN = (b"\x0e", b"\x0f", b"\x1d")  # OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_METER_MOD
 
@@ -25,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class SwitchErrors:
-    """`name`: of a switch, for the log."""
+    """Takes the errors. `name` makes a switch's name for the log."""
 
     def __init__(
         self, counters: Counters, name: Callable[[DatapathId], str], feed: Callable[[GroupsRefused], None]
@@ -49,7 +53,7 @@ class SwitchErrors:
         self._counters.openflow_errors[error_name(kind)] += 1
         if self._lines.left_out(dpid, now) is not None:
             refused = message.data[12:76]
-            # Of packet-outs nothing is shown: the frame in it may hold a key.
+            # A refused packet-out is not shown: its frame may hold a key of a session.
             shown = refused.hex() if refused[1:2] in _SHOWN else "not shown"
             log.warning(
                 "switch %s refused a message: %s, code %d, xid %#x, its beginning: %s",

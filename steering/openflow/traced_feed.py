@@ -1,4 +1,5 @@
-"""The engine's feed where set-ups are traced: a watch sees inputs and what came of them. Without traces it is not loaded."""
+"""The engine's feed where set-ups of sessions are traced: a watch sees inputs and the outputs that follow. The module is
+loaded only where traces are on."""
 
 import logging
 from collections.abc import Callable
@@ -18,23 +19,23 @@ log = logging.getLogger(__name__)
 
 
 class SetUpWatch(Protocol):
-    """Sees set-ups go by. Times are seconds of the monotonic clock."""
+    """Observes set-ups of sessions. Times are seconds of the monotonic clock."""
 
     def wants(self, given: Input, now: float) -> bool:
-        """Whether to be shown what comes of an input that is about to be handled."""
+        """Whether `handled` is to be called for an input that is about to be handled."""
 
     def handled(self, given: Input, outputs: list[Output], now: float, begun: float, ended: float) -> None:
-        """The engine handled, from `begun` to `ended`, an input that was wanted and came in at `now`."""
+        """The engine handled a wanted input, which came in at `now`, from `begun` to `ended`."""
 
     def written(self, now: float) -> None:
-        """What came of all inputs so far is written, but for steers that wait for other switches."""
+        """The outputs of all inputs until now are written, except steers that wait for other switches."""
 
     def let_go(self, release: Release, is_confirmed: bool) -> None:
         """A segment that waited for other switches went on, or is dropped as they did not confirm."""
 
 
 class TracedFeed(EngineFeed):
-    """A watch that fails costs no packet: it is logged, and the packet goes on."""
+    """A feed with a watch. A watch that raises an exception is logged, and the packet is handled all the same."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class TracedFeed(EngineFeed):
         self._written()
 
     def let_go(self, release: Release, is_confirmed: bool) -> None:
-        """For the sender: a segment that waited for other switches does so no longer."""
+        """Called by the sender: a segment that waited for other switches was sent on or dropped."""
         try:
             self._watch.let_go(release, is_confirmed)
         except Exception:

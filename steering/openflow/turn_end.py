@@ -1,25 +1,25 @@
-"""What a turn of the hub ends with: sending, once for all connections that had something to say.
+"""Sends at the end of a turn of the hub, once for all connections that were read in the turn.
 
-In one turn the hub serves every connection that is readable. Each write costs a system call of 4 us, and each barrier one
-more and an answer. So what a read caused waits until the other connections that are ready were read too, and leaves in
-one write a switch. On a busy controller a set-up takes 0.4 writes in this way, where it took 1.9.
+In one turn the hub serves every connection that is readable. Each write costs a system call of 4 us, and each barrier
+another one and an answer. So the messages that one read caused wait until the other ready connections were read too.
+Then each switch gets one write. In this way a set-up on a busy controller takes 0.4 writes, where it took 1.9.
 
-Where the hub found one connection ready, nobody is there to be waited for, and what that one caused leaves at once: a
-greenlet for the turn's end costs 16 us and more, three times in a set-up.
+Where the hub found only one connection ready, there is no other to wait for, and the messages leave at once: a greenlet
+for the turn's end costs 16 us and more, three times in a set-up.
 """
 
 import logging
 from collections.abc import Callable
 from typing import Any
 
-LONGEST = 0.002  # seconds that something may wait while the hub serves others
+LONGEST = 0.002  # most seconds that messages wait while the hub serves other connections
 
 log = logging.getLogger(__name__)
 
 
 class TurnEnd:
-    """Calls `end` with the time of `clock`, once a turn in which someone wished for it. `spawn`: the hub's, for a function
-    that it is to run when it has served all that is ready. `is_alone`: whether only one connection is served in this
+    """Calls `end` with the time of `clock`, once in each turn in which `wish` was called. `spawn` has the hub run a
+    function after it has served all ready connections. `is_alone`: whether only one connection is served in this
     turn."""
 
     def __init__(
@@ -33,10 +33,10 @@ class TurnEnd:
         self._clock = clock
         self._spawn = spawn
         self._is_alone = is_alone
-        self._since: float | None = None  # when the first of this turn wished
+        self._since: float | None = None  # when `wish` was first called in this turn
 
     def wish(self, now: float) -> None:
-        """There is something to send. A turn that has been long already ends here, as far as that goes."""
+        """There is something to send. In a turn that has lasted LONGEST already, `end` is called at once."""
         if self._since is None:
             if self._is_alone():
                 self._send(now)
@@ -59,7 +59,7 @@ class TurnEnd:
 
 
 class HubPoll:
-    """In place of the `do_poll` of an eventlet hub: what it finds, and whether that was only one descriptor."""
+    """Replaces the `do_poll` of an eventlet hub, and remembers whether it found only one ready descriptor."""
 
     def __init__(self, poll: Callable[[float], list[Any]]) -> None:
         self._poll = poll
@@ -75,13 +75,14 @@ class HubPoll:
         return self._found == 1
 
     def others_wait(self, fd: int) -> bool:
-        """Whether a descriptor other than `fd` is ready now. The hub does not see this look: what is ready stays so until
-        it is read."""
+        """Whether a descriptor other than `fd` is ready now. The hub misses nothing by this question: a ready descriptor
+        stays ready until it is read."""
         return any(found != fd for found, _ in self._poll(0))
 
 
 def watched_poll(hub: Any) -> HubPoll | None:
-    """The hub's poll, watched from now on; None for a hub that has none, such as one on asyncio."""
+    """Replace the hub's `do_poll` with a HubPoll and return it; None for a hub without `do_poll`, such as one on
+    asyncio."""
     poll = getattr(hub, "do_poll", None)
     if poll is None or isinstance(poll, HubPoll):
         return poll

@@ -15,7 +15,7 @@ class Adapter(Protocol[C]):
     budgets: Budgets
     unread: UnreadBytes
     usual: UsualMessages | None  # the fast path; None: every message goes the general way
-    foyer: Any  # a semaphore: one connection that is no switch yet works at a time; None: all do
+    foyer: Any  # a semaphore: of connections that are no switch yet, one works at a time; None: no such limit
 
     def admits(self, address: tuple[Any, ...]) -> bool:
         """Whether there is room for one more connection."""
@@ -23,23 +23,24 @@ class Adapter(Protocol[C]):
     def opened(self, channel: C) -> None: ...
 
     def identified(self, channel: C) -> Disconnect | None:
-        """The datapath id is known. Why the switch is not wanted, None if it is."""
+        """The datapath id is known. Returns why the switch is refused; None if it is accepted."""
 
     def described(self, channel: C) -> None:
-        """The handshake is through. The adapter calls `admit` at once, later, or never."""
+        """The handshake is complete. The adapter calls the channel's `admit` at once, later, or never."""
 
     def ready(self, channel: C) -> None: ...
 
     def ended(self, channel: C, reason: Disconnect) -> None: ...
 
     def received(self, channel: C, message: Message, now: float) -> None:
-        """A message after the handshake. os-ken's parsers see none of these."""
+        """Take a message that came after the handshake. os-ken's parsers see no such message."""
 
     def settle(self, now: float) -> None:
-        """A batch has ended: send what it caused."""
+        """A batch of messages has been handled: send what they caused."""
 
     def settle_soon(self, now: float) -> None:
-        """Send what a batch caused at the end of this turn of the hub, with what other channels caused in it."""
+        """Send what a batch of messages caused at the end of this turn of the hub, together with what the messages of
+        other channels caused in the same turn."""
 
     def touched(self, channel: C) -> None:
         """The channel has bytes to flush."""

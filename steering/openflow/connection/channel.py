@@ -1,14 +1,14 @@
 """One switch's connection: os-ken's Datapath with a receive path and a send path of our own.
 
-os-ken reads 8 bytes, then the rest, makes an object and an event of each message and sends one message a
-system call through a queue that blocks; that costs ten times what our work does (docs/design/measured.rst). Here a
-read takes all there is. What the messages caused that channels read in one turn of the hub goes out in one write for
-each switch (turn_end).
+os-ken reads 8 bytes, then the rest of the message. It makes an object and an event of each message, and sends each
+message with its own system call through a queue that blocks. That costs ten times as much as the controller's own work
+(docs/design/measured.rst). Here one read takes all bytes that are there. All answers to the messages of one turn of the
+hub leave in one write for each switch (turn_end).
 
-One way out: everything for the switch, os-ken's own messages too, is appended to `_out` and leaves in
-`flush`. The socket is written without waiting; what it does not take stays in `_backlog`, which a greenthread
-empties. While that one is at work, `flush` only appends to the backlog. So bytes never interleave, and no
-handler ever waits for a switch that does not read.
+Everything for the switch, os-ken's own messages too, takes the same way: it is appended to `_out` and leaves in
+`flush`. The socket is written without waiting. Bytes that the socket does not take stay in `_backlog`, which a
+greenthread empties. While that greenthread works, `flush` only appends to the backlog. So bytes never interleave, and
+no handler ever waits for a switch that does not read.
 """
 
 import logging
@@ -31,10 +31,10 @@ from steering.openflow.messages.reader import Disconnect, Message, cut
 
 READ_SIZE = 65_536
 WRITE_SIZE = 65_536
-MESSAGES = 256  # cut at a time: cutting cannot be interrupted
-USUAL = 32  # usual ones handled at a time, for the same reason
+MESSAGES = 256  # most messages cut at a time: cutting cannot be interrupted
+USUAL = 32  # most usual messages handled at a time, for the same reason
 NEWCOMER_BACKLOG = 65_536  # bytes that a connection may leave unread before it is a switch
-TURNS = 4  # full reads in a row before other switches get their turn, whatever the budgets say
+TURNS = 4  # most full reads in a row before other switches get their turn, whatever the budgets say
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     """A connection from accept to close. `id` is the datapath id once it is known."""
 
     adapter: "Adapter[Channel]"  # set by `install`
-    others_wait: ClassVar[Callable[[int], bool]]  # likewise: whether a descriptor is ready beside this one
+    others_wait: ClassVar[
+        Callable[[int], bool]
+    ]  # whether another descriptor is ready; set by the application
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._greeted = is_greeted
         self._turn = ConnectionTurn(budgets, lambda: Channel.others_wait(self._fd), now)
         self._brake = Brake(budgets, now)
-        self._rest = 0.0  # seconds for which the next pause lasts
+        self._rest = 0.0  # seconds that the next pause lasts
         self._in_foyer = False
         self._out: list[bytes] = []
         self._backlog = bytearray()
@@ -93,7 +95,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(Disconnect.CLOSED)
             self.adapter.settle(monotonic())
         except Exception:
-            # A defect of ours costs this switch its connection; it comes back, and nothing is left behind.
+            # A defect of this program ends the switch's connection. The switch connects again, without old state.
             log.exception("the connection from %s failed", self.address[0])
             self.disconnect(Disconnect.FAILED)
         finally:
@@ -120,10 +122,10 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self.adapter.ended(self, reason)
         self.set_state(DEAD_DISPATCHER)
         try:
-            # Both ways: the greenthread that reads wakes up and closes.
+            # Both directions are shut down, so the greenthread that reads wakes up and closes the socket.
             self.socket.shutdown(2)
         except OSError:
-            pass  # the switch was faster
+            pass  # the switch has closed the connection already
 
     @property
     def has_ended(self) -> bool:
@@ -131,7 +133,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     @property
     def unread(self) -> int:
-        """Bytes that the switch was sent and has not read."""
+        """Number of bytes that were written for the switch and that the socket has not taken yet."""
         return len(self._backlog)
 
     @property
@@ -144,7 +146,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         return self.adapter.identified(self)
 
     def described(self) -> None:
-        """Called by the handshake: it has ended."""
+        """Called by the handshake: the handshake is complete."""
         self.adapter.described(self)
 
     def admit(self) -> None:
@@ -159,7 +161,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     # ---- turns ---------------------------------------------------------------------------------
 
     def _begin_turn(self) -> None:
-        """Wait for a turn where connections take turns, and begin it."""
+        """Begin a turn. A connection that is no switch yet waits first until no other such connection works."""
         foyer = self.adapter.foyer
         if foyer is not None and not self.is_ready and not self._in_foyer:
             if foyer.locked():
@@ -168,7 +170,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             foyer.acquire()
             self._in_foyer = True
             if self.is_ready or self._ended:
-                self._leave_foyer()  # it became so while it waited
+                self._leave_foyer()  # the connection became a switch, or ended, while it waited
         self._turn.begin(monotonic())
         self._turns = 0
 
@@ -178,8 +180,8 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.adapter.foyer.release()
 
     def pause(self) -> None:
-        """Send what this turn caused, give other connections their turns, and begin the next. What the others are to be
-        told leaves first: behind a flood each answer would wait for two of its turns."""
+        """Send what this turn caused, give other connections their turns, and begin the next turn. Bytes for other
+        switches leave first: otherwise, beside a connection that floods, each answer would wait for two of its turns."""
         self.adapter.settle(monotonic())
         self._leave_foyer()
         rest, self._rest = self._rest, 0.0
@@ -190,8 +192,8 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._begin_turn()
 
     def pause_if_over(self, has_brought: bool = False) -> None:
-        """Pause if the turn is over; for work that goes on within one message. `has_brought`: what was read so far waits
-        to be handled, which is the longer part of the work and happens in a pause."""
+        """Pause if the turn is over; for work that goes on within one message. `has_brought`: inputs were read that
+        are still to be handled. Handling takes longer than reading, and happens in a pause."""
         if has_brought or self._turn.is_over(monotonic()):
             self.pause()
 
@@ -214,7 +216,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.adapter.settle_soon(monotonic())
 
     def _work(self, stream: bytes) -> bytes:
-        """Handle the whole messages in `stream`, in turns. Returns the bytes that are left."""
+        """Handle the whole messages in `stream`, with pauses for other connections. Returns the bytes that are left."""
         at = 0
         while True:
             now = monotonic()
@@ -262,7 +264,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         return plain
 
     def _read(self) -> bytes:
-        """Read what there is, and wait for it if there is nothing; b"" at the end of the connection."""
+        """Read all bytes that are there, and wait if there are none; b"" at the end of the connection."""
         try:
             while True:
                 if self._rest:
@@ -272,7 +274,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                     self._wait()
                     self._begin_turn()
                 elif self._turns == TURNS or self._turn.is_over(monotonic()):
-                    # Reads that did not wait must not keep the other switches waiting for ever.
+                    # A connection that always has bytes to read must not keep the other switches waiting for ever.
                     self.pause()
                 if self._ended:
                     return b""
@@ -302,7 +304,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self._waiting = False
 
     def _readable(self, fd: int) -> None:
-        # While the reader is at work, or gives others their turn, it must not be switched to from here.
+        # While the reading greenthread works, or gives others their turn, the hub must not switch to it.
         if self._waiting:
             self._reader.switch()
 
@@ -329,7 +331,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     # ---- sending -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Add whole messages to what leaves at the end of the batch."""
+        """Append whole messages to the bytes that leave at the end of the batch."""
         if self._ended:
             return
         if not self._out:
@@ -347,7 +349,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         return True
 
     def flush(self) -> None:
-        """Send what was written, as far as the socket takes it now."""
+        """Send the written bytes, as far as the socket takes them now."""
         if not self._out or self._ended:
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
@@ -387,7 +389,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         try:
             while self._backlog:
                 sent = self.socket.send(bytes(self._backlog[:WRITE_SIZE]))
-                # Emptied by `disconnect` meanwhile: then there is nothing to delete either.
+                # `disconnect` may have emptied the backlog meanwhile: then this deletes nothing.
                 del self._backlog[:sent]
                 self.adapter.unread.changed(self)
         except (OSError, EOFError):
@@ -397,4 +399,4 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
 
 def _nothing(fd: int) -> None:
-    """eventlet tells of a descriptor that was closed elsewhere; ours is closed in `serve` only."""
+    """Callback for eventlet, called where a descriptor was closed elsewhere. Channels close theirs only in `serve`."""

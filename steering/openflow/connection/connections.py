@@ -1,4 +1,4 @@
-"""All connections to the switch listener: how many there may be, which are alive, and what the log says of them."""
+"""All connections to the switch listener: their bounds, checks that they are alive, and their log lines."""
 
 import logging
 from collections.abc import Callable, Hashable
@@ -22,11 +22,11 @@ from steering.openflow.connection.tls import TlsChannel, switch_context
 from steering.openflow.messages.encode import message
 from steering.openflow.messages.reader import Disconnect, Type
 
-ECHO_AFTER = 5.0  # seconds of silence, then an echo request
-SILENT_AFTER = 15.0  # seconds without a whole message, then the switch is given up
-HANDSHAKE_TIMEOUT = 10.0  # seconds from connect until it is a switch
+ECHO_AFTER = 5.0  # seconds of silence, after which an echo request is sent
+SILENT_AFTER = 15.0  # seconds without a whole message, after which the connection is ended
+HANDSHAKE_TIMEOUT = 10.0  # seconds from connect within which the handshake must be complete
 MAX_CHANNELS = 4_096
-LOG_INTERVAL = 60.0  # seconds in which LOG_BURST lines tell of one reason, or of one switch
+LOG_INTERVAL = 60.0  # seconds in which at most LOG_BURST lines name one reason, or one switch
 LOG_BURST = 5
 _ECHO_XID = 0
 _ECHO_REQUEST = message(Type.ECHO_REQUEST, _ECHO_XID, b"")
@@ -43,7 +43,7 @@ class Connections:
         self._budgets = budgets
         self._counters = counters
         self._name = name
-        # Newcomers leave half of the places to switches, whatever the process may have open.
+        # Newcomers get at most half of the places, however few descriptors the process may have.
         newcomers = min(budgets.newcomers, switch_places() // 2)
         self._newcomers: Newcomers[Channel] = Newcomers(newcomers, budgets.newcomers_of_source)
         self._lines = LogLimit(LOG_INTERVAL, LOG_BURST)
@@ -57,14 +57,14 @@ class Connections:
         return False
 
     def opened(self, channel: Channel) -> None:
-        """A connection was accepted. Another one may lose its place for it."""
+        """A connection was accepted. An older newcomer may be ended to make room."""
         self.channels.add(channel)
         oldest = self._newcomers.enter(channel, source_of(str(channel.address[0])))
         if oldest is not None:
             oldest.disconnect(Disconnect.TOO_MANY_NEWCOMERS)
 
     def is_switch(self, channel: Channel) -> None:
-        """A connection speaks for its switch from now on."""
+        """The connection is a switch's from now on, and no newcomer any more."""
         self._newcomers.leave(channel)
 
     def ended(self, channel: Channel, reason: Disconnect) -> None:
@@ -73,7 +73,8 @@ class Connections:
         self.channels.discard(channel)
         if channel.id is not None and reason in _REFUSED:
             self._counters.refuse_switch(channel.id, SwitchRefusal(reason.value))
-        # A switch that was one has lines of its own. Of all others, who can connect could fill the log.
+        # Each admitted switch has its own bound of lines. All others share one for each reason, because anybody who can
+        # connect could fill the log.
         subject = channel.id if channel.is_ready else reason
         name = self._name(channel.id) if channel.id is not None else "unknown"
         self._over(reason, subject, name, channel.address)
@@ -89,7 +90,7 @@ class Connections:
             )  # fmt: skip
 
     def watch(self, now: float) -> None:
-        """Keep connections alive, and end those that are dead or never got through their handshake."""
+        """Send echo requests on silent connections. End those that are dead or did not complete their handshake."""
         for channel in list(self.channels):
             if not channel.is_ready:
                 if now - channel.opened_at > HANDSHAKE_TIMEOUT:
@@ -103,11 +104,11 @@ class Connections:
 
 
 class SwitchListener:
-    """os-ken makes this in place of its own server, with the same arguments."""
+    """The server that os-ken creates in place of its own, with the same arguments."""
 
     adapter: Adapter[Channel]
     counters: Counters
-    door: EarlyDoor | None = None  # listens already, and switches may wait there
+    door: EarlyDoor | None = None  # listens already, and switches may wait at its socket
 
     def __init__(self, listen_info: tuple[str, int], handle: Any, **tls: Any) -> None:
         budgets = self.adapter.budgets
@@ -140,9 +141,10 @@ class SwitchListener:
 
 
 def install(adapter: Adapter[Channel], counters: Counters, door: EarlyDoor | None) -> None:
-    """Let os-ken accept by `SwitchListener`, with `adapter` behind its connections. `door`: what listens already."""
+    """Make os-ken accept connections with `SwitchListener`, and give all of them to `adapter`. `door`: the socket that
+    listens already, if any."""
     Channel.adapter = SwitchListener.adapter = adapter
     SwitchListener.counters, SwitchListener.door = counters, door
-    # os-ken looks this name up when it begins to listen, and has no setting for it. The channel itself cannot be
-    # put in Datapath's place: Datapath names itself in its call of super().
+    # os-ken looks the name StreamServer up when it begins to listen, and has no setting for it. `Channel` cannot simply
+    # replace `Datapath`: Datapath names itself in its call of super().
     controller.StreamServer = SwitchListener

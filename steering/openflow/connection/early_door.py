@@ -1,7 +1,8 @@
-"""The switches' port while the controller starts: it listens before the long part of the start, and greets who comes.
+"""The switches' port while the controller starts: it listens before the long part of the start, and sends HELLO to each
+switch that connects.
 
-A switch that is refused, or hears no HELLO in as many seconds as it waits between two tries (1, 2, 4, 8 with Open
-vSwitch), doubles that wait. One that was greeted waits five seconds and more.
+A switch doubles its wait between two tries (1, 2, 4, 8 seconds with Open vSwitch) when it is refused, or when it gets no
+HELLO within that wait. A switch that got a HELLO keeps the connection for five seconds and more.
 """
 
 from struct import pack
@@ -11,14 +12,15 @@ from eventlet.greenio import GreenSocket
 
 from steering.openflow.connection.listener import listening
 
-MOST = 1_024  # switches that are greeted; all others wait in the kernel's queue
+MOST = 1_024  # most switches that get a HELLO; all others wait in the kernel's queue
 HELLO = pack(">BBHI", 4, 0, 8, 0)  # OpenFlow 1.3, as os-ken sends it
 
 Waiting = tuple[Any, tuple[Any, ...]]
 
 
 class EarlyDoor:
-    """`socket` listens from now on. Raises OSError. `greets`: False where TLS comes before HELLO."""
+    """A socket that listens at once. `greets`: False where TLS comes before HELLO. Raises OSError where the port cannot
+    be opened."""
 
     def __init__(self, host: str, port: int, greets: bool) -> None:
         self.socket = listening(host, port)
@@ -26,7 +28,7 @@ class EarlyDoor:
         self._waiting: list[Waiting] = []
 
     def look(self) -> None:
-        """Accept and greet who came. Waits for nobody."""
+        """Accept the connections that are there and send HELLO to each, without waiting."""
         if not self._greets:
             return
         self.socket.setblocking(False)
@@ -50,6 +52,6 @@ class EarlyDoor:
             self._waiting.append((GreenSocket(accepted), address))
 
     def take(self) -> list[Waiting]:
-        """The connections that were greeted. Each is returned once."""
+        """The accepted connections. Each is returned once."""
         waiting, self._waiting = self._waiting, []
         return waiting

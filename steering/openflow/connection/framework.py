@@ -1,4 +1,4 @@
-"""os-ken's own way of a message: its parser, its handlers, and the applications that observe it."""
+"""How os-ken itself treats a message: its parser, its handlers, and the applications that observe the event."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from steering.openflow.messages.reader import Message
 
 
 def show(datapath: Any, message: Message) -> None:
-    """Let os-ken handle a message of one of its datapaths, as if it had read it itself."""
+    """Let os-ken handle a message of one of its datapaths, as if os-ken had read the message itself."""
     data = message.data
     made = ofproto_parser.msg(datapath, message.version, message.type, len(data), message.xid, data)
     if not made or datapath.ofp_brick is None:

@@ -1,7 +1,8 @@
-"""What comes before a connection is a switch: HELLO, features, port descriptions, each once and bounded.
+"""The handshake of a connection: HELLO, features, port descriptions, each once and bounded. After it the connection may
+speak for a switch.
 
-os-ken negotiates the version in HELLO. The rest is asked for and read here: os-ken takes port descriptions
-without end, and each port costs it ten times what it costs `reader`.
+os-ken negotiates the version in HELLO. The rest is asked for and read here, because os-ken takes port descriptions
+without end, and needs ten times as long for each port as `reader` does.
 """
 
 from struct import Struct
@@ -29,24 +30,24 @@ from steering.openflow.ports.known_ports import MAX_PORTS
 
 _MULTIPART_REQUEST = 18
 _REQUEST = Struct(">HH4x")
-_XID = 0x7FFF_0001  # of the one question; os-ken's and the sender's are others
-# What a switch that had a controller before may still have under way.
+_XID = 0x7FFF_0001  # transaction id of the request for port descriptions; os-ken and the sender use other ids
+# Messages that may still arrive from a switch that had a controller before.
 _LATE = frozenset({Type.PACKET_IN, Type.ERROR, Type.ECHO_REPLY})
 
 
 class Peer(Protocol):
     """The connection that shakes hands."""
 
-    id: Any  # the datapath id, None until the features tell it
-    state: Any  # os-ken's word for how far it is
+    id: Any  # the datapath id; None before the features reply
+    state: Any  # os-ken's name for the stage of the handshake
 
     def write(self, data: bytes) -> None: ...
 
     def to_framework(self, message: Message) -> None:
-        """os-ken's own handler of a HELLO."""
+        """Give a HELLO to os-ken's own handler."""
 
     def identified(self) -> Disconnect | None:
-        """The datapath id is known: why it is not wanted, if so."""
+        """The datapath id is known. Returns why it is refused; None if it is accepted."""
 
     def described(self) -> None:
         """The ports are known too."""
@@ -64,7 +65,7 @@ class SwitchHandshake:
         self.ports: dict[PortNumber, PortDescription] = {}
 
     def take(self, message: Message) -> Disconnect | None:
-        """Take the next message. Why the connection must end, None if it need not."""
+        """Take the next message. Returns why the connection must end; None if it goes on."""
         self._messages -= 1
         self._bytes -= len(message.data)
         if self._messages < 0 or self._bytes < 0:
@@ -119,7 +120,7 @@ class SwitchHandshake:
         return None
 
     def changed_later(self, data: bytes) -> Disconnect | None:
-        """A port changed, came or went at a connection that stands by after its handshake."""
+        """Take a port status message of a standby connection, after its handshake. Returns as `take`."""
         state = read_port_status(data)
         if state is not None and not state.gone and state.port not in self.ports:
             if len(self.ports) >= MAX_PORTS:
@@ -129,7 +130,7 @@ class SwitchHandshake:
         return self._port_status(data)
 
     def _port_status(self, data: bytes) -> Disconnect | None:
-        """A port changed while the connection waits to be admitted. Changes before that are in the descriptions."""
+        """A port changed while the connection waits to be admitted. The port descriptions contain earlier changes."""
         state = read_port_status(data)
         if state is None:
             return Disconnect.BAD_LENGTH

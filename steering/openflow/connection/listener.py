@@ -1,9 +1,9 @@
-"""A listening socket that survives many connections at once: it is paced and bounded, and goes on after the process
-ran out of descriptors.
+"""A listening socket that survives many connections at once. Its rate and its share of time are bounded, and it goes on
+after the process ran out of descriptors.
 
 Connections that wait to be accepted stay in the kernel's queue. Without descriptors or memory, the listener accepts
-nothing for a moment. Otherwise epoll would report the queue again at once, and the hub would spin. The servers of
-os-ken and eventlet end for ever at that error.
+nothing for PAUSE seconds. Otherwise epoll would report the queue again at once, and the hub would never rest. The
+servers of os-ken and eventlet end for ever at that error.
 """
 
 import errno
@@ -20,11 +20,11 @@ from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 
 BACKLOG = 1_024  # connections that may wait in the kernel's queue; net.core.somaxconn may allow fewer
-PAUSE = 0.2  # seconds without accepting when resources have run out
+PAUSE = 0.2  # seconds without accepting when descriptors or memory have run out
 TURN = 0.001  # most seconds of accepting in a row
 MOST_DESCRIPTORS = 65_536
 OWN = 64  # descriptors for the process's own files and sockets
-FEWEST = 8  # least connections of each kind, even with few descriptors
+FEWEST = 8  # connections of each kind that are allowed even with few descriptors
 MOST_OF_REST = 256
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
@@ -38,7 +38,8 @@ def descriptors() -> int:
 
 
 def raise_descriptors() -> None:
-    """Allow this process as many descriptors as it may have: the usual 1,024 are too few for a thousand switches."""
+    """Raise this process's soft limit of descriptors to its hard limit: the usual 1,024 are too few for a thousand
+    switches."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -56,7 +57,7 @@ def rest_places() -> int:
 
 
 def listening(host: str, port: int, reuse_port: bool = False) -> Any:
-    """A listening TCP socket of the hub's kind. Raises OSError."""
+    """A listening TCP socket of the hub's kind (eventlet or native). Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -111,7 +112,7 @@ class Listener:
                     return
                 if error.errno in OUT_OF_RESOURCES:
                     self._pause(error)
-                continue  # otherwise the peer was gone before it was accepted
+                continue  # any other error: the peer had closed the connection before it was accepted
             if self._admit(address):
                 hub.spawn(self._serve, accepted, address)
             else:

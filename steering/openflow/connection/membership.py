@@ -1,8 +1,8 @@
-"""Decides which connection may speak for which switch: by known datapath ids, certificates, and claims to the same
-id.
+"""Decides which connection may speak for which switch: by known datapath ids, by certificates, and by claims to the
+same id.
 
-A datapath id is a number that anybody can send. Without TLS the first connection with an id gets it. Then the network
-is protected only by who can reach the listener.
+A datapath id is a number that anybody can send. Without TLS the first connection with an id gets it. Then the only
+protection is that few hosts can reach the listener.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Claimant(Protocol):
 
 
 class Membership:
-    """Checks datapath ids and certificates by the site, which may change. `site` returns the current one."""
+    """Checks datapath ids and certificates by the site, which may change. `site` returns the current site."""
 
     def __init__(self, site: Callable[[], Site]) -> None:
         self._site = site
@@ -67,8 +67,8 @@ class _Claim:
 
 class Claims:
     """Claims of new connections to the datapath id of a live one. The live connection is sent an echo request, and
-    stays if it answers in time. Until then the new connection gets nothing. For each id one new connection waits,
-    others are refused."""
+    stays if it answers within CLAIM_TIME. Until then the new connection is not admitted. For each id one new connection
+    waits; others are refused."""
 
     def __init__(self, live: Mapping[DatapathId, Claimant], xids: Iterator[int]) -> None:
         self._live = live
@@ -88,7 +88,8 @@ class Claims:
             holder.write(message(Type.ECHO_REQUEST, xid, b""))
 
     def answered(self, holder: Claimant, xid: int) -> bool:
-        """Take an echo reply of a switch; whether it answers the request of a claim. If so, the claim is refused."""
+        """Take an echo reply of a switch. Returns whether the reply answers the request of a claim; if so, the claim is
+        refused."""
         claim = self._open.get(holder.id)
         if claim is None or claim.xid != xid:
             return False

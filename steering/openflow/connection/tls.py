@@ -1,7 +1,8 @@
 """TLS between the controller and its switches, over the socket that the channel reads and writes by itself.
 
-Python's TLS sockets read ahead, so that a readable descriptor no longer means that there is something to read.
-Here TLS has no socket: bytes of the peer go in, bytes for the peer come out (`ssl.MemoryBIO`).
+Python's TLS sockets read ahead: bytes may wait in the socket object although the descriptor is not readable.
+Here TLS has no socket: the peer's bytes are written into a buffer, and bytes for the peer are read from another
+(`ssl.MemoryBIO`).
 """
 
 import ssl
@@ -9,17 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 LARGEST_HANDSHAKE = (
-    65_536  # bytes of a peer until the handshake is through; a chain of certificates is far smaller
+    65_536  # most bytes of a peer until the handshake is complete; a chain of certificates is far smaller
 )
 _READ = 65_536
 
 
 class TlsError(Exception):
-    """The peer speaks no TLS, has no certificate of the CA, or broke off."""
+    """The peer speaks no TLS, has no certificate of the CA, or broke the handshake off."""
 
 
 def switch_context(cert: str, key: str, ca: str | None) -> ssl.SSLContext:
-    """What the switch listener speaks: TLS 1.2 at least, and with `ca` every switch has a certificate of it.
+    """The TLS settings of the switch listener: TLS 1.2 at least. With `ca`, every switch must have a certificate of
+    that CA.
 
     The files are PEM. Raises OSError or ssl.SSLError where they cannot be used.
     """
@@ -40,12 +42,12 @@ class TlsChannel:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._shaken = 0  # bytes that the handshake took
-        self.is_open = False  # the handshake is through
+        self._shaken = 0  # bytes that the peer sent in the handshake
+        self.is_open = False  # whether the handshake is complete
 
     def received(self, data: bytes) -> bytes:
-        """What the peer said, in plain; b"" where that is nothing yet. `to_send` may have an answer afterwards.
-        Raises TlsError."""
+        """Take bytes from the wire and return them decrypted; b"" where nothing is complete yet. `to_send` may have
+        bytes for the peer afterwards. Raises TlsError."""
         self._incoming.write(data)
         parts: list[bytes] = []
         try:
@@ -64,11 +66,11 @@ class TlsChannel:
         return b"".join(parts)
 
     def to_send(self) -> bytes:
-        """Bytes of TLS's own for the peer."""
+        """Bytes for the peer that TLS itself has made, such as those of the handshake."""
         return self._outgoing.read()
 
     def sealed(self, data: bytes) -> bytes:
-        """`data` as it goes over the wire. Raises TlsError."""
+        """`data` encrypted, as it goes over the wire. Raises TlsError."""
         try:
             rest = memoryview(data)
             while rest:

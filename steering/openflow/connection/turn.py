@@ -1,10 +1,10 @@
 """How long one connection may work in a row, and when it is not read for a while.
 
-The hub asks the kernel which connections are readable only when nobody works. So a connection whose peer sends without
-pause works until it stops by itself, and every other switch waits. A turn has two ends. One is a bound that always holds.
-The other comes sooner: after each step the kernel is asked, without waiting, whether another descriptor is ready. If one
-is, the turn is over. A switch that is alone so keeps its long turns, which cost less a message, and one that is flooded
-beside it waits for a step.
+The hub asks the kernel which connections are readable only when no greenthread works. So a connection whose peer sends
+without pause would work until it stops by itself, and every other switch would wait. Two rules end a turn. A turn never
+lasts longer than `Budgets.turn`. And after each step (`Budgets.step`) the kernel is asked, without waiting, whether
+another descriptor is ready; if one is, the turn is over. So a switch that is alone keeps long turns, which cost less for
+each message. A switch beside one that floods waits for one step only.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,10 @@ from steering.openflow.budgets import Budgets
 from steering.openflow.messages.reader import Type
 
 SELDOM = frozenset((int(Type.ECHO_REQUEST), int(Type.PORT_STATUS)))
-"""Message types that a good switch sends seldom, and that may not be left out: each echo is answered, and of ports the
-last state counts. Errors are none of them: a switch whose table is full sends one for each entry, before the barrier
-reply that its filling waits for. Packet-ins are none either: their rate is the traffic's, and the switch has meters."""
+"""Message types that a sound switch sends seldom, and that must not be left out: each echo request is answered, and
+each port's last state counts. Errors are not among them: a switch whose table is full sends one for each entry, before
+the barrier reply that its filling waits for. Packet-ins are not among them either: their rate depends on the traffic,
+and meters in the switch bound it."""
 
 
 class ConnectionTurn:
@@ -38,10 +39,10 @@ class ConnectionTurn:
 
     def end(self) -> None:
         """The turn is over, however long it was."""
-        self._ends = self._look_at = 0.0  # of a monotonic clock
+        self._ends = self._look_at = 0.0  # seconds of a monotonic clock
 
     def is_over(self, now: float) -> bool:
-        """Whether others are to have their turn. Cheap before the next step's end: it is asked for every message."""
+        """Whether others are to have their turn. Called for every message, so it is cheap before a step has ended."""
         if now < self._look_at:
             return False
         if now >= self._ends or self._others_wait():
@@ -51,8 +52,8 @@ class ConnectionTurn:
 
 
 class Brake:
-    """How fast one connection is read while it sends what a good switch sends seldom. Nothing is lost: what is
-    not read waits in the kernel, and then at the peer."""
+    """Limits how fast one connection is read while it sends messages that a sound switch sends seldom (SELDOM). Nothing
+    is lost: unread bytes wait in the kernel, and then at the peer."""
 
     __slots__ = ("_bucket", "_rest")
 
@@ -61,6 +62,6 @@ class Brake:
         self._rest = budgets.rest
 
     def rest(self, kind: int, now: float) -> float:
-        """A message of type `kind` came. Returns the seconds for which the connection is not read after it: 0 while it
-        keeps to its rate."""
+        """A message of type `kind` came. Returns the seconds for which the connection is not read from now: 0 while the
+        connection keeps to its rate."""
         return self._rest if kind in SELDOM and self._bucket.take(now) else 0.0

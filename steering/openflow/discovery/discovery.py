@@ -1,4 +1,5 @@
-"""Discovery on the wire: announcements as packet-outs, what was heard as inputs of the engine."""
+"""Connects discovery with the switches: sends its announcements as packet-outs, and makes inputs of the engine from
+received ones."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +31,7 @@ class Links:
         self._name = name
 
     def heard(self, dpid: DatapathId, port: PortNumber, frame: bytes, now: float) -> None:
-        """An LLDP frame came up."""
+        """A switch passed an LLDP frame up."""
         if self._discovery is None:
             return
         found = self._discovery.heard(PortRef(dpid, port), frame, now)
@@ -52,7 +53,8 @@ class Links:
             self._tell(self._discovery.port_status(PortRef(dpid, port), up))
 
     def announcements(self, now: float, clock: Callable[[], float]) -> Iterator[SendFrame]:
-        """Frames to send now, each with its time of `clock`. The call also notices links that were not heard any more."""
+        """Frames to send now, each stamped with the time of `clock`. The call also reports links that are lost because
+        no frame came over them."""
         if self._discovery is None:
             return
         self._tell(self._discovery.expire(now))

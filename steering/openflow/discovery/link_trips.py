@@ -1,44 +1,45 @@
-"""How long announcements take over a link, beside how long they took before.
+"""Compares how long announcements take over a link with how long they took before.
 
-Somebody who carries frames between two ports that were one link (a wormhole) has to send them a longer way, and so has
-the traffic. A trip is by the controller: to the switch that sends, over the link, and back from the switch that hears. A busy
-controller or switch makes single trips longer, never shorter, so the least of some in a row is what counts.
+An attacker who carries frames between the two ports of a link (a wormhole) has to send them a longer way. A trip is
+measured at the controller: from the controller to the sending switch, over the link, and from the receiving switch back
+to the controller. A busy controller or switch makes single trips longer, never shorter. So the shortest of ROUNDS trips
+in a row counts.
 """
 
 from collections import Counter, deque
 
 from steering.model.ids import DatapathId
 
-ROUNDS = 8  # trips in a row: some 7 s
-MULTIPLE = 3.0  # of the least that is known of the link ...
-MORE = 0.003  # ... and so many seconds on top, below which a busy machine makes any difference
-RELEARN = 600.0  # seconds after which a link that got longer is taken as it is
-FEW = 6  # directions of links: of more than these not most become longer at once, or it is the controller that is slow
-FEW_OF_A_SWITCH = 2  # and of more than these, from or to one switch, not all, or it is its connection that is
+ROUNDS = 8  # trips that are compared: about 7 s
+MULTIPLE = 3.0  # a link is an outlier when its trips take this multiple of its shortest trip ...
+MORE = 0.003  # ... and so many seconds more: smaller differences come from a busy machine
+RELEARN = 600.0  # seconds after which the longer time of a link counts as its usual one
+FEW = 6  # where most of more than FEW directions of links are outliers at once, the controller is slow, not the links
+FEW_OF_A_SWITCH = 2  # where all of more than these from or to one switch are, the switch's connection is slow
 
 
 class LinkTrips:
-    """The trips over one direction of a link. Bounded: the last ones, and the least of all before."""
+    """The trips over one direction of a link. Keeps only the last ROUNDS trips, and the shortest of those before."""
 
     __slots__ = ("_last", "_since", "usual")
 
     def __init__(self) -> None:
-        self.usual: float | None = None  # seconds; None while too few are known
+        self.usual: float | None = None  # seconds; None while too few trips are known
         self._last: deque[float] = deque(maxlen=ROUNDS)
-        self._since: float | None = None  # when they became much longer
+        self._since: float | None = None  # when the trips became much longer
 
     @property
     def least(self) -> float:
-        """Seconds: the least of the last ones."""
+        """Seconds of the shortest of the last trips."""
         return min(self._last)
 
     @property
     def is_outlier(self) -> bool:
-        """Whether each of the last trips took a multiple of what they took before."""
+        """Whether each of the last trips took much longer than the usual trip (MULTIPLE, MORE)."""
         return self._since is not None
 
     def add(self, trip: float, now: float) -> None:
-        """An announcement took so many seconds."""
+        """Add a trip of `trip` seconds."""
         self._last.append(trip)
         if len(self._last) < ROUNDS:
             return
@@ -55,8 +56,8 @@ class LinkTrips:
 
 
 class Outliers:
-    """How many directions of links there are, and how many of them are outliers: of all, of those that leave a switch, and of
-    those that come in at one. Bounded by the switches."""
+    """Counts the directions of links, and the outliers among them: in all, for each switch that sends, and for each
+    switch that receives. The size is bounded by the number of switches."""
 
     __slots__ = ("_links", "_outliers")
 
@@ -65,14 +66,14 @@ class Outliers:
         self._outliers: Counter[str | tuple[str, DatapathId]] = Counter()
 
     def count(self, near: DatapathId, far: DatapathId, links: int, outliers: int) -> None:
-        """So many more, or less, from one switch to another."""
+        """Add `links` directions with `outliers` outliers from switch `near` to switch `far`; negative numbers remove."""
         for group in ("all", ("from", near), ("to", far)):
             self._links[group] += links
             self._outliers[group] += outliers
 
     def excuse(self, near: DatapathId, far: DatapathId) -> bool:
-        """Whether an outlier from one switch to another is one of so many that what takes longer is no link: the controller, or
-        one switch's connection to it."""
+        """Whether so many directions are outliers together with this one that no link is the cause, but the
+        controller, or one switch's connection to the controller."""
         if self._links["all"] > FEW and 2 * self._outliers["all"] > self._links["all"]:
             return True
         return any(

@@ -1,4 +1,4 @@
-"""The table of offsets: where the fields stand of a packet-in with a segment of TCP, and the options that hosts send.
+"""Where the fields of a packet-in with a TCP segment stand, and the orders of TCP options that hosts send.
 
 All offsets are those of the usual form: a packet-in whose match has in_port and metadata, an untagged frame, IPv4
 without options or IPv6 without extension headers. A message of any other form goes to the general readers
@@ -19,8 +19,8 @@ from typing import NamedTuple
 #     36  OXM header and value of metadata
 #     48  pad
 #     50  data: the frame
-# What is to be the same in every message is read as one number: version and type; the match's type and length, and the
-# header of in_port.
+# Fields that are the same in every usual message are read together as one number: version and type; the match's type
+# and length, and the header of in_port.
 HEADER = Struct("!HHI")
 PACKET_IN, BARRIER_REPLY = 0x040A, 0x0415
 FRAME_AT = 50
@@ -43,7 +43,7 @@ _TCP = "II BB"
 IPV4_PUNT = Struct(f"!{_PACKET_IN} {_ETHERNET} {_IPV4} 12s {_TCP}")
 IPV6_PUNT = Struct(f"!{_PACKET_IN} {_ETHERNET} {_IPV6} 36s {_TCP}")
 COOKIE_AT = 16
-IPV4_ENDS, IPV6_ENDS = Struct("4s4s2s2s"), Struct("16s16s2s2s")  # of such a key
+IPV4_ENDS, IPV6_ENDS = Struct("4s4s2s2s"), Struct("16s16s2s2s")  # addresses and ports of a flow's key
 IPV4_TCP, IPV6_TCP = 34, 54  # the TCP header's place in the frame
 TCP_HEADER = 20
 
@@ -54,7 +54,7 @@ IPV4_NO_OPTIONS = 0x45
 IPV4_FRAGMENT = 0x3FFF  # more fragments, and the offset
 IPV6_VERSION = 6
 TCP_PROTOCOL = 6
-TCP_CONTROL = 0x3F  # without CWR and ECE, which say nothing of a handshake
+TCP_CONTROL = 0x3F  # without CWR and ECE, which do not matter for a handshake
 SYN, SYN_ACK = 0x02, 0x12
 
 
@@ -67,7 +67,8 @@ class Option(NamedTuple):
 
 
 def _option(head: str, free: int, *masked: tuple[int, int]) -> Option:
-    """`head` in hexadecimal is fixed, but for the bits that `masked` (place, mask) leaves; `free` bytes follow."""
+    """An option whose bytes `head` (hexadecimal) are fixed, except for the bits outside the mask at each place that
+    `masked` names as (place, mask). `free` bytes of any value follow."""
     fixed = bytes.fromhex(head)
     mask = bytearray(b"\xff" * len(fixed))
     for place, kept in masked:
@@ -81,7 +82,8 @@ MSS = _option("0204", 2)
 SACK_PERMITTED = _option("0402", 0)  # RFC 2018
 TIMESTAMPS = _option("080a", 8)  # RFC 7323
 WINDOW_SCALE = _option("0303", 1)
-# Of MP_CAPABLE's flags H is set (the one known algorithm), and B (an extension) is not; the others say nothing here.
+# Of MP_CAPABLE's flags (RFC 8684 3.1), H must be set (the one known algorithm) and B (an extension) must not be. The
+# other flags do not matter here.
 _FLAGS = (3, 0x41)
 CAPABLE_V1 = _option("1e040101", 0, _FLAGS)  # RFC 8684 3.1, in a SYN
 CAPABLE_V0 = _option("1e0c0001", 8, _FLAGS)  # RFC 6824 3.1, in a SYN: with the sender's key
@@ -113,7 +115,7 @@ def layout(
     return len(value), Layout(bits, number & bits, sum(len(one.value) for one in first), version)
 
 
-# The orders in which hosts send them. Android is Linux. Either may send no timestamps.
+# The orders in which hosts send options in a SYN. Android sends them as Linux does. Any host may omit timestamps.
 LINUX = (MSS, SACK_PERMITTED, TIMESTAMPS, NOP, WINDOW_SCALE)
 LINUX_NO_TIMESTAMPS = (MSS, NOP, NOP, SACK_PERMITTED, NOP, WINDOW_SCALE)
 APPLE = (MSS, NOP, WINDOW_SCALE)
@@ -121,7 +123,7 @@ APPLE_REST = (NOP, NOP, TIMESTAMPS, SACK_PERMITTED, EOL, EOL)
 APPLE_NO_TIMESTAMPS = (SACK_PERMITTED, EOL, EOL)
 _ORDERS = ((LINUX, ()), (LINUX_NO_TIMESTAMPS, ()), (APPLE, APPLE_REST), (APPLE, APPLE_NO_TIMESTAMPS))
 
-Layouts = dict[int, tuple[Layout, ...]]  # by the length of all options
+Layouts = dict[int, tuple[Layout, ...]]  # bytes of all options -> the layouts of that length
 
 
 def _all(*found: tuple[int, Layout]) -> Layouts:
@@ -138,7 +140,7 @@ ANSWERS = _all(
     *(layout(before, CAPABLE_KEY_V1, after) for before, after in _ORDERS),
     *(layout(before, CAPABLE_KEY_V0, after, version=0) for before, after in _ORDERS),
 )
-# A FIN says nothing by its options: timestamps, or none, with or without a DATA_FIN's DSS (RFC 8684 3.3.3).
+# The options of a FIN do not matter: timestamps or none, with or without the DSS of a DATA_FIN (RFC 8684 3.3.3).
 _STAMPED = (NOP, NOP, TIMESTAMPS)
 FINS = _all(
     layout((), None), layout(_STAMPED, None),

@@ -1,8 +1,8 @@
 """Reads the usual messages of a switch in one pass over the bytes of a read, and hands them on in their order.
 
-It stops before the first message that is not of a usual form, or whose segment is not: the channel has the general
-readers take that one, and comes back. Which messages are usual stands in `layouts`; a test feeds the same bytes to
-both ways, and what leaves has to be the same byte by byte.
+Reading stops before the first message that does not have a usual form, or whose segment does not. The channel gives that
+message to the general readers, and calls again. `layouts` defines which messages are usual. A test feeds the same bytes
+to both ways, and compares what leaves byte by byte.
 """
 
 from collections.abc import Callable
@@ -55,13 +55,24 @@ _header, _ipv4, _ipv6 = HEADER.unpack_from, IPV4_PUNT.unpack_from, IPV6_PUNT.unp
 _join = JOIN_PARTS.unpack_from
 _ends4, _ends6 = IPV4_ENDS.unpack, IPV6_ENDS.unpack
 _new, _number = tuple.__new__, int.from_bytes
-_NO_OPTION = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)  # of a Handshake that opens nothing
+_NO_OPTION = (
+    _PLAIN,
+    0,
+    b"",
+    b"",
+    b"",
+    0,
+    False,
+    b"",
+    False,
+    False,
+)  # fields of a Handshake without MPTCP option
 
 
 class UsualMessages:
-    """`give` takes inputs for the engine, some at a time; `confirmed` takes barrier replies: (datapath id, transaction
-    id, now). All are given in their order. To read some, then to handle them, takes a twentieth less than to do both with
-    each: what is called stays in the processor's cache."""
+    """Reads usual messages. `give` takes lists of inputs for the engine; `confirmed` takes barrier replies: (datapath id,
+    transaction id, now). Both are called in the order of the messages. Reading several messages and then handling them
+    takes a twentieth less time than reading and handling each: the code stays in the processor's cache."""
 
     def __init__(
         self,
@@ -74,8 +85,8 @@ class UsualMessages:
         self._confirmed = confirmed
 
     def take(self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float) -> int:
-        """Handle usual messages of switch `dpid` from `at` on, at most so many. Returns where the next message
-        begins, which is the first that is not usual, or not there as a whole."""
+        """Handle usual messages of switch `dpid` in `stream` from place `at` on, at most `most`. Returns the place of
+        the next message: the first that is not usual or not complete, or the one after `most`."""
         found: list[Input] = []
         at = self._read(dpid, stream, at, most, now, found)
         if found:
@@ -85,8 +96,8 @@ class UsualMessages:
     def _read(
         self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float, found: list[Input]
     ) -> int:
-        """Handle usual messages as `take` does, but for the inputs in `found`: those since the last barrier reply are still
-        to be given. Returns where the next message begins."""
+        """Handle usual messages as `take` does, but leave the inputs since the last barrier reply in `found`: the
+        caller gives these. Returns the place of the next message."""
         end = len(stream)
         give, packet_ins = found.append, self._counters.packet_ins
         last = end - HEADER_SIZE  # where a message may begin

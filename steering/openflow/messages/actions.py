@@ -57,7 +57,7 @@ def set_field(name: str, value: str | int) -> bytes:
 
 
 def set_bits(action: SetBits) -> bytes:
-    """NXAST_REG_LOAD: part of a field, or one that OFPAT_SET_FIELD may not set, as the ingress port."""
+    """NXAST_REG_LOAD: sets part of a field, or a field that OFPAT_SET_FIELD may not set, such as the ingress port."""
     known = field(action.name)
     if not (0 < action.bits <= 64 and 0 <= action.start <= 8 * known.size - action.bits):
         raise EncodeError(f"{action.name} has no {action.bits} bits from bit {action.start} on")
@@ -78,7 +78,7 @@ def move(action: Move) -> bytes:
 
 
 def to_controller(action: ToController) -> bytes:
-    """NXAST_CONTROLLER2: the meter is inside, so it never meters what is forwarded besides."""
+    """NXAST_CONTROLLER2. The meter is part of the action, so it does not count packets that are only forwarded."""
     if not action.meter:
         raise EncodeError("a copy to the controller needs a meter")
     size = _CONTROLLER_BODY.size
@@ -92,7 +92,7 @@ def resubmit(table: int) -> bytes:
 
 
 def action(record: rules.Action) -> bytes:
-    """One action; EncodeError for a field or value that has no OpenFlow form."""
+    """One action as bytes. Raises EncodeError for a field or value that has no OpenFlow form."""
     match record:
         case SetField(name, value):
             return set_field(name, value)

@@ -1,7 +1,7 @@
-"""Messages to a switch as bytes, from model records: any rule, meters, barriers, reading back.
+"""Messages to a switch as bytes, from model records: any rule, meters, groups, barriers, requests.
 
-The slow path: clarity first. Session entries and released segments have their own templates
-(templates.py), and the tests hold the two together byte for byte.
+This module is written for clarity, not speed. Session entries and released segments have fast templates
+(templates.py); tests compare the bytes of both.
 """
 
 from struct import Struct
@@ -65,9 +65,10 @@ def _instructions(rule: Rule) -> bytes:
 def flow_mod(rule: Rule, command: Literal["add", "delete_strict"] = "add", xid: int = 0) -> bytes:
     """Add (or replace) a rule, or delete it by its table, priority and match, whatever its cookie.
 
-    Raises EncodeError for a rule that OpenFlow 1.3 cannot say. No idle time-out ever: a pin that expires under
-    a silent backup subflow would send its next segment the natural way. A hard one is a lease: adding the rule
-    again begins it anew and keeps the counters. No removal is told (OFPFF_SEND_FLOW_REM is not set).
+    Raises EncodeError for a rule that OpenFlow 1.3 cannot express. No rule has an idle time-out: if the entry of a
+    silent backup subflow expired, the subflow's next segment would take its natural way. A hard time-out is a lease:
+    adding the rule again starts the time anew and keeps the counters. The switch is not asked to report removals
+    (OFPFF_SEND_FLOW_REM is not set).
     """
     if command == "add":
         number, cookie, instructions, lease = _ADD, rule.cookie, _instructions(rule), rule.hard_timeout
@@ -86,7 +87,7 @@ def delete_by_cookie(cookie: int, mask: int, table: int = ALL_TABLES, xid: int =
 
 
 def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "add", xid: int = 0) -> bytes:
-    """A drop meter in packets a second or kbit/s. Adding one that exists is an error of the switch (12, 1)."""
+    """A drop meter in packets a second or kbit/s. Where the meter exists, the switch answers "add" with error (12, 1)."""
     unit = _KILOBITS if band.kilobits else _PACKETS
     body = _METER_BODY.pack(_METER_COMMANDS[command], unit | _BURST, band.meter)
     if command != "delete":
@@ -97,8 +98,8 @@ def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "ad
 def group_mod(
     group: FailoverGroup, command: Literal["add", "modify", "delete"] = "add", xid: int = 0
 ) -> bytes:
-    """A FAST_FAILOVER group (OpenFlow 1.3, 7.3.4.2). Adding one that exists is an error of the switch (6, 0). Deleting
-    one, which needs no buckets, deletes the rules that use it too."""
+    """A FAST_FAILOVER group (OpenFlow 1.3, 7.3.4.2). Where the group exists, the switch answers "add" with error (6, 0).
+    "delete" needs no buckets, and deletes the rules that use the group too."""
     body = _GROUP_BODY.pack(_GROUP_COMMANDS[command], _FAST_FAILOVER, group.group)
     for bucket in group.buckets if command != "delete" else ():
         actions = b"".join(map(action, bucket.actions))
@@ -122,8 +123,8 @@ def barrier_request(xid: int) -> bytes:
 
 
 def aggregate_request(rule: Rule, xid: int = 0) -> bytes:
-    """OFPMP_AGGREGATE for the one entry with exactly this rule's match and cookie. Open vSwitch finds entries by an
-    exact cookie without a look at the others."""
+    """OFPMP_AGGREGATE for the one entry with exactly this rule's match and cookie. Open vSwitch finds an entry by its
+    exact cookie without searching all entries."""
     body = _STATS_BODY.pack(_AGGREGATE, 0, rule.table, _ANY, _ANY, rule.cookie, 0xFFFF_FFFF_FFFF_FFFF)
     return message(_MULTIPART_REQUEST, xid, body + match(rule.match))
 

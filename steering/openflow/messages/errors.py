@@ -1,10 +1,11 @@
-"""The two errors of this package: a rule that cannot be said in OpenFlow, and bytes of a switch that make no sense."""
+"""The two errors of this package: a rule that OpenFlow cannot express, and malformed bytes from a switch."""
 
 from enum import StrEnum
 
 
 class EncodeError(ValueError):
-    """A rule names a field, action or value that has no OpenFlow 1.3 form. A defect of ours, never of the network."""
+    """A rule names a field, action or value that has no OpenFlow 1.3 form. This is a defect of the controller; nothing
+    in the network can cause it."""
 
 
 class MessageFault(StrEnum):

@@ -1,8 +1,8 @@
 """OXM fields: names of model rules <-> TLVs of OpenFlow 1.3 (7.2.3) and of Open vSwitch's extensions.
 
-os-ken sorts match fields by type number, which puts Nicira fields before their prerequisites, and Open
-vSwitch refuses those. Here the table's order is the order on the wire, and
-it has every prerequisite (eth_type, ip_proto, icmpv6_type) before the fields that need it.
+os-ken sorts match fields by type number. That puts Nicira fields before their prerequisites, and Open vSwitch refuses
+such a match. Here the order of the table FIELDS is the order on the wire: every prerequisite (eth_type, ip_proto,
+icmpv6_type) stands before the fields that need it.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _MATCH = Struct("!HH")
 
 
 class Field(NamedTuple):
-    """`size` is the value's bytes, without mask and without experimenter id."""
+    """One OXM field. `size`: bytes of the value, without mask and without experimenter id."""
 
     name: str
     oxm_class: int
@@ -115,7 +115,7 @@ _RANK = {field.name: rank for rank, field in enumerate(_TABLE)}
 
 
 def field(name: str) -> Field:
-    """The field of that name; EncodeError for an unknown one."""
+    """The field of that name. Raises EncodeError for an unknown name."""
     try:
         return FIELDS[name]
     except KeyError:

@@ -1,8 +1,8 @@
 """Flow statistics -> session and host entries, as recovery and sweeps need them.
 
-An own parser: os-ken's takes 4.4 s for 100,000 entries and loses the whole answer when one entry holds an
-action it does not know. Session entries come in the one form that Open vSwitch
-gives our template, or as we wrote them, and one `Struct` takes either apart; any other form goes the general way.
+os-ken's parser takes 4.4 s for 100,000 entries, and loses the whole answer when one entry holds an unknown action. So
+this module has its own parser. Session entries come in two usual forms: as the controller wrote them, and with Open
+vSwitch's order of fields. One `Struct` reads each usual form. A general parser reads any other form.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from .templates import marked_entry, template
 _HEAD = Struct("!HBx8xH10xQQQHH").unpack_from
 _HEAD_SIZE = 52
 _MATCH_AT = 48
-_MATCH_IN_MOD = 48  # behind the message's 8 and the flow-mod's 40 bytes
+_MATCH_IN_MOD = 48  # the match's place in a flow-mod: after 8 bytes of header and 40 of fields
 _LENGTH = Struct("!H").unpack_from
 _PAIR = Struct("!HH").unpack_from
 _OXM = Struct("!I").unpack_from
@@ -50,8 +50,8 @@ _NO_KIND = 3  # the two lowest cookie flags: no EntryKind has this number
 
 
 class ObservedTables(NamedTuple):
-    """`cookies`: kind and epoch of the static and host rules seen; `ignored`: entries that bear a session or
-    host cookie of ours but have not the form we write, so that nothing is known of them."""
+    """The entries of one switch that were read. `cookies`: kind and epoch of the static and host rules among them.
+    `ignored`: number of entries with a session or host cookie of this project, but not in a form that it writes."""
 
     entries: list[ObservedEntry]
     hosts: list[ObservedHost]
@@ -60,9 +60,9 @@ class ObservedTables(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A whole ofp_flow_stats of a session entry in one layout: constant bytes and changing parts alternate, and the first
-    changing part is the duration. `places`: of source, destination, their ports and role among the parts behind the
-    byte counter."""
+    """A whole ofp_flow_stats of a session entry in one layout. Constant bytes and changing parts alternate; the first
+    changing part is the duration. `places`: the indices of source, destination, their ports and role among the parts
+    after the byte counter."""
 
     layout: Struct
     constants: tuple[bytes, ...]
@@ -91,7 +91,7 @@ def _form(family: int, match: bytes, names: list[str]) -> _Form:
 
 
 def _usual(family: int) -> tuple[_Form, _Form]:
-    """As Open vSwitch reports an entry, with its own order of fields, and as we wrote it."""
+    """Two forms of an entry: with Open vSwitch's order of fields, and as the controller wrote it."""
     entry, _ = marked_entry(family)
     rule = session_rule(entry)
     pairs = dict(rule.match)
@@ -142,8 +142,9 @@ def parse(dpid: DatapathId, body: bytes) -> ObservedTables:
 
 
 def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
-    """`body` in pieces of so many whole entries, each for `parse`: one message may hold a thousand, and reading
-    those takes longer than other switches should wait. What has no sound length ends in the last piece."""
+    """`body` in pieces of `rows` whole entries, each for `parse`. One message may hold a thousand entries, and reading
+    all of them takes longer than other switches should wait. From an entry with a wrong length on, the rest of `body`
+    is the last piece."""
     begin = at = count = 0
     size = len(body)
     while size - at >= _HEAD_SIZE:
@@ -162,7 +163,7 @@ def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
 def _usual_entry(
     dpid: DatapathId, family: int, body: bytes, at: int, forms: tuple[_Form, ...]
 ) -> ObservedEntry | None:
-    """None if it has none of these forms exactly."""
+    """A session entry in one of the usual forms; None for any other form."""
     for layout, constants, (src, dst, sport, dport, role) in forms:
         parts = layout.unpack_from(body, at)
         if parts[::2] != constants:
@@ -171,7 +172,7 @@ def _usual_entry(
         if cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
             return None
         flow = (fields[src], fields[dst], fields[sport], fields[dport])
-        # What the two classes' own constructors do, without a call in between: there may be a million of these.
+        # This makes the two records as their own constructors do, but faster: there may be a million entries.
         entry = _make(Entry, (dpid, fields[role], family, *flow, way, path, cookie, 0))
         return _make(ObservedEntry, (entry, packets, size))
     return None
@@ -189,7 +190,7 @@ class _EntryScan:
         self._transit: set[ObservedHost] = set()
 
     def other(self, part: bytes) -> None:
-        """One whole ofp_flow_stats of whatever form."""
+        """Take one whole ofp_flow_stats of any form."""
         _, table, priority, cookie, packets, size, match_type, match_length = _HEAD(part)
         if match_type != 1 or match_length < 4 or _MATCH_AT + (match_length + 7 & ~7) > len(part):
             raise MalformedMessage(MessageFault.BAD_MATCH)
@@ -208,7 +209,7 @@ class _EntryScan:
                 host = _host(self.dpid, rest, match_length)
                 if host is not None and host not in self._transit:
                     self.hosts.append(host)
-                    if not host.address:  # one rule for each family, the same neighbour
+                    if not host.address:  # one rule for each family leads to the same neighbour
                         self._transit.add(host)
                 elif host is None and owner == _HOST:
                     self.ignored += 1
@@ -295,7 +296,7 @@ def _any_entry(dpid: DatapathId, cookie: int, part: bytes, match_length: int) ->
 
 
 def _watch(part: bytes, match_length: int) -> Watch:
-    """What an entry shows to the controller: whether it copies, and whether it goes on to another table."""
+    """How an entry is watched: whether it copies packets to the controller, and whether it goes on to another table."""
     copies = goes_on = False
     for instruction, start, end in _blocks(part, match_length + 7 & ~7, len(part)):
         goes_on |= instruction == _GOTO
@@ -308,8 +309,8 @@ def _watch(part: bytes, match_length: int) -> Watch:
 
 
 def _host(dpid: DatapathId, part: bytes, match_length: int) -> ObservedHost | None:
-    """A neighbour's entry (core/forwarding.py): a host by its address, or with an empty address an MCP or
-    next hop that everything led to the waypoint goes to. None for another form."""
+    """A neighbour's entry (core/pipeline/forwarding.py): a host by its address. With an empty address, the MCP or next
+    hop to which all packets for the waypoint go. None for an entry of another form."""
     match = _fields(part, match_length)
     actions, ports = _actions(part, match_length)
     mac = actions.get(_H["eth_dst"])

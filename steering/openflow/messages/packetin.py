@@ -32,11 +32,11 @@ _NONE, _WATCHED = PacketClass.NONE, PacketClass.WATCHED
 
 
 class PacketIn(NamedTuple):
-    """A packet-in. `packet_class`: which rule sent it; NONE for a cookie of no static rule and no session entry of
-    ours.
+    """A packet-in. `packet_class`: which rule sent it; NONE where the cookie is not that of a static rule or session
+    entry of this project.
 
-    `metadata`: its value at that rule, which holds the ingress role and, in table HOST, the waypoint. `frame`: the
-    bytes that the switch sent, which may be less than the packet.
+    `metadata`: the packet's metadata at that rule, which holds the ingress role and, in table HOST, the waypoint.
+    `frame`: the bytes that the switch sent, which may be only the beginning of the packet.
     """
 
     cookie: int
@@ -75,7 +75,7 @@ def parse_packet_in(msg: bytes) -> PacketIn:
 
 
 def _walk(msg: bytes, end: int) -> tuple[int, int]:
-    """in_port and metadata in a match with any fields, which ends at `end`."""
+    """(in_port, metadata) of a match with any fields that ends at `end`."""
     in_port, metadata, at = -1, 0, _FIXED_SIZE
     while at + 4 <= end:
         (header,) = _OXM(msg, at)

@@ -1,4 +1,4 @@
-"""A packet-out of a frame of the controller's own, straight out of one port."""
+"""A packet-out that sends a frame made by the controller straight out of one port."""
 
 from struct import Struct
 

@@ -1,7 +1,7 @@
 """Cuts the byte stream of a switch into OpenFlow 1.3 messages, and finds errors for which the connection is closed.
 
-No length is trusted. os-ken's own parsers get a message only after it was checked: an OFPHello with an element of
-length 0, for example, would make them hang for ever.
+No length is trusted. os-ken's own parsers get a message only after a check here: an OFPHello with an element of
+length 0, for example, would make them loop for ever.
 """
 
 from enum import IntEnum, StrEnum
@@ -72,32 +72,34 @@ class Disconnect(StrEnum):
     HANDSHAKE_TIMEOUT = "handshake-timeout"
     TOO_MANY = "too-many-connections"
     TOO_MANY_NEWCOMERS = (
-        "too-many-newcomers"  # it was no switch yet, and the oldest of these when others came
+        "too-many-newcomers"  # no switch yet, and the oldest such connection when others needed room
     )
-    TOO_MANY_PORTS = "too-many-ports"  # its port descriptions list too many
+    TOO_MANY_PORTS = "too-many-ports"  # the port descriptions list too many ports
     NO_TLS = "no-tls"  # no TLS handshake, or a certificate that is not of the site's CA
     UNKNOWN_SWITCH = SwitchRefusal.UNKNOWN_SWITCH.value  # a datapath id that the site does not name
     WRONG_CERTIFICATE = (
         SwitchRefusal.WRONG_CERTIFICATE.value
     )  # a certificate that is not the one of this datapath id
     DUPLICATE = SwitchRefusal.DUPLICATE.value  # another connection of this datapath id is alive, and stays
-    UNASKED = "unasked"  # it sent too many messages that answer no request
-    HANDSHAKE_FLOOD = "handshake-flood"  # it sent too much before the end of the handshake
-    SILENT = "silent"  # it sent nothing, not even an echo reply
-    BACKLOG = "backlog"  # it does not read what it is sent
-    REPLACED = "replaced"  # the same datapath id connected again, and this one answered no echo
-    BARRIER_TIMEOUT = "barrier-timeout"  # it did not confirm a step of its filling
-    READ_TIMEOUT = "read-timeout"  # it did not answer the request for its entries
-    BAD_ENTRIES = "bad-entries"  # its answer to that request was malformed
-    TOO_MANY_ENTRIES = "too-many-entries"  # its answer to that request was too long
-    NO_ROLES = "no-roles"  # it did not answer a request for a role, or knows none, and controllers share it
+    UNASKED = "unasked"  # the switch sent too many messages that answer no request
+    HANDSHAKE_FLOOD = "handshake-flood"  # too many messages or bytes before the end of the handshake
+    SILENT = "silent"  # the switch sent nothing, not even an echo reply
+    BACKLOG = "backlog"  # the switch does not read the bytes sent to it
+    REPLACED = "replaced"  # the same datapath id connected again, and the old connection answered no echo
+    BARRIER_TIMEOUT = "barrier-timeout"  # the switch did not confirm a step of its filling
+    READ_TIMEOUT = "read-timeout"  # the switch did not answer the request for its entries
+    BAD_ENTRIES = "bad-entries"  # the answer to the request for entries was malformed
+    TOO_MANY_ENTRIES = "too-many-entries"  # the answer to the request for entries was too long
+    NO_ROLES = (
+        "no-roles"  # controllers share the switch, and it did not answer a role request or knows no roles
+    )
     WRITE_FAILED = "write-failed"
     FAILED = "failed"  # a defect of this program
     SHUTDOWN = "shutdown"  # the controller ended
 
 
 class Message(NamedTuple):
-    """One message, whole: `data` begins with the header."""
+    """One whole message. `data` begins with the header."""
 
     version: int
     type: int
@@ -106,18 +108,18 @@ class Message(NamedTuple):
 
 
 def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Disconnect | None]:
-    """Cut `stream`: its complete messages, the remaining bytes, and why the connection must be closed, or None.
+    """Cut `stream` into (complete messages, remaining bytes, reason to close the connection or None).
 
-    Messages before a bad one are good. The remaining bytes are fewer than 64 KiB if fewer than `most` messages were
-    found.
+    Messages before a malformed one are returned. The remaining bytes are fewer than 64 KiB if fewer than `most`
+    messages were found.
     """
     messages, at, refused = cut(stream, 0, most)
     return messages, b"" if refused else stream[at:], refused
 
 
 def cut(stream: bytes, at: int, most: int) -> tuple[list[Message], int, Disconnect | None]:
-    """Cut `stream` from place `at` on: its complete messages, the place where the remaining bytes begin, and why the
-    connection must be closed, or None."""
+    """Cut `stream` from place `at` on into (complete messages, place of the remaining bytes, reason to close the
+    connection or None)."""
     messages: list[Message] = []
     end = len(stream)
     while end - at >= HEADER_LENGTH and len(messages) < most:
@@ -137,10 +139,10 @@ def cut(stream: bytes, at: int, most: int) -> tuple[list[Message], int, Disconne
 
 
 def clean_hello(message: bytes) -> bytes | None:
-    """An OFPHello with the same meaning that is safe for os-ken's parser; None for a malformed one.
+    """An OFPHello with the same meaning that is safe for os-ken's parser; None for a malformed OFPHello.
 
-    Elements are padded to 8 bytes, and their length does not include the padding (OpenFlow 1.3.5, A.5.1). os-ken does
-    not know that: it reads the padding as an element of length 0 and never returns. So it gets one bitmap at most.
+    Elements are padded to 8 bytes, and their length does not include the padding (OpenFlow 1.3.5, A.5.1). os-ken reads
+    the padding as an element of length 0, and never returns. So os-ken gets one bitmap at most.
     """
     at = HEADER_LENGTH
     bitmap = b""
@@ -163,14 +165,12 @@ class PortState(NamedTuple):
     port: PortNumber
     up: bool
     gone: bool = False  # the switch has no such port any more
-    live: bool = (
-        True  # what the switch would use in a failover group; Open vSwitch: no, when BFD finds nobody
-    )
+    live: bool = True  # whether a failover group in the switch would use the port; Open vSwitch: False when BFD gets no answer
     name: str = ""  # as the switch calls it
 
 
 def read_port_status(message: bytes) -> PortState | None:
-    """A port, and whether it can pass traffic. None when the message is too short."""
+    """The state of the port in an OFPT_PORT_STATUS; None when the message is too short."""
     if len(message) < _PORT_STATUS_LENGTH:
         return None
     reason, port, name, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
@@ -179,13 +179,13 @@ def read_port_status(message: bytes) -> PortState | None:
 
 
 def _name_of(field: bytes) -> str:
-    """A port's name of at most 15 characters, without what could control a terminal."""
+    """A port's name of at most 15 characters, without characters that could control a terminal."""
     text = field.split(b"\0", 1)[0].decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read_error(message: bytes) -> tuple[int, int]:
-    """(type, code) of an OFPT_ERROR; (0xFFFE, 0), which is no type, when it is too short to tell."""
+    """(type, code) of an OFPT_ERROR; (0xFFFE, 0), which is no valid type, when the message is too short."""
     if len(message) < HEADER_LENGTH + _ERROR.size:
         return 0xFFFE, 0
     kind, code = _ERROR.unpack_from(message, HEADER_LENGTH)
@@ -193,7 +193,7 @@ def read_error(message: bytes) -> tuple[int, int]:
 
 
 def refused_type(message: bytes) -> int:
-    """The message type of what an OFPT_ERROR refuses; -1 where it is not told."""
+    """The type of the message that an OFPT_ERROR refuses; -1 where the error does not contain that message."""
     at = HEADER_LENGTH + _ERROR.size
     return message[at + 1] if len(message) >= at + HEADER_LENGTH else -1
 
@@ -212,8 +212,8 @@ def port_description_is_sound(message: bytes) -> bool:
 
 
 class PortDescription(NamedTuple):
-    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown; `live` and `name` as in
-    PortState."""
+    """One port. `up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown; `live` and `name` as
+    in PortState."""
 
     number: PortNumber
     up: bool
@@ -237,7 +237,7 @@ def read_port_descriptions(message: bytes) -> list[PortDescription]:
 
 
 def read_datapath_id(message: bytes) -> DatapathId | None:
-    """The datapath id of an OFPT_FEATURES_REPLY; None when it is too short."""
+    """The datapath id of an OFPT_FEATURES_REPLY; None when the message is too short."""
     if len(message) < _FEATURES_LENGTH:
         return None
     return DatapathId(int.from_bytes(message[HEADER_LENGTH : HEADER_LENGTH + 8], "big"))

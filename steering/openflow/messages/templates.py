@@ -1,8 +1,8 @@
 """Prepared messages for sessions: one `Struct.pack` makes an entry or releases a segment.
 
-os-ken's own classes need 56 us for a flow-mod (docs/design/measured.rst), this needs less than 1 us. The constant
-bytes are cut at import time from the message that encode.py makes of the reference rule, so that both always agree.
-The tests compare them byte by byte as well.
+os-ken's own classes need 56 us for a flow-mod (docs/design/measured.rst); a template needs less than 1 us. The constant
+bytes are cut at import time from the message that encode.py makes of a reference rule, so both always agree. Tests
+compare the messages byte by byte as well.
 """
 
 from collections.abc import Iterator
@@ -113,8 +113,8 @@ def _watched_add(entry: Entry) -> bytes:
 
 
 def entry_delete(entry: Entry) -> bytes:
-    """The message that deletes an entry strictly, and only if it has exactly this cookie. An entry of the same
-    5-tuple that was added again for another session must stay."""
+    """The message that deletes an entry strictly, and only if the entry has exactly this cookie. An entry of the same
+    5-tuple that was added later for another session must stay."""
     _, role, family, src, dst, sport, dport, _, _, cookie, _ = entry
     if family == 4:
         return _del4(_C0, cookie, _C1, role, _C2, src, _C3, dst, _C4, sport, _C5, dport, _C6)
@@ -143,9 +143,9 @@ _steered, _natural = _STEERED.pack, _NATURAL.pack
 
 
 def release(rel: Release) -> bytes:
-    """A packet-out that puts a held segment back into the pipeline, as if it came in at `in_port`: in table LABEL if
-    it is steered, in table ROUTE with the ingress role in its metadata if it takes its natural path, in table GUARD if
-    it begins anew."""
+    """A packet-out that puts a held segment back into the pipeline, as if the segment came in at `in_port`. A steered
+    segment enters table LABEL. A segment that takes its natural path enters table ROUTE, with the ingress role in its
+    metadata. A segment that begins anew enters table GUARD."""
     _, in_port, frame, waypoint, path, role = rel
     if waypoint == ANEW:
         length = _ANEW.size + len(frame)

@@ -1,4 +1,4 @@
-"""Switches that this controller shares with others: who is MASTER, and what is written to switches of other controllers.
+"""Switches that several controllers share: which controller is MASTER, and how one writes to another's switches.
 
 Knows messages, budgets and the connections. Must not decide who owns a switch: the cluster does.
 """

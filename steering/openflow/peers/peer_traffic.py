@@ -1,5 +1,6 @@
-"""Between this controller's switches and other controllers: what is written to switches of others leaves here, and what
-others write to switches here is carried out. All else that others say is for the engine."""
+"""Messages about switches between this controller and others. Writes to switches of other controllers are sent from
+here, and writes of other controllers to own switches are carried out. All other messages of controllers go to the
+engine."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -13,8 +14,8 @@ Confirm = Callable[[DatapathId, int, float], None]
 
 
 class PeerTraffic:
-    """`own`: switches that are connected here. `tell` and `flush` are of the streams with others; `confirm` is told of a
-    barrier that a switch of another controller has answered."""
+    """`own`: switches that are connected here. `tell` and `flush` belong to the streams to other controllers. `confirm`
+    is called when a switch of another controller has answered a barrier."""
 
     def __init__(
         self,
@@ -35,18 +36,18 @@ class PeerTraffic:
 
     @property
     def refused(self) -> int:
-        """Writes of others that were none, or would have had a switch answer."""
+        """Number of refused writes of other controllers: malformed, or such that the switch would have to answer."""
         return self._writes.refused
 
     def _write(self, name: str, message: SwitchWrite | WriteResult) -> None:
         self.tell(TellPeer(name, message))
 
     def shared(self, changed: ClusterChanged, reached: frozenset[str]) -> None:
-        """Who has which switches, and who of them can be reached."""
+        """Take which controller owns which switch. `reached`: the controllers that can be reached."""
         self.lines.shared(changed.me, changed.owners, reached)
 
     def takes(self, told: PeerTold, now: float) -> bool:
-        """Take what is of switches; False for what is the engine's."""
+        """Take a message about switches. Returns False for a message that is for the engine."""
         message = told.message
         if isinstance(message, SwitchWrite):
             self._writes.take(told.name, message, now)
@@ -59,6 +60,6 @@ class PeerTraffic:
         return True
 
     def flush(self) -> None:
-        """The batch is over."""
+        """The batch is over: send what waits."""
         self.lines.flush()
         self._flush()

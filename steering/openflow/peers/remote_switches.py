@@ -1,7 +1,9 @@
-"""Switches of other controllers: what the sender writes to one goes to its controller, and so does the barrier's answer back.
+"""Switches of other controllers: messages for such a switch go to its controller, which also sends the answer to a barrier
+back.
 
-The sender sees a line like any other. A barrier request is no message for the other controller but the wish to be told when
-all before it is carried out: that one sends a barrier of its own, and answers with this one's transaction id.
+For the sender, the line to such a switch is like any other. A barrier request asks the other controller to report when
+all earlier messages are carried out. That controller sends a barrier of its own to the switch, and reports with the
+transaction id of this controller's barrier.
 """
 
 from collections import OrderedDict, deque
@@ -15,11 +17,11 @@ from steering.wire.peer_messages import SwitchWrite, WriteResult
 from steering.wire.peer_stream import LONGEST
 
 PIECE = LONGEST - 64  # bytes of OpenFlow messages in one message to a controller
-PENDING = 4_096  # writes of others that wait for their switches
-PATIENCE = 1.0  # seconds; whoever asked has given up by then
+PENDING = 4_096  # most writes of other controllers that wait for a switch's answer
+PATIENCE = 1.0  # seconds that an answer is waited for; the controller that asked has given up by then
 
 _BARRIER_REQUEST = 20  # OFPT_BARRIER_REQUEST
-_WRITES = frozenset({13, 14})  # OFPT_PACKET_OUT, OFPT_FLOW_MOD: what nobody answers
+_WRITES = frozenset({13, 14})  # OFPT_PACKET_OUT, OFPT_FLOW_MOD: messages that a switch does not answer
 _HEAD = 8  # bytes of an OpenFlow message's header
 _VERSION = 4  # of OpenFlow 1.3
 
@@ -27,7 +29,7 @@ Tell = Callable[[str, SwitchWrite | WriteResult], None]
 
 
 class RemoteLine:
-    """The line to one switch, by way of its controller `owner`."""
+    """The line to one switch through its controller `owner`."""
 
     def __init__(
         self, dpid: DatapathId, owner: str, tell: Tell, touched: Callable[["RemoteLine"], None]
@@ -39,7 +41,7 @@ class RemoteLine:
         self._out: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Whole messages, or one barrier request."""
+        """Take whole messages, or one barrier request."""
         if data[1] == _BARRIER_REQUEST:
             self._send(int.from_bytes(data[4:8], "big"), confirm=True)
             return
@@ -48,7 +50,7 @@ class RemoteLine:
         self._out.append(data)
 
     def flush(self) -> None:
-        """What nobody asked a confirmation of leaves too."""
+        """Send the messages that no barrier request follows, too."""
         if self._out:
             self._send(0, confirm=False)
 
@@ -61,7 +63,7 @@ class RemoteLine:
             self._tell(self._owner, SwitchWrite(request, self._dpid, confirm, pieces[-1]))
 
     def disconnect(self, reason: Disconnect) -> None:
-        """A connection is its own controller's business."""
+        """Does nothing: only the switch's own controller ends its connection."""
 
 
 class SwitchLines(Mapping[DatapathId, Line]):
@@ -71,12 +73,14 @@ class SwitchLines(Mapping[DatapathId, Line]):
         self._own = own
         self._tell = tell
         self._remote: dict[DatapathId, RemoteLine] = {}
-        # Barriers that others were asked for: request -> switch and its controller. Whoever waits gives up by itself.
+        # Barriers that other controllers were asked for: request -> (switch, its controller). The sender gives up an
+        # unanswered barrier by itself.
         self._asked: OrderedDict[int, tuple[DatapathId, str]] = OrderedDict()
         self._dirty: list[RemoteLine] = []
 
     def shared(self, me: str, owners: Mapping[DatapathId, str], reached: frozenset[str]) -> None:
-        """Who has which switches, and who of them can be reached."""
+        """Take which controller owns which switch. `me`: this controller. `reached`: the controllers that can be
+        reached."""
         self._remote = {
             dpid: RemoteLine(dpid, owner, self._ask, self._dirty.append)
             for dpid, owner in owners.items()
@@ -91,7 +95,7 @@ class SwitchLines(Mapping[DatapathId, Line]):
         self._tell(owner, message)
 
     def answered(self, owner: str, request: int) -> DatapathId | None:
-        """The switch of which a controller has answered a request; None where it was not asked."""
+        """The switch to which the request belongs that controller `owner` has answered; None for an unknown request."""
         dpid, asked = self._asked.get(request, (None, ""))
         if asked != owner:
             return None
@@ -99,7 +103,7 @@ class SwitchLines(Mapping[DatapathId, Line]):
         return dpid
 
     def flush(self) -> None:
-        """The batch is over."""
+        """The batch is over: send what waits."""
         dirty, self._dirty[:] = list(self._dirty), []
         for line in dirty:
             line.flush()
@@ -109,7 +113,7 @@ class SwitchLines(Mapping[DatapathId, Line]):
         return self._remote[dpid] if own is None else own
 
     def get(self, dpid: DatapathId, default: object = None) -> Line | None:  # type: ignore[override]
-        """None for a switch that nobody has."""
+        """The line to a switch; None for a switch that no reachable controller has."""
         own = self._own.get(dpid)
         return self._remote.get(dpid) if own is None else own
 
@@ -125,13 +129,13 @@ class SwitchLines(Mapping[DatapathId, Line]):
 
 
 class PeerWrites:
-    """Carries out what other controllers write to switches that are connected here. `own`: those."""
+    """Carries out writes of other controllers to switches that are connected here (`own`)."""
 
     def __init__(self, own: Mapping[DatapathId, Writer], xids: Iterator[int], tell: Tell) -> None:
         self._own = own
         self._xids = xids
         self._tell = tell
-        self.refused = 0  # writes that are none, or would have the switch answer
+        self.refused = 0  # number of writes that were malformed, or such that the switch would have to answer
         self._pending: dict[tuple[DatapathId, int], tuple[str, int]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
 
@@ -139,7 +143,8 @@ class PeerWrites:
         return len(self._pending)
 
     def take(self, peer: str, write: SwitchWrite, now: float) -> None:
-        """A controller's write. It is told at once where the switch is not here, or too much waits."""
+        """Carry out a write of controller `peer`. The controller is answered at once where the switch is not connected
+        here, or too many writes wait."""
         dpid = DatapathId(write.dpid)
         line = self._own.get(dpid)
         if not _only_writes(write.data):
@@ -157,28 +162,28 @@ class PeerWrites:
             line.write(barrier_request(key[1]))
 
     def confirmed(self, dpid: DatapathId, xid: int) -> bool:
-        """A switch has answered a barrier; whether it was one of these."""
+        """A switch has answered a barrier. Returns whether the barrier belongs to a write of another controller."""
         found = self._pending.pop((dpid, xid), None)
         if found is not None:
             self._tell(found[0], WriteResult(found[1], True))
         return found is not None
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """Nothing that was written is known to be carried out."""
+        """The switch is gone: no waiting write to it is known to be carried out."""
         for key in [key for key in self._pending if key[0] == dpid]:
             peer, request = self._pending.pop(key)
             self._tell(peer, WriteResult(request, False))
 
     def expire(self, now: float) -> None:
-        """Forget what was not answered in time."""
+        """Forget barriers that were not answered in time."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = self._deadlines.popleft()
             self._pending.pop(key, None)
 
 
 def _only_writes(data: bytes) -> bool:
-    """Whether these are whole messages that change a switch or send a frame: what asks it something would bring an
-    answer that nobody here waits for."""
+    """Whether `data` is whole messages that change a switch or send a frame. Requests are refused: their answers would
+    be unexpected here."""
     at = 0
     while at + _HEAD <= len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -189,7 +194,7 @@ def _only_writes(data: bytes) -> bool:
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """Whole OpenFlow messages, as many as fit one message to a controller."""
+    """`data` cut into pieces of whole OpenFlow messages, each of at most PIECE bytes where possible."""
     begin = at = 0
     while at < len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")

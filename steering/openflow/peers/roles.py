@@ -1,11 +1,13 @@
 """Controllers that share switches: MASTER at the owner, SLAVE at standbys, by OpenFlow's roles (1.3.5, 6.3.4).
 
-This stands between connections and the application. A connection gets no further until its switch has made this
-controller its MASTER; as a standby it is kept up, answers echo requests and learns of ports, so that a take-over is one
-message and its answer. A switch is asked for its generation first: a SLAVE request raises the switch's generation too,
-so a standby never names a newer one than the switch has, and a MASTER request names only what was granted to this
-controller. A controller that another one replaced is told nothing by the switch; it asks now and then, and is refused
-with IS_SLAVE when it writes.
+`Roles` stands between the connections and the application. The application hears of a connection only when its switch
+has made this controller its MASTER. At a standby the connection stays up: echo requests are answered and ports are
+noted, so that a take-over is one message and its answer.
+
+A switch is asked for its generation first. A SLAVE request raises the switch's generation too, so a standby never names
+a newer generation than the switch has. A MASTER request names only a generation that was granted to this controller. A
+switch does not tell its old MASTER that another controller replaced it. So each controller asks for its role now and
+then; a write of a replaced one is refused with IS_SLAVE.
 """
 
 import logging
@@ -26,18 +28,18 @@ from steering.openflow.messages.reader import Disconnect, Message, Type, read_er
 if TYPE_CHECKING:
     from steering.openflow.connection.channel import Channel
 
-LOOK = 0.05  # seconds between looks at all connections
+LOOK = 0.05  # seconds between checks of all connections
 POLL = 2.0  # seconds between questions to a switch whose role is as it should be
-POLL_SOON = 0.1  # the same while another controller is about to take it over
+POLL_SOON = 0.1  # the same while another controller is about to take the switch over
 ANSWER = 10.0  # seconds in which a switch has to answer
-LATELY = 3.0  # seconds: one that stands by is heard of more often than that
-UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # what a switch tells that never heard of a generation
+LATELY = 3.0  # seconds; a live standby connection brings a message more often than that
+UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # the generation that a switch reports before any controller has set one
 _ROLE_REQUEST = 24
 _ROLE = Struct(">I4xQ")
 _ROLE_LENGTH = 24
 _BAD_REQUEST, _IS_SLAVE = 1, 10  # OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE
 _ROLE_FAILED, _STALE = 11, 0  # OFPET_ROLE_REQUEST_FAILED, OFPRRFC_STALE
-# What a switch may still have under way, or tell a connection that has no role yet.
+# Messages that a switch may still have under way, or may send to a connection that has no role yet.
 _PASSED_OVER = frozenset({Type.PACKET_IN, Type.MULTIPART_REPLY, Type.BARRIER_REPLY})
 
 log = logging.getLogger(__name__)
@@ -55,10 +57,10 @@ class OpenFlowRole(IntEnum):
 class RoleEvent(StrEnum):
     """What happened between this controller and switches that it shares."""
 
-    TAKEN_OVER = "taken-over"  # it is MASTER there now
-    STEPPED_DOWN = "stepped-down"  # another one is MASTER there
-    STALE = "stale"  # its generation was refused
-    IS_SLAVE = "is-slave"  # it wrote as if it were MASTER still
+    TAKEN_OVER = "taken-over"  # this controller is MASTER of the switch now
+    STEPPED_DOWN = "stepped-down"  # another controller is MASTER of the switch now
+    STALE = "stale"  # the switch refused this controller's generation
+    IS_SLAVE = "is-slave"  # this controller wrote as if it were still MASTER, and was refused
 
 
 class Duties(Protocol):
@@ -67,15 +69,16 @@ class Duties(Protocol):
     def duty(self, dpid: DatapathId) -> Duty: ...
 
     def owner_of(self, dpid: DatapathId) -> str:
-        """Who decides for a switch; "" where nobody is known to."""
+        """The controller that decides for a switch; "" where none is known."""
         ...
 
     def refused(self, dpid: DatapathId, generation: int, newest: int) -> None:
-        """The switch knows a newer generation; `newest`: which, 0 where it did not tell."""
+        """The switch refused `generation`, because it knows a newer one. `newest`: that generation, 0 where the switch
+        did not tell."""
 
 
 class _Standing:
-    """What one connection is to its switch. `told`: the switch's generation; None: it is to be asked."""
+    """The role of one connection at its switch. `told`: the switch's generation; None: the switch is to be asked."""
 
     __slots__ = ("asked", "deadline", "generation", "next_look", "refused", "role", "told", "wants")
 
@@ -84,16 +87,18 @@ class _Standing:
         self.told: int | None = None
         self.asked = 0  # the transaction id of the request that is under way
         self.wants = OpenFlowRole.NOCHANGE
-        self.generation = 0  # of that request, and then of the role
+        self.generation = 0  # the generation in that request, and later the generation of the role
         self.deadline = 0.0
         self.next_look = 0.0
-        self.refused = 0  # the generation that the switch refused, until it has told which one it knows
+        self.refused = (
+            0  # the generation that the switch refused; 0 once the switch has told the one it knows
+        )
 
 
 class Roles:
-    """Implements `channel.Adapter` before the application `app`, which is one too and is told of a switch by `ready`
-    and `lost`. `stepped_down` is called when another controller has
-    taken a switch over."""
+    """An Adapter (openflow.connection.adapter) in front of the application `app`, which is an Adapter too. `app` is
+    called with `ready` and `lost` when this controller becomes and ceases to be MASTER. `stepped_down` is called when
+    another controller has taken a switch over."""
 
     def __init__(
         self,
@@ -104,14 +109,14 @@ class Roles:
     ) -> None:
         self._app = app
         self._duties = duties
-        self._xids = cycle(range(0x7000_0000, 0x7F00_0000))  # others are the sender's and os-ken's
+        self._xids = cycle(range(0x7000_0000, 0x7F00_0000))  # the sender and os-ken use other ids
         self._stepped_down = stepped_down
         self._now = now
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self._slaves: set[DatapathId] = set()
         self.events: Counter[RoleEvent] = Counter()
-        # What stands before a connection: this alone, or with the fast path.
+        # The adapter of a connection: `_slow` without the fast path, for connections that are not MASTER.
         self._slow: Any = self
         self._fast: Any = _BeforeMasters(self, app)
 
@@ -124,7 +129,7 @@ class Roles:
         return {channel.id for channel in self._masters}
 
     def stands_by(self, dpid: DatapathId) -> bool:
-        """Whether a switch is connected, and says that this controller is SLAVE there."""
+        """Whether a switch is connected and has confirmed that this controller is SLAVE there."""
         return dpid in self._slaves
 
     # ---- channel.Adapter -------------------------------------------------------------------------
@@ -154,8 +159,8 @@ class Roles:
         return found
 
     def described(self, channel: "Channel") -> None:
-        """The application settles claims to the datapath id of a MASTER connection. Of two that would stand by, the
-        older one stays if it was heard of lately: it is asked often enough."""
+        """The application settles claims to the datapath id of a MASTER connection. Of two standby connections with one
+        id, the older one stays if a message came over it within LATELY."""
         older = next((one for one in self._standings if one.id == channel.id), None)
         if older is None or older in self._masters:
             self._app.described(channel)
@@ -166,7 +171,8 @@ class Roles:
             channel.disconnect(Disconnect.DUPLICATE)
 
     def ready(self, channel: "Channel") -> None:
-        """The connection may speak for its switch, as far as it can tell. Which role it has is asked first."""
+        """The connection may speak for its switch. The switch is asked for the connection's role before the application
+        hears of it."""
         self._standings[channel] = _Standing()
         self._look(channel, self._standings[channel], self._now())
 
@@ -177,7 +183,7 @@ class Roles:
         self._masters.discard(channel)
         self._app.ended(channel, reason)
         if was_master and reason is not Disconnect.SHUTDOWN and self._is_anothers(channel.id):
-            # The switch cannot be asked any more, and would have said so.
+            # The switch cannot be asked any more; it would have reported the new MASTER.
             self._count_step_down(channel.id)
 
     def settle(self, now: float) -> None:
@@ -269,7 +275,7 @@ class Roles:
             refused, standing.refused = standing.refused, 0
             self._duties.refused(channel.id, refused, standing.told)
         if told == OpenFlowRole.MASTER:
-            # Only who asked for it: a switch cannot make a controller its MASTER.
+            # Only where this controller asked to be MASTER: a switch cannot choose its MASTER.
             if standing.wants is OpenFlowRole.MASTER:
                 self._become_master(channel, standing, now)
         elif told in (OpenFlowRole.EQUAL, OpenFlowRole.SLAVE):
@@ -291,7 +297,7 @@ class Roles:
             self._app.ready(channel)
 
     def _step_down(self, channel: "Channel", standing: _Standing) -> None:
-        """Another controller is MASTER there."""
+        """Another controller is MASTER of the switch: tell the application and count the event."""
         self._masters.discard(channel)
         channel.adapter = self._slow
         self._app.lost(channel)
@@ -304,11 +310,12 @@ class Roles:
         self._stepped_down(dpid)
 
     def _is_anothers(self, dpid: DatapathId) -> bool:
-        """Whether another controller is to decide there. One whose own generation was refused knows of nobody yet."""
+        """Whether another controller is known to decide for the switch. A controller whose generation was refused may
+        not know the new owner yet."""
         return self._duties.duty(dpid).role is not ShareRole.OWNER and bool(self._duties.owner_of(dpid))
 
     def _error(self, channel: "Channel", message: Message, now: float) -> bool:
-        """Whether it is about roles."""
+        """Take an error message. Returns whether it is about roles, and so is not for the application."""
         standing = self._standings.get(channel)
         kind, code = read_error(message.data)
         if standing is None:
@@ -321,7 +328,7 @@ class Roles:
             self.events[RoleEvent.STALE] += 1
             if standing.wants is OpenFlowRole.MASTER:
                 standing.refused = standing.generation
-            standing.told = None  # it is asked again, and then tells what it knows
+            standing.told = None  # the switch is asked again for its generation
             self._look(channel, standing, now)
             return True
         if kind == _BAD_REQUEST and code == _IS_SLAVE:
@@ -331,7 +338,7 @@ class Roles:
                 self._step_down(channel, standing)
                 self._look(channel, standing, now)
             return True
-        return channel not in self._masters  # nothing of a standby's is refused but what is told above
+        return channel not in self._masters  # a standby sends nothing else that a switch could refuse
 
     def _unasked(self, channel: "Channel", now: float) -> None:
         if channel.unasked.take(now):
@@ -339,7 +346,7 @@ class Roles:
 
 
 class _BeforeMasters:
-    """The same adapter, with the application's fast path."""
+    """The adapter `Roles` with the application's fast path, for connections of which this controller is MASTER."""
 
     def __init__(self, roles: Roles, app: Any) -> None:
         self._roles = roles

@@ -1,4 +1,5 @@
-"""Questions that are put to switches time and again, and what their answers count: ports, SYN meters, entries, foreign tags.
+"""Requests for counters that switches get again and again, and the counters in their answers: of ports, SYN meters,
+session entries, and refused VLAN tags.
 
 Knows messages and ports. Must not change what a switch holds.
 """

@@ -1,8 +1,8 @@
-"""What single session entries have counted (OFPMP_AGGREGATE): each is asked about by its exact match and cookie, so that
-a switch looks at that one alone, and a few answers cost nobody anything.
+"""Reads the counters of single session entries (OFPMP_AGGREGATE). Each request names the exact match and cookie of one
+entry, so a switch does not search its other entries, and a few requests cost little.
 
-The entries of one ReadCounters are asked about in one write, and answered as one CountersRead when the last answer
-is there. What is not answered in time is left out.
+All entries of one ReadCounters are requested in one write. When the last answer is there, the engine gets one
+CountersRead. Entries without an answer in time are left out.
 """
 
 from collections import deque
@@ -16,25 +16,25 @@ from steering.model.session import Entry
 from steering.openflow.line import Writer
 from steering.openflow.messages.templates import entry_count
 
-MOST = 65_536  # questions without an answer
-PATIENCE = 5.0  # seconds
+MOST = 65_536  # most requests without an answer
+PATIENCE = 5.0  # seconds that answers are waited for
 
 _ANSWER = Struct("!QQI4x")  # packets, bytes, entries
 
 
 class _Inquiry:
-    """Questions that were asked together."""
+    """Requests that were sent together."""
 
     __slots__ = ("dpid", "found", "xids")
 
     def __init__(self, dpid: DatapathId) -> None:
         self.dpid = dpid
-        self.xids: set[int] = set()  # that were not answered yet
+        self.xids: set[int] = set()  # transaction ids of the requests that were not answered yet
         self.found: list[ObservedEntry] = []
 
 
 class EntryCounters:
-    """Asks switches, and gives what they answer to `feed`."""
+    """Sends the requests to switches, and gives the counters to `feed`."""
 
     def __init__(
         self, lines: Mapping[DatapathId, Writer], xids: Iterator[int], feed: Callable[[Input], None]
@@ -49,8 +49,8 @@ class EntryCounters:
         return len(self._asked)
 
     def ask(self, output: ReadCounters, now: float) -> None:
-        """Send the questions. Nothing is asked of a switch that is not there, or beyond the bound: whoever wants to
-        know has to ask again."""
+        """Send the requests of `output`. Entries of a switch that is not connected, and entries beyond MOST, are left
+        out: the caller has to ask again."""
         dpid, entries = output.dpid, output.entries
         line = self._lines.get(dpid)
         if line is None or not entries or len(self._asked) + len(entries) > MOST:
@@ -66,8 +66,8 @@ class EntryCounters:
         line.write(b"".join(messages))
 
     def answer(self, dpid: DatapathId, xid: int, body: bytes) -> bool:
-        """An answer; False for one that was not asked for. One of another length tells nothing, nor does one of a switch
-        that has no such entry: it may have rebooted."""
+        """Take an answer; False for one that was not asked for. An answer of a wrong length gives no counters. Neither
+        does an answer of a switch that has no such entry: the switch may have rebooted."""
         asked = self._asked.pop((dpid, xid), None)
         if asked is None:
             return False
@@ -82,7 +82,7 @@ class EntryCounters:
         return True
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """The switch is gone: it answers nothing."""
+        """The switch is gone: its requests will not be answered."""
         for _, inquiry in self._deadlines:
             if inquiry.dpid == dpid:
                 self._give_up(inquiry)
@@ -93,7 +93,7 @@ class EntryCounters:
         inquiry.xids.clear()
 
     def expire(self, now: float) -> None:
-        """Give up what was not answered in time."""
+        """Give up requests that were not answered in time."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, inquiry = self._deadlines.popleft()
             if inquiry.xids:

@@ -1,4 +1,5 @@
-"""How many packets with tags of nobody each switch has refused: what its entry for them has counted (OFPMP_AGGREGATE)."""
+"""Counts the packets that each switch has refused because nobody uses their VLAN tag: the counter of the entry that
+refuses them (OFPMP_AGGREGATE)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
@@ -10,7 +11,7 @@ from steering.openflow.line import Writer
 from steering.openflow.messages.encode import aggregate_by_cookie
 from steering.openflow.polls.statistics_requests import StatisticsRequests
 
-POLL = 5.0  # seconds
+POLL = 5.0  # seconds between requests
 _ANSWER = Struct("!QQI4x")  # packets, bytes, entries
 
 
@@ -19,7 +20,7 @@ def request(xid: int) -> bytes:
 
 
 class ForeignTagsPoll:
-    """Asks, and tells what came since the answer before."""
+    """Asks each switch, and reports the packets since its answer before."""
 
     def __init__(
         self, lines: Mapping[DatapathId, Writer], xids: Iterator[int], feed: Callable[[TagsRefused], None]
@@ -37,8 +38,8 @@ class ForeignTagsPoll:
             self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, xid: int, body: bytes) -> bool:
-        """What a switch has counted; False where it was not asked. A switch that was filled anew counts anew; an answer of
-        another length tells nothing."""
+        """Take a switch's counter; False where it was not asked for. A counter that is smaller than before began anew,
+        as the switch was filled anew. An answer of a wrong length is ignored."""
         if not self.asked.answers(dpid, xid, len(body), more=False):
             return False
         if len(body) != _ANSWER.size:
@@ -52,5 +53,5 @@ class ForeignTagsPoll:
         return True
 
     def forget(self, dpid: DatapathId) -> None:
-        """The switch is gone. What it had counted stays known: its entries may be the same when it is back."""
+        """The switch is gone. Its last counter is kept: the switch may come back with the same entries."""
         self.asked.forget(dpid)

@@ -1,6 +1,6 @@
-"""How many SYNs come in at each port, and what meters drop: their own counters (OFPMP_METER).
+"""Reads from the counters of meters (OFPMP_METER) how many SYNs come in at each port, and how many packets meters drop.
 
-Asked every second: a flood that is noticed later has set up sessions by the hundred.
+Switches are asked every second: a flood that is noticed later has set up hundreds of sessions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ from steering.openflow.messages.reader import LARGEST_PORT, Multipart
 from steering.openflow.polls.statistics_requests import StatisticsRequests
 from steering.openflow.ports.known_ports import MAX_PORTS
 
-POLL = 1.0  # seconds
+POLL = 1.0  # seconds between requests
 _MULTIPART_REQUEST = 18
 _REQUEST = Struct(">HH4xI4x")
 _ALL = 0xFFFF_FFFF
@@ -25,13 +25,13 @@ _BAND = Struct(">Q8x")  # packets, bytes
 
 
 def request(xid: int) -> bytes:
-    """Ask for the counters of all meters."""
+    """The request for the counters of all meters."""
     return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.METER, 0, _ALL))
 
 
 def parse(body: bytes) -> Iterator[tuple[int, int, float, int]]:
-    """(meter, packets that came to it, seconds it exists, packets that its first band dropped) of whole rows; what
-    follows a torn one is left."""
+    """(meter, packets that came in, age of the meter in seconds, packets that its first band dropped) of each whole
+    row. Rows after an incomplete one are ignored."""
     at = 0
     while at + _ROW.size <= len(body):
         meter, length, _, packets, _, seconds, nanoseconds = _ROW.unpack_from(body, at)
@@ -58,7 +58,7 @@ class MeterPoll:
         self._xids = xids
         self._feed = feed
         self._lost = lost
-        self._dropped: dict[DatapathId, dict[int, int]] = {}  # by meters of copies and of SYNs
+        self._dropped: dict[DatapathId, dict[int, int]] = {}  # meter (of copies or SYNs) -> packets dropped
         self._next = 0.0
         self.asked = StatisticsRequests()
         # Switch -> port -> packets, and age of the meter in seconds.
@@ -71,8 +71,8 @@ class MeterPoll:
         self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, body: bytes) -> None:
-        """Counters of a switch. A meter that was changed begins anew: then no rate is told, and of drops those since. A
-        switch may name any meter; so many are remembered as it may have ports."""
+        """Take the counters of a switch. A meter that was changed begins to count anew: then no rate is reported, and
+        only its drops since. A switch may name any meter; at most as many are remembered as a switch may have ports."""
         known, dropped = self._before.setdefault(dpid, {}), self._dropped.setdefault(dpid, {})
         lost: list[tuple[int, int]] = []
         of_hosts: list[tuple[int, int]] = []

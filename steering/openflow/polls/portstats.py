@@ -1,6 +1,7 @@
-"""How busy ports are: counters polled from switches (OFPMP_PORT_STATS), told to the engine as utilisation.
+"""Computes the utilisation of ports from their counters (OFPMP_PORT_STATS), for the engine.
 
-Polled slowly and all at once per switch; a port whose speed neither site nor switch tells has no utilisation.
+One request, every POLL seconds, asks a switch for all its ports. A port whose speed neither the site nor the switch
+tells has no utilisation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from steering.openflow.messages.encode import message
 from steering.openflow.messages.reader import Multipart
 from steering.openflow.polls.statistics_requests import StatisticsRequests
 
-POLL = 5.0  # seconds
+POLL = 5.0  # seconds between requests
 _MULTIPART_REQUEST = 18
 _REQUEST = Struct(">HH4xI4x")
 _ANY = 0xFFFF_FFFF
@@ -25,12 +26,12 @@ _ROW_LENGTH = 112
 
 
 def request(xid: int) -> bytes:
-    """Ask for the counters of all ports."""
+    """The request for the counters of all ports."""
     return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.PORT_STATS, 0, _ANY))
 
 
 def parse(body: bytes) -> list[tuple[PortNumber, int, int, float]]:
-    """(port, bytes received, bytes sent, seconds the port exists) of whole rows; a torn last one is left."""
+    """(port, bytes received, bytes sent, seconds the port exists) of each whole row; an incomplete last row is ignored."""
     found = []
     for at in range(0, len(body) - _ROW_LENGTH + 1, _ROW_LENGTH):
         row = _ROW.unpack_from(body, at)
@@ -48,7 +49,8 @@ class PortPoll:
         feed: Callable[[PortLoad], None],
         declared: Mapping[tuple[DatapathId, PortNumber], int] = MappingProxyType({}),
     ) -> None:
-        """`declared`: (datapath, port) -> bits/s as the site says; a switch only knows its own end of a line."""
+        """`declared`: (datapath, port) -> bits/s as the site says. The site's speed counts first, since a switch knows
+        only its own end of a line."""
         self._lines = lines
         self._xids = xids
         self._feed = feed
@@ -64,11 +66,11 @@ class PortPoll:
         self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, body: bytes, speeds: Mapping[PortNumber, int]) -> None:
-        """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
+        """Take the counters of a switch. `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
         for port, received, sent, age in parse(body):
             speed = self._declared.get((dpid, port)) or speeds.get(port, 0) * 1000
             if not speed:
-                continue  # nothing is kept of ports nobody described
+                continue  # ports that the switch has not described are ignored
             before = self._before.get((dpid, port))
             self._before[dpid, port] = (received, sent, age)
             if before is None or age <= before[2]:

@@ -1,12 +1,13 @@
-"""Questions for statistics that switches have not answered to the end: an answer nobody waits for is not read."""
+"""Keeps the statistics requests that switches have not answered completely. Answers without an open request are
+ignored."""
 
 from collections.abc import Callable, Iterator, Mapping
 
 from steering.model.ids import DatapathId
 from steering.openflow.line import Writer
 
-LARGEST = 1 << 20  # bytes of one answer
-PATIENCE = 10.0  # seconds until the same is asked again of a switch that has not answered
+LARGEST = 1 << 20  # most bytes of one answer
+PATIENCE = 10.0  # seconds until a switch that has not answered is asked again
 
 
 class _OpenRequest:
@@ -19,18 +20,18 @@ class _OpenRequest:
 
 
 class StatisticsRequests:
-    """One kind of question; at most one is open to each switch."""
+    """The requests of one kind; at most one is open at each switch."""
 
     def __init__(self) -> None:
         self._open: dict[DatapathId, _OpenRequest] = {}
 
     def may(self, dpid: DatapathId, now: float) -> bool:
-        """Whether a switch may be asked: not before it has answered, or has had its time."""
+        """Whether a switch may be asked: not before it has answered, or PATIENCE is over."""
         question = self._open.get(dpid)
         return question is None or now - question.asked_at > PATIENCE
 
     def ask(self, dpid: DatapathId, xid: int, now: float) -> None:
-        """The question `xid` goes out."""
+        """Note that the request with transaction id `xid` is sent."""
         self._open[dpid] = _OpenRequest(xid, now)
 
     def ask_all(
@@ -40,7 +41,7 @@ class StatisticsRequests:
         request: Callable[[int], bytes],
         now: float,
     ) -> None:
-        """Ask every switch that may be asked. `request`: a transaction id -> the message."""
+        """Ask every switch that may be asked. `request` makes the message with a transaction id."""
         for dpid, line in lines.items():
             if self.may(dpid, now):
                 xid = next(xids)
@@ -48,7 +49,7 @@ class StatisticsRequests:
                 line.write(request(xid))
 
     def answers(self, dpid: DatapathId, xid: int, size: int, more: bool) -> bool:
-        """Whether a part of `size` bytes answers the open question; the last part closes it."""
+        """Whether a part of `size` bytes answers the open request. The last part closes the request."""
         question = self._open.get(dpid)
         if question is None or question.xid != xid:
             return False

@@ -1,5 +1,5 @@
-"""The ports of a switch whose changes are taken. Bounded, because a switch may name any number of ports, any number
-of times.
+"""The ports of a switch whose changes are taken. Their number is bounded, because a switch may name any number of ports,
+any number of times.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ class KnownPorts:
         self._numbers = set(numbers)
 
     def takes(self, number: PortNumber, gone: bool) -> bool:
-        """Whether a change of this port is taken: not if it would add one port too many, or removes a port that
-        never was."""
+        """Whether a change of this port is taken: not if the change would add one port too many, or removes a port that
+        is not known."""
         if gone:
             known = number in self._numbers
             self._numbers.discard(number)

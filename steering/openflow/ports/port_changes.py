@@ -1,7 +1,8 @@
-"""Changes of ports as one switch tells them: one by one up to a rate, beyond it only each port's last state.
+"""Limits the rate of a switch's port changes: up to a rate they are handled one by one, above it only each port's last
+state.
 
 Each change may move links and paths, which costs far more than the message. A port that flaps, or a switch that
-lies, must not take that time from others.
+lies, must not take that time from other switches.
 """
 
 from collections.abc import Iterator
@@ -14,14 +15,14 @@ from steering.openflow.ports.known_ports import MAX_PORTS
 
 
 class PortChanges:
-    """Changes of ports that one connection tells. `held`: the changes that wait, the longest held first."""
+    """The port changes of one connection. `held`: the changes that wait, the longest held first."""
 
     def __init__(self, budgets: Budgets, now: float) -> None:
         self._bucket = TokenBucket(budgets.port_change_rate, budgets.port_change_burst, now)
         self.held: dict[PortNumber, PortState] = {}
 
     def take(self, state: PortState, now: float) -> bool:
-        """Whether a change is to be handled now; else it is held, in place of an earlier one of its port."""
+        """Whether a change is to be handled now. Otherwise the change is held, in place of an earlier one of its port."""
         if not self.held and not self._bucket.take(now):
             return True
         self.held[state.port] = state
@@ -29,7 +30,7 @@ class PortChanges:
 
     @property
     def is_full(self) -> bool:
-        """More ports are held than a switch may have."""
+        """Whether changes of more ports are held than a switch may have."""
         return len(self.held) > MAX_PORTS
 
     def due(self, now: float) -> Iterator[PortState]:

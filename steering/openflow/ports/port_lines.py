@@ -1,7 +1,7 @@
-"""What the log says of switch ports: each change of state, by the site file's names, and the state that stays.
+"""The log lines about switch ports: each change of state, with the site file's names.
 
-A port that comes and goes gets a line an interval. The line left out may be the one that matters: so what differs from
-the last line is written when the interval is over.
+A port that comes and goes gets one line in each interval. Where the port's state differs from the last line when the
+interval is over, another line says so. So the log always ends with the state that lasts.
 """
 
 import logging
@@ -12,28 +12,32 @@ from steering.model.network import PortRef
 from steering.openflow.messages.reader import PortState
 
 INTERVAL = 1.0  # seconds between lines about one group of ports
-GROUPS = 64  # groups of a switch's ports, by their numbers: another port's change in the same second mostly gets its line
+GROUPS = (
+    64  # the ports of a switch form so many groups by their numbers; each group has an interval of its own
+)
 
 log = logging.getLogger(__name__)
 
 
 class PortLines:
-    """`name`: a port as the log has it. Remembers as many ports as switches are believed to have (KnownPorts)."""
+    """Writes the lines. `name` makes a port's name for the log. At most as many ports are remembered as KnownPorts takes."""
 
     def __init__(self, name: Callable[[PortRef], str]) -> None:
         self._name = name
-        # Switch -> port -> its state, as the log has it.
+        # Switch -> port -> its state in the last line.
         self._said: dict[DatapathId, dict[PortNumber, str]] = {}
-        self._waiting: dict[PortRef, tuple[str, int]] = {}  # another state than that, and the changes since
+        self._waiting: dict[
+            PortRef, tuple[str, int]
+        ] = {}  # port -> (a state not in the log yet, changes since)
         self._next: dict[tuple[DatapathId, int], float] = {}  # switch and group -> when a line may be written
 
     def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool]) -> None:
-        """A switch told its ports: changes are told from here."""
+        """A switch described its ports. Changes are compared with these states from now on."""
         self.switch_down(dpid)
         self._said[dpid] = {number: "up" if up else "down" for number, up in ports.items()}
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """A switch is away; nothing more is told of its ports."""
+        """A switch is gone: no more lines about its ports."""
         self._said.pop(dpid, None)
         for port in [port for port in self._waiting if port.dpid == dpid]:
             del self._waiting[port]
@@ -41,7 +45,7 @@ class PortLines:
             self._next.pop((dpid, group), None)
 
     def changed(self, port: PortRef, state: PortState, now: float) -> None:
-        """A switch told a port's state, which may be what it was."""
+        """A switch reported a port's state, which may be the same as before."""
         said = self._said.get(port.dpid)
         if said is None:
             return
@@ -52,7 +56,7 @@ class PortLines:
             self._say(port, now)
 
     def due(self, now: float) -> None:
-        """Lines that were left out, as far as they still say something."""
+        """Write the lines that were left out, where the port's state still differs from its last line."""
         for port in list(self._waiting):
             self._say(port, now)
 

@@ -1,4 +1,5 @@
-"""What a switch is to hold and holds: sent in the order that correctness needs, filled at a start, read back, compared.
+"""The tables of switches: sends entries in the order that correctness needs, fills a switch that connects, reads its
+entries back, and compares them with the wanted ones.
 
 Knows messages and answers about entries. Must not decide which rule is wanted: the engine does.
 """

@@ -1,5 +1,5 @@
-"""Which groups of ours a switch holds (OFPMP_GROUP_DESC): those of an earlier controller that are not wanted any more
-are deleted at the end of a filling. A switch that does not tell keeps them; they do no harm.
+"""Reads which groups of this project a switch holds (OFPMP_GROUP_DESC). Groups of an earlier run that are not wanted any
+more are deleted at the end of a filling. A switch that does not answer keeps such groups, which do no harm.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _ROW = Struct("!HBxI")  # length, type, group; its buckets follow
 
 
 def parse(body: bytes) -> Iterator[int]:
-    """The numbers of the groups in whole rows that are ours; what follows a torn one is left."""
+    """The numbers of this project's groups in whole rows. Rows after an incomplete one are ignored."""
     at = 0
     while at + _ROW.size <= len(body):
         length, _, number = _ROW.unpack_from(body, at)
@@ -27,13 +27,13 @@ def parse(body: bytes) -> Iterator[int]:
 
 
 class HeldGroups:
-    """One question for each connection of a switch."""
+    """The groups that switches hold. Each switch is asked once in a connection."""
 
     def __init__(self, lines: Mapping[DatapathId, Writer], xids: Iterator[int]) -> None:
         self._lines = lines
         self._xids = xids
         self.asked = StatisticsRequests()
-        self._held: dict[DatapathId, set[int]] = {}  # at most GROUP_PORTS of a switch
+        self._held: dict[DatapathId, set[int]] = {}  # at most GROUP_PORTS numbers for each switch
 
     def ask(self, dpid: DatapathId) -> None:
         """A switch connected."""
@@ -45,12 +45,12 @@ class HeldGroups:
             line.write(group_descriptions_request(xid))
 
     def answer(self, dpid: DatapathId, body: bytes) -> None:
-        """A part of the answer, which was asked for. What comes after `take` is too late."""
+        """Take a part of the answer. Parts that come after `take` are ignored."""
         if dpid in self._held:
             self._held[dpid].update(parse(body))
 
     def take(self, dpid: DatapathId) -> list[int]:
-        """What the switch told by now, once."""
+        """The groups that the switch has reported until now. A second call returns none."""
         return sorted(self._held.pop(dpid, ()))
 
     def switch_down(self, dpid: DatapathId) -> None:

@@ -1,8 +1,8 @@
-"""What a switch holds of static and host rules, in a form in which it can be compared with what it should hold.
+"""Compares the static and host rules that a switch holds with those that it should hold.
 
-A controller that takes a switch over from another one adopts those that are right: adding a rule again would reset what
-it has counted, and every change of a table costs the switch its cache. Open vSwitch tells matches with the fields in an
-order of its own, and so they are compared in sorted order; actions keep theirs.
+A controller that takes a switch over from another one keeps the rules that are right: adding a rule again would reset
+its counters, and every change of a table empties the switch's cache. Open vSwitch reports the fields of a match in its
+own order. So fields are sorted before the comparison; actions are compared in their order.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _DELETE_BODY = Struct("!QQBBHHHIIIH2x")
 _PAIR = Struct("!HH").unpack_from
 _FLOW_MOD, _DELETE_STRICT, _ANY = 14, 4, 0xFFFF_FFFF
 _APPLY, _EXPERIMENTER = 4, b"\xff\xff"
-_NICIRA_HEAD = 16  # bytes of an action before what is its own
+_NICIRA_HEAD = 16  # bytes of a Nicira action before its own fields
 _MOVE_HEAD, _MOVE_LENGTH = bytes.fromhex("000023200006"), 24  # NXAST_REG_MOVE
 _MAX_LENGTH = 0  # property of NXAST_CONTROLLER2
 _MASKED_FRAG, _EXACT_FRAG, _FRAG_BITS = (
@@ -31,7 +31,7 @@ _MASKED_FRAG, _EXACT_FRAG, _FRAG_BITS = (
     bytes.fromhex("00013401"),
     3,
 )  # NXM_NX_IP_FRAG
-# NXM's names -> OXM's, of the fields that our rules move.
+# OXM header in NXM's numbering -> the same field's header in OXM's numbering, for the fields that rules move.
 _NEWER = {
     bytes.fromhex(nxm): bytes.fromhex(oxm)
     for nxm, oxm in (
@@ -44,16 +44,16 @@ _NEWER = {
 }  # fmt: skip
 _KINDS = frozenset({OWNER << 4 | CookieKind.STATIC, OWNER << 4 | CookieKind.HOST})
 
-HeldKey = tuple[int, int, bytes]  # table, priority, match: by what a switch identifies a rule
+HeldKey = tuple[int, int, bytes]  # table, priority, match: these identify a rule in a switch
 RuleForm = tuple[int, int, int, bytes]  # cookie, idle and hard time-out, instructions
 
 
 class HeldRules:
-    """The static and host rules of one switch, as it told them."""
+    """The static and host rules of one switch, as the switch reported them."""
 
     def __init__(self) -> None:
         self._held: dict[HeldKey, RuleForm] = {}
-        self._matches: dict[HeldKey, bytes] = {}  # as the switch told them
+        self._matches: dict[HeldKey, bytes] = {}  # each match as the switch reported it
         self._epochs: Counter[int] = Counter()
 
     def __len__(self) -> int:
@@ -61,11 +61,11 @@ class HeldRules:
 
     @property
     def epoch(self) -> int | None:
-        """That of most rules; None where there are none."""
+        """The epoch of most rules; None where there are none."""
         return self._epochs.most_common(1)[0][0] if self._epochs else None
 
     def take(self, body: bytes) -> None:
-        """Some whole ofp_flow_stats. Raises MalformedMessage."""
+        """Take some whole ofp_flow_stats. Raises MalformedMessage."""
         at = 0
         while at < len(body):
             if len(body) - at < _MATCH_AT + 4:
@@ -88,7 +88,8 @@ class HeldRules:
             at += length
 
     def missing(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
-        """The rules that the switch does not hold as they are. They and the others are wanted, and no rest."""
+        """Those of `rules` that the switch does not hold in the same form. All of `rules` count as wanted from now on:
+        `rest` does not delete them."""
         missing = []
         for rule in rules:
             key, form = _parts_of(flow_mod(rule))
@@ -98,14 +99,14 @@ class HeldRules:
         return tuple(missing)
 
     def rest(self) -> list[bytes]:
-        """Messages that delete what is held and was never wanted; empty after this call."""
+        """Messages that delete the held rules that `missing` was never given. Forgets all rules."""
         rest = [_delete(table, priority, match) for (table, priority, _), match in self._matches.items()]
         self._matches.clear()
         return rest
 
 
 def _parts_of(message: bytes) -> tuple[HeldKey, RuleForm]:
-    """Key and form of a flow-mod of ours."""
+    """Key and form of the rule in a flow-mod of this controller."""
     cookie, table, _, idle, hard, priority, _ = _MOD(message, 0)
     size = _padded(message, _MATCH_AT, len(message) - _MATCH_AT)
     match, rest = message[_MATCH_AT : _MATCH_AT + size], message[_MATCH_AT + size :]
@@ -113,7 +114,7 @@ def _parts_of(message: bytes) -> tuple[HeldKey, RuleForm]:
 
 
 def _padded(data: bytes, at: int, room: int) -> int:
-    """Bytes of an ofp_match with its padding. Raises MalformedMessage."""
+    """Length in bytes of the ofp_match at `at`, with its padding. Raises MalformedMessage."""
     kind, length = _PAIR(data, at)
     size: int = -(-length // 8) * 8
     if kind != 1 or length < 4 or size > room:
@@ -128,7 +129,7 @@ def _sorted_match(match: bytes) -> bytes:
         if length - at < 4 or (size := 4 + match[at + 3]) > length - at:
             raise MalformedMessage(MessageFault.BAD_LENGTH)
         one = match[at : at + size]
-        # It has two bits: a mask of both is none, and Open vSwitch tells none.
+        # The field has two bits. A mask of both bits means no mask, and Open vSwitch reports it without mask.
         if size == 6 and one[:4] == _MASKED_FRAG and one[5] == _FRAG_BITS:
             one = _EXACT_FRAG + one[4:5]
         fields.append(one)
@@ -146,7 +147,7 @@ def _sorted_instructions(data: bytes) -> bytes:
 
 
 def _parts(data: bytes) -> Iterator[bytes]:
-    """Instructions, or actions: each has its length behind its type. Raises MalformedMessage."""
+    """The single instructions or actions in `data`: in each, the length follows the type. Raises MalformedMessage."""
     at = 0
     while at < len(data):
         if len(data) - at < 8 or not 8 <= (size := _PAIR(data, at)[1]) <= len(data) - at:
@@ -156,8 +157,8 @@ def _parts(data: bytes) -> Iterator[bytes]:
 
 
 def _action(action: bytes) -> bytes:
-    """An action in one of the forms that mean the same. Open vSwitch tells fields that are moved by their older names,
-    and of a copy to the controller it leaves out what is so anyway, and pads inside of properties."""
+    """An action in a form that can be compared. Open vSwitch reports moved fields with NXM's numbers. From a copy to the
+    controller it omits properties with their default values, and pads inside of properties."""
     if action[:2] != _EXPERIMENTER or len(action) < _NICIRA_HEAD:
         return action
     if action[4:10] == CONTROLLER_HEAD:

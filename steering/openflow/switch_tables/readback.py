@@ -1,7 +1,9 @@
-"""Reads a switch's entries back: all of ours when it connects, and the counters of session entries in a sweep.
+"""Reads a switch's entries back: all entries of this project when the switch connects, and the counters of session
+entries in a sweep.
 
-The parts of an answer are parsed as they arrive. What a switch holds becomes one EntriesRead, whose size is bounded;
-what a sweep finds is handed over in pieces.
+The parts of an answer are parsed as they arrive. The entries of a switch that connects become one EntriesRead, whose
+size is bounded. The entries of a sweep go to the engine in pieces.
+
 When a switch connects, the cookies of static and host rules of other epochs are remembered, since a delete has to
 name a cookie exactly.
 """
@@ -22,7 +24,7 @@ from steering.openflow.messages.reader import MULTIPART_LENGTH, Disconnect, Mult
 from steering.openflow.switch_tables.held_rules import HeldRules
 
 MAX_ENTRIES = 2_000_000  # most entries of all unfinished answers together
-MAX_WAITING = 4_000_000  # most entries of all finished ones that may wait for their turn (core.long_work)
+MAX_WAITING = 4_000_000  # most entries of all finished answers that may wait for their turn (core.long_work)
 PART_TIMEOUT = 30.0  # most seconds between two parts of an answer
 READ_TIMEOUT = 120.0  # most seconds for a whole answer
 MAX_EPOCHS = 4_096
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class _Reading:
-    """An unfinished reading of a switch's entries. `sweep`: the question, of a sweep."""
+    """An unfinished reading of a switch's entries. `sweep`: the engine's request, where the reading is a sweep."""
 
     __slots__ = ("asked_at", "cookies", "deadline", "ends", "entries", "held", "hosts", "sweep")
 
@@ -62,11 +64,11 @@ class Readback:
         self._feed = feed
         self._readings: dict[tuple[DatapathId, int], _Reading] = {}
         self._held = 0  # entries in all readings
-        # The size of each switch's finished answer, for as long as the engine may hold it: until the switch is filled from it,
-        # or the engine says that there is nothing to fill.
+        # Switch -> entries in its finished answer, for as long as the engine may hold the answer: until the switch is
+        # filled, or the engine says that there is nothing to fill.
         self._waiting: dict[DatapathId, int] = {}
         self._lines_about = LogLimit(LOG_INTERVAL)
-        self.adopts = False  # whether another controller's static rules may stay, where they are right
+        self.adopts = False  # whether static rules of another controller stay where they are right
         self._rules: dict[DatapathId, HeldRules] = {}
         self._cookies: dict[
             DatapathId, set[int]
@@ -99,8 +101,9 @@ class Readback:
         now: float,
         goes_on: Callable[[], bool] = lambda: True,
     ) -> bool:
-        """Take a multipart reply. Returns False for one that was not asked for, which is ignored. `goes_on` is called
-        between pieces of it: it may let other work be done, and returns whether the switch is still connected."""
+        """Take a part of an answer. Returns False where the answer was not asked for; the part is ignored then.
+        `goes_on` is called between pieces of the part: it may let other work be done, and returns whether the switch is
+        still connected."""
         reading = self._readings.get((dpid, xid))
         head = read_multipart(message)
         if reading is None or head is None or head[0] != Multipart.FLOW:
@@ -124,7 +127,7 @@ class Readback:
         return True
 
     def _take(self, dpid: DatapathId, reading: _Reading, piece: bytes, now: float) -> bool:
-        """Take some entries of an answer. Returns False when the switch was disconnected because of them."""
+        """Take some entries of an answer. Returns False when the switch was disconnected because of these entries."""
         before = reading.size
         try:
             observed = parse(dpid, piece)
@@ -152,8 +155,8 @@ class Readback:
         return self._fits(dpid)
 
     def _fits(self, dpid: DatapathId) -> bool:
-        """Bound all unfinished answers together: beyond the bound, the switch of the largest is disconnected. Returns
-        False when that is `dpid`."""
+        """Bound all unfinished answers together to MAX_ENTRIES: beyond it, the switch with the largest answer is
+        disconnected. Returns False when that switch is `dpid`."""
         if self._held <= MAX_ENTRIES:
             return True
         largest = max(self._readings, key=lambda key: self._readings[key].size)[0]
@@ -161,7 +164,7 @@ class Readback:
         return largest != dpid
 
     def _may_wait(self, dpid: DatapathId, size: int) -> bool:
-        """Bound the finished answers likewise."""
+        """Bound all finished answers together to MAX_WAITING. Returns whether the answer of `dpid` may wait."""
         self._waiting[dpid] = size
         if sum(self._waiting.values()) <= MAX_WAITING:
             return True
@@ -170,17 +173,19 @@ class Readback:
         return largest != dpid
 
     def older_than(self, dpid: DatapathId, epoch: int) -> list[int]:
-        """The cookies of rules of other epochs in the last reading, under the mask COOKIE_KIND_MASK | EPOCH_MASK."""
+        """The cookies of rules of epochs other than `epoch` in the last reading, under the mask COOKIE_KIND_MASK |
+        EPOCH_MASK."""
         seen = self._cookies.pop(dpid, set())
         return sorted(cookie for cookie in seen if (cookie & EPOCH_MASK) >> 32 != epoch & 0xFFFF)
 
     def held(self, dpid: DatapathId) -> HeldRules | None:
-        """The rules of the last reading, once; None where all are to be written anew. The switch is filled with them."""
+        """The static and host rules of the last reading; None where all rules are to be written anew. A second call
+        returns None. The caller fills the switch, so the finished answer does not count as waiting any more."""
         self._waiting.pop(dpid, None)
         return self._rules.pop(dpid, None)
 
     def forget(self, dpid: DatapathId) -> None:
-        """All was done with the last reading, from which the switch is not filled."""
+        """The last reading is finished, and the switch is not filled from it."""
         self._cookies.pop(dpid, None)
         self._rules.pop(dpid, None)
         self._waiting.pop(dpid, None)
@@ -191,7 +196,7 @@ class Readback:
             self._held -= self._readings.pop(key).size
 
     def expire(self, now: float) -> None:
-        """Disconnect switches that do not answer, so that they connect again."""
+        """Disconnect switches that do not answer in time, so that they connect again."""
         for dpid in {key[0] for key, reading in self._readings.items() if reading.deadline <= now}:
             line = self._lines.get(dpid)
             if line is not None:

@@ -2,8 +2,8 @@
 
 A held segment may go on only when the entries that it needs are in force. At its own switch it is enough to write
 entries and segment in one piece. The entries of other switches are sent first, and each of these switches gets one
-barrier at the end of the batch. The last confirmation lets the local part go. Nothing here waits: a bounded table
-holds what is not confirmed, by switch and transaction id.
+barrier at the end of the batch. After the last confirmation, entries and segment are sent to the segment's own switch.
+No function here waits: a bounded table holds the unconfirmed steers, by switch and transaction id.
 """
 
 from collections import deque
@@ -44,7 +44,8 @@ from steering.openflow.switch_tables.switch_filler import ENTRIES, Filler
 
 LIMIT = 4_096  # most steers that wait for barriers
 BARRIER_TIMEOUT = 1.0  # seconds; a host repeats its SYN after one second
-# Seconds in which a switch has to answer what proves its channel; one that is silent altogether is given up before.
+# Seconds in which a switch has to answer a barrier that proves its connection. A switch that is silent altogether is
+# disconnected earlier.
 PROOF_TIMEOUT = 20.0
 
 
@@ -74,17 +75,17 @@ class Sender:
     ) -> None:
         self._lines = self._own = lines
         self.tell_peer: Callable[[TellPeer], None] = lambda told: None
-        # Told of each segment that waited for other switches, and whether they confirmed; None: nobody traces set-ups.
+        # Called with each segment that waited for other switches, and whether they confirmed. None without traces.
         self.let_go: Callable[[Release, bool], None] | None = None
         self._feed = feed
         self._tell = tell
         self._go_on = go_on
         self._counters = counters
-        # Their barrier goes out at the end of the batch.
+        # Steers whose barriers go out at the end of the batch, by the switches that have to confirm.
         self._waiting: dict[DatapathId, list[PendingSteer]] = {}
         self._barriers: dict[tuple[DatapathId, int], list[PendingSteer]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
-        # Of the barrier that is to prove that a channel carries something: transaction id, and when it was sent.
+        # Switch -> transaction id and sending time of the barrier that proves that its connection works.
         self._proofs: dict[DatapathId, tuple[int, float]] = {}
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: (
@@ -97,7 +98,8 @@ class Sender:
         self.groups = HeldGroups(lines, self.xids)
 
     def reach(self, lines: Mapping[DatapathId, Line], tell: Callable[[TellPeer], None]) -> None:
-        """From now on session entries and frames go to switches of other controllers too; all else is of own switches."""
+        """Send session entries and frames to switches of other controllers too from now on. `lines` has all switches
+        that can be reached. All other outputs still go to own switches only."""
         self._lines, self.tell_peer = lines, tell
 
     # ---- outputs -------------------------------------------------------------------------------
@@ -122,7 +124,9 @@ class Sender:
                 held = self.readback.held(output.dpid)
                 self.filler.fill(output, older, now, self.groups.take(output.dpid), held)
             elif type(output) is ReadEntries:
-                self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
+                self.groups.ask(
+                    output.dpid
+                )  # before the entries: the filling begins when the entries are there
                 self.readback.ask(output, now)
             elif type(output) is ForgetReading:
                 self.readback.forget(output.dpid)
@@ -204,7 +208,8 @@ class Sender:
     # ---- barriers ------------------------------------------------------------------------------
 
     def _prove(self, dpid: DatapathId, now: float) -> None:
-        """One barrier of this kind is open at a switch: more would only queue up behind it in a channel that is silent."""
+        """Send a barrier that proves that the switch's connection works. Only one is open at a switch: more would only
+        queue up in a silent connection."""
         line = self._own.get(dpid)
         if line is not None and dpid not in self._proofs:
             xid = next(self.xids)
@@ -212,7 +217,8 @@ class Sender:
             line.write(barrier_request(xid))
 
     def _proved(self, dpid: DatapathId, xid: int, now: float) -> bool:
-        """Whether a barrier was one of those. One that took long waited in the channel, and so did what it is about."""
+        """Whether barrier `xid` was sent to prove the connection. A late answer proves nothing: the messages before the
+        barrier were late too."""
         open_, asked_at = self._proofs.get(dpid, (-1, 0.0))
         if open_ != xid:
             return False
@@ -237,7 +243,7 @@ class Sender:
         self._waiting = {}
 
     def barrier_reply(self, dpid: DatapathId, xid: int, now: float) -> None:
-        """A switch has confirmed. Send what waited only for it."""
+        """A switch has confirmed a barrier. Send the steers that waited only for this confirmation."""
         waiters = self._barriers.pop((dpid, xid), None)
         if waiters is None:
             if not self._proved(dpid, xid, now):
@@ -260,18 +266,19 @@ class Sender:
                 self._drop(waiter.held)
 
     def _drop(self, held: Release) -> None:
-        """A held segment does not go on, as entries that it needs are not confirmed."""
+        """Drop a held segment, as entries that it needs are not confirmed."""
         self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
         if self.let_go is not None:
             self.let_go(held, False)
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """A switch is gone, or another controller decides there: nothing waits for it, and nothing is let go there."""
+        """A switch is gone, or another controller decides there. No steer waits for the switch any more, and no held
+        segment is sent on there."""
         self._fail(self._waiting.pop(dpid, []))
         self._proofs.pop(dpid, None)
         for key in [key for key in self._barriers if key[0] == dpid]:
             self._fail(self._barriers.pop(key))
-        # A segment that is held there may be another controller's now, and its session is forgotten here.
+        # Another controller may decide about a segment held there now, and its session is forgotten here.
         for waiters in (*self._waiting.values(), *self._barriers.values()):
             self._fail([waiter for waiter in waiters if waiter.held.dpid == dpid])
         self.filler.switch_down(dpid)

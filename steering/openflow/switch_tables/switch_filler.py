@@ -31,7 +31,7 @@ from steering.openflow.switch_tables.held_rules import HeldRules
 RULES = 64  # most rules of a chunk: general rules are encoded field by field
 ENTRIES = 1_000  # most session entries of a chunk: they are encoded by templates
 AT_ONCE = 128  # most rules of a change that is sent without a job
-OF_MANY = (Table.ROUTE, Table.LABEL)  # rules of these tables are the same at many switches
+OF_MANY = (Table.ROUTE, Table.LABEL)  # tables whose rules are the same at many switches
 MAX_JOBS = 1_024  # most jobs that wait for a switch
 CHUNK_TIMEOUT = 15.0  # seconds
 
@@ -40,8 +40,7 @@ Chunk = tuple[bytes, int]  # the messages of a chunk, and the number of flow-mod
 
 
 class _Queue:
-    """The jobs of one switch. `noted`: entries that were changed since a fill was queued; None while there is no
-    fill."""
+    """The jobs of one switch. `noted`: entries that were changed since a fill was queued; None while no fill waits."""
 
     __slots__ = ("deadline", "jobs", "noted", "xid")
 
@@ -53,7 +52,7 @@ class _Queue:
 
 
 class Filler:
-    """`feed` takes the confirmations of switches, as inputs of the engine."""
+    """Fills switches. `feed` gives the confirmations of switches to the engine."""
 
     def __init__(
         self,
@@ -67,7 +66,7 @@ class Filler:
         self._xids = xids
         self._feed = feed
         self.queues: dict[DatapathId, _Queue] = {}  # of the switches that have jobs
-        # What was renewed last, and its messages: the next switch mostly gets the very same rules.
+        # The rules that were renewed last, and their messages: the next switch mostly gets the same rules.
         self._renewed: tuple[tuple[Rule, ...], bytes] = ((), b"")
 
     def fill(
@@ -78,8 +77,9 @@ class Filler:
         groups: Iterable[int] = (),
         held: HeldRules | None = None,
     ) -> None:
-        """Bring a switch to what it should hold; `older`: cookies of static and host rules to delete; `groups`: those
-        of ours that it holds, of which the ones that are not wanted go; `held`: rules that stay where they are right."""
+        """Bring a switch's tables to the state in `fill`. `older`: cookies of static and host rules to delete. `groups`:
+        this project's groups at the switch; those that are not wanted are deleted. `held`: the rules at the switch; the
+        right ones stay as they are."""
         if fill.dpid not in self._lines:
             return
         queue = self.queues.setdefault(fill.dpid, _Queue())
@@ -95,8 +95,8 @@ class Filler:
         self._add(fill.dpid, _fill(fill, tuple(older), gone, queue, rest), now)
 
     def sync(self, output: SyncRules, now: float) -> None:
-        """Change static and host rules, adds first. Changes wait for earlier jobs, as they build on them. A change
-        that has to be confirmed is a job of its own."""
+        """Change static and host rules, adds first. A change waits for earlier jobs, because it builds on them. A change
+        that has to be confirmed is always a job."""
         line = self._lines.get(output.dpid)
         if line is None:
             return
@@ -113,8 +113,8 @@ class Filler:
         self._add(output.dpid, self._told(output) if output.confirm else _sync(output), now)
 
     def renew(self, output: RenewRules) -> None:
-        """Renew leases at once, before all jobs: behind a long job they would end before their turn. A job that adds
-        or deletes the same rules comes later, and counts."""
+        """Renew leases at once, before all jobs: behind a long job the leases would end. A job that adds or deletes the
+        same rules is carried out later, and so has the last word."""
         line = self._lines.get(output.dpid)
         if line is not None:
             if output.rules is not self._renewed[0]:
@@ -149,13 +149,13 @@ class Filler:
                 queue.noted.add(entry[:7])
 
     def confirmed(self, dpid: DatapathId, xid: int, now: float) -> None:
-        """Take a barrier reply. It matters if a job waits for it."""
+        """Take a barrier reply. If a job waits for this reply, the job goes on."""
         queue = self.queues.get(dpid)
         if queue is not None and queue.xid == xid:
             self._advance(dpid, queue, now)
 
     def _advance(self, dpid: DatapathId, queue: _Queue, now: float) -> None:
-        """Send the next chunk, of the next job if this one is done."""
+        """Send the next chunk of the current job, or of the next job where the current one is done."""
         line = self._lines[dpid]
         while queue.jobs:
             chunk = next(queue.jobs[0], None)
@@ -174,7 +174,7 @@ class Filler:
         self.queues.pop(dpid, None)
 
     def expire(self, now: float) -> None:
-        """Disconnect switches that do not confirm in time. They connect again and are filled anew."""
+        """Disconnect switches that do not confirm in time. Such a switch connects again and is filled anew."""
         for dpid in [dpid for dpid, queue in self.queues.items() if queue.deadline <= now]:
             line = self._lines.get(dpid)
             if line is not None:
@@ -183,7 +183,7 @@ class Filler:
 
 @lru_cache(maxsize=256)
 def _renewal(rules: tuple[Rule, ...]) -> bytes:
-    """The messages that renew leases. They are cached, as most switches get the same ones twice a second."""
+    """The messages that renew leases. The result is cached, as most switches get the same messages twice a second."""
     return b"".join(map(flow_mod, rules))
 
 
@@ -210,19 +210,19 @@ def _fill(
         yield b"".join(delete_by_cookie(cookie, mask) for cookie in older), len(older)
     yield from _chunks(rest, lambda data: data, RULES)
     yield from _chunks(current(fill.stale), entry_delete, ENTRIES)
-    # No rule leads to them any more: those that did were of an older epoch.
+    # No rule uses these groups any more: the rules that did had an older epoch, and are deleted above.
     yield from _chunks(gone, lambda group: group_mod(group, "delete"), RULES)
     queue.noted = None
 
 
 def _meters(bands: tuple[MeterBand, ...]) -> bytes:
-    """The messages that set meters. OpenFlow has no command that adds or changes: each meter is added and then
-    modified, and the first fails where it exists, which is expected."""
+    """The messages that set meters. OpenFlow has no command "add or modify". So each meter is added and then modified.
+    The first command fails where the meter exists, which is expected."""
     return b"".join(meter_mod(band, "add") + meter_mod(band, "modify") for band in bands)
 
 
 def _group(group: FailoverGroup) -> bytes:
-    """As with meters."""
+    """The messages that set a group: add, then modify, as `_meters`."""
     return group_mod(group, "add") + group_mod(group, "modify")
 
 
@@ -244,7 +244,7 @@ def _added(rule: Rule) -> bytes:
 
 @lru_cache(maxsize=32_768)
 def _of_many(rule: Rule) -> bytes:
-    """To encode a rule takes four times as long as to find it again."""
+    """The message that adds a rule. The result is cached: encoding takes four times as long as looking it up."""
     return flow_mod(rule)
 
 
