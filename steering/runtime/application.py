@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 class ControllerApp(SteeringApp):
-    """The os-ken application. `steering run` hands a controller over; osken-manager does not, so the application
-    makes one itself."""
+    """The os-ken application. `steering run` passes a controller to it; osken-manager does not, so the application
+    makes one itself then."""
 
     def __init__(
         self, *args: Any, controller: Controller | None = None, door: EarlyDoor | None = None, **kwargs: Any
@@ -49,7 +49,7 @@ class ControllerApp(SteeringApp):
             install(controller.cluster.before(self), self.counters, door)
 
     def _check_port(self, is_open: bool) -> None:
-        """Check that the switches' port is free, may be listened on, and has certificates that can be used. If not,
+        """Check that the switches' port is free and may be listened on, and that its certificates can be used. If not,
         the process ends."""
         options = self.CONF
         has_tls = options.ctl_privkey is not None and options.ctl_cert is not None  # as os-ken decides
@@ -121,5 +121,5 @@ def _from_environment() -> Controller:
     except (HubError, SettingsError) as error:
         print(f"steering: {error}", file=sys.stderr)
     except StartError:
-        pass  # it has said why
+        pass  # the reasons are on stderr already
     raise SystemExit(2)

@@ -1,8 +1,8 @@
-"""Authorisers that are asked over the network. The core does not wait for them, and a bounded number is asked at a
-time.
+"""Asks authorisers over the network. The core goes on meanwhile. At most IN_FLIGHT questions are asked at a time.
 
-An access network may have as many questions out as are free for others; those beyond wait, of each access network in
-turn, until the core does not wait for their answer any more. So a flood of sources at one starves no other.
+One access network may use only as many of these places as remain free for the others. Its further questions wait. The
+access networks take turns, and a question that waits for longer than the core waits for its answer is dropped. So a flood
+of sources in one access network does not starve the others.
 """
 
 import logging
@@ -32,8 +32,9 @@ class Authorisers:
     def __init__(self, asks: dict[Authorizer, Ask]) -> None:
         self._asks = asks
         self._pool = GreenPool(IN_FLIGHT)
-        self._out: Counter[str] = Counter()  # questions that are asked now, by access network
-        self._waiting: dict[str, deque[tuple[float, Authorise]]] = {}  # with deadlines, in order of turns
+        self._out: Counter[str] = Counter()  # access network -> questions that are being asked
+        # Access network -> (deadline, question); the access network whose turn is next stands first.
+        self._waiting: dict[str, deque[tuple[float, Authorise]]] = {}
         self._feed: Callable[[Input], None] | None = None
 
     def connect(self, feed: Callable[[Input], None]) -> None:
@@ -41,8 +42,8 @@ class Authorisers:
         self._feed = feed
 
     def ask(self, question: Authorise) -> None:
-        """Begin to ask, or have the question wait for its turn, and return at once. A question beyond the bound
-        fails at once."""
+        """Begin to ask, or let the question wait for its turn, and return at once. Where QUEUED questions of the access
+        network wait already, the question fails at once."""
         queue = self._waiting.setdefault(question.access, deque())
         if len(queue) >= QUEUED:
             self._answer(Authorised(question.request, Verdict.ERROR))
@@ -51,13 +52,13 @@ class Authorisers:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Ask what waits, as far as there is room."""
-        passed = 0  # access networks in a row for which there is none
+        """Ask the waiting questions for which there is a free place."""
+        passed = 0  # access networks in a row that have no free place
         while passed < len(self._waiting):
             access = next(iter(self._waiting))
             queue = self._waiting.pop(access)
             while queue and queue[0][0] <= monotonic():
-                queue.popleft()  # the core has given it up
+                queue.popleft()  # the core does not wait for this answer any more
             if not queue:
                 continue
             self._waiting[access] = queue

@@ -1,7 +1,8 @@
-"""Work of REST that takes long, in a thread beside the switches': one piece at a time.
+"""Runs long work of REST in a thread beside the thread that serves switches: one piece at a time.
 
-A thread computes only while the switches' thread does not, and gives way when that one wants to go on: after Python's
-switch interval, which is 5 ms unless one says otherwise. With many such threads each would have its turn first.
+Only one Python thread computes at a time. When the switches' thread wants to go on, a computing thread gives way after
+Python's switch interval, which is 5 ms by default. With many computing threads, the switches' thread would wait for
+several of them.
 """
 
 import sys
@@ -11,24 +12,26 @@ from typing import TypeVar
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 
-GIVES_WAY = 0.0005  # seconds for which the switches' thread waits for one that computes
+GIVES_WAY = (
+    0.0005  # seconds that the switches' thread waits for a computing thread (Python's switch interval)
+)
 
 T = TypeVar("T")
 
 
 class Background:
-    """Callers wait for their turn, and their greenthreads are few."""
+    """Runs one function at a time in a thread. Callers wait in their greenthreads for their turn."""
 
     def __init__(self) -> None:
         self._one = Semaphore(1)
 
     def __call__(self, function: Callable[..., T], *args: object) -> T:
-        """What the function returns or raises."""
+        """Run `function`. Returns what the function returns, or raises what it raises."""
         with self._one:
             done: T = tpool.execute(function, *args)
             return done
 
 
 def give_way() -> None:
-    """Let threads that compute give way soon."""
+    """Set Python's switch interval to GIVES_WAY, so that computing threads give way soon."""
     sys.setswitchinterval(GIVES_WAY)

@@ -1,10 +1,10 @@
-"""A controller's part in a cluster, wired: etcd, coordination, the switches' roles, heartbeats. Imported only with
-`--cluster`.
+"""Connects the parts that make a controller a member of a cluster: etcd, coordination, the switches' roles, heartbeats.
+Imported only with `--cluster`.
 
-With one share, one controller decides, and the others stand by with their connections up. With several, each controller
-decides for those that it owns (share_owners). A controller begins anew, in the same process, when another one has taken its
-switches over (what it knew of sessions is older than what the switches hold, and a start reads them back), and when what is
-kept in etcd was changed by another one.
+With one share, one controller decides, and the others stand by with their connections up. With several shares, each
+controller decides for those that it owns (share_owners). A controller begins anew, in the same process, in two cases.
+First, another controller has taken its switches over: then the switches hold newer sessions than this controller knows,
+and a start reads them back. Second, another controller has changed the state that is kept in etcd.
 """
 
 import hashlib
@@ -52,20 +52,21 @@ from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
 LOOK = 0.1  # seconds
-SOON = 0.02  # seconds between looks at whether a member whose stream ended is lost
+SOON = 0.02  # seconds between checks whether a member whose stream ended is lost
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
 
 log = logging.getLogger(__name__)
 
 
 class Cluster:
-    """This controller's part. `kept`: what all controllers are told, such as lists, orders and policies. `begins_anew`:
-    it has to start again. Raises SettingsError where it cannot take part."""
+    """This controller as a member of the cluster. `kept`: the store in etcd for state that all controllers share, such
+    as lists, orders and policies. `begins_anew`: this controller has to start again. Raises SettingsError where it
+    cannot become a member."""
 
     def __init__(self, settings: Settings, wanted: ClusterSettings) -> None:
         self.begins_anew = False
         self._started = monotonic()
-        self._is_stale = False  # others have changed what is kept since this one read it
+        self._is_stale = False  # whether others have changed the kept state since this controller read it
         self._wanted = wanted
         self._greenthreads: list[Any] = []
         self._named: Callable[[DatapathId], str] = lambda dpid: f"{dpid:016x}"
@@ -84,17 +85,17 @@ class Cluster:
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
         self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
         self.policies = ClusterPolicies(kept, self.kept, keys, self.coordination, wanted.patience)
-        self.several = wanted.shares > 1  # controllers decide at once, each for its shares
+        self.several = wanted.shares > 1  # whether several controllers decide at once, each for its shares
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
         self.owners: ShareOwners | None = None
         self._demotion: Demotion | None = None
-        self._engine: Engine | None = None  # of several that decide at once
+        self._engine: Engine | None = None  # set only where several controllers decide at once
         self.roles: Roles | None = None
         self.streams = streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
         self._lost_members = LostMembers(
             self.coordination, (lambda name: 0.0) if streams is None else streams.heard_at
         )
-        self._losing: Any = None  # the greenthread that looks at who is lost
+        self._losing: Any = None  # the greenthread that finds out which members are lost
         self.rest = PeerRest(
             me.id,
             self._others,
@@ -105,7 +106,7 @@ class Cluster:
     # ---- the start ------------------------------------------------------------------------------
 
     def share_secrets(self, state_dir: Path) -> None:
-        """Have the cell's secrets in the state directory. Raises SettingsError."""
+        """Write the cell's secrets to the state directory. Raises SettingsError."""
         try:
             share_secrets(self.secrets, state_dir)
         except StateError as error:
@@ -120,7 +121,8 @@ class Cluster:
             )
 
     def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
-        """Become a member. `url`: of this controller's REST; `named`: a switch's name. Raises SettingsError."""
+        """Become a member. `url`: the address of this controller's REST; `named` makes a switch's name. Raises
+        SettingsError."""
         self._named = named
         stream = ""
         try:
@@ -130,7 +132,9 @@ class Cluster:
             self.coordination.me = self.coordination.me._replace(address=url, stream=stream)
             self.coordination.join()
             if not self.coordination.cell.members:
-                self._began_at = self._kept_revision()  # what was written since is its own
+                self._began_at = (
+                    self._kept_revision()
+                )  # this controller itself wrote the keys since the start
         except OSError as error:
             raise SettingsError(f"--peer-listen: cannot listen there: {error.strerror}") from None
         except (ClusterRefusal, EtcdError) as error:
@@ -138,11 +142,11 @@ class Cluster:
         log.info("controller %s is a member of the cell", self.coordination.me.id)
 
     def _kept_revision(self) -> int:
-        """etcd's, now. Raises EtcdError."""
+        """etcd's current revision. Raises EtcdError."""
         return self._kept_keys.below("kept/", names_only=True).revision
 
     def before(self, app: Any) -> Roles:
-        """The adapter that stands before the application from now on."""
+        """Make the adapter that stands between the connections and the application from now on."""
         self.roles = Roles(app, self.coordination, self._stepped_down)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
@@ -164,7 +168,7 @@ class Cluster:
         return self.roles
 
     def start(self, is_active: Any) -> None:
-        """Take part until `stop`."""
+        """Be a member until `stop`."""
         assert self.roles is not None
         member = self.coordination
         self._greenthreads = [
@@ -194,11 +198,12 @@ class Cluster:
         return self.coordination.duty_of(share_name(0)).role is ShareRole.OWNER
 
     def stands_by(self, dpid: DatapathId) -> bool:
-        """Whether a switch is there and another controller decides at it."""
+        """Whether a switch is connected and another controller decides for it."""
         return self.roles is not None and self.roles.stands_by(dpid)
 
     def only_where_it_decides(self, changed: Callable[[], bool]) -> Callable[[], bool]:
-        """Whether a file changed that only who decides may act by."""
+        """A function that calls `changed`, and returns False on all controllers but the one that decides: only that one
+        acts by a changed file."""
         return lambda: changed() and self.decides()
 
     def status(self) -> ClusterStatus:
@@ -220,8 +225,8 @@ class Cluster:
         )
 
     def _others(self) -> tuple[str, ...]:
-        """Who decides for a share, and of several owners whoever is there: one that gives its last share up has sessions of
-        it for a moment."""
+        """The other controllers that may have sessions: the owners of shares. With several shares also all other present
+        members, since a member that gives its last share up still has its sessions for a moment."""
         cell = self.coordination.cell
         found = {share.owner.controller for share in cell.shares.values()}
         if self.several:
@@ -251,7 +256,7 @@ class Cluster:
             raise ClusterUnreachable(str(error)) from None
 
     def _has_taken(self, share: str) -> bool:
-        """Whether the connected switches of a share obey this controller, and it knows their sessions."""
+        """Whether the connected switches of a share obey this controller, and this controller knows their sessions."""
         roles = {} if self.roles is None else self.roles.roles()
         obey = all(
             role is OpenFlowRole.MASTER
@@ -263,7 +268,7 @@ class Cluster:
     # ---- what changes ---------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        """Members or duties may be others."""
+        """Members or duties may have changed."""
         if self.streams is not None:
             self.streams.members(
                 {one.id: _endpoint(one.stream) for one in self.coordination.cell.present() if one.stream}
@@ -274,7 +279,7 @@ class Cluster:
             self.roles.look()
 
     def _stepped_down(self, dpid: DatapathId) -> None:
-        """Another controller decides at a switch now."""
+        """Another controller decides for a switch now."""
         assert self._demotion is not None
         if self._demotion.of(dpid):
             self._greenthreads.append(hub.spawn(self._settle_demotion, self._demotion))
@@ -284,13 +289,15 @@ class Cluster:
             self.begins_anew = True
 
     def _kept_changed(self, changes: list[KeyChange]) -> None:
-        """Who decides has changed it. A standby has read what was before."""
+        """The state kept in etcd has changed. The controller that decides made the change itself; a standby has read the
+        state before the change, and begins anew."""
         if outdates(changes, self._began_at) and not self.decides() and not self._is_stale:
             self._is_stale = True
             self._greenthreads.append(hub.spawn(self._begin_anew_in_turn))
 
     def _begin_anew_in_turn(self) -> None:
-        """A standby has nothing to lose. One that has to decide before its turn must not decide by what was before."""
+        """Wait for this standby's turn, then begin anew. A standby that has to decide before its turn begins anew at
+        once, because it must not decide with the old state."""
         me = self.coordination.me.id
         line = line_of(self.coordination.cell, me)
         due = turn_of(line.index(me), len(line), monotonic(), self._started, time())
@@ -316,8 +323,8 @@ class Cluster:
             raise SettingsError(f"--peer-cert, --peer-key, --peer-ca: cannot be used: {why}") from None
 
     def _heard(self, given: Input) -> None:
-        """A member is there, or its stream has ended. Only a stream that was there can end: a controller that cannot
-        reach another from the beginning takes nothing from it."""
+        """A stream to a member has begun, brought a message, or ended. A member that was never reached is never reported
+        as lost: a controller that cannot reach another from the beginning takes no switch from it."""
         if self.rest.takes(given):
             return
         if self.owners is not None:
@@ -340,7 +347,7 @@ class Cluster:
 
 
 def share_secrets(store: EtcdStore, state_dir: Path) -> None:
-    """Let all controllers of a cell have the keys of discovery and of pseudonyms: those of the first one. Raises
+    """Give all controllers of a cell the same keys of discovery and of pseudonyms: those of the first controller. Raises
     StateError."""
     directory = StateDirectory(state_dir)
     for name, key_of in _SECRETS.items():
@@ -349,7 +356,7 @@ def share_secrets(store: EtcdStore, state_dir: Path) -> None:
         shared = store.read(name)
         if shared is not None and shared != own:
             directory.write(name, shared)
-            key_of(state_dir)  # refuses what is no key
+            key_of(state_dir)  # raises StateError where the file holds no key
 
 
 def _endpoint(stream: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""All that can happen to a controller's part in a cluster, by the names that `events` of /v1/cluster has."""
+"""The names of all events that a controller counts about its cluster, as in `events` of /v1/cluster."""
 
 from steering.core.snapshots.peers import PEER_EVENTS
 from steering.model.cluster import PeerFailure, PolicyEvent

@@ -1,4 +1,4 @@
-"""The policy of a cell, wired: what a start goes by, and the watch and the agreement by which it changes at all members."""
+"""The policy of a cell: which policy a controller starts with, and how a new one comes into force at all members."""
 
 import logging
 import time
@@ -23,14 +23,15 @@ from steering.store.etcd.watch import EtcdWatch, KeyChange
 from steering.store.interface import StateError
 from steering.store.policy_history import FOLDER, History, HistoryError, Version
 
-LOOK = 1.0  # seconds between attempts at what etcd did not answer
+LOOK = 1.0  # seconds between attempts after a failed request to etcd
 
 log = logging.getLogger(__name__)
 
 
 class ClusterPolicies:
-    """Implements `model.control.PolicyAgreed`, from `follow_with` on. `kept`: the keys of what is kept, and `store` on them;
-    `cluster`: the keys of the members; `patience`: seconds in which every member has to be prepared."""
+    """Implements `model.control.PolicyAgreed` after `follow_with` was called. `kept`: the keys of the kept state, and
+    `store` the store with these keys; `cluster`: the keys of the members; `patience`: seconds in which every member has
+    to be prepared."""
 
     def __init__(
         self, kept: Keys, store: EtcdStore, cluster: Keys, coordination: Coordination, patience: float
@@ -49,8 +50,8 @@ class ClusterPolicies:
     # ---- the start ------------------------------------------------------------------------------
 
     def at_start(self, site: Site) -> tuple[Policy, str] | None:
-        """The policy in force in the cell and its text, None before the first one. Raises SettingsError for one that this
-        site does not allow."""
+        """The policy in force in the cell and its text; None before the first policy. Raises SettingsError for a policy
+        that this site does not allow."""
         try:
             version = self._began = self._in_force()
         except (EtcdError, HistoryError, ValueError) as error:
@@ -63,8 +64,9 @@ class ClusterPolicies:
         return policy, version.text
 
     def begin_with(self, site: Site, policy: Policy, text: str) -> tuple[Policy, str]:
-        """The policy that this controller starts with, and its text: what is in force; where nothing was, it is this one from now
-        on. Of several first members one is first, and the others start with its policy. Raises SettingsError."""
+        """The policy that this controller starts with, and its text: the policy in force in the cell. Where none was,
+        `policy` comes into force. Where several members start first at once, one of them wins, and the others start with
+        its policy. Raises SettingsError."""
         try:
             if self._began is None and not begin(self._keys, self._store, text, "start", "started with"):
                 theirs = self.at_start(site)
@@ -88,7 +90,8 @@ class ClusterPolicies:
         return 1 if self._began is None else self._began.version
 
     def _in_force(self) -> Version | None:
-        """Raises EtcdError, HistoryError, and ValueError for what is none of ours."""
+        """The version in force; None before the first. Raises EtcdError, HistoryError, and ValueError for a value in etcd
+        that is no version."""
         history, active = History(self._store), self._keys.get(ACTIVE)
         if active is None:
             return history.current()
@@ -102,7 +105,7 @@ class ClusterPolicies:
         return version
 
     def follow_with(self, taker: PolicyTaker) -> None:
-        """`taker` goes by what is agreed on from now on."""
+        """Give each agreed policy to `taker` from now on."""
         member = self._coordination
         self._follower = PolicyFollower(
             self._keys, self._store, member.me.id, taker, lambda: member.lease, time.monotonic
@@ -121,12 +124,12 @@ class ClusterPolicies:
     # ---- while it runs --------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """Go by what is agreed on until `stop`; in a greenthread of its own."""
+        """Bring agreed policies into force until `stop`; runs in a greenthread of its own."""
         self._watch.run(self.hear)
 
     def hear(self, changes: list[KeyChange]) -> None:
-        """What the watch tells. From the first time on this member hears of every proposal, and others wait for its word. It never
-        fails."""
+        """Take changes from the watch. From the first call on this member learns of every proposal, and other members
+        wait for its answer. Raises nothing."""
         assert self._follower is not None
         self._follower.take(changes)
         self._tell()
@@ -138,7 +141,7 @@ class ClusterPolicies:
             log.warning("the cell cannot be told that this controller follows its policy: %s", error)
 
     def look(self, sleep: Callable[[float], None]) -> None:
-        """Try again what etcd did not answer, until `stop`; in a greenthread of its own."""
+        """Repeat failed requests to etcd until `stop`; runs in a greenthread of its own."""
         assert self._follower is not None and self._agreement is not None
         while not self._stopped:
             sleep(LOOK)
@@ -162,11 +165,11 @@ class ClusterPolicies:
         return {} if self._follower is None else self._follower.events
 
     def seconds(self) -> float | None:
-        """From when the last policy was seen here to its activation; None before the first."""
+        """Seconds from when this member saw the last policy until the policy came into force; None before the first."""
         return None if self._follower is None else self._follower.seconds
 
 
 def outdates(changes: Iterable[KeyChange], read_at: int) -> bool:
-    """Whether what is kept is other than what a start has read at that revision of etcd. Versions of the policy do not count:
-    they come into force without another start."""
+    """Whether the kept state differs from what a start has read at etcd's revision `read_at`. Versions of the policy do
+    not count: they come into force without another start."""
     return any(one.revision > read_at and not one.key.startswith(f"kept/{FOLDER}/") for one in changes)

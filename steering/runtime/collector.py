@@ -6,9 +6,10 @@ THRESHOLDS = (50_000, 20, 100)
 
 
 def settle() -> None:
-    """Everything has been made that lives to the end: no collection need look at it, the indexes of all sessions
-    included. Sessions themselves it never looks at (core.sessions.garbage_collector); with the usual thresholds it
-    would still run all the time, since they are made by the hundred thousand."""
+    """Take all objects that exist now out of later collections; called when everything that lives to the end has been
+    made, including the indexes of all sessions. Sessions themselves are never examined
+    (core.sessions.garbage_collector). The thresholds are raised too: with the default ones the collector would run all
+    the time, since sessions are made by the hundred thousand."""
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     gc.enable()

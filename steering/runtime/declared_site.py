@@ -1,9 +1,9 @@
 """The site as its file says it, and the MCPs that were registered at run time, which outlive the controller (D-6.7.7).
 
-They are kept in the state directory (`mcps.json`), in the site file's own shape, and the numbers of all waypoints and MCPs beside
-them (`numbers.json`). What the site file names is as the
-file says when the controller starts again, whatever was told of it meanwhile: so an operator who has written a
-registered MCP into the file has said the last word about it.
+Registered MCPs are kept in the state directory (`mcps.json`), in the site file's own shape. The numbers of all waypoints
+and MCPs are kept beside them (`numbers.json`). When the controller starts again, an MCP that the site file names is as
+the file says, whatever was changed by REST meanwhile. So an operator who has written a registered MCP into the file has
+the last word about it.
 """
 
 import json
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 
 class DeclaredSite:
-    """The site in force. `data`: of the site file; `mcps`: the MCPs of now, in the file's shape; `site`: all of it
-    as a record."""
+    """The site in force. `data`: the site file's contents; `mcps`: the current MCPs, in the file's shape; `site`: both
+    together as a record."""
 
     def __init__(
         self, data: Json, site: Site, mcps: list[Json], store: Store, numbers: Numbers | None = None
@@ -38,16 +38,16 @@ class DeclaredSite:
         self.site = site
         self.mcps = mcps
         self._store = store
-        self._numbers = numbers  # as they are on disk
+        self._numbers = numbers  # the numbers on disk
         self._of_file = {one["name"] for one in data["mcps"]}
 
     def outlives(self, name: str) -> bool:
-        """Whether what is told of an MCP will still hold when the controller starts again."""
+        """Whether a change of an MCP by REST will still hold when the controller starts again."""
         return name not in self._of_file
 
     def replace(self, mcps: list[Json], site: Site) -> None:
-        """Set other MCPs. They are written to disk first, so that nobody is told of MCPs that are not kept. Raises
-        StateError."""
+        """Set the current MCPs. They are written to disk first, so that REST never confirms MCPs that are not kept.
+        Raises StateError."""
         self.keep_numbers(site)
         kept = [one for one in mcps if self.outlives(one["name"])]
         if kept != [one for one in self.mcps if self.outlives(one["name"])]:
@@ -55,8 +55,8 @@ class DeclaredSite:
         self.mcps, self.site = mcps, site
 
     def keep_numbers(self, site: Site | None = None) -> None:
-        """Write the numbers of a site, or of the one in force, where they are others than those on disk: before any switch gets
-        them. Raises StateError."""
+        """Write the numbers of `site`, or of the site in force, where they differ from those on disk. To be called before
+        any switch gets rules with these numbers. Raises StateError."""
         numbers = (site or self.site).numbers
         if numbers != self._numbers:
             write_numbers(self._store, numbers)
@@ -64,8 +64,8 @@ class DeclaredSite:
 
 
 def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
-    """The site of a file with the registered MCPs; None with every finding as a line. Raises StateError for a kept
-    file that cannot be read."""
+    """The site of the file `path` with the registered MCPs, and the findings as lines. The site is None where there are
+    findings. Raises StateError for a kept file that cannot be read."""
     text, findings = load_text(path)
     if text is None:
         return None, _lines(findings)

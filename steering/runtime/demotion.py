@@ -1,8 +1,9 @@
-"""What a controller does whose switch obeys another one now.
+"""Decides what a controller does when one of its switches obeys another controller.
 
-Of several owners, one hands a share over when that was agreed on, and goes on with the rest. Who took the switch may tell etcd some
-moments later, so an owner that knows of nothing waits that long. After that it counts as one that was away, and begins anew: what
-it knows is older than what the switches hold. A start needs etcd, so it is not begun before etcd answers.
+With several shares, a controller hands an agreed share over and goes on with its other shares. The controller that took
+the switch may write the change to etcd a moment later. So the old owner waits for PATIENCE seconds until etcd says who
+decides. Without such an agreement the controller must have been cut off for a while. Then it begins anew, because the
+switches hold newer sessions than it knows. A start needs etcd, so the controller waits until etcd answers.
 """
 
 import logging
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 
 
 class Demotion:
-    """`look`: tells the engine who decides where; None where one controller decides for all switches. `ask` is any question to
-    etcd, and raises EtcdError. `now`: seconds, monotonic."""
+    """`look` tells the engine which controller decides for which switch; None where one controller decides for all. `ask`
+    sends any request to etcd, and raises EtcdError. `now`: monotonic seconds."""
 
     def __init__(
         self,
@@ -36,10 +37,11 @@ class Demotion:
         self._sleep = sleep
         self._open: dict[
             DatapathId, float
-        ] = {}  # switches whose owner nobody has told yet, until when that is waited for
+        ] = {}  # switches without an agreed new owner -> until when the agreement is waited for
 
     def of(self, dpid: DatapathId) -> bool:
-        """A switch obeys another controller. Whether `wait` has to be called: it is open what comes of it, and nobody waits."""
+        """A switch obeys another controller. Returns whether the caller has to call `wait`: no agreement is known yet,
+        and no other call of `wait` is running."""
         if self._is_agreed(dpid):
             assert self._look is not None
             self._look()
@@ -49,8 +51,8 @@ class Demotion:
         return not waits
 
     def wait(self) -> bool:
-        """Wait until all that is open is settled, or this controller has to begin anew and can. Which of them: True for the
-        second."""
+        """Wait until an agreement is known for every such switch; returns False then. Returns True where this controller
+        has to begin anew, as soon as etcd answers."""
         while self._look is not None:
             agreed = [dpid for dpid in self._open if self._is_agreed(dpid)]
             for dpid in agreed:
@@ -66,7 +68,7 @@ class Demotion:
         return True
 
     def wait_for_etcd(self) -> None:
-        """Until etcd answers."""
+        """Wait until etcd answers."""
         waits = False
         while True:
             try:
@@ -79,7 +81,7 @@ class Demotion:
                 self._sleep(LOOK)
 
     def _is_agreed(self, dpid: DatapathId) -> bool:
-        """Whether etcd says that another controller decides there."""
+        """Whether etcd says that another controller decides for the switch."""
         coordination = self._coordination
         others = coordination.owner_of(dpid) not in ("", coordination.me.id)
         return self._look is not None and others and coordination.reached

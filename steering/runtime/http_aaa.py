@@ -1,4 +1,4 @@
-"""Asking an HTTP hook about a source: POST of one JSON object, one JSON object back.
+"""Asks an HTTP server whether a source may use the network: POST of one JSON object, one JSON object back.
 
 -> {"subscriber": pseudonym or null, "address": "10.1.0.2", "access_network": "lte"}
 <- {"allow": true, "class": "gold", "ttl": 300}          the last two may be left out
@@ -21,20 +21,20 @@ from steering.model.aaa import HttpAaa
 from steering.model.authorisation import Verdict
 from steering.store.private_file import read_private
 
-MOST = 4_096  # bytes of an answer
+MOST = 4_096  # most bytes of an answer
 LONGEST_CLASS = 63
 _VERDICTS = {True: Verdict.ALLOW, False: Verdict.DENY, None: Verdict.NO_OPINION}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the site file says who is asked, not an answer."""
+    """Follows no redirect: only the site file decides which server is asked."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def http_authorizer(aaa: HttpAaa) -> Callable[[Authorise], Authorised]:
-    """A function that asks the hook. Raises OSError and StateError for files that cannot be used."""
+    """A function that asks the server. Raises OSError and StateError for files that cannot be used."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if aaa.token_file is not None:
         headers["Authorization"] = f"Bearer {read_private(Path(aaa.token_file))}"
@@ -62,7 +62,7 @@ def http_authorizer(aaa: HttpAaa) -> Callable[[Authorise], Authorised]:
 
 
 def read_answer(request: int, data: bytes) -> Authorised:
-    """An answer's meaning; an answer that is not exactly one of the forms above is an error."""
+    """The meaning of an answer. An answer that is not exactly one of the forms above means Verdict.ERROR."""
     failed = Authorised(request, Verdict.ERROR)
     if len(data) > MOST:
         return failed

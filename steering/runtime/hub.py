@@ -1,7 +1,7 @@
-"""Choosing os-ken's hub. `prepare` comes before any import of os_ken, and before most of the standard library.
+"""Chooses os-ken's hub. `prepare` has to be called before any import of os_ken, and before most of the standard library
+is imported.
 
-The eventlet hub is used; eventlet's support ends in April 2027, and this package and `steering.openflow` are
-all that knows of it.
+The eventlet hub is used. eventlet's support ends in April 2027; only this package and `steering.openflow` use eventlet.
 """
 
 import os
@@ -18,18 +18,18 @@ NATIVE_REFUSED = (
 
 
 class HubError(Exception):
-    """The environment asks for a hub that is not fit; the message is one line."""
+    """The environment asks for a hub that cannot be used. The message is one line."""
 
 
 def prepare() -> None:
     """Patch the standard library for eventlet, and make os-ken use it. Raises HubError."""
     if os.environ.setdefault("OSKEN_HUB_TYPE", "eventlet") != "eventlet":
         raise HubError(NATIVE_REFUSED)
-    # No names are looked up here, so eventlet's resolver, which takes a while to load, is not wanted.
+    # eventlet's own resolver of names is slow to load and not needed.
     os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
     with warnings.catch_warnings():
-        # eventlet says at every import that it is deprecated: that is known (see above), and nothing the
-        # operator could act upon. The warning's class is eventlet's own, so it is known by its text.
+        # eventlet warns at every import that it is deprecated. The project knows (see above), and an operator can do
+        # nothing about it. The warning's class is eventlet's own, so the filter names the text.
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         with _without("OpenSSL"):
             import eventlet
@@ -39,8 +39,9 @@ def prepare() -> None:
 
 @contextmanager
 def _without(package: str) -> Iterator[None]:
-    """Meanwhile a package that nobody has imported yet cannot be. eventlet imports pyOpenSSL, where it is installed, to
-    know its exceptions by name; nothing here uses it, and it takes a fourteenth of a start."""
+    """Within the `with` block, `package` cannot be imported unless it has been imported before. eventlet would import
+    pyOpenSSL only to know its exceptions. This project does not use pyOpenSSL, and importing it takes a fourteenth of a
+    start."""
     modules = cast("dict[str, object]", sys.modules)
     absent = modules.setdefault(package, None) is None
     try:
@@ -51,7 +52,7 @@ def _without(package: str) -> Iterator[None]:
 
 
 def check() -> None:
-    """Under osken-manager the hub is chosen already. Raises HubError for one that is not fit."""
+    """Check the hub that osken-manager has chosen already. Raises HubError for a hub that cannot be used."""
     from os_ken.lib import hub
 
     if hub.HUB_TYPE != "eventlet":

@@ -1,7 +1,7 @@
-"""Switches that connect before there is a site: which they are, and the ports they have.
+"""Finds out which switches connect, and their ports, before there is a site file. Used by `steering init`.
 
-A listener of its own, for `steering init`: it greets, asks for features and port descriptions, and sets nothing at a
-switch. Everything a stranger can send is bounded: connections, bytes and messages of each, ports, and the time.
+This listener sends HELLO, asks for features and port descriptions, and changes nothing in a switch. Everything that a
+stranger can send is bounded: connections, bytes and messages of each connection, ports, and time.
 """
 
 import selectors
@@ -24,10 +24,10 @@ from steering.openflow.messages.reader import (
 )
 
 MOST_CONNECTIONS = 1_024
-MOST_MESSAGES = 256  # of one connection
-MOST_PORTS = 4_096  # of one switch
+MOST_MESSAGES = 256  # most messages of one connection
+MOST_PORTS = 4_096  # most ports of one switch
 LOCAL = 0xFFFF_FFFE  # OFPP_LOCAL; Open vSwitch names this port as the bridge
-SETTLED = 1.0  # seconds without another switch, after which all that were there are taken to have come
+SETTLED = 1.0  # seconds without another new switch, after which all switches count as known
 _VERSION = 4  # OpenFlow 1.3
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY = 0, 1, 2, 3
 _FEATURES_REQUEST, _FEATURES_REPLY, _MULTIPART_REQUEST, _MULTIPART_REPLY = 5, 6, 18, 19
@@ -36,8 +36,8 @@ _HEADER = Struct(">BBHI")
 
 
 class IntroducedSwitch(NamedTuple):
-    """A switch that told who it is. `bridge`: its own name, empty where it tells none; `ports`: those that frames can
-    come in by, by number."""
+    """A switch that has described itself. `bridge`: the switch's own name, empty where it tells none. `ports`: number ->
+    port, for all ports by which frames can come in."""
 
     dpid: DatapathId
     address: str
@@ -46,7 +46,7 @@ class IntroducedSwitch(NamedTuple):
 
 
 class _Refused(Exception):
-    """Why a connection is given up, in a sentence."""
+    """A connection is given up. The message says why, in a sentence."""
 
 
 def _message(kind: int, body: bytes = b"") -> bytes:
@@ -67,12 +67,12 @@ class _Introduction:
 
     def _send(self, data: bytes) -> None:
         try:
-            self.connection.sendall(data)  # a few bytes a message: they fit, or nobody reads
+            self.connection.sendall(data)  # a few bytes, which always fit unless the peer does not read
         except OSError:
             raise _Refused("it does not read") from None
 
     def read(self) -> IntroducedSwitch | None:
-        """Take what came; the switch once it is known. Raises _Refused."""
+        """Take the bytes that came. Returns the switch once it has described itself. Raises _Refused."""
         try:
             data = self.connection.recv(65_536)
         except BlockingIOError:
@@ -131,8 +131,8 @@ class _Introduction:
 
 
 class SwitchReception:
-    """Listens where the controller will. `told` gets a line for each connection that is given up. Raises OSError where
-    the address cannot be had."""
+    """Listens at the address that the controller will use. `told` gets a line for each connection that is given up.
+    Raises OSError where the address cannot be used."""
 
     def __init__(self, host: str, port: int, told: Callable[[str], None]) -> None:
         self._listener = socket.create_server(
@@ -146,8 +146,8 @@ class SwitchReception:
         self.port: int = self._listener.getsockname()[1]
 
     def wait(self, seconds: float, wanted: int | None) -> list[IntroducedSwitch]:
-        """The switches that introduced themselves within `seconds`, by datapath id. It ends earlier when `wanted` of
-        them did; without `wanted`, when at least one did and then none for `SETTLED` seconds."""
+        """The switches that described themselves within `seconds`, sorted by datapath id. Returns earlier when `wanted`
+        switches did. Without `wanted`, it returns when at least one did and then no other for `SETTLED` seconds."""
         found: dict[DatapathId, IntroducedSwitch] = {}
         until = time.monotonic() + seconds
         last = until

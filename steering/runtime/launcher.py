@@ -1,8 +1,8 @@
 """Starts the controller in this process and ends it on SIGTERM or SIGINT.
 
-os-ken 4 brings no manager any more, so this does what osken-manager did. The order matters: the hub first,
-then everything that imports a socket. The main loop sleeps briefly and looks, because a handler that only
-wakes a greenthread is not noticed while the hub waits in poll (docs/design/measured.rst).
+os-ken 4 has no manager any more, so this module does what osken-manager did. The order matters: the hub first,
+then everything that imports a socket. The main loop sleeps briefly and checks for a signal, because a signal handler that
+only wakes a greenthread is not noticed while the hub waits in poll (docs/design/measured.rst).
 """
 
 import gc
@@ -16,8 +16,8 @@ from steering.runtime.hub import HubError, prepare
 from steering.runtime.settings import Settings
 
 EXIT_USAGE = 2
-LOOK = 0.2  # seconds between looks at whether to stop
-# Some tenths of a second of processor time each; between them switches are greeted.
+LOOK = 0.2  # seconds between checks whether to stop
+# Modules that take some tenths of a second each to load. Between them, switches that connect get a HELLO.
 LONG_TO_LOAD = (
     "steering.core.engine",
     "pydantic",
@@ -30,8 +30,8 @@ LONG_TO_LOAD = (
 def launch(settings: Settings) -> int:
     """Run the controller until a signal. Returns 0, or 2 when the controller could not start; the reason is on
     stderr then."""
-    # Modules are made by the ten thousand objects, and hardly any is garbage: a tenth of the start would be spent
-    # in looking for it.
+    # Loading modules makes tens of thousands of objects, and hardly any is garbage. Collections would take a tenth of
+    # the start.
     gc.disable()
     try:
         prepare()
@@ -58,8 +58,8 @@ def launch(settings: Settings) -> int:
 
 
 def _door(settings: Settings) -> Any:
-    """What listens for switches before the long part of a start. None where the port is not to be had: why is told
-    later, after what is wrong in the files."""
+    """The socket that listens for switches before the long part of a start. None where the port cannot be used: the
+    reason is reported later, after the findings of the files."""
     from steering.openflow.connection.early_door import EarlyDoor
 
     assert settings.listen is not None
@@ -109,7 +109,7 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     manager.instantiate_apps(**manager.create_contexts(), controller=controller, door=door)
     collector.settle()
     give_way()
-    # From the hub, so that a handler that never returns is no sign of life.
+    # Notifications come from the hub's thread: while a handler never returns, systemd gets none.
     service = ServiceManager()
     service.ready()
     cluster = controller.cluster
@@ -119,6 +119,6 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     service.ends()
     manager.close()
     if not stop:
-        # As a standby, which knows nothing: what this process knew of sessions is older than what switches hold.
+        # Start again as a standby without sessions: the switches hold newer ones than this process knew.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return 0

@@ -1,8 +1,8 @@
 """The operator's orders to a running controller (model.control.Control): policy, drain, aborts, questions.
 
 A policy comes by REST, by SIGHUP, or by a change of its file. All three go the same way: the policy is checked
-whole, kept as a version, and given to the engine as one input. Checking may take seconds for the largest file, so
-it happens elsewhere (policy_check), and a thread keeps it. The engine is never touched from there.
+as a whole, kept as a version, and given to the engine as one input. Checking may take seconds for the largest file, so
+another thread or process checks (policy_check), and a thread writes the version. Neither touches the engine.
 """
 
 import logging
@@ -52,14 +52,14 @@ from steering.store.policy_history import History, HistoryError
 from steering.store.state_directory import StateDirectory
 
 NO_POLICY = PolicyText(0, "policy: 1\n")
-LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
-LOOKS = 4  # as long as so many of them: between looks at the clock and at limits
+LOOK = 0.25  # seconds between checks of the policy file, so a change acts within a second
+LOOKS = 4  # the clock and the limits are checked once in so many checks of the file
 
 log = logging.getLogger(__name__)
 
 
 class Operator:
-    """`give` feeds the engine."""
+    """Carries out the operator's orders. `connect` says how inputs reach the engine."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class Operator:
         shared: Store | None = None,
         agreed: PolicyAgreed | None = None,
     ) -> None:
-        """`text`: the policy that the engine began with. `shared`: where several controllers keep its versions; `agreed`: how
-        another one comes into force at all of them."""
+        """`text`: the policy that the engine began with. `shared`: the store in which several controllers keep the
+        policy's versions. `agreed`: brings another policy into force at all of these controllers."""
         self._engine = engine
         self._counters = counters
         self._registrar = registrar
@@ -88,10 +88,10 @@ class Operator:
         self._text = text
         self._pseudonyms = pseudonym_key(state_dir)
         self._fulls = 0
-        self._offset = 0  # seconds, of the clock that rules go by
+        self._offset = 0  # seconds that are added to the clock, for rules that depend on the time
 
     def connect(self, feed: Callable[[Input], None], at_once: Callable[[Input], None]) -> None:
-        """Inputs go to the engine through `feed`, or through `at_once`, from now on."""
+        """Give inputs to the engine with `feed` from now on, or with `at_once` where the result is wanted at once."""
         self._feed, self._at_once = feed, at_once
 
     # ---- Control -------------------------------------------------------------------------------
@@ -121,12 +121,12 @@ class Operator:
 
     def _put(self, wish: PolicyWish, unchanged: Condition = no_condition) -> PolicyOutcome:
         """Raises PolicyDisagreement and StateError, where several controllers have one policy."""
-        with self._putting:  # one after the other: versions are numbered
+        with self._putting:  # one after the other, because versions are numbered
             if self._agreed is not None:
                 version = self._agreed.put(wish, unchanged)
             else:
                 unchanged()
-                # A thread waits for the disk.
+                # Writing waits for the disk, so a thread does it.
                 otherwise = self._text.version + 1
                 version = tpool.execute(
                     keep_version, self._history, wish.text, wish.who, wish.comment, otherwise
@@ -195,7 +195,7 @@ class Operator:
     # ---- the clock and the file ----------------------------------------------------------------
 
     def tell_time(self) -> None:
-        """Tell the engine the local minute, by which rush hours begin and end (D-3.2c)."""
+        """Tell the engine the local minute: rush hours begin and end by it (D-3.2c)."""
         self.give(self._time())
 
     def _time(self) -> TimeOfDay:
@@ -210,8 +210,8 @@ class Operator:
         self.take(self._time())
 
     def reload(self, path: str) -> bool:
-        """Read the policy file again. Findings are logged, and change nothing. Returns whether it is to be tried again: other
-        controllers were not ready for it in time, and none refused it."""
+        """Read the policy file again. A file with findings is logged, and changes nothing. Returns whether to try again:
+        other controllers were not ready for the policy in time, and none refused it."""
         began = self._now()
         policy, text, findings = _read(path, site(self._engine))
         for finding in findings:
@@ -227,7 +227,7 @@ class Operator:
         return False
 
     def tell_limits(self) -> None:
-        """Log a limit that was reached since the last look. A look each second bounds the log."""
+        """Log the limits that were reached since the last call. One call each second bounds the log."""
         refused = sum(self._counters.fulls.values())
         if refused != self._fulls:
             last = of_limits(self._pseudonyms, as_json(self._view.limits()))["last_full"]
@@ -237,8 +237,8 @@ class Operator:
         self._fulls = refused
 
     def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
-        """Runs for ever: tells the time once a second, and reads the file when `changed` says so. A check may take
-        minutes, and the clock does not wait for it."""
+        """Runs for ever: tells the time once a second, and reads the file when `changed` returns True. Checking the file
+        may take minutes; the time is told meanwhile."""
         reading = None if path is None else hub.spawn(self._follow, path, changed)
         try:
             while True:
@@ -250,8 +250,8 @@ class Operator:
                 hub.kill(reading)
 
     def _follow(self, path: str, changed: Callable[[], bool]) -> None:
-        """One reading after the other. None of them ends it, whatever its file holds. One that is tried again gives way to a
-        policy that came into force meanwhile."""
+        """Read the file whenever it changed. No contents of the file end this loop. A reading that is tried again is
+        dropped where another policy came into force meanwhile."""
         again, version = False, 0
         while True:
             try:
@@ -264,7 +264,7 @@ class Operator:
 
 
 def keep_version(history: History, text: str, who: str, comment: str, otherwise: int) -> int:
-    """Keep a policy that comes into force. Returns its version, or `otherwise` where the policy cannot be kept."""
+    """Keep a policy that comes into force. Returns the number of its version, or `otherwise` where it cannot be kept."""
     try:
         return history.apply(text, who, time.time(), comment).version
     except HistoryError as error:
@@ -273,7 +273,7 @@ def keep_version(history: History, text: str, who: str, comment: str, otherwise:
 
 
 def _read(path: str, site: Site) -> tuple[Policy | None, str, list[Finding]]:
-    """The file as `steering check` reads it, and says what is wrong with it."""
+    """Read and check a policy file as `steering check` does: (policy or None, text, findings)."""
     text, findings = tpool.execute(load_text, path)
     if text is None:
         return None, "", findings
@@ -293,8 +293,8 @@ def _json(finding: Finding) -> Json:
 
 
 class FileWatch:
-    """Whether a file was changed, or a signal asked for it to be read again. A change counts at the second look
-    that finds the file the same: half of a policy, just being written, may well be a policy too."""
+    """Tells whether a file was changed, or a signal asked for it to be read again. A change counts only when two checks in
+    a row find the same file: a file that is half written may be a valid policy too."""
 
     def __init__(self, path: str | None, by_time: bool) -> None:
         self._path = path

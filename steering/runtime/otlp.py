@@ -1,11 +1,14 @@
 """Sends spans to a collector by OTLP over HTTP, with OpenTelemetry's own SDK and exporter (`steering[otel]`).
 
-The library is loaded when a `TraceCollector` is made. Exporting happens in a thread of the operating system: encoding computes, looking
-up a name blocks, and a collector may be slow or never answer. The hub only puts a span that has ended into a bounded queue.
+The library is loaded when a `TraceCollector` is made. A thread of the operating system exports the spans, because
+encoding takes processor time, looking up a name blocks, and a collector may be slow or never answer. The hub only puts
+each ended span into a bounded queue.
 
-That thread runs the library as eventlet patched it, so it gets a hub of its own when it waits for a socket. What both
-threads share has to be no lock of eventlet's: the queue is one of C, counters have one writer for each value, and the
-library's loggers, whose handlers have such locks, are off. What went wrong is counted, and told by the hub's thread.
+
+The exporting thread runs the library as eventlet patched it, so that thread gets a hub of its own when it waits for a
+socket. The two threads must not share a lock of eventlet's. So the queue is Python's SimpleQueue, written in C, each
+counter has one writer, and the library's loggers, whose handlers have such locks, are off. Failures are counted, and the
+hub's thread logs them.
 """
 
 import logging
@@ -25,11 +28,11 @@ from steering.runtime.open_trace import Attributes
 from steering.runtime.set_up_traces import SetUpTraces
 from steering.runtime.settings import Settings, SettingsError
 
-MOST_QUEUED = 4_096  # spans that wait to be sent
-BATCH = 512  # spans in a request
-GATHER = 1.0  # seconds for which a batch waits to get full
-FLUSH = 2.0  # seconds that a stop waits for what is queued
-LOG_INTERVAL = 60.0  # seconds between lines about a collector that takes nothing
+MOST_QUEUED = 4_096  # most spans that wait to be sent
+BATCH = 512  # most spans in a request
+GATHER = 1.0  # seconds that a batch waits for more spans
+FLUSH = 2.0  # most seconds that a stop waits for queued spans
+LOG_INTERVAL = 60.0  # seconds between log lines about a collector that takes no spans
 TRACES = "v1/traces"  # below a collector's base URL (OTLP specification, OTLP/HTTP Request)
 MISSING = "--otlp: OpenTelemetry is not installed: pip install 'steering[otel]'"
 _NOISY = ("opentelemetry", "requests", "urllib3", "charset_normalizer")
@@ -39,8 +42,8 @@ log = logging.getLogger(__name__)
 
 
 class SpanQueue:
-    """Spans that wait for `export`, which says whether the collector took a list of them. It is called in a thread of its
-    own from `start` on. `why`: what went wrong last."""
+    """Spans that wait to be sent. `export` sends a list of spans, and returns whether the collector took them; from
+    `start` on it is called in a thread of its own. `why`: the reason of the last failure."""
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class SpanQueue:
         self._why = why
         self._spans = patcher.original("queue").SimpleQueue()
         self._thread = patcher.original("threading").Thread(target=self._run, name="otlp", daemon=True)
-        self._told = 0  # spans that were not taken, of which a line told
+        self._told = 0  # spans not taken by the collector that the log has reported
         self._lines = LogLimit(LOG_INTERVAL)
 
     def start(self) -> None:
@@ -78,7 +81,7 @@ class SpanQueue:
                 )
 
     def stop(self, seconds: float = FLUSH) -> bool:
-        """Send what is queued, for so long at most, while other greenthreads run. Whether all of it was sent."""
+        """Send the queued spans, for at most `seconds`, while other greenthreads run. Returns whether all were sent."""
         self._spans.put(_END)
         until = monotonic() + seconds
         while self._thread.is_alive() and monotonic() < until:
@@ -126,7 +129,9 @@ class OtlpSpan:
     def __init__(self, api: Any, tracer: Any, name: str, now: float, attributes: Attributes) -> None:
         self._api = api
         self._tracer = tracer
-        self._offset = time_ns() - monotonic_ns()  # of this trace: steps of the clock tear no trace
+        self._offset = (
+            time_ns() - monotonic_ns()
+        )  # one for the whole trace, so a step of the clock does not distort it
         self._span = tracer.start_span(
             name, context=api.context.Context(), start_time=self._at(now), attributes=attributes
         )
@@ -134,11 +139,11 @@ class OtlpSpan:
 
     @property
     def context(self) -> Any:
-        """What other traces are linked by."""
+        """The context by which other traces link to this one."""
         return self._span.get_span_context()
 
     def child(self, name: str, begun: float, ended: float, attributes: Attributes) -> None:
-        """A phase of the set-up that is over."""
+        """Add a child span for a phase of the set-up that is over."""
         span = self._tracer.start_span(
             name, context=self._within, start_time=self._at(begun), attributes=attributes
         )
@@ -160,12 +165,13 @@ class OtlpSpan:
         self._span.end(self._at(now))
 
     def _at(self, seconds: float) -> int:
-        """Nanoseconds since 1970."""
+        """A time of the monotonic clock in nanoseconds since 1970."""
         return int(seconds * 1e9) + self._offset
 
 
 class SpanMaker:
-    """Makes root spans whose spans go to `take` when they have ended. Raises SettingsError without the library."""
+    """Makes root spans. `take` gets every span, root or child, when it has ended. Raises SettingsError without the
+    library."""
 
     def __init__(self, take: Callable[[Any], None], instance: str = "") -> None:
         """`instance`: this controller's name among several."""
@@ -194,15 +200,16 @@ class SpanMaker:
 
 
 class TraceExporter(NamedTuple):
-    """`send` says whether the collector took some spans, `why` what it said last if not."""
+    """`send` sends spans and returns whether the collector took them. `why` returns the reason of the last failure."""
 
     send: Callable[[list[Any]], bool]
     why: Callable[[], str]
 
 
 def exporter(url: str) -> TraceExporter:
-    """What sends spans to the collector at a base URL; "": where the environment says (OTEL_EXPORTER_OTLP_...), which also
-    gives headers, time-out, certificates and compression. Raises SettingsError without the library."""
+    """The exporter to the collector at the base URL `url`. With "" the environment names the collector
+    (OTEL_EXPORTER_OTLP_...). The environment also sets headers, time-out, certificates and compression. Raises
+    SettingsError without the library."""
     from http.cookiejar import DefaultCookiePolicy
 
     try:
@@ -213,8 +220,8 @@ def exporter(url: str) -> TraceExporter:
         raise SettingsError(MISSING) from None
 
     class BoundedSession(requests.Session):
-        """Reads no answer but its head, and keeps nothing of it: a collector's body may have any length, and says nothing that is
-        needed. `taken`: whether the last answer was a success; a redirect is none, and is not followed."""
+        """Reads only the head of an answer: a body may have any length, and is not needed. `taken`: whether the last
+        answer was a success. A redirect is no success, and is not followed."""
 
         said = ""
         taken = False
@@ -224,7 +231,7 @@ def exporter(url: str) -> TraceExporter:
             self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
         def get_redirect_target(self, resp: Any) -> None:
-            """Nowhere: a session that looks where to reads the whole body."""
+            """None: the original method reads the whole body."""
 
         def request(self, *args: Any, **more: Any) -> Any:
             self.taken = False
@@ -251,14 +258,15 @@ def exporter(url: str) -> TraceExporter:
 
 
 def traces_url(url: str) -> str:
-    """Where spans go below a collector's base URL, as OpenTelemetry says; a URL that names the place stays."""
+    """The URL for spans: TRACES below a collector's base URL, as OpenTelemetry's specification says. A URL that ends in
+    TRACES stays as it is."""
     if not url or urlsplit(url).path.endswith(f"/{TRACES}"):
         return url
     return f"{url.rstrip('/')}/{TRACES}"
 
 
 class ExportedTraces(SetUpTraces):
-    """Traces of set-ups, and the queue that they leave by."""
+    """Traces of set-ups, and the queue of spans that are to be sent."""
 
     def __init__(
         self, engine: Engine, counters: Counters, maker: SpanMaker, rate: int, queue: SpanQueue
@@ -267,17 +275,17 @@ class ExportedTraces(SetUpTraces):
         self._queue = queue
 
     def start(self) -> None:
-        """Send from now on."""
+        """Send spans from now on."""
         self._queue.start()
 
     def stop(self, seconds: float = FLUSH) -> None:
-        """End what is under way, and send what is left, as far as the collector takes it in time."""
+        """End the open traces, and send the queued spans, as far as the collector takes them within `seconds`."""
         self.close()
         self._queue.stop(seconds)
 
 
 class TraceCollector:
-    """Where the settings send traces to. Raises SettingsError without the library."""
+    """The collector that the settings name. Raises SettingsError without the library."""
 
     def __init__(self, settings: Settings) -> None:
         self._exporter = exporter(settings.otlp or "")
@@ -285,6 +293,6 @@ class TraceCollector:
         self._rate = settings.otlp_rate
 
     def traces(self, engine: Engine, counters: Counters) -> ExportedTraces:
-        """What traces the set-ups of an engine."""
+        """An object that traces the set-ups of `engine` and sends the traces to this collector."""
         queue = SpanQueue(self._exporter.send, counters, why=self._exporter.why)
         return ExportedTraces(engine, counters, SpanMaker(queue.put, self._instance), self._rate, queue)

@@ -7,6 +7,6 @@ ENDINGS = (".html", ".js", ".css", ".svg")
 
 
 def page_files() -> dict[str, bytes]:
-    """Name -> bytes."""
+    """File name -> contents."""
     folder = files("steering.northbound").joinpath(FOLDER)
     return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.endswith(ENDINGS)}

@@ -1,7 +1,9 @@
-"""One stream with another controller, as bytes and time: who is there, what it says, whether it lives. No socket.
+"""The protocol of one stream with another controller (the peer): the peer's name, its messages, and whether it is alive.
+Takes bytes and times as arguments and uses no socket.
 
-The first message of each side is its Hello. The name in it has to be one in the peer's certificate, and a member's. After that
-every message is for the engine, but heartbeats: one each BEAT seconds, and whoever says nothing for MISSED of them is gone.
+The first message of each side is its Hello. The name in the Hello has to be a name in the peer's certificate, and the
+name of a member. All later messages are for the engine, except heartbeats. Each side sends a heartbeat every BEAT
+seconds. A peer that sends nothing for MISSED heartbeats is gone.
 """
 
 from collections.abc import Callable
@@ -12,28 +14,28 @@ from steering.wire.peer_codec import decoded, encoded
 from steering.wire.peer_messages import Heartbeat, Hello, PeerMessage
 from steering.wire.peer_stream import cut
 
-BEAT = 0.1  # seconds
-MISSED = 3.5  # heartbeats: the fourth is late as well
-GREETING = 2.0  # seconds in which a Hello has to come
+BEAT = 0.1  # seconds between heartbeats
+MISSED = 3.5  # heartbeats without a message: the fourth one is late too
+GREETING = 2.0  # seconds within which a Hello has to come
 
 
 class PeerFault(StrEnum):
     """Why a stream ended, or did not begin."""
 
     NO_TLS = "no-tls"  # no TLS, or no certificate of the cluster
-    WRONG_NAME = "wrong-name"  # its certificate is not of the controller that it says it is
-    NO_MEMBER = "no-member"  # a name that is no member's
-    MY_NAME = "my-name"  # it has the name of this controller
-    OTHER_SITE = "other-site"  # its site file is another
+    WRONG_NAME = "wrong-name"  # the name in the peer's Hello is not in its certificate
+    NO_MEMBER = "no-member"  # the peer's name is not the name of a member
+    MY_NAME = "my-name"  # the peer uses the name of this controller
+    OTHER_SITE = "other-site"  # the peer has another site file
     OLD_PROTOCOL = "old-protocol"
-    NO_HELLO = "no-hello"  # none came first, or not in time
+    NO_HELLO = "no-hello"  # another message came before the Hello, or no Hello came in time
     SECOND_HELLO = "second-hello"
     MALFORMED = "malformed"
     SILENT = "silent"
-    BACKLOG = "backlog"  # it does not read what it is sent
+    BACKLOG = "backlog"  # the peer does not read the bytes sent to it
     CLOSED = "closed"
-    REPLACED = "replaced"  # it opened a newer one
-    TOO_MANY = "too-many"  # streams without a name
+    REPLACED = "replaced"  # the peer opened a newer stream
+    TOO_MANY = "too-many"  # too many streams without a Hello
 
 
 class PeerError(Exception):
@@ -45,7 +47,8 @@ class PeerError(Exception):
 
 
 class PeerConversation:
-    """`names`: those in the peer's certificate. `is_member`: whether a name is a member's. `now`: seconds, monotonic."""
+    """One stream's state. `names`: the names in the peer's certificate. `is_member`: whether a name is a member's. `now`:
+    monotonic seconds."""
 
     def __init__(
         self, me: Hello, names: frozenset[str], is_member: Callable[[str], bool], now: float
@@ -55,22 +58,23 @@ class PeerConversation:
         self._is_member = is_member
         self._rest = b""
         self._beats = 0
-        self.peer: Hello | None = None  # once it has said who it is
+        self.peer: Hello | None = None  # the peer's Hello, once it has come
         self.began = self.heard = now
-        self.came = now  # when something came; `heard` is later where this process heard nobody for a while
+        # When bytes came last. `heard` is later than that where this process itself read nothing for a while.
+        self.came = now
 
     def greeting(self) -> bytes:
-        """What is sent first."""
+        """The bytes to send first: this controller's Hello."""
         return encoded(self._me)
 
     def beat(self) -> bytes:
-        """What is sent each BEAT seconds."""
+        """The bytes to send every BEAT seconds."""
         self._beats += 1
         return encoded(Heartbeat(self._beats - 1))
 
     def received(self, data: bytes, now: float) -> list[PeerMessage]:
-        """What the peer says, in order, without its Hello and heartbeats. Raises PeerError; nothing that came with what
-        is refused counts."""
+        """Take bytes. Returns the peer's messages in order, without its Hello and heartbeats. Raises PeerError for a
+        refused message; then no message in `data` counts."""
         self.heard = self.came = now
         found: list[PeerMessage] = []
         try:
@@ -111,11 +115,11 @@ class PeerConversation:
         self.peer = hello
 
     def stalled(self, now: float) -> None:
-        """This process heard nobody for a while: that is not the peer's silence."""
+        """This process itself read nothing for a while. That time does not count as the peer's silence."""
         self.heard = now
 
     def judge(self, now: float) -> None:
-        """Raises PeerError where the peer is gone, or never said who it is."""
+        """Raises PeerError where the peer is gone, or has sent no Hello in time."""
         if self.peer is None:
             if now - self.began > GREETING:
                 raise PeerError(PeerFault.NO_HELLO)

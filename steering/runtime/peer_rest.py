@@ -1,8 +1,8 @@
-"""Questions of one controller's REST to another's, over the stream between them: the certificate there says who asks, and no
-user's token leaves the controller that it was shown to.
+"""Requests from one controller's REST to another's, over the stream between them. The stream's certificate proves which
+controller asks, so a user's token never leaves the controller to which the user sent it.
 
-Who asks waits in a greenthread of its own request, for a bounded time; who answers does so in a greenthread that this module
-begins. So nobody waits where switches are served.
+The asking side waits, for a bounded time, in the greenthread of the user's request. The answering side works in a
+greenthread that this module starts. So the greenthreads that serve switches never wait.
 """
 
 import secrets
@@ -19,10 +19,12 @@ from steering.wire.errors import WireError
 from steering.wire.peer_messages import WITH_REST, PeerMessage, RestAnswer, RestQuestion
 from steering.wire.peer_rest_codec import LONGEST_PART, REST_METHODS
 
-LONGEST_REPLY = 256 << 10  # bytes; 250 sessions with the longest names have two fifths of it
-MOST_KEPT = 32 << 20  # bytes of all answers that are not yet whole
-AT_ONCE = 8  # questions of one controller that are worked on; further ones get 503
-ROUNDS = 32  # requests of users that may wait for others at once
+LONGEST_REPLY = (
+    256 << 10
+)  # most bytes of an answer; 250 sessions with the longest names need two fifths of it
+MOST_KEPT = 32 << 20  # most bytes of all incomplete answers together
+AT_ONCE = 8  # most questions of one controller that are answered at a time; further ones get 503
+ROUNDS = 32  # most requests of users that wait for other controllers at a time
 _BUSY = PeerReply(503, b"{}")
 
 Say = Callable[[str, PeerMessage], bool]
@@ -30,7 +32,8 @@ Answer = Callable[[str, PeerRequest], PeerReply]
 
 
 class _OpenQuestion:
-    """A question that was asked. It ends by its last part, by the end of the stream, or when nobody waits any more."""
+    """A question without a complete answer. The question ends with the last part of the answer, with the stream, or when
+    the asking side stops waiting."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,8 +43,9 @@ class _OpenQuestion:
 
 
 class PeerRest:
-    """Implements `model.cluster.ClusterPeers`. `others`: members that may know sessions; `say`: tells one of them, False where
-    it cannot be reached; `version`: of the protocol that is spoken with it, 0 where it cannot be reached."""
+    """Implements `model.cluster.ClusterPeers`. `others`: the members that may know sessions. `say` sends a message to a
+    member, and returns False where it cannot be reached. `version`: the version of the protocol that a member speaks, 0
+    where it cannot be reached."""
 
     def __init__(
         self, name: str, others: Callable[[], tuple[str, ...]], say: Say, version: Callable[[str], int]
@@ -49,20 +53,20 @@ class PeerRest:
         self.name = name
         self.others = others
         self.failures: Counter[PeerFailure] = Counter()
-        self.answer: Answer | None = None  # until REST is there
+        self.answer: Answer | None = None  # None until this controller's REST exists
         self._say = say
         self._version = version
         self._open: dict[int, _OpenQuestion] = {}
-        # Of the last question. A controller that begins anew gets answers that were meant for the run before.
+        # The last question's number. It begins at random, since answers for the run before may still arrive.
         self._number = secrets.randbits(32)
         self._rounds = 0
-        self._kept = 0  # bytes of answers that are not yet whole
+        self._kept = 0  # bytes of incomplete answers
         self._answering: Counter[str] = Counter()
         self._changed: Any = eventlet.event.Event()
 
     @property
     def waiting(self) -> int:
-        """Questions whose answers are waited for."""
+        """Number of questions without a complete answer."""
         return len(self._open)
 
     # ---- asking -----------------------------------------------------------------------------------
@@ -105,7 +109,9 @@ class PeerRest:
         if not version:
             one.found = PeerFailure.UNREACHABLE
         elif version < WITH_REST:
-            one.found = PeerFailure.OLD  # a message that it does not know would end the stream
+            one.found = (
+                PeerFailure.OLD
+            )  # an old member would end the stream at a message that it does not know
         else:
             self._open[self._number] = one
             method = REST_METHODS.index(request.method)
@@ -113,7 +119,7 @@ class PeerRest:
             try:
                 said = self._say(name, question)
             except WireError:
-                one.found = PeerFailure.REFUSED  # longer than a question may be
+                one.found = PeerFailure.REFUSED  # the question is too long
                 return
             if not said:
                 one.found = PeerFailure.UNREACHABLE
@@ -130,7 +136,7 @@ class PeerRest:
     # ---- what the streams tell ----------------------------------------------------------------------
 
     def takes(self, given: Input) -> bool:
-        """Take what is of REST; False for what is others'."""
+        """Take a message about REST. Returns False for any other message."""
         if isinstance(given, PeerLost):
             self._lost(given.name)
         elif isinstance(given, PeerTold):
@@ -151,7 +157,7 @@ class PeerRest:
     def _answered(self, name: str, part: RestAnswer) -> None:
         one = self._open.get(part.request)
         if one is None or one.name != name or one.found is not None:
-            return  # nobody waits for it any more
+            return  # the asking side has stopped waiting
         one.size += len(part.data)
         self._kept += len(part.data)
         if one.size > LONGEST_REPLY or self._kept > MOST_KEPT:
@@ -184,7 +190,7 @@ class PeerRest:
                 del self._answering[name]
 
     def _send(self, name: str, request: int, reply: PeerReply) -> None:
-        """In parts, between which heartbeats and segments have their turn."""
+        """Send an answer in parts, so that heartbeats and segments can be sent in between."""
         for at in range(0, max(len(reply.body), 1), LONGEST_PART):
             last = at + LONGEST_PART >= len(reply.body)
             part = RestAnswer(request, reply.status, last, reply.body[at : at + LONGEST_PART])

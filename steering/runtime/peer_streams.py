@@ -1,8 +1,8 @@
 """The streams between this controller and the others: TLS with the cluster's own certificates, one for each other member.
 
-The one whose name comes first in the alphabet connects, and connects again. What is told is kept until the turn is over and
-leaves in one write. Nobody waits for a peer that does not read: what it has not taken is bounded, and beyond that the stream
-ends; when it is there again it is told everything anew.
+Of two controllers, the one whose name comes first in the alphabet connects, and connects again when the stream ends.
+Messages are collected until the turn is over, and leave in one write. No greenthread waits for a peer that does not read:
+its unread bytes are bounded, and beyond the bound the stream ends. A peer that connects again is told everything anew.
 """
 
 import logging
@@ -24,12 +24,15 @@ from steering.runtime.peer_conversation import BEAT, PeerConversation, PeerError
 from steering.wire.peer_codec import encoded
 from steering.wire.peer_messages import Hello, PeerMessage
 
-BACKLOG = 16 * 1024 * 1024  # bytes that a peer may leave unread: two million tokens on their way
+BACKLOG = 16 * 1024 * 1024  # most bytes that a peer may leave unread: enough for two million tokens
 READ = 65_536
-NEWCOMERS = 16  # streams that have not said who they are
-CONNECT = 1.0  # seconds
-AGAIN, LONGEST = 0.05, 1.0  # seconds until the next try; each that fails doubles it
-STALL = 0.25  # seconds between two looks above which this process was busy, and heard nobody
+NEWCOMERS = 16  # most streams without a Hello
+CONNECT = 1.0  # seconds that an attempt to connect may take
+AGAIN, LONGEST = (
+    0.05,
+    1.0,
+)  # seconds until the next attempt: the first wait, and the longest; a failure doubles it
+STALL = 0.25  # seconds between two checks above which this process was busy, and could hear no peer
 LINES = 60.0  # seconds between two log lines about one fault of one peer
 
 log = logging.getLogger(__name__)
@@ -37,17 +40,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeerCertificates:
-    """PEM files: this controller's certificate and key, and the CA of the cluster's alone."""
+    """PEM files: this controller's certificate and key, and the CA that signs only certificates of the cluster."""
 
     cert: str
     key: str
     ca: str
 
     def context(self, serves: bool) -> ssl.SSLContext:
-        """Raises OSError or ssl.SSLError for files that cannot be used."""
+        """The TLS settings for a server or client. Raises OSError or ssl.SSLError for files that cannot be used."""
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if serves else ssl.PROTOCOL_TLS_CLIENT)
         made.minimum_version = ssl.TLSVersion.TLSv1_3
-        made.check_hostname = False  # the name of a controller is looked for, wherever it runs
+        made.check_hostname = False  # the certificate names the controller, not the machine that it runs on
         made.verify_mode = ssl.CERT_REQUIRED
         made.load_cert_chain(self.cert, self.key)
         made.load_verify_locations(self.ca)
@@ -68,17 +71,17 @@ class PeerStream:
 
     @property
     def name(self) -> str:
-        """Empty until the peer has said it."""
+        """The peer's name; empty until its Hello has come."""
         peer = self.conversation.peer
         return "" if peer is None else peer.name
 
     @property
     def unread(self) -> int:
-        """Bytes that the peer was told and has not taken."""
+        """Bytes for the peer that it has not taken yet."""
         return self._size
 
     def tell(self, data: bytes) -> bool:
-        """False if the peer has left so much unread that the stream has to end."""
+        """Append `data` for the peer. Returns False if its unread bytes exceed BACKLOG, so that the stream has to end."""
         self._out.append(data)
         self._size += len(data)
         return self._size <= BACKLOG
@@ -88,7 +91,7 @@ class PeerStream:
             self._wake.set()
 
     def read(self) -> bytes:
-        """What came; b"" at the end."""
+        """Wait for bytes and return them; b"" at the end of the stream."""
         try:
             return bytes(self._socket.recv(READ))
         except (OSError, EOFError, ValueError):  # ValueError: TLS is shut down
@@ -109,23 +112,25 @@ class PeerStream:
             self.close()
 
     def close(self) -> None:
-        """Wakes whoever reads or writes."""
+        """End the connection, and wake the greenthreads that read or write."""
         self.ended = True
         self._wake.set()
         try:
             self._socket.shutdown(2)
         except OSError:
-            pass  # the peer was faster
+            pass  # the peer has closed the connection already
 
     def let_go(self) -> None:
-        """By whoever read it, as the last thing: nobody who waits for a descriptor is woken once it is closed."""
+        """Close the descriptor. Only the reading greenthread calls this, as its last step: a greenthread that waits for a
+        closed descriptor would never wake up."""
         self.close()
         hub.kill(self._writer)
         self._socket.close()
 
 
 class PeerStreams:
-    """`given` takes inputs for the engine, and `turn_over` is called when a read has been handled."""
+    """The streams to all other members. `given` takes inputs for the engine. `turn_over` is called when a read has been
+    handled."""
 
     def __init__(
         self,
@@ -164,7 +169,7 @@ class PeerStreams:
             self._server.close()
 
     def members(self, addresses: Mapping[str, tuple[str, int]]) -> None:
-        """Who the other members are, and where they listen. Streams with others end."""
+        """Set the other members and the addresses where they listen. Streams with controllers that are no members end."""
         self._members = {name: at for name, at in addresses.items() if name != self.me.name}
         for name in [name for name in self._dialling if name not in self._members]:
             hub.kill(self._dialling.pop(name))
@@ -178,7 +183,7 @@ class PeerStreams:
     # ---- telling --------------------------------------------------------------------------------
 
     def tell(self, output: TellPeer) -> None:
-        """Tell one peer, or all. It leaves when the turn is over."""
+        """Send a message to one peer, or to all. The message leaves when the turn is over."""
         data = encoded(output.message)
         streams = list(self._streams.values()) if not output.name else [self._streams.get(output.name)]
         for stream in streams:
@@ -186,12 +191,13 @@ class PeerStreams:
                 self._end(stream, PeerFault.BACKLOG)
 
     def flush(self) -> None:
-        """The turn is over."""
+        """The turn is over: send the collected messages."""
         for stream in self._streams.values():
             stream.flush()
 
     def say(self, name: str, message: PeerMessage) -> bool:
-        """Tell one peer at once. False where it cannot be reached. Raises WireError for a message that cannot be said."""
+        """Send a message to one peer at once. Returns False where the peer cannot be reached. Raises WireError for a
+        message that cannot be encoded."""
         data, stream = encoded(message), self._streams.get(name)
         if stream is None:
             return False
@@ -202,19 +208,19 @@ class PeerStreams:
         return True
 
     def version(self, name: str) -> int:
-        """The version of the protocol that is spoken with a peer; 0 where the peer cannot be reached."""
+        """The version of the protocol that is used with a peer; 0 where the peer cannot be reached."""
         stream = self._streams.get(name)
         peer = None if stream is None else stream.conversation.peer
         return 0 if peer is None else peer.common()
 
     def heard_at(self, name: str) -> float:
-        """When something came of a peer last, in seconds, monotonic; 0 where it cannot be reached."""
+        """When bytes of a peer came last, in monotonic seconds; 0 where the peer cannot be reached."""
         stream = self._streams.get(name)
         return 0.0 if stream is None else stream.conversation.came
 
     @property
     def unread(self) -> dict[str, int]:
-        """Name -> bytes that it has not taken."""
+        """Peer's name -> bytes that the peer has not taken yet."""
         return {name: stream.unread for name, stream in self._streams.items()}
 
     # ---- connections ----------------------------------------------------------------------------
@@ -224,7 +230,7 @@ class PeerStreams:
             try:
                 socket, address = self._server.accept()
             except OSError:
-                hub.sleep(AGAIN)  # no descriptors: others may be free in a moment
+                hub.sleep(AGAIN)  # no free descriptors now, but perhaps soon
                 continue
             if len(self._newcomers) + self._shaking >= NEWCOMERS:
                 self._fault(PeerFault.TOO_MANY, str(address[0]))
@@ -250,11 +256,11 @@ class PeerStreams:
             wait = min(2 * wait, LONGEST)
 
     def _serve(self, socket: Any, context: ssl.SSLContext, accepted: bool, what: str) -> bool:
-        """A connection's whole life. True if it was a peer's."""
+        """Serve a connection until it ends. Returns whether the connection was a peer's."""
         self._shaking += 1
         try:
             with eventlet.Timeout(CONNECT):
-                socket.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: what is told leaves at once
+                socket.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: messages leave at once
                 secured = context.wrap_socket(socket, server_side=accepted)
                 names = certificate_names(secured.getpeercert() or {})
         except (OSError, EOFError, eventlet.Timeout):
@@ -289,7 +295,7 @@ class PeerStreams:
                 self._given(PeerTold(stream.name, message))
             if messages:
                 self.turn_over()
-            hub.sleep(0)  # a peer that says much keeps nobody waiting
+            hub.sleep(0)  # other greenthreads get their turn beside a peer that sends much
 
     def _greeted(self, stream: PeerStream) -> None:
         self._newcomers.discard(stream)
@@ -319,7 +325,7 @@ class PeerStreams:
             log.warning("stream with controller %s ended: %s%s", what, why.value, and_more(more))
 
     def _beat(self) -> None:
-        """Send heartbeats, and notice whose are missing."""
+        """Send heartbeats, and end streams whose peers send none."""
         looked = monotonic()
         while True:
             hub.sleep(BEAT)

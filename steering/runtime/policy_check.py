@@ -14,26 +14,26 @@ from steering.model.network import Site
 from steering.policy import Code, Finding, parse_policy
 from steering.policy.policy_process import Checked, joined, question
 
-LARGE = 8_192  # characters; a process takes 0.3 s to begin
-PATIENCE = 120.0  # seconds for the largest file
-# -P: no module of the directory that the controller was started in
+LARGE = 8_192  # characters from which a process checks; starting a process takes 0.3 s
+PATIENCE = 120.0  # most seconds that a check may take
+# -P: modules in the current directory are not imported
 _COMMAND = (sys.executable, "-P", "-m", "steering.policy.policy_process")
 
 log = logging.getLogger(__name__)
 
 
 class ProcessFailed(Exception):
-    """The process told nothing that is a result."""
+    """The process ended without a result."""
 
 
 class TooMuch(Exception):
-    """The check takes too long, or ends whoever does it. The controller must not do it again itself: nothing could stop it
-    there."""
+    """The check takes too long, or the process was killed. The controller must not repeat the check in a thread, because
+    a thread cannot be stopped."""
 
 
 def checked(text: str, filename: str, site: Site | None) -> Checked:
-    """`parse_policy`, without holding up the hub. Where no process can be had, a thread does it. What a process does not
-    finish is refused with a finding."""
+    """The result of `parse_policy`, without blocking the hub. Where no process can be started, a thread checks. A policy
+    that a process cannot check in time is refused with a finding."""
     if len(text) >= LARGE:
         try:
             return _by_process(tpool.execute(question, text, filename, site))
@@ -61,5 +61,5 @@ def _by_process(asked: bytes) -> Checked:
         raise ProcessFailed(f"it ended with status {status}")
     try:
         return joined(BytesIO(answer), partial(eventlet.sleep, 0))
-    except Exception as error:  # what a pickle of anything may raise
+    except Exception as error:  # unpickling may raise any exception
         raise ProcessFailed(f"its answer is none: {error!r}") from error

@@ -1,7 +1,8 @@
-"""HTTP as eventlet's server speaks it, made fit for strangers: bounded in time, errors as problem documents.
+"""eventlet's HTTP protocol, made safe against unknown clients: bounded in time, and errors are problem documents
+(RFC 9457).
 
-What cannot be read as a request never reaches the application. eventlet and Python answer such with HTML, or with
-nothing, and write lines of their own to stderr that hold what the client sent.
+Bytes that are no valid request never reach the application. eventlet and Python would answer them with HTML, or not at
+all, and write lines to stderr that contain what the client sent.
 """
 
 import json
@@ -20,12 +21,14 @@ from steering.northbound.http.application import HUNG_UP, WELCOME
 from steering.northbound.http.head import MAX_FIELDS, fields_fault, request_line_fault
 from steering.northbound.http.problems import MEDIA_TYPE, Problem, phrase
 
-REQUEST_TIME = 5.0  # seconds for a request line, and again for the headers, however the bytes drip in
-BODY_TIME = 10.0  # seconds for a body
-DISCARD_TIME = 1.0  # seconds for the rest of a body that is not read
+REQUEST_TIME = (
+    5.0  # most seconds for a request line, and again for all headers, however slowly the bytes come
+)
+BODY_TIME = 10.0  # most seconds for a body
+DISCARD_TIME = 1.0  # most seconds for the rest of a body that the application does not read
 GUEST = 3  # place in eventlet's list of a connection's state: its `visitors.Visitor`
 ESTABLISHED = 1  # TCP_ESTABLISHED of Linux, <netinet/tcp.h>
-MAX_DETAIL = 160  # characters of Python's own words, which repeat what the client sent
+MAX_DETAIL = 160  # most characters of Python's own message, which repeats what the client sent
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,8 @@ class TimedInput(eventlet.wsgi.Input):  # type: ignore[misc]
             return super()._do_read(reader, length)
 
     def discard(self, buffer_size: int = 16 << 10) -> None:
-        """Read what is left, so that another request can follow; OSError, which ends the connection, when that
-        takes long."""
+        """Read the rest of the body, so that another request can follow. Raises OSError, which ends the connection, when
+        that takes longer than DISCARD_TIME."""
         with eventlet.Timeout(DISCARD_TIME, TimeoutError("the rest of the body took too long")):
             super().discard(buffer_size)
 
@@ -50,8 +53,8 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
     path: str  # the request's target
 
     def handle(self) -> None:
-        """Serve until the end. A client that speaks no TLS, has no certificate, sends too slowly or is still
-        shaking hands at the end costs a line for developers: anybody who can connect could fill the log."""
+        """Serve until the connection ends. A client that speaks no TLS, has no certificate, sends too slowly or does not
+        complete the TLS handshake is logged at debug level only: anybody who can connect could fill the log."""
         try:
             super().handle()
         except (
@@ -61,7 +64,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             log.debug("a connection of %s ended: %s", self.client_address[0], error)
 
     def finish(self) -> None:
-        """Send what is left. What goes wrong is logged as in `handle`."""
+        """Send the remaining bytes. Errors are logged as in `handle`."""
         with suppress(OSError, ValueError):
             super().finish()
 
@@ -74,8 +77,8 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return line
 
     def parse_request(self) -> bool:
-        """Read the headers; False where a refusal was sent already. Requests that eventlet would refuse later
-        without an explanation are refused here, and so are faults that Python's parser forgives."""
+        """Read the headers. Returns False where a refusal was sent already. Requests that eventlet would refuse later
+        without an explanation are refused here, and so are faults that Python's parser accepts."""
         try:
             with _in_time():
                 lines = self._header_lines()
@@ -89,18 +92,20 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         if fault is not None:
             self.send_error(HTTPStatus.BAD_REQUEST, fault)
             return False
-        self.rfile = BytesIO(b"".join(lines) + b"\r\n")  # eventlet puts the connection's own back
+        self.rfile = BytesIO(
+            b"".join(lines) + b"\r\n"
+        )  # eventlet restores the connection's own file afterwards
         if not super().parse_request():
             return False
         if self.headers.get("transfer-encoding") is not None:
             self.close_connection = (
-                True  # no resource takes such a body: it is not read, so nothing may follow it
+                True  # no resource takes such a body. The body is not read, so the connection has to end
             )
         self.path = _origin_form(self.path)
         return True
 
     def _header_lines(self) -> list[bytes] | None:
-        """The header lines up to the empty one; None where the client went before that."""
+        """The header lines up to the empty one; None where the client disconnected before that."""
         lines: list[bytes] = []
         while True:
             line = self.rfile.readline()
@@ -110,12 +115,13 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
                 return None
             lines.append(line)
             if not line.endswith(b"\r\n"):
-                return lines  # whatever follows: it is refused
+                return lines  # the request is refused, whatever follows
             if len(lines) > MAX_FIELDS:
                 raise eventlet.wsgi.HeadersTooLarge
 
     def get_environ(self) -> dict[str, Any]:
-        """The WSGI environment, with a body that is bounded in time and what the application may tell of its client."""
+        """The WSGI environment. The body is bounded in time. WELCOME: a function that reports a client's known token;
+        HUNG_UP: a function that tells whether the client has disconnected."""
         found: dict[str, Any] = super().get_environ()
         given = found["eventlet.input"]
         body = TimedInput(
@@ -132,7 +138,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return found
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is no request with a problem document, and hang up."""
+        """Answer an invalid request with a problem document, and end the connection."""
         status = HTTPStatus(code)
         problem = Problem(status, (message or phrase(status))[:MAX_DETAIL])
         body = json.dumps(problem.document(), separators=(",", ":")).encode()
@@ -145,18 +151,18 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         log.debug("%s sent what is no request: %d", self.client_address[0], status)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Write nothing: Python's own log lines go past the log and repeat what a stranger sent."""
+        """Write nothing: Python's own lines would go to stderr instead of the log, and repeat what a client sent."""
 
 
 def has_hung_up(connection: Any) -> bool:
     """Whether the peer of a TCP socket, or of TLS over one, has ended its side or reset the connection.
 
-    The kernel's state of the connection says so, whatever is left to be read and whatever TLS makes of it. Who ends
-    its side and reads on looks the same and has hung up, too."""
+    The answer comes from the kernel's state of the connection, whatever bytes are unread and whatever TLS reports. A peer
+    that has ended its side but still reads looks the same, and counts as gone too."""
     try:
         state: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     except (OSError, ValueError):
-        return True  # it is closed on our side
+        return True  # closed on this side
     return state[0] != ESTABLISHED
 
 
@@ -165,7 +171,7 @@ def _in_time() -> Any:
 
 
 def _origin_form(path: str) -> str:
-    """A target as this server knows it; a server must take the absolute form too (RFC 9112 section 3.2.2)."""
+    """A request's target in origin form. A server must accept the absolute form too (RFC 9112 section 3.2.2)."""
     for scheme in ("http://", "https://"):
         if path[: len(scheme)].lower() == scheme:
             return "/" + path[len(scheme) :].partition("/")[2]

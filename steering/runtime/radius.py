@@ -1,7 +1,8 @@
-"""Asking a RADIUS server about a source (RFC 2865): one Access-Request, answered by Access-Accept or Access-Reject.
+"""Asks a RADIUS server whether a source may use the network (RFC 2865): one Access-Request, answered by Access-Accept or
+Access-Reject.
 
-The packets are pyrad's. The transport is here: pyrad's own polls in a way that would stop the whole controller.
-Requests and answers carry a Message-Authenticator, and an answer without is not believed (CVE-2024-3596).
+pyrad makes and reads the packets. This module sends them itself, because pyrad's own way of polling would stop the whole
+controller. Requests and answers carry a Message-Authenticator; an answer without one is ignored (CVE-2024-3596).
 """
 
 import socket
@@ -79,7 +80,7 @@ def radius_authorizer(aaa: RadiusAaa) -> Callable[[Authorise], Authorised]:
 def access_request(
     question: Authorise, secret: bytes, dictionary: Dictionary, nas_identifier: str
 ) -> AuthPacket:
-    """The question as a packet. A source that the registry does not know is named by its address."""
+    """The question as an Access-Request. A source that the registry does not know is named by its address."""
     address = ip_address(question.source)
     packet = AuthPacket(secret=secret, dict=dictionary)
     packet.add_message_authenticator()
@@ -94,7 +95,7 @@ def access_request(
 
 
 def _wait(line: socket.socket, request: AuthPacket, until: float) -> Authorised | None:
-    """The first valid answer; packets of others are dropped."""
+    """Wait for the first valid answer; None at the time `until`. Other packets are dropped."""
     while (left := until - monotonic()) > 0:
         line.settimeout(left)
         try:
@@ -108,7 +109,7 @@ def _wait(line: socket.socket, request: AuthPacket, until: float) -> Authorised 
 
 
 def read_reply(request: AuthPacket, data: bytes) -> Authorised | None:
-    """What a reply says; None if it is not the server's answer to this request."""
+    """The meaning of a reply; None if the reply is not the server's answer to this request."""
     try:
         reply = request.CreateReply(packet=data)
         if not request.VerifyReply(reply, data, enforce_ma=True):
@@ -116,7 +117,7 @@ def read_reply(request: AuthPacket, data: bytes) -> Authorised | None:
         if reply.code == AccessReject:
             return Authorised(0, Verdict.DENY)
         if reply.code != AccessAccept:
-            return Authorised(0, Verdict.ERROR)  # a challenge: there is nobody to answer it
+            return Authorised(0, Verdict.ERROR)  # a challenge, which no user is there to answer
         named = str(reply["Filter-Id"][0]) if "Filter-Id" in reply else ""
         lasts = float(reply["Session-Timeout"][0]) if "Session-Timeout" in reply else None
     except (PacketError, ValueError, KeyError, IndexError, TypeError, UnicodeError):

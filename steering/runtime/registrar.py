@@ -1,8 +1,8 @@
 """MCPs that are registered, changed and taken out while the controller runs (D-6.7.7, S-5, S-17b).
 
-A description is refused for what a site file is refused for, and where the live network contradicts it: a port that
-its switch does not have, or that leads to another switch. A change is never done by halves: all checks come first,
-then the state directory, the engine, discovery.
+A description is refused for the same faults as a site file. It is also refused where the live network contradicts it: a
+port that its switch does not have, or that leads to another switch. A change is made completely or not at all: all checks
+come first, then the state directory, the engine and discovery are changed.
 """
 
 import logging
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Registrar:
-    """Makes one change at a time, for which its caller provides. `work` runs a function where it holds up nobody."""
+    """Registers, changes and removes MCPs. Callers must make one change at a time. `work` runs a long function in a
+    thread, so that switches do not wait."""
 
     def __init__(
         self, declared: DeclaredSite, engine: Engine, discovery: Discovery | None, work: Callable[..., Any]
@@ -37,12 +38,12 @@ class Registrar:
         self._discovery = discovery
 
     def mcp(self, name: str) -> Json | None:
-        """An MCP as it was declared."""
+        """The description of the MCP called `name`; None where there is no such MCP."""
         return next((one for one in self._declared.mcps if one["name"] == name), None)
 
     def put(self, text: str, name: str | None, policy: str, take: Callable[[Any], None]) -> McpOutcome:
-        """Add an MCP, or give another description to the one called `name`. `policy`: the text of the policy in
-        force."""
+        """Add an MCP, or change the description of the MCP called `name`. `text`: the description; `policy`: the text of
+        the policy in force; `take` takes the input for the engine."""
         wanted = self._work(McpText, text)
         data = wanted.data
         if data is None:
@@ -73,7 +74,7 @@ class Registrar:
         return self._outcome(McpAnswer.DONE, wanted.name)
 
     def remove(self, name: str, force: bool, policy: str, take: Callable[[Any], None]) -> McpOutcome:
-        """Take the MCP called `name` out of the site."""
+        """Remove the MCP called `name` from the site."""
         if self.mcp(name) is None:
             return self._outcome(McpAnswer.UNKNOWN, name)
         mcps = [one for one in self._declared.mcps if one["name"] != name]
@@ -98,7 +99,7 @@ class Registrar:
         take(McpsReplaced(site.mcps, site.switches, site.numbers))
 
     def _live(self, mcp: Mcp) -> Iterator[tuple[Path, Code, str]]:
-        """Findings of the live network against an MCP's ports."""
+        """Findings where the live network contradicts an MCP's ports."""
         one = mcp.inside == mcp.outside
         places = [
             (mcp.inside, ("port",) if one else ("ports", "inside")),
@@ -127,5 +128,5 @@ class Registrar:
 
 
 def _against(policy: str, site: Site) -> list[FieldFinding]:
-    """Findings of the policy in force against a site."""
+    """Findings where the policy in force does not fit a site."""
     return [of_policy(one) for one in parse_policy(policy, "policy", site)[1]]

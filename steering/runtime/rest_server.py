@@ -1,5 +1,5 @@
-"""eventlet's HTTP server behind a listener of our own: connections are paced, places are bounded by source and by
-token, and wrong tokens wait.
+"""eventlet's HTTP server with the project's own listener: the rate of connections is limited, connections are bounded by
+source and by token, and answers to wrong tokens are delayed.
 """
 
 import logging
@@ -20,10 +20,10 @@ from steering.openflow.connection.listener import Listener
 from steering.runtime.protocol import Protocol
 from steering.runtime.visitors import Visitors
 
-CLIENT_TIMEOUT = 10.0  # seconds without a byte
-MAX_TARGET = 4_096  # bytes of a request line
-RATE, BURST = 500.0, 256.0  # connections a second, and at once
-TLS_RATE = 200.0  # a TLS handshake costs some milliseconds of the one thread
+CLIENT_TIMEOUT = 10.0  # most seconds without a byte
+MAX_TARGET = 4_096  # most bytes of a request line
+RATE, BURST = 500.0, 256.0  # most connections a second, and most at once
+TLS_RATE = 200.0  # most TLS connections a second: a handshake costs some milliseconds of the one thread
 UNAUTHORIZED = "401"
 
 Application = Callable[..., Iterable[bytes]]
@@ -47,7 +47,7 @@ class RestServer:
             debug=False,
             socket_timeout=CLIENT_TIMEOUT,
             url_length_limit=MAX_TARGET,
-            minimum_chunk_size=1,  # an event goes out when it happens, not when 4 KiB are together
+            minimum_chunk_size=1,  # an event leaves at once, not when 4 KiB are there
         )
         bucket = TokenBucket(TLS_RATE if secured else RATE, BURST, monotonic())
         self._listener = Listener(
@@ -73,7 +73,8 @@ class RestServer:
 
 
 class Doorkeeper:
-    """WSGI middleware: the answer to a wrong token waits, longer for each wrong token that its source has shown."""
+    """WSGI middleware that delays the answer to a wrong token. Each wrong token of the same source makes the delay
+    longer."""
 
     def __init__(self, application: Application, visitors: Visitors) -> None:
         self._application = application

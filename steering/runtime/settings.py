@@ -1,7 +1,7 @@
 """The settings of a controller: from the arguments of `steering run` or, under osken-manager, from STEERING_*
 environment variables.
 
-Nothing here imports a socket, because `steering run` patches the library later.
+This module imports no module that uses sockets, because `steering run` patches the standard library later.
 """
 
 import argparse
@@ -20,8 +20,11 @@ from steering.store.state_directory import default_state_dir
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"
-LEAST_PATIENCE, MOST_PATIENCE = 0.1, 60.0  # seconds in which members have to be prepared for a policy
-DEFAULT_TRACES, MOST_TRACES = 10, 100  # traces of set-ups that begin in a second
+LEAST_PATIENCE, MOST_PATIENCE = (
+    0.1,
+    60.0,
+)  # bounds of the seconds in which members have to be prepared for a policy
+DEFAULT_TRACES, MOST_TRACES = 10, 100  # traces of set-ups that may begin in a second
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -46,8 +49,8 @@ class ListenAddress:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Files in PEM: the certificate with its chain, its key, and the CA that clients' certificates are from;
-    without it no client needs one."""
+    """Files in PEM: the certificate with its chain, its key, and the CA of clients' certificates. Without that CA, clients
+    need no certificate."""
 
     cert: str
     key: str
@@ -56,8 +59,8 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """How a controller takes part in a cluster. `etcd`: URLs, comma separated; `name`: this controller's, "" for the
-    machine's; `cell`: of the controllers that are one."""
+    """The settings of a controller in a cluster. `etcd`: URLs, comma separated; `name`: this controller's name, "" for the
+    machine's name; `cell`: the name that all controllers of the cluster share."""
 
     etcd: str
     name: str = ""
@@ -67,11 +70,11 @@ class ClusterSettings:
     key: str | None = None
     user: str | None = None
     password_file: str | None = None
-    peers: ListenAddress | None = None  # where other controllers reach this one
+    peers: ListenAddress | None = None  # the address where other controllers reach this one
     peer_tls: TlsFiles | None = None
-    shares: int = 1  # of the switches, each of which one controller decides for
-    capacity: int = 1  # its part of the work beside others'
-    levels: bool = True  # whether the load is levelled without an order to
+    shares: int = 1  # number of shares of the switches; for each share, one controller decides
+    capacity: int = 1  # the work that this controller can take, relative to the others
+    levels: bool = True  # whether load is moved between controllers without an operator's order
     patience: float = POLICY_PATIENCE
 
 
@@ -83,21 +86,23 @@ class Settings:
     rest: ListenAddress
     state_dir: Path
     disabled: frozenset[Mechanism] = frozenset()
-    fast_path: bool = True  # usual messages take the fast path (openflow.fastpath)
+    fast_path: bool = True  # whether usual messages take the fast path (openflow.fastpath)
     log_json: bool = False
     log_level: str = "info"
     rest_tls: TlsFiles | None = None
     switch_tls: TlsFiles | None = None
-    switch_insecure: bool = False  # switches may connect from outside without TLS
-    page: bool = True  # the REST serves the live page too
-    watch: bool = False  # read the policy file again when it changes
+    switch_insecure: bool = False  # whether switches may connect from other machines without TLS
+    page: bool = True  # whether REST serves the live page too
+    watch: bool = False  # whether the policy file is read again when it changes
     cluster: ClusterSettings | None = None  # None: one controller alone
-    otlp: str | None = None  # collector of traces; "": OpenTelemetry's environment says; None: no traces
+    otlp: str | None = (
+        None  # URL of the collector of traces; "": as OpenTelemetry's environment says; None: no traces
+    )
     otlp_rate: int = DEFAULT_TRACES
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
-    """`ADDRESS:PORT` or `[IPV6]:PORT`. Raises SettingsError; `what` names the setting in it."""
+    """Parse `ADDRESS:PORT` or `[IPV6]:PORT`. Raises SettingsError, whose message names the setting `what`."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -111,7 +116,7 @@ def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
 
 
 def _rest_endpoint(text: str, remote_allowed: bool, tls: TlsFiles | None) -> ListenAddress:
-    # Port 0 is any free one: the state directory says which.
+    # Port 0 means any free port; the state directory says which one was taken.
     endpoint = parse_endpoint(text, "--rest", 0)
     if not endpoint.is_loopback and tls is None and not remote_allowed:
         raise SettingsError(
@@ -122,8 +127,8 @@ def _rest_endpoint(text: str, remote_allowed: bool, tls: TlsFiles | None) -> Lis
 
 
 def check_listen(endpoint: ListenAddress, has_tls: bool, insecure: bool) -> None:
-    """Refuse to listen for switches without TLS outside of this machine, unless the operator allowed it: whoever
-    reaches that port can claim to be a switch. Raises SettingsError."""
+    """Raise SettingsError where the controller would listen for switches of other machines without TLS, unless the
+    operator allowed it: anybody who reaches that port could claim to be a switch."""
     if not endpoint.is_loopback and not has_tls and not insecure:
         raise SettingsError(
             f"--listen: {endpoint.host} can be reached from outside and there is no TLS: give --switch-cert, "
@@ -201,7 +206,7 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
 def _collector(url: str | None) -> str | None:
     if not url:
         return url
-    from urllib.parse import urlsplit  # few send traces
+    from urllib.parse import urlsplit  # imported here, as few controllers send traces
 
     try:
         parts = urlsplit(url)

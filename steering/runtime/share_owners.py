@@ -1,5 +1,5 @@
-"""Tells the engine and the lines to switches who decides where, and which controllers can be reached. Only where a cluster
-has several shares: with one, nobody writes to switches of others."""
+"""Tells the engine and the lines to switches which controller decides for which switch, and which controllers can be
+reached. Used only where a cluster has several shares: with one share, no controller writes to another's switches."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from steering.model.ids import DatapathId
 from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.runtime.peer_conversation import PeerFault
 
-WRITE_REFUSED = "write-refused"  # what was to be written to a switch of another controller
+WRITE_REFUSED = "write-refused"  # event: a write of another controller to a switch here was refused
 
 
 class ShareOwners:
-    """`switches`: those of the site, now; `masters`: those that say that this controller is their
-    MASTER."""
+    """`switches`: the current switches of the site. `masters`: the switches of which this controller is MASTER. `heard`
+    gives inputs to the engine."""
 
     def __init__(
         self,
@@ -32,21 +32,21 @@ class ShareOwners:
         self._heard = heard
         self.traffic = traffic
         self._reached: set[str] = set()
-        self._told: set[str] = set()  # of whom the engine knows that they can be reached
+        self._told: set[str] = set()  # controllers that the engine knows can be reached
         self._before: tuple[ClusterChanged, frozenset[str]] | None = None
 
     def look(self) -> None:
-        """Tell what is another than before. Called whenever something may be."""
+        """Report owners and reachable controllers where they have changed. Called whenever they may have changed."""
         coordination = self._coordination
         me = coordination.me.id
         owners, masters = {}, self._masters()
         for dpid in self._switches():
-            # A switch that still obeys this controller is served until it says otherwise.
+            # A switch that still obeys this controller is served until the switch has another MASTER.
             owner = me if dpid in masters else coordination.owner_of(dpid)
             if owner:
                 owners[dpid] = owner
         owning = set(owners.values())
-        # Who is not there and decides for nothing has no session: its tokens are those of who follows it.
+        # A controller that is not reachable and owns no switch has no session: its successor has its tokens.
         members = {
             one.id for one in coordination.cell.present() if one.id in self._reached or one.id in owning
         }
@@ -62,11 +62,11 @@ class ShareOwners:
             self._heard(PeerUp(name))
 
     def heard(self, given: Any) -> None:
-        """What a stream tells of another controller, or what that one says."""
+        """Take a message of another controller, or the news that its stream has begun or ended."""
         if isinstance(given, PeerUp):
             self._reached.add(given.name)
             self._told.discard(given.name)
-            self._before = None  # whoever is there again is told everything
+            self._before = None  # a controller that is reachable again is told everything
             self.look()
         elif isinstance(given, PeerLost):
             self._reached.discard(given.name)
@@ -78,7 +78,8 @@ class ShareOwners:
 
 
 def events_of(faults: Mapping[PeerFault, int], traffic: PeerTraffic | None) -> dict[str, int]:
-    """What happened to streams with other controllers, and what of them was refused, by name; what never did is left out."""
+    """Name of event -> count, for faults of streams with other controllers and their refused writes. Only counts above
+    zero."""
     found = {f"stream-{fault.value}": count for fault, count in faults.items() if count}
     if traffic is not None and traffic.refused:
         found[WRITE_REFUSED] = traffic.refused

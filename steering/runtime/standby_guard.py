@@ -1,5 +1,5 @@
-"""What a controller answers to changes that another one takes: the owner of the first share. A change here would be lost. A policy
-is taken by any member, as all agree on it."""
+"""Refuses changes by REST at a controller that does not own the first share: only the owner of the first share takes
+changes, and a change elsewhere would be lost. A policy is taken by any member, as all members agree on it."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -10,17 +10,17 @@ from steering.model.cluster import ClusterControl
 from steering.northbound.http.problems import MEDIA_TYPE, Problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-CLUSTER = "/v1/cluster"  # orders to the cluster are taken by any member
-SESSIONS = "/v1/sessions/"  # an abort is passed on to the session's owner
+CLUSTER = "/v1/cluster"  # any member takes orders to the cluster
+SESSIONS = "/v1/sessions/"  # an abort of a session is passed on to the session's owner
 POLICIES = frozenset({"/v1/policy", "/v1/policy/rollback"})
-RETRY_S = 1  # seconds in which another one may have taken over
+RETRY_S = 1  # Retry-After in seconds: by then another controller may have taken over
 
 Application = Callable[..., Iterable[bytes]]
 
 
 class StandbyGuard:
-    """WSGI middleware: while another controller takes changes, they get 503 with its address. `passes_aborts`: whether the
-    application has a session's owner abort it."""
+    """WSGI middleware: while another controller takes changes, a change gets 503 with that controller's address.
+    `passes_aborts`: whether the application passes aborts of sessions on to their owners."""
 
     def __init__(
         self, application: Application, cluster: ClusterControl, passes_aborts: bool = False

@@ -1,8 +1,8 @@
-"""Writes down, as it changes, the state that the next controller needs and that no switch holds; reads it at the
-start.
+"""Writes the state that the next controller needs and that no switch holds to files whenever it changes, and reads the
+files at the start.
 
-Reservations are on disk before their answer is sent; the rest follows within a second. Nothing is synced: a process
-that is killed leaves its writes to the kernel, and a machine that dies takes its state directory's /run with it.
+Reservations are on disk before their answer is sent; the rest follows within a second. Nothing is synced: the kernel
+completes the writes of a killed process, and when a machine dies, the state directory below /run is lost anyway.
 """
 
 import logging
@@ -42,7 +42,7 @@ from steering.store.lease_log import LeaseLog
 from steering.store.session_log import SessionLog
 from steering.store.state_directory import StateDirectory
 
-LOOK = 1.0  # seconds between looks at what changed
+LOOK = 1.0  # seconds between checks for changes
 FILES: dict[str, str] = {piece: f"{piece}.json" for piece in Piece}
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Keeps the state. `forgets`, for a negative control: nothing is read at the start."""
+    """Keeps the state. `forgets`: read nothing at the start, for tests that show what is lost then."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Keeper:
         self._leases = LeaseLog(state_dir, time.time)
         self._now = now
         self._forgets = forgets
-        self._saved: dict[Piece, int] = {}  # revisions
+        self._saved: dict[Piece, int] = {}  # piece of state -> the revision that was written last
         self._failing = False
 
     # ---- the start ------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Keeper:
         self._saved = {piece: snapshots.revision(self._engine, piece) for piece in Piece}
 
     def _read(self) -> KeptState:
-        """Read the files. Each has a bounded number of records; records beyond are refused and counted."""
+        """Read the files. At most a bounded number of records is read from each; further records are refused and counted."""
         wall = time.time()
         network: KeptNetwork = self._file(Piece.NETWORK, read_network, KeptNetwork((), ()))
         reservations: tuple[KeptReservation, ...] = self._file(
@@ -122,10 +122,10 @@ class Keeper:
         if how_many:
             self._counters.not_restored[what] += how_many
 
-    # ---- from then on ---------------------------------------------------------------------------
+    # ---- while it runs --------------------------------------------------------------------------
 
     def around(self, take: Callable[[Input], None]) -> Callable[[Input], None]:
-        """A function like `take`, which returns only when what it reserved is written."""
+        """A function that calls `take`, and returns only when new reservations are written."""
 
         def kept(given: Input) -> None:
             take(given)
@@ -134,7 +134,7 @@ class Keeper:
         return kept
 
     def watch(self) -> None:
-        """Runs for ever: saves what has changed."""
+        """Runs for ever: writes changes every LOOK seconds."""
         while True:
             hub.sleep(LOOK)
             self.save()
@@ -170,7 +170,7 @@ class Keeper:
         self._directory.write(FILES[piece], text)
 
     def _try(self, write: Callable[[], None]) -> bool:
-        """Whether a piece could be written. The log tells once that it cannot."""
+        """Whether a piece could be written. A failure is logged once."""
         try:
             write()
         except StateError as error:

@@ -1,9 +1,9 @@
-"""Connections to REST: those of strangers, bounded by source, and those whose token is known, with places of their
-own.
+"""Bounds the connections to REST. Connections without a known token (strangers) are bounded by source; connections with a
+known token have places of their own.
 
-A stranger that sends its request at once is known within milliseconds. A stranger that drips bytes stays for as
-long as it may. So when the strangers' places are full, the connection that has been there longest goes, of the
-source that has most.
+A client that sends its request at once is no stranger any more within milliseconds. A client that sends byte by byte
+stays a stranger. So when the strangers' places are full, the oldest connection of the source with the most strangers is
+ended.
 """
 
 import logging
@@ -21,12 +21,12 @@ from steering.openflow.budgets import Newcomers, source_of
 from steering.openflow.connection.listener import rest_places
 
 STRANGERS_OF_SOURCE = 32
-OF_TOKEN = 32  # connections of one token that is no operator's
-FOR_OPERATORS = 4  # one of so many places of the known ones is theirs alone
-DELAY_STEP = 0.1  # seconds that the answer to a wrong token waits, for each of its source in WRONG_WINDOW
+OF_TOKEN = 32  # most connections of one token that is not an operator's
+FOR_OPERATORS = 4  # one in so many places of known tokens is for operators only
+DELAY_STEP = 0.1  # seconds of delay for each wrong token of the same source in WRONG_WINDOW
 LONGEST_DELAY = 2.0
-WRONG_WINDOW = 60.0  # seconds
-REMEMBERED = 4_096  # wrong tokens whose source and time are known
+WRONG_WINDOW = 60.0  # seconds for which a wrong token counts
+REMEMBERED = 4_096  # most wrong tokens whose source and time are remembered
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Visitor:
         self.who: Identity | None = None
 
     def welcome(self, who: Identity) -> bool:
-        """A request showed a known token. Whether there is room for one more connection of that token."""
+        """A request showed a known token. Returns whether there is room for one more connection with that token."""
         return self._visitors.welcome(self, who)
 
     def hang_up(self) -> None:
@@ -51,7 +51,7 @@ class Visitor:
 
 
 class Visitors:
-    """All connections to REST. Half of the places are for strangers, half for those who are known."""
+    """All connections to REST. Half of the places are for strangers, half for connections with a known token."""
 
     def __init__(self, counters: Counters, now: Callable[[], float] = monotonic) -> None:
         self._counters = counters
@@ -65,7 +65,7 @@ class Visitors:
         self._lines = LogLimit(WRONG_WINDOW)
 
     def enter(self, connection: Any, host: str) -> Visitor:
-        """A connection was accepted. Another stranger may lose its place for it."""
+        """A connection was accepted. An older stranger's connection may be ended to make room."""
         visitor = Visitor(self, connection, source_of(host))
         oldest = self._strangers.enter(visitor, visitor.source)
         if oldest is not None:
@@ -84,7 +84,7 @@ class Visitors:
             self._operators -= who.role is Role.OPERATOR
 
     def welcome(self, visitor: Visitor, who: Identity) -> bool:
-        """`visitor` showed the token of `who`. Whether it may stay."""
+        """`visitor` showed the token of `who`. Returns whether the connection may stay."""
         if visitor.who is not None:
             return True
         total = self._known.total()
@@ -103,7 +103,7 @@ class Visitors:
         return True
 
     def wrong_token(self, source: str, why: RestRefusal = RestRefusal.WRONG_TOKEN) -> float:
-        """`source` showed a token that is nobody's, or that has expired. For how many seconds the answer waits."""
+        """`source` showed an unknown or expired token. Returns the seconds by which the answer is delayed."""
         now = self._now()
         while self._wrong and (now - self._wrong[0][0] > WRONG_WINDOW or len(self._wrong) == REMEMBERED):
             _, old = self._wrong.popleft()
