@@ -65,7 +65,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    """Change type or trust; what is not given stays. An update that somebody else makes meanwhile is not
+    """Change type or trust; a value without an option stays. An update that somebody else makes meanwhile is not
     overwritten."""
     before = controller.request("GET", ["access-networks", args.name])
     wanted = {"type": args.type or before.body["type"], "trust": args.trust or before.body["trust"]}

@@ -49,7 +49,7 @@ def _file(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    # JSON escapes control characters by itself, and the texts have to come back unchanged.
+    # JSON output escapes control characters itself, and `set` needs the texts unchanged.
     found = controller.request("GET", ["acl"], verbatim={"entries"} if args.json else ())
     told = found.body | {ETAG: found.etag}
     actions.tell_all(args, told, "entries", COLUMNS, "no entry: the policy's own list decides")
@@ -73,7 +73,7 @@ def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
 
 def _read(file: str) -> Json:
     """The JSON object in a file. Raises BadInput."""
-    from steering.policy.language.document import load_text  # late: only who sends a file waits for it
+    from steering.policy.language.document import load_text  # imported here, as only `set` needs it
 
     text, findings = load_text("/dev/stdin" if file == "-" else file)
     if text is None:

@@ -1,5 +1,5 @@
-"""What the commands of single resources share: an action word, changes that replace only what was seen, and an answer
-on one line or as JSON. Without an action word the first action is done, which lists or shows.
+"""Code that the commands of single resources share: an action word, changes that replace only the version that was read,
+and an answer on one line or as JSON. Without an action word the first action is done, which lists or shows.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Subcommand(NamedTuple):
 def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Subcommand]) -> None:
     """Add the actions as subcommands. The options of client commands may stand before or after the action word."""
     client.add_arguments(parser)
-    # The options after the word have no defaults: these would hide what was given before the word.
+    # The options after the word have no defaults: a default would replace a value given before the word.
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     client.add_arguments(options)
     words = parser.add_subparsers(metavar="WHAT", title=f"what to do (default: {actions[0].name})")
@@ -45,7 +45,7 @@ def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Subcommand]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action that was typed; the exit status."""
+    """Do the action that was typed. Returns the exit status."""
     return client.ask(args, lambda controller: act(controller, args, args.act))
 
 
@@ -75,8 +75,8 @@ def send(
 
 
 def subscriber(controller: client.ControllerClient, name: str) -> str:
-    """The pseudonym of a subscriber, which may be given by its pseudonym or its own id ('-': a line of stdin). The id
-    is sent in a body, since bodies are not logged."""
+    """The pseudonym of the subscriber `name`, which is a pseudonym or the subscriber's own id ('-': a line of stdin). The
+    id is sent in a body, since bodies are not logged."""
     if name == "-":
         name = sys.stdin.readline().strip()
     if _PSEUDONYM.fullmatch(name):
@@ -85,8 +85,8 @@ def subscriber(controller: client.ControllerClient, name: str) -> str:
 
 
 def tell(args: argparse.Namespace, told: Json, line: str, changed: bool = True) -> None:
-    """Print the answer to a change: as JSON, or one line. `changed`: whether anything is other than before, for programs that
-    repeat an order until all is as it should be."""
+    """Print the answer to a change: as JSON, or one line. `changed`: whether the change made a difference, for programs
+    that repeat an order until nothing changes any more."""
     if args.json:
         client.print_json({**told, "changed": changed})
     else:

@@ -21,7 +21,7 @@ def age(text: str) -> float:
 
 
 def since(text: str) -> Since:
-    """From when on: a span of time, or a time with its zone. Raises ArgumentTypeError."""
+    """A beginning: a span of time before now, or a time with its zone. Raises ArgumentTypeError."""
     try:
         return read_since(text)
     except ValueError as error:

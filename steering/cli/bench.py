@@ -1,4 +1,4 @@
-"""`steering bench`: measures the cost of set-ups, decisions, memory and SYN delay, beside yardsticks in the same
+"""`steering bench`: measures the cost of set-ups, decisions, memory and SYN delay, and reference values in the same
 run."""
 
 import argparse

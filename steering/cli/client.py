@@ -1,4 +1,4 @@
-"""What all client commands share: finding the controller, and sending it requests.
+"""Code that all client commands share: it finds the controller, and sends requests to it.
 
 The controller writes its URL (`rest`) and its bearer token (`token`) into the state directory. Options name other
 places. Proxies of the environment are not used, so that the token stays on this machine.
@@ -24,8 +24,9 @@ from steering.cli.progress import ProgressLine
 from steering.cli.wording import printable
 
 TIMEOUT = 10.0  # seconds without a byte, after which a request is given up
-# The same for a policy, which all controllers of a cell agree on: each waits up to 60 s for the others (--cluster-patience) and three
-# times as long as it checked. The policy before it may do so first, and so may orders that go one after the other with it.
+# The same for a change of the policy, on which all controllers of a cell agree. Each controller waits for the others for
+# up to 60 s (--cluster-patience) and three times as long as its own check took. An earlier policy, and other orders that
+# are carried out one after the other, may have to be waited for first.
 AGREED_TIMEOUT = 150.0
 STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
 MAX_LINE = 1 << 20
@@ -35,7 +36,7 @@ MAX_ANSWER = 64 << 20
 STATE_DIR_HELP = (
     "the controller's state directory (default: as steering run's; for root also steering.service's)"
 )
-WIDE = "wide"  # tables have few columns otherwise, for terminals of 80
+WIDE = "wide"  # asks for tables with all columns; others fit a terminal of 80 columns
 
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
@@ -97,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:
-    """Find the controller by `args` and call `question` with it; the exit status. A failure prints one line."""
+    """Find the controller by `args` and call `question` with it. Returns the exit status. A failure prints one line."""
     try:
         controller = find(args)
         controller.progress = ProgressLine(f"waiting for {controller.url}")
@@ -109,7 +110,7 @@ def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]
         print(f"steering: {error}", file=sys.stderr)
         return 1
     except (KeyError, TypeError) as error:
-        # A controller of another version: fields that we read are missing in its answer, or are of another type.
+        # A controller of another version: fields that this program reads are missing, or have another type.
         print(
             f"steering: the controller answers in a form unknown here ({error!r}): versions differ",
             file=sys.stderr,
@@ -125,8 +126,8 @@ def find(args: argparse.Namespace, patience: float = TIMEOUT) -> "ControllerClie
     Raises Unavailable where a running controller's files are missing, BadInput for a URL that cannot be used.
     """
     state_dir = Path(args.state_dir) if args.state_dir else state_dirs.default_state_dir()
-    # Options go before the environment. With --state-dir, variables of the environment that name its files do not
-    # count.
+    # Options have precedence over the environment. With --state-dir, the environment's variables for files in the state
+    # directory are ignored.
     said = os.environ if not args.state_dir else {}
     url = (
         args.url
@@ -146,7 +147,7 @@ def find(args: argparse.Namespace, patience: float = TIMEOUT) -> "ControllerClie
 
 
 def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
-    """The TLS context: which CA to trust, and our own certificate. Raises BadInput."""
+    """The TLS context: the CA to trust, and the client's certificate. Raises BadInput."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if client_cert is not None:
@@ -174,7 +175,7 @@ def _read(path: Path, missing: str) -> str:
 
 
 def _checked(url: str) -> SplitResult:
-    """The parts of a URL. Raises BadInput for one by which the token would leave this machine unencrypted."""
+    """The parts of a URL. Raises BadInput for a URL by which the token would leave this machine unencrypted."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -188,7 +189,7 @@ def _checked(url: str) -> SplitResult:
 
 
 def _is_of_this_machine(host: str) -> bool:
-    """Whether what is sent to a host stays on this machine: it is loopback, or an address that this machine has."""
+    """Whether data for `host` stay on this machine: `host` is loopback, or an address of this machine."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -228,7 +229,7 @@ class ControllerClient:
         self.url = url.rstrip("/")
         self._token = token
         self._token_file = token_file
-        self.progress: ProgressLine | None = None  # shown to whom waits for an answer
+        self.progress: ProgressLine | None = None  # shown to a person who waits for an answer
 
     def get(self, *path: str, **query: object) -> Json:
         """The JSON object at /v1/path... This quotes the parts of the path. Query values that are None are left out.
@@ -248,8 +249,9 @@ class ControllerClient:
         verbatim: Collection[str] = (),
         patience: float | None = None,
     ) -> ControllerAnswer:
-        """Like `get`, with any method, a body and headers. Control characters are kept in fields named in `verbatim`. `patience`: seconds
-        without a byte for this request alone, where it may take longer than others; never less than those of the client.
+        """Like `get`, with any method, a body and headers. Control characters are kept in fields named in `verbatim`.
+        `patience`: seconds without a byte for this request, where it may take longer than others; the client's own value
+        counts where that is larger.
 
         Also raises Rejected (422) and Outdated (412).
         """
@@ -274,8 +276,8 @@ class ControllerClient:
         opened: Callable[[socket.socket], None] | None = None,
         **query: object,
     ) -> Iterator[str]:
-        """The lines of an event stream as they arrive, until the controller ends the stream. `opened` is told the
-        socket, for another thread that wants to end the stream.
+        """The lines of an event stream as they arrive, until the controller ends the stream. `opened` is called with the
+        socket, for another thread that may want to end the stream.
 
         Raises as `get` does.
         """
@@ -317,8 +319,8 @@ class ControllerClient:
         patience: float,
         opened: Callable[[socket.socket], None] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request; the answer, open while it is read. Errors of the connection become Unavailable. `patience`: for the answer, once
-        there is a connection."""
+        """Send a request. Within the `with` block the answer can be read. Errors of the connection become Unavailable.
+        `patience`: seconds without a byte of the answer, once there is a connection."""
         wait = min(patience, self._patience)
         host = self._parts.hostname or ""
         connection: http.client.HTTPConnection
@@ -335,7 +337,7 @@ class ControllerClient:
             connection.sock.settimeout(wait)
             connection.request(method, self._target(path, query), body=body, headers=headers)
             if opened is not None:
-                opened(connection.sock)  # an answer that ends with its connection takes it away from there
+                opened(connection.sock)  # before the answer is read: http.client may drop its reference then
             yield connection.getresponse()
         except TimeoutError:
             raise Unavailable(f"the controller at {self.url} does not answer within {wait:.0f} s") from None
@@ -374,7 +376,7 @@ class ControllerClient:
 
 
 def first_error(rejected: Rejected) -> str:
-    """The first error of a body that was rejected, on one line."""
+    """The first error of a rejected body, on one line."""
     for error in rejected.problem.get("errors") or ():
         return f"{error['path']}: {error['message']}"
     return str(rejected)

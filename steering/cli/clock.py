@@ -1,4 +1,4 @@
-"""`steering policy clock`: the time by which rules with time windows go, and its offset (D-3.2c)."""
+"""`steering policy clock`: the time that counts for rules with time windows, and its offset (D-3.2c)."""
 
 import argparse
 

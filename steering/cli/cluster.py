@@ -1,5 +1,5 @@
-"""`steering cluster`: the controllers that are one, and who decides for which switches; drains one, takes it back, or levels
-the load (docs/cluster.rst)."""
+"""`steering cluster`: shows the controllers of a cluster, and which one decides for which switches. Drains a controller,
+takes it back, or levels the load (docs/cluster.rst)."""
 
 import argparse
 import time
@@ -12,8 +12,8 @@ from steering.cli.table import table
 
 SUMMARY: str = "list the controllers of a cluster and who decides for which switches; drain one, take it back, or level the load"
 EXAMPLE: str = "steering cluster drain c1"
-LOOK = 0.2  # seconds between looks at a share that moves
-PATIENCE = 40.0  # seconds a share may take; the cluster gives one up after 30
+LOOK = 0.2  # seconds between requests while a share moves
+PATIENCE = 40.0  # seconds that a share's move may take; the cluster gives a move up after 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,12 +95,12 @@ def _undrain(controller: client.ControllerClient, args: argparse.Namespace) -> N
 
 def _order(controller: client.ControllerClient, args: argparse.Namespace, what: str, words: str) -> None:
     told = actions.send(controller, "POST", ["cluster", args.name, what])
-    # A member that is upgraded later does not say it yet.
+    # A member of an older version does not send `changed`.
     actions.tell(args, told, f"{told['name']} {words}", told.get("changed", True))
 
 
 def _rebalance(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    """Say what will move, order it, wait until it has moved, and say so of each share."""
+    """Print which shares will move, order the moves, wait for them, and print the result for each share."""
     path = ["cluster", "rebalance"]
     planned = controller.request("POST", path, query={"dry_run": 1}).body
     if args.dry_run:
@@ -123,7 +123,7 @@ def _plan(moves: list[dict[str, Any]], words: str) -> str:
 def _wait(
     controller: client.ControllerClient, args: argparse.Namespace, moves: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Wait until no share moves any more. The moves that were not done; of a share that moves twice, only its last one."""
+    """Wait until no share moves any more. Returns the moves that failed; for a share that moves twice, only the last."""
     left, begun = list({one["share"]: one for one in moves}.values()), False
     until = time.monotonic() + PATIENCE * len(moves)
     while left and time.monotonic() < until:
@@ -132,7 +132,9 @@ def _wait(
         told = controller.get("cluster")
         owners = {one["name"]: one["owner"] for one in told["shares"]}
         under_way = told["rebalance"]
-        pending = under_way or told.get("gave_up")  # what was not taken is its taker's in etcd all the same
+        pending = under_way or told.get(
+            "gave_up"
+        )  # etcd names the new owner also where it never took the share
         for one in list(left):
             taken = pending is None or pending["share"] != one["share"]
             if owners.get(one["share"]) == one["taker"] and taken:
@@ -140,6 +142,6 @@ def _wait(
                 if not args.json:
                     print(f"{one['share']} is {one['taker']}'s now", flush=True)
         if begun and under_way is None:
-            break  # it has ended
+            break  # the controller has ended
         begun = begun or under_way is not None
     return left

@@ -10,9 +10,9 @@ EXAMPLE: str = 'eval "$(steering completion bash)"'
 
 SHELLS = ("bash", "zsh", "fish")
 PATIENCE = 2.0  # seconds that a shell may wait for names
-MOST = 1_000  # names
+MOST = 1_000  # most names that a shell gets
 
-# Where the names of a kind are found: the words of the resource, the list in it, the name in each item.
+# Kind of names -> (path of the resource, field with the list, field with the name of each item).
 NAMES = {
     "mcps": (("mcps",), "mcps", "name"),
     "accesses": (("access-networks",), "access_networks", "name"),
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names(kind: str) -> list[str]:
-    """The names of a kind. None where the controller cannot be asked: a shell that completes shows no errors."""
+    """The names of a kind. An empty list where the controller cannot be asked: a shell shows no errors at completion."""
     if kind == LABS:
         from topologies.catalogue import MODULES
 
@@ -91,7 +91,7 @@ def _names(kind: str) -> list[str]:
         return sorted(path.name for path in FOLDER.glob("*.yaml"))
     from steering.cli import client
 
-    # Where the controller is: as the environment or the state directory says.
+    # The environment or the state directory names the controller.
     nowhere = argparse.Namespace(state_dir=None, url=None, token_file=None, ca_file=None, client_cert=None)
     words, items, key = NAMES[kind]
     try:
@@ -112,7 +112,8 @@ def _name_names(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> None:
 
 
 def _asking(kind: str) -> dict[str, object]:
-    """What a shell runs at a tab. zsh gets a function, as it would run a command once, when the script is loaded."""
+    """The code that a shell runs when the user presses Tab. zsh gets a function: it would run a plain command only once,
+    when the script is loaded."""
     command, function = f"steering completion --names {kind} 2>/dev/null", f"_steering_names_{kind}"
     return {
         "bash": function,

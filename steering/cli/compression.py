@@ -23,7 +23,7 @@ _OTHERS = {
     b"7z\xbc\xaf": "7-Zip",
     b"\x89LZO": "lzop",
 }
-MAGIC_LENGTH = 6  # bytes of a file that tell how it is compressed
+MAGIC_LENGTH = 6  # first bytes of a file, which tell how it is compressed
 
 
 class CompressionError(Exception):

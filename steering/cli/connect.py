@@ -1,4 +1,4 @@
-"""`steering connect`: explicit mode on a host itself. It takes connections of applications to an MCP, over MPTCP."""
+"""`steering connect`: explicit mode on a host. It passes connections of applications to an MCP, over MPTCP."""
 
 import argparse
 import sys

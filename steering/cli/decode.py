@@ -38,7 +38,7 @@ pcap and pcapng are read, also compressed with gzip, bzip2 or xz; Ethernet (with
 raw IP, PPP, loopback and IPsec link types."""
 EPILOG = """The status is 0, or 2 if the file could not be read to its end or holds more connections than are kept:
 what was read until then is listed, with "truncated" true in the JSON."""
-TOLD = 10_000  # frames between two changes of the line that tells progress
+TOLD = 10_000  # frames between two changes of the progress line
 _LINKS: frozenset[int] = frozenset(LinkType)
 
 

@@ -1,4 +1,4 @@
-"""`steering doctor`: what is wrong with this machine for its job, a line each with what mends it."""
+"""`steering doctor`: finds faults in this machine's set-up for its job, and prints each with its remedy on one line."""
 
 import argparse
 import json
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine(args: argparse.Namespace, machine: ExaminedMachine) -> Iterable[Ailment]:
-    """All that is wrong."""
+    """All faults, for the job that `args` name."""
     if args.role == "ue":
         yield from examination.of_host(machine)
     elif args.role == "relay":
@@ -66,7 +66,7 @@ def _of_the_running_one(args: argparse.Namespace) -> list[Ailment]:
 
 
 def tell(found: list[Ailment], as_json: bool) -> int:
-    """Print what is wrong; the exit status."""
+    """Print the faults. Returns the exit status: 1 with faults, else 0."""
     if as_json:
         print(json.dumps({"ok": not found, "wrong": [one._asdict() for one in found]}, indent=2))
     else:

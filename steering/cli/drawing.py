@@ -1,4 +1,4 @@
-"""Draws a session as text: the host to the left, a line for each subflow, then the MCP, then the server.
+"""Draws a session as text: from left to right, a line for each subflow of the host, then the MCP, then the server.
 
 10.1.0.2:40000 --- lte, s1 ---- initial, natural path ---+
                                                          +=== core, s3:1 --- 10.9.0.2:80

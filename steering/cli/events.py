@@ -27,7 +27,7 @@ class ReceivedEvent(NamedTuple):
     kind: str
     data: Json
     time: str | None = (
-        None  # when it was told, ISO 8601 in UTC; None for how things stand, and for what is about the stream
+        None  # when the event was sent, ISO 8601 in UTC; None for a state at the start, and for events of the stream itself
     )
 
 
@@ -79,7 +79,7 @@ def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def events(lines: Iterable[str]) -> Iterator[ReceivedEvent]:
-    """The events of a stream (WHATWG HTML, section 9.2.6). Events whose data are no JSON object are left out."""
+    """The events of a stream (WHATWG HTML, section 9.2.6). Events whose data are not a JSON object are left out."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -102,8 +102,8 @@ def _object(text: str) -> Json | None:
 
 
 def _line(event: ReceivedEvent) -> str:
-    """An event as a line: `12:00:01Z  session   id=17 change=started ...`, in UTC, with its day where that is not today. Fields that are
-    null are left out."""
+    """An event as a line: `12:00:01Z  session   id=17 change=started ...`, in UTC, with the day where that is not today.
+    Fields that are null are left out."""
     told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
     return f"{_when(event.time)}  {event.kind:<9} {told}"
 

@@ -1,4 +1,4 @@
-"""What is wrong with a machine for its job, by looking at it through `ExaminedMachine`: hosts (UEs), relays, controllers."""
+"""Finds faults in the set-up of hosts (UEs), relays and controllers. `ExaminedMachine` gives access to the machine."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,16 @@ from steering.cli.machine import ExaminedMachine
 
 WANTED_DESCRIPTORS = 8_192
 STRICT = "1"  # rp_filter
-ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses of documentation: their route is the default one
+ANYWHERE = {
+    4: "192.0.2.1",
+    6: "2001:db8::1",
+}  # addresses for documentation (RFC 5737, RFC 3849): the default route
 
 Json = dict[str, Any]
 
 
 class Ailment(NamedTuple):
-    """What is wrong, and the command or deed that mends it."""
+    """A fault, and the command or action that repairs it."""
 
     check: str
     what: str
@@ -25,7 +28,7 @@ class Ailment(NamedTuple):
 
 
 def of_host(machine: ExaminedMachine) -> Iterator[Ailment]:
-    """What keeps a host from using all its accesses."""
+    """Faults that keep a host from using all its accesses."""
     lacks_mptcp = list(_kernel(machine))
     yield from lacks_mptcp
     yield from _clock(machine)
@@ -47,7 +50,7 @@ def of_host(machine: ExaminedMachine) -> Iterator[Ailment]:
 
 
 def of_relay(machine: ExaminedMachine) -> Iterator[Ailment]:
-    """What keeps a machine from being an MCP by `steering relay`; `steering relay --check` knows its options too."""
+    """Faults that keep a machine from being an MCP with `steering relay`. `steering relay --check` also checks options."""
     yield from _kernel(machine)
     yield from _clock(machine)
     for program, package in (("nft", "nftables"), ("ip", "iproute2")):
@@ -72,7 +75,7 @@ def of_relay(machine: ExaminedMachine) -> Iterator[Ailment]:
 
 
 def of_controller(machine: ExaminedMachine) -> Iterator[Ailment]:
-    """What of a controller's machine is wrong without asking the controller."""
+    """Faults of a controller's machine that can be found without asking the controller."""
     yield from _clock(machine)
     yield from _descriptors(machine)
     bridges = (machine.run("ovs-vsctl -t 3 list-br") or "").split() if machine.has("ovs-vsctl") else []
@@ -81,7 +84,7 @@ def of_controller(machine: ExaminedMachine) -> Iterator[Ailment]:
 
 
 def of_controllers_word(status: Json, topology: Json, mcps: Json) -> Iterator[Ailment]:
-    """What a running controller tells: what is missing, which switches it refuses, which MCPs do not answer."""
+    """Faults that a running controller reports: missing switches and links, refused switches, MCPs that do not answer."""
     for one in status["missing"][:64]:
         where = f" at {one['port']}" if one.get("port") else ""
         since = "has never been seen" if one["never_seen"] else "is missing"
@@ -107,7 +110,7 @@ def of_controllers_word(status: Json, topology: Json, mcps: Json) -> Iterator[Ai
 
 
 def reaches(machine: ExaminedMachine, what: str, place: str) -> Iterator[Ailment]:
-    """Whether somebody accepts connections at `ADDRESS:PORT`."""
+    """A fault where no server accepts connections at `place` (`ADDRESS:PORT`)."""
     host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         yield Ailment(what, f"{place} is not ADDRESS:PORT", "for example 10.8.0.2:8803")
@@ -144,7 +147,7 @@ def _descriptors(machine: ExaminedMachine) -> Iterator[Ailment]:
 
 
 def _addresses(machine: ExaminedMachine) -> dict[str, list[str]]:
-    """The global addresses of each interface that is up, loopback apart."""
+    """The global addresses of each interface that is up, except loopback."""
     found: dict[str, list[str]] = {}
     for one in _rows(machine.run("ip -j address show up")):
         if one.get("link_type") == "loopback":
@@ -189,7 +192,7 @@ def _endpoints(machine: ExaminedMachine) -> Iterator[Ailment]:
 
 
 def _way(machine: ExaminedMachine, interface: str, address: str) -> Iterator[Ailment]:
-    """Whether what is sent from an address leaves by the interface that has it."""
+    """A fault where packets from an address do not leave by the interface that has the address."""
     version = 6 if ":" in address else 4
     for row in _rows(machine.run(f"ip -j -{version} route get {ANYWHERE[version]} from {address}")):
         if row.get("dev") not in (None, interface):
@@ -201,7 +204,7 @@ def _way(machine: ExaminedMachine, interface: str, address: str) -> Iterator[Ail
 
 def _bridge(machine: ExaminedMachine, bridge: str) -> Iterator[Ailment]:
     if not (machine.run(f"ovs-vsctl -t 3 get-controller {bridge}") or "").strip():
-        return  # not a switch of anybody's
+        return  # the bridge has no controller, so it is no switch of a site
     protocols = machine.run(f"ovs-vsctl -t 3 get bridge {bridge} protocols") or ""
     if protocols.strip() not in ("", "[]") and "OpenFlow13" not in protocols:
         yield Ailment(
@@ -228,7 +231,7 @@ def _numbers(text: str) -> dict[str, int]:
 
 
 def _rows(text: str | None) -> list[Json]:
-    """What `ip -j` tells; none where it tells nothing."""
+    """The rows that `ip -j` prints; empty where it prints nothing."""
     try:
         found = json.loads(text or "[]")
     except ValueError:

@@ -1,5 +1,5 @@
-"""`steering init`: writes a site file from the switches that connect, and says what to type at switches, hosts and
-MCPs."""
+"""`steering init`: writes a site file from the switches that connect, and prints the commands to type at switches, hosts
+and MCPs."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ EXAMPLE: str = "steering init --listen 0.0.0.0:6653 --answers answers.yaml --out
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-WAIT = 30.0  # seconds
+WAIT = 30.0  # seconds that switches are waited for
 EXAMPLE_ANSWERS = """\
 # Answers of `steering init`: what hangs at which port. A port is named as its switch names it, or SWITCH:PORT.
 access_networks:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         listen = parse_endpoint(args.listen, "--listen")
     except SettingsError as error:
         return _refuse(str(error))
-    from steering.runtime.introduction import SwitchReception  # it is not needed for the rest
+    from steering.runtime.introduction import SwitchReception  # imported here, as only this step needs it
 
     try:
         reception = SwitchReception(
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def switch_names(came: Sequence[tuple[str, int]]) -> Names:
-    """Names for datapath ids: a bridge's own where it is the only one of that name, else `s` and the number."""
+    """Names for datapath ids: the bridge's own name where no other bridge has it, else `s` and a number."""
     bridges = [bridge for bridge, _ in came]
     found: Names = {}
     for bridge, dpid in came:
@@ -131,7 +131,7 @@ def _of_controller(controller: client.ControllerClient) -> tuple[Names, list[Dra
 
 
 def _go_on(args: argparse.Namespace, names: Names, ports: list[DraftPort]) -> int:
-    """From the ports that are known to the file and what is to be typed."""
+    """Make the site file and the commands from the known ports. Returns the exit status."""
     if not names:
         print("steering init: no switch connected", file=sys.stderr)
         return EXIT_FAILED
@@ -150,7 +150,7 @@ def _go_on(args: argparse.Namespace, names: Names, ports: list[DraftPort]) -> in
         text = site_text(answers, ports, names)
     except DraftError as error:
         return _refuse(str(error))
-    from steering.policy import parse_site  # it takes as long as all the rest
+    from steering.policy import parse_site  # imported here: importing it takes as long as all the rest
 
     site, findings = parse_site(text, "the site")
     for finding in findings:
@@ -163,7 +163,7 @@ def _go_on(args: argparse.Namespace, names: Names, ports: list[DraftPort]) -> in
 
 
 def _write(args: argparse.Namespace, text: str, told: list[str], names: Names) -> int:
-    """`told`: what is to be typed."""
+    """Write the site file `text` and print `told`, the commands to type. Returns the exit status."""
     if args.json:
         print(json.dumps({"site": text, "switches": names, "next": told}, indent=2))
     if args.output is None:
@@ -185,7 +185,7 @@ def _write(args: argparse.Namespace, text: str, told: list[str], names: Names) -
 
 
 def ask_all(ports: Sequence[DraftPort], ask: Callable[[str], str]) -> Answers:
-    """What hangs at each port that is up, asked one by one. `ask`: shows a question, gives the line typed."""
+    """Ask what is attached at each port that is up. `ask` shows a question and returns the line typed."""
     answers: Answers = {"access_networks": [], "gateways": [], "mcps": []}
     for port in ports:
         if not port.up:

@@ -17,8 +17,8 @@ EXAMPLE: str = "steering lab run off-path"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-WIDEST = 100  # columns of the list: longer lines are hard to read
-NARROWEST = 20  # columns of its texts, on a terminal however narrow
+WIDEST = 100  # most columns of the list: longer lines are hard to read
+NARROWEST = 20  # least columns of the list's texts, on however narrow a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +146,7 @@ def _run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with records.lock():
-            records.forget_logs()  # of an earlier lab
+            records.forget_logs()  # delete the logs of an earlier lab
         say(
             f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
             f"links: {report.environment['links']}"
@@ -157,7 +157,7 @@ def _run(args: argparse.Namespace) -> int:
     except LabError as error:
         report.expect(verdicts.BROKEN_LAB, False, "no trouble", error)
     except Exception as error:
-        # A fault of the lab's own: what it had checked until then is worth reading, and the report says what it died of.
+        # The lab itself failed. The report keeps the checks until then, and the exception.
         traceback.print_exc()
         report.expect(verdicts.BROKEN_LAB, False, "no trouble", repr(error))
     except KeyboardInterrupt:

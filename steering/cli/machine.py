@@ -1,4 +1,4 @@
-"""This machine as `steering doctor` looks at it: settings of the kernel, commands, the clock, whether somebody answers."""
+"""Gives `steering doctor` access to this machine: kernel settings, commands, the clock, and whether servers answer."""
 
 import ctypes
 import resource
@@ -9,35 +9,35 @@ from typing import Protocol
 
 from steering.relay.kernel.commands import RuleError, command
 
-PATIENCE = 3.0  # seconds for somebody to answer
+PATIENCE = 3.0  # seconds that a server has to answer
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 208
 
 
 class ExaminedMachine(Protocol):
-    """A machine that can be looked at."""
+    """A machine that `steering doctor` can examine."""
 
     def setting(self, name: str) -> str | None:
-        """The value of a sysctl such as `net.mptcp.enabled`; None where there is none."""
+        """The value of a sysctl such as `net.mptcp.enabled`; None where the kernel has no such sysctl."""
 
     def run(self, line: str) -> str | None:
-        """What a command prints; None where it fails or does not exist."""
+        """The output of a command; None where the command fails or does not exist."""
 
     def has(self, program: str) -> bool:
         """Whether a program is installed."""
 
     def synchronised(self) -> bool | None:
-        """Whether the clock is; None where the kernel does not tell."""
+        """Whether the clock is synchronised; None where the kernel does not tell."""
 
     def connects(self, host: str, port: int) -> str:
-        """Why nobody accepts a TCP connection there; empty where somebody does."""
+        """Why no TCP connection to the server could be opened; empty where one was opened."""
 
     def descriptors(self) -> int:
         """How many files a process may have open at most."""
 
 
 class ThisOne:
-    """The machine that runs this."""
+    """The machine on which this program runs."""
 
     def setting(self, name: str) -> str | None:
         path = Path("/proc/sys", *name.split("."))

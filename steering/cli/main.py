@@ -4,8 +4,8 @@ A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `EXAMPLE:
 `add_arguments(parser)` and `run(args) -> int`. Only the module that was asked for is imported, and nothing here
 imports sockets or threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
 
-Exit status: 0 success, 1 the thing asked for failed, 2 bad usage or bad input, 130 interrupted, 141 the
-reader of our output is gone (a shell shows the same for a program that SIGPIPE ended).
+Exit status: 0 success, 1 the command failed, 2 bad usage or bad input, 130 interrupted, 141 the reader of the
+output is gone (a shell shows the same for a program that SIGPIPE ended).
 """
 
 import argparse
@@ -114,7 +114,7 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in available():
         if command not in chosen:
-            # Only the list of all commands shows summaries, and each of them costs the reading of a source.
+            # Only the list of all commands shows summaries. Each summary costs reading a source file.
             commands.add_parser(command, help=None if chosen else summary_of(command))
             continue
         module = import_module(f"steering.cli.{command}")
@@ -126,7 +126,7 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
 
 
 def _explain(parser: argparse.ArgumentParser, example: str) -> None:
-    """What every help has: an example at its end, and what the subcommand does, as the list of subcommands says."""
+    """Add to a help text what every help has: the subcommand's summary, and an example at the end."""
     if example:
         parser.epilog = f"{parser.epilog} Example: {example}" if parser.epilog else f"example: {example}"
     for action in parser._actions:
@@ -157,7 +157,7 @@ def _dispatch(words: Sequence[str]) -> int:
     if chosen is None:
         parser.error("options of a subcommand come after its name")
     status: int = args.run_subcommand(args)
-    # This notices a reader that is gone. Otherwise the interpreter would print a traceback when it flushes at exit.
+    # Flushing here finds out whether the reader is gone. Otherwise the interpreter would print a traceback at its exit.
     sys.stdout.flush()
     return status
 

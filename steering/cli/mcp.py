@@ -61,7 +61,7 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
 def _admin(controller: client.ControllerClient, what: str, name: str, as_json: bool) -> None:
     told = controller.request("POST", ["mcps", name, what]).body
     if as_json:
-        client.print_json({"changed": True, **told})  # an older controller does not say it
+        client.print_json({"changed": True, **told})  # an older controller does not send `changed`
     elif told["draining"]:
         print(f"{told['name']} gets no new sessions; those it has go on")
     else:
@@ -69,7 +69,9 @@ def _admin(controller: client.ControllerClient, what: str, name: str, as_json: b
 
 
 def _put(controller: client.ControllerClient, what: str, file: str, as_json: bool) -> None:
-    from steering.policy.language.document import load_text  # late: only who sends a file waits for these
+    from steering.policy.language.document import (
+        load_text,
+    )  # imported here, as only commands with a file need it
     from steering.policy.site_mcps import McpText
 
     text, findings = load_text("/dev/stdin" if file == "-" else file)
@@ -127,7 +129,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 
 def _discover(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    """Show what the controller tells a device that asks with this token (--token-file)."""
+    """Show the MCPs that the controller names to a device that asks with this token (--token-file)."""
     found = controller.get("discovery")
     if args.json:
         client.print_json(found)

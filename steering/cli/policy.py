@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 class BadFiles(Exception):
-    """Files have findings, which are printed one by one."""
+    """Files have findings. The caller prints them one by one."""
 
     def __init__(self, findings: "list[Finding]") -> None:
         super().__init__(f"{len(findings)} findings")
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Returns 0, 1 if the controller could not do it, or 2 for a wrong file or argument."""
+    """Returns 0, 1 if the controller could not carry the action out, or 2 for a wrong file or argument."""
     if args.what == "check":
         return _check(args)
     if args.what == "diff" and args.newer is not None:
@@ -94,7 +94,7 @@ def _version(text: str) -> int:
     return int(text)
 
 
-# ---- files: what reads policies is imported late, as `show` or `rollback` shall not wait for it ---------------
+# ---- files: readers of policies are imported late, so that `show` or `rollback` need not wait for them ---------
 
 
 def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
@@ -230,7 +230,7 @@ def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> Non
     changes = _readable_changes(running.body, args.policy)
     given = {"If-Match": args.if_match} if args.if_match is not None else _if_match(running)
     changed = args.text != running.body["text"]
-    # The policy in force is only checked: as one more version it would push an older one out of those that are kept.
+    # Where nothing changes, the policy is only checked: another version of the same text would push an older one out.
     only_checked = args.dry_run or (not changed and args.if_match is None)
     body = _change(
         controller,
@@ -281,8 +281,8 @@ def _change(
 
 
 def _readable_changes(running: Json, wanted: "Policy") -> "list[PolicyChange]":
-    """What changes. Empty where this program cannot read the running policy, so that such a policy can still be
-    replaced."""
+    """The changes from the running policy to `wanted`. Empty where this program cannot read the running policy, so that
+    such a policy can still be replaced."""
     from steering.policy import parse_policy
     from steering.policy.rules.diff import diff
 
@@ -291,8 +291,8 @@ def _readable_changes(running: Json, wanted: "Policy") -> "list[PolicyChange]":
 
 
 def _print_problem(rejected: client.Rejected, args: argparse.Namespace) -> None:
-    """Print the findings of the controller, which also checks against its site. Lines are those of the text that was
-    sent."""
+    """Print the findings of the controller, which also checks the policy against its site. Line numbers refer to the text
+    that was sent."""
     if args.json:
         client.print_json(rejected.problem)
         return

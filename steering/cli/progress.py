@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Self, TextIO
 if TYPE_CHECKING:
     from threading import Event, Thread
 
-PATIENCE = 2.0  # seconds that a command may take without a word
+PATIENCE = 2.0  # seconds that a command may take before the line appears
 EVERY = 0.5  # seconds between changes of the line
 
 
 class ProgressLine:
-    """On stderr, only where that is a terminal, and only from PATIENCE seconds after it was made: `with` it around what
-    takes long, as often as needed, and print outside, as the line is gone then. `text` may be set as work goes on."""
+    """The line, on stderr. It is shown only on a terminal, and only PATIENCE seconds after this object was made. Use it in
+    a `with` statement around long work, as often as needed. Print only outside of the `with` block: the line is gone
+    then. `text` may be set during the work."""
 
     def __init__(self, text: str, stream: TextIO | None = None) -> None:
         self.text = text
@@ -22,7 +23,7 @@ class ProgressLine:
         self._began = time.monotonic()
         self._done: Event | None = None
         self._thread: Thread | None = None
-        self._width = 0  # of what stands there
+        self._width = 0  # columns of the text that is shown now
 
     def __enter__(self) -> Self:
         if self._thread is None and self._stream.isatty():
@@ -49,7 +50,7 @@ class ProgressLine:
             wait = EVERY
 
     def _write(self, text: str) -> None:
-        """In place of what stands there, on one line."""
+        """Write `text` over the text that is shown now, on one line."""
         text = text[: shutil.get_terminal_size().columns - 1]
         self._stream.write(f"\r{text.ljust(self._width)}" + ("" if text else "\r"))
         self._stream.flush()

@@ -1,11 +1,11 @@
-"""A decision as words and a table: what was decided, by which rule, and why each MCP was chosen or not."""
+"""Explains a decision in words and a table: the decision, its rule, and why each MCP was chosen or not."""
 
 from typing import Any
 
 from steering.cli.table import narrow
 from steering.cli.wording import number
 
-# Further fields that a controller may tell of a candidate.
+# Field of a candidate that a controller may send -> header of its column.
 MORE_COLUMNS = (("on_path", "on-path"), ("sessions", "sessions"), ("port", "port"), ("path", "path"))
 ONLY_WIDE = frozenset(title for _, title in MORE_COLUMNS)
 
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 
 def reasons(decision: Json, wide: bool) -> list[str]:
-    """The lines that explain a decision. `wide`: with all that is told of its candidates."""
+    """The lines that explain a decision. `wide`: with all fields of its candidates."""
     winner = decision["winner"]
     reason = decision["reason"]
     lines = [f"outcome       {decision['outcome']}{f', MCP {winner}' if winner is not None else ''}"]

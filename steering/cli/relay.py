@@ -171,7 +171,7 @@ def _agent(args: argparse.Namespace) -> ControllerAccess | None:
 
 
 def _upstream(args: argparse.Namespace) -> Upstream:
-    """The upstream settings. Options go before what the controller tells."""
+    """The upstream settings. Options have precedence over the controller's answers."""
     told = parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
     if args.discover is None:
         return told

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_interception(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what is taken from hosts, and of how servers are reached."""
+    """Add the options for connections taken from hosts, and for the connections to servers."""
     add = parser.add_argument
     add(
         "--role",
@@ -52,7 +52,7 @@ def _add_interception(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_explicit_mode(parser: argparse.ArgumentParser) -> None:
-    """Add the options of hosts that address the MCP itself."""
+    """Add the options for hosts that address the MCP itself."""
     add = parser.add_argument
     add(
         "--explicit",
@@ -70,7 +70,7 @@ def _add_explicit_mode(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_segments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what legs have in common, and of what goes past the relay."""
+    """Add the options that hold for both legs, and those for traffic that the relay does not take."""
     add = parser.add_argument
     add("--dscp", default="preserve", metavar="HOW", help="from leg to leg: preserve (default) or ignore")
     _many(parser, "--dscp-remap", "FROM:TO", "re-mark this code point, both ways")
@@ -93,7 +93,7 @@ def _add_segments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how much is taken, and how long is waited."""
+    """Add the options that bound numbers of connections and waiting times."""
     add = parser.add_argument
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
@@ -124,7 +124,7 @@ def _add_controller(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_actions(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what the command does, and of what it tells."""
+    """Add the options for other actions than relaying, and for the output."""
     add = parser.add_argument
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add(

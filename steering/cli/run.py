@@ -81,7 +81,7 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_tracing(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what the controller follows and sends."""
+    """Add the option by which the policy file is watched, and the options for traces of set-ups."""
     parser.add_argument(
         "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
     )
@@ -102,7 +102,7 @@ def _add_tracing(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_logging(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the log, and of what is switched off."""
+    """Add the options of the log, and the option that switches mechanisms off."""
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument(
         "--log-level", choices=LOG_LEVELS, default="info", help="log from this level on (default %(default)s)"

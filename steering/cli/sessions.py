@@ -15,7 +15,7 @@ from steering.model.since import Since
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 EXAMPLE: str = "steering sessions --mcp core --since 10m"
 
-PAGE = 1_000  # the most sessions that REST gives at once
+PAGE = 1_000  # most sessions in one answer of REST
 DEFAULT_LIMIT = 100
 PATIENCE, LOOK = 7.0, 0.1  # seconds: the controller gives up on ends that stay silent for 5
 OUTCOMES = {
@@ -85,12 +85,12 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
-    """End a session, wait until its ends are told, and say what became of each."""
+    """Abort a session, wait until both ends of its connection have answered, and print the result for each end."""
     try:
         controller.request("DELETE", ["sessions", wanted])
     except client.Unavailable as gone:
         try:
-            told = controller.get("aborts", wanted)  # it was aborted before
+            told = controller.get("aborts", wanted)  # the session was aborted before
             changed = False
         except client.Unavailable:
             raise gone from None
@@ -136,8 +136,8 @@ def _list(
 def _fetch(
     controller: client.ControllerClient, args: argparse.Namespace, filters: dict[str, str | None]
 ) -> tuple[list[Json], Json]:
-    """Read sessions page by page, up to the limit of those that are wanted; and what the last page says of all: how many
-    there are, the cursor of what follows, and which controllers any page missed."""
+    """Read sessions page by page, up to the limit. Returns them with the fields of the last page: the number of all
+    sessions, the cursor of the next page, and the controllers that any page missed."""
     limit = args.limit or DEFAULT_LIMIT
     since = _age(args.since)
     found: list[Json] = []
@@ -172,12 +172,13 @@ def _page(
     cursor: str | None,
     room: int,
 ) -> tuple[list[Json], Json]:
-    """The wanted ones of a page, at most `room`, and what the page says. `wanted`: the most seconds that they may be old."""
+    """The sessions of one page that are young enough, at most `room`, and the page's other fields. `wanted`: most seconds
+    since a session began."""
     if wanted is None:
         body = controller.get("sessions", cursor=cursor, limit=min(PAGE, room), **filters)
         return body["sessions"], body
-    # Few of a page may be recent ones, so a whole one is looked through: a hundred at a time take long on a busy site.
-    # Where it has too many, less of it is asked for, so that the list ends where its cursor says.
+    # Few sessions of a page may be young enough, so a whole page is read: a hundred at a time would take long on a busy
+    # site. Where a page has more of them than `room`, a shorter page is read, so that the cursor fits the end of the list.
     for most in (PAGE, room):
         body = controller.get("sessions", cursor=cursor, limit=most, **filters)
         recent = [one for one in body["sessions"] if one["age_s"] <= wanted]

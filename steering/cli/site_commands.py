@@ -1,4 +1,4 @@
-"""What is typed at the machines of a site, so that it works: at controller, switches, MCPs, servers and hosts."""
+"""The commands to type at the machines of a site to set it up: at controller, switches, MCPs, servers and hosts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
@@ -11,7 +11,7 @@ Address = IPv4Address | IPv6Address
 
 
 def switch_lines(bridges: Sequence[str], listen: str) -> Iterator[str]:
-    """What is typed at switches."""
+    """The commands to type at switches."""
     host, _, port = listen.rpartition(":")
     where = "CONTROLLER" if host in ("0.0.0.0", "[::]") else host
     for bridge in bridges:
@@ -22,7 +22,7 @@ def switch_lines(bridges: Sequence[str], listen: str) -> Iterator[str]:
 
 
 def site_commands(site: Site, bridges: Sequence[str], listen: str, file: str) -> Iterator[str]:
-    """The commands that make a site work, machine by machine; a line that begins with # says where, or what to choose.
+    """The commands that set a site up, machine by machine. A line that begins with # names the machine, or a choice.
     `listen`: where the controller listens for switches. `file`: the site file's name."""
     yield "# at the controller"
     yield _run_line(listen, file)

@@ -1,4 +1,4 @@
-"""Which state directory commands ask in, and how the small files in it are read."""
+"""Chooses the state directory in which commands look for a controller, and reads the small files in it."""
 
 import os
 import socket
@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 TOKEN_FILE = "token"
 REST_FILE = "rest"
 ROOTS = Path("/run/steering")  # the state directory of a controller that root starts by hand
-SERVICES = Path("/var/lib/steering")  # that of steering.service
+SERVICES = Path("/var/lib/steering")  # the state directory of steering.service
 MAX_FILE = 4_096
 ANSWERS_WITHIN = 1.0  # seconds for a connection on this machine
 _PORTS = {"http": 80, "https": 443}
 
 
 class IrregularFileError(OSError):
-    """It is a FIFO, a device or a directory, and not a file that can be read."""
+    """The path is a FIFO, a device or a directory, and not a regular file."""
 
 
 def default_state_dir() -> Path:
-    """The state directory that `steering run` uses by default; for root that of steering.service too."""
+    """The state directory that `steering run` uses by default. For root, it may also be that of steering.service."""
     if os.geteuid() == 0:
         return state_dir_of_root(ROOTS, SERVICES)
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -28,15 +28,16 @@ def default_state_dir() -> Path:
 
 
 def state_dir_of_root(own: Path, service: Path) -> Path:
-    """Of two state directories the one in which a controller runs, else the one that exists, else `own`. `own` goes first."""
+    """Of two state directories the one whose controller runs, else the one that exists, else `own`. Where both have one,
+    `own` is chosen."""
     places = [own, service]
     named = [place for place in places if (place / REST_FILE).exists()]
     if len(named) > 1:
-        # A controller that was killed leaves its file.
+        # A killed controller leaves its file, so the file alone does not show that it runs.
         urls = {place: _url(place) for place in named}
         alive = [place for place in named if _answers(urls[place])]
         if len(alive) > 1 and urls[own] == urls[service]:
-            # The default port is the same for both, and who wrote the address last has it.
+            # Both controllers may have the same URL by default. Then the one that wrote its file last listens there.
             alive.sort(key=lambda place: -(place / REST_FILE).stat().st_mtime_ns)
         named = alive or named
     there = named or [place for place in places if place.exists()]
@@ -56,7 +57,7 @@ def text_of(path: Path) -> str:
 
 
 def _url(place: Path) -> str:
-    """What the controller of a state directory wrote as its address; "" where that cannot be read."""
+    """The URL that the controller of a state directory wrote; "" where that cannot be read."""
     try:
         return text_of(place / REST_FILE)
     except OSError:
@@ -64,7 +65,7 @@ def _url(place: Path) -> str:
 
 
 def _answers(url: str) -> bool:
-    """Whether somebody takes connections at a URL. A controller that is too busy to take one is there."""
+    """Whether a server accepts connections at a URL. A controller that is too busy to accept one counts as running."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(controller: client.ControllerClient, as_json: bool) -> int:
-    """Show the status; how many things are missing."""
+    """Show the status. Returns how many things are missing."""
     health, topology, status = (controller.get(path) for path in ("health", "topology", "status"))
     mcps = controller.get("mcps")["mcps"]
     if as_json:

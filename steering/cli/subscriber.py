@@ -96,14 +96,14 @@ def _reset(controller: client.ControllerClient, args: argparse.Namespace) -> Non
 def _put(
     controller: client.ControllerClient, args: argparse.Namespace, allowed: str | None, preferred: str | None
 ) -> None:
-    """Change what is given; the rest stays. An update that somebody else makes meanwhile is not overwritten: ours is
-    refused as stale."""
+    """Change the values that have options; the rest stays. An update that somebody else makes meanwhile is not
+    overwritten: this change is refused as stale."""
     wanted = actions.subscriber(controller, args.id)
     found = [one for one in controller.get("subscribers")["subscribers"] if one["id"] == wanted]
     if not found:
         raise client.NotFound(f"no subscriber {args.id!r}; 'steering subscriber' lists them")
     before = found[0]["access"]
-    update: Json = {  # as the controller tells them: of those that are allowed the order says nothing
+    update: Json = {  # in the controller's form; the order of allowed accesses does not matter
         "allowed": before["allowed"] if allowed is None else sorted(set(separate(allowed))),
         "preferred": before["preferred"] if preferred is None else list(dict.fromkeys(separate(preferred))),
     }

@@ -8,7 +8,7 @@ import sys
 
 
 def narrow(headers: list[str], rows: list[list[object]], wide: frozenset[str]) -> str:
-    """A table without the columns whose headers are in `wide`, so that it is read at 80 columns."""
+    """A table without the columns whose headers are in `wide`, so that it fits 80 columns."""
     kept = [at for at, header in enumerate(headers) if header not in wide]
     return table([headers[at] for at in kept], [[row[at] for at in kept] for row in rows])
 

@@ -21,7 +21,7 @@ EXAMPLE: str = "steering token add --role reader --name prometheus --expires 30d
 
 HEADERS = ["id", "role", "MCP", "name", "created", "last use", "expires"]
 ONLY_WIDE = frozenset({"created"})
-LONGEST = 3_650 * 86_400  # seconds that a token with an end may be good for
+LONGEST = 3_650 * 86_400  # most seconds for which a token with an end may be valid
 ROLES = tuple(role.value for role in tokens.Role)
 
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _become_owner(state_dir: Path) -> None:
-    """As root work as the directory's owner: a controller that runs as another user could not read root's files."""
+    """Where root runs this, change to the directory's owner: a controller of another user could not read root's files."""
     try:
         owner = state_dir.stat()
     except OSError:
@@ -131,7 +131,7 @@ def _row(record: tokens.TokenRecord, used: int | None, now: float) -> dict[str, 
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
-    """Times to the minute, so that they are read at 80 columns; JSON has the seconds."""
+    """The cells of a row. Times are shown to the minute, so that the table fits 80 columns; JSON has the seconds."""
     times = [_minute(row[key]) for key in ("created", "last_use")]
     return [
         row["id"], row["role"], row["mcp"] or None, row["name"] or None, *times,

@@ -45,7 +45,7 @@ LAYOUT = Columns(
 )
 
 
-PORTS = "ports"  # of many switches too many to be shown with the rest
+PORTS = "ports"  # asks for ports: those of many switches are too many to be shown with the rest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
