@@ -22,7 +22,7 @@ _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool
 
 
 class Records:
-    """The schemas as TypedDicts. Objects within objects get names of their own: the outer one's and the key's."""
+    """The schemas as TypedDicts. An object within an object gets a name made from the outer object's name and the key."""
 
     def __init__(self, schemas: Json) -> None:
         self._lines: list[str] = []
@@ -70,7 +70,7 @@ class Records:
                 self._type(f"{name}{at or ''}", one)
                 for at, one in enumerate(schema.get("anyOf") or schema["oneOf"])
             ]
-            # A name in quotes cannot stand beside `|`: the whole is one forward reference then.
+            # Python does not allow a quoted name beside `|`. So the whole type is quoted as one forward reference.
             joined = " | ".join(dict.fromkeys(one.strip('"') if one.startswith('"') else one for one in told))
             return f'"{joined}"' if any(one.startswith('"') for one in told) else joined
         if schema.get("type") == "array":
@@ -91,7 +91,7 @@ def _argument(name: str) -> str:
 
 
 def _operation(path: str, method: str, told: Json, awaited: bool) -> Iterator[str]:
-    """One method of the client. `awaited`: a coroutine."""
+    """One method of the client. `awaited`: as a coroutine."""
     parameters = told.get("parameters", [])
     inside = [one["name"] for one in parameters if one["in"] == "path"]
     asked = [one for one in parameters if one["in"] == "query"]
@@ -142,7 +142,7 @@ def _query_type(schema: Json) -> str:
 
 
 def operations(description: Json, awaited: bool) -> str:
-    """The methods of the client, by the order of the routes. `awaited`: as coroutines."""
+    """The methods of the client, in the order of the routes. `awaited`: as coroutines."""
     name, of = (
         ("AsyncOperations", "an AsyncSteeringClient") if awaited else ("Operations", "a SteeringClient")
     )

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).resolve().parents[1] / "ops" / "grafana"
 SOURCE = {"type": "prometheus", "uid": "${source}"}
-WIDTH, HEIGHT, ACROSS = 8, 7, 3  # of a panel, in Grafana's grid of 24; panels in a row
+WIDTH, HEIGHT, ACROSS = 8, 7, 3  # a panel's width and height in Grafana's grid of 24 columns; panels in a row
 
 Json = dict[str, Any]
 
 
 class Panel(NamedTuple):
-    """A panel: its title, its unit, and legend with expression for each line. `one`: the last value, large."""
+    """A panel: title, unit, and legend with PromQL expression for each line. `one`: shows only the last value, large."""
 
     title: str
     unit: str

@@ -4,7 +4,7 @@
 #
 #   packaging/deb-test.sh [ROOT [PART]]  ROOT: a root that debootstrap made before (with python3 and adduser), else it is made; it is changed.
 #                                        PART: package or page, for one of the two
-#   packaging/deb-test.sh --here   in this machine's own root under an overlay that is forgotten: needs no network and no debootstrap
+#   packaging/deb-test.sh --here   in this machine's own root, under an overlay that is thrown away: needs no network and no debootstrap
 set -eu
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo 'steering: a Debian root takes root to make: run this as root' >&2; exit 2; }
@@ -27,7 +27,7 @@ trap end EXIT INT TERM
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
 if [ "$ROOT" = --unshared ]; then
-    # What is written goes to memory. What this machine runs, its sockets and this project's own state there stay out of sight.
+    # All writes go to memory. This machine's processes, its sockets and the project's own state on it are hidden.
     ROOT=$WORK/over/root PART=package
     mkdir "$WORK/over"
     mount -t tmpfs tmpfs "$WORK/over"
@@ -121,5 +121,5 @@ there dpkg -P steering >/dev/null 2>&1 || failed 'it is not purged'
 [ ! -e "$ROOT/etc/steering" ] && [ ! -e "$ROOT/var/lib/steering" ] || failed 'purged, and something is left'
 held 'removed: nothing left in /usr, state kept; purged: nothing left'
 
-# In a root of its own the first page of the book leads from the package to a session, with what Debian's mirror has.
+# In a second root, the commands of docs/fifteen-minutes.rst lead from the package to a session, with packages of Debian's mirror.
 [ "$PART" = package ] || follow

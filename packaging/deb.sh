@@ -20,7 +20,7 @@ umask 022
 
 mkdir -p "$ROOT/$HOME_OF"
 /usr/bin/python3 -m venv --without-pip "$ROOT/$HOME_OF"
-# A copy of what the wheel is built from, as setuptools leaves its own traces in a tree.
+# The wheel is built from a copy of the sources, as setuptools writes files into the tree that it builds.
 mkdir "$WORK/tree"
 cp -a steering topologies policies setup.cfg pyproject.toml README.rst LICENSE "$WORK/tree"
 mkdir "$WORK/tree/tests"
@@ -34,12 +34,12 @@ else
     .venv/bin/python -m pip "$@" "$WORK/tree"
 fi
 
-# It is not where it will be: the paths of the build are replaced in what names them.
+# The environment was built in another directory than it is installed in: files that name the build directory are changed.
 grep -rlI --exclude-dir=site-packages "$ROOT" "$ROOT/$HOME_OF/bin" "$ROOT/$HOME_OF/pyvenv.cfg" | xargs -r sed -i "s|$ROOT/|/|g"
 sed -i '/^command = /d' "$ROOT/$HOME_OF/pyvenv.cfg"
 find "$ROOT/$HOME_OF" -name 'direct_url.json' -delete
 find "$ROOT/$HOME_OF" -name __pycache__ -type d -prune -exec rm -rf {} +
-# Compiled here, so that the services' user, who may not write there, does not compile at each start.
+# Python files are compiled here: the services' user may not write there, and would compile them at each start.
 .venv/bin/python -m compileall -q -s "$ROOT" -p / "$ROOT/$HOME_OF" || true
 
 mkdir -p "$ROOT/usr/bin" "$ROOT/usr/lib/systemd/system" "$ROOT/usr/lib/sysusers.d"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ruff (lint, format) and mypy over the whole tree: all three speak, any of them fails the whole.
+# ruff (lint, format) and mypy over the whole tree. All three always run; the script fails if any of them fails.
 cd "$(dirname "$0")/.." || exit 2
 failed=0
 echo 'lint: ruff check, ruff format --check, mypy ...'

@@ -34,7 +34,7 @@ VARIABLES = (
 
 
 def _roff(text: str) -> str:
-    """Text that roff prints as it stands, on lines that are no requests."""
+    """Text escaped so that roff prints it unchanged, with no line that roff would take for a request."""
     told = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga")
     return "\n".join("\\&" + line if line.startswith((".", "\\(aq")) else line for line in told.split("\n"))
 
@@ -45,7 +45,7 @@ def _terms(title: str, terms: Iterator[tuple[str, str]] | tuple[tuple[str, str],
 
 
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """The help of an action with its values filled in."""
+    """The help of an option or argument, with its default and choices filled in."""
     return parser._get_formatter()._expand_help(action) if action.help else ""
 
 
@@ -65,7 +65,7 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 def _below(parser: argparse.ArgumentParser) -> list[tuple[str, str, argparse.ArgumentParser]]:
-    """The subcommands of a parser: name, summary, parser."""
+    """The subcommands of a parser: (name, summary, parser)."""
     found = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -104,7 +104,7 @@ def page(name: str, summary: str, parser: argparse.ArgumentParser, version: str,
 
 
 def pages() -> dict[str, str]:
-    """The file names of all pages, and what stands in them."""
+    """File name -> text, for all pages."""
     from steering import __version__
     from steering.cli.main import build_whole_parser
 

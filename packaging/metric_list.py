@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
-OPEN = {  # labels whose values no list in the code has
+OPEN = {  # labels whose values the code does not list
     "version": "that of the controller",
     "mcp": "name of an MCP",
     "access": "name of an access network",
@@ -25,7 +25,7 @@ OPEN = {  # labels whose values no list in the code has
 
 
 class Metric(NamedTuple):
-    """`name` as it is asked for in PromQL. `labels`: name -> values that are known beforehand."""
+    """One metric. `name`: as in PromQL. `labels`: name -> values that are known beforehand."""
 
     name: str
     type: str
@@ -34,7 +34,7 @@ class Metric(NamedTuple):
 
 
 class _NothingThere:
-    """A view of a network without anything, so that label values which come from a site are none."""
+    """A view of an empty network, so that labels whose values come from a site have no values."""
 
     def health(self) -> Json:
         none = {"connected": 0, "known": 0}
@@ -51,7 +51,7 @@ class _NothingThere:
 
 
 def of_controller() -> list[Metric]:
-    """In the order of /metrics."""
+    """The controller's metrics, in the order of /metrics."""
     from steering.core.counters import Counters
     from steering.northbound.http.events import EventHub
     from steering.northbound.http.meter import HttpMeter
@@ -64,7 +64,7 @@ def of_controller() -> list[Metric]:
 
 
 def of_cluster() -> list[Metric]:
-    """What a controller has of its cluster besides."""
+    """The further metrics of a controller in a cluster."""
     from steering.model.cluster import ClusterStatus
     from steering.northbound.resources.cluster_metrics import ClusterMetrics
     from steering.runtime.cluster_events import CLUSTER_EVENTS
@@ -83,12 +83,12 @@ def _of_family(family: Any) -> Metric:
                 known.append(value)
     labels.pop("le", None)
     if family.type == "info":
-        labels = {label: [] for label in labels}  # its values are this release's
+        labels = {label: [] for label in labels}  # the label's values change with each release
     return Metric(family.name + ending, family.type, labels, family.documentation)
 
 
 def of_relay() -> Iterator[Metric]:
-    """The relay's own, then the kernel's. Raises SystemExit for a counter that says nothing of itself."""
+    """The relay's own metrics, then the kernel's. Raises SystemExit for a counter without a docstring."""
     from steering.relay import counters
     from steering.relay.observe.metrics import GAUGES, PREFIX
 

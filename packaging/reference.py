@@ -122,7 +122,7 @@ def _command(title: str, parser: argparse.ArgumentParser, under: str) -> list[st
 
 
 def _literal(text: str) -> str:
-    """Text without what reStructuredText would take for markup."""
+    """Text with everything escaped that reStructuredText would take for markup."""
     return re.sub(r"([*`|\\])", r"\\\1", text).replace("_ ", "\\_ ")
 
 
@@ -146,7 +146,7 @@ REASONS = (
 
 
 def reasons() -> str:
-    """docs/reasons.rst: words of events, alarms and refusals, with the comments that stand beside them."""
+    """docs/reasons.rst: the words of events, alarms and refusals, with the comments beside them in the code."""
     lines = [
         "Events, alarms and reasons",
         "==========================",
@@ -241,7 +241,7 @@ def api() -> str:
 
 
 def pipeline() -> str:
-    """docs/design/pipeline.rst: the tables of a switch, what stands in them, and what may follow."""
+    """docs/design/pipeline.rst: the tables of a switch, their rules, and the tables that may follow each."""
     from steering.core.pipeline.priorities import LEVELS
     from steering.model.rules import Table
 
@@ -275,7 +275,7 @@ MADE = ".. Made by packaging/reference.py from steering/core/sessions/transition
 
 
 def session_life() -> str:
-    """docs/design/session-life.rst: what stands above MADE stays, the table and the diagram follow."""
+    """docs/design/session-life.rst: the text above the line MADE is kept; table and diagram are written below it."""
     from steering.core.sessions.transitions import BEGINNINGS, TRANSITIONS
 
     rows = [("", how.value, state.value, action) for how, (state, action) in BEGINNINGS.items()]

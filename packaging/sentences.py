@@ -18,7 +18,8 @@ Json = dict[str, Any]
 
 
 class Explained(NamedTuple):
-    """`example`: as a file writes it. `default`: words, or a value between back quotes; `required` for none."""
+    """The explanation of a key. `example`: as in a file. `default`: words, or a value between back quotes; `required`
+    where the key has no default."""
 
     sentence: str
     example: str
@@ -31,7 +32,7 @@ def model_named(reference: str) -> str:
 
 
 def below(field: Json) -> str | None:
-    """The name of the model that a key's value is, if it is one."""
+    """The name of the model of a key's value; None where the value is not a model."""
     for one in (field, *field.get("anyOf", ())):
         if "$ref" in one:
             return model_named(one["$ref"])
@@ -39,7 +40,7 @@ def below(field: Json) -> str | None:
 
 
 def explained(definitions: Json) -> dict[tuple[str, str], Explained]:
-    """By model and key. `definitions`: `$defs` of the schema."""
+    """(model, key) -> explanation. `definitions`: `$defs` of the schema."""
     models = {name.removesuffix("File"): one for name, one in definitions.items() if "properties" in one}
     found = dict(_of_the_default_policy(models))
     told = yaml.safe_load((ROOT / "packaging" / "sentences.yaml").read_text(encoding="utf-8"))
@@ -55,7 +56,8 @@ def _written(example: Any) -> str:
 
 
 def _of_the_default_policy(models: Json) -> Iterator[tuple[tuple[str, str], Explained]]:
-    """What the comments of the default policy say. A line without a comment of its own says what it is a part of."""
+    """The explanations in the comments of the default policy. A key whose value is a model and that has no comment refers to
+    that model."""
     inside: list[tuple[int, str]] = [(-1, "Policy")]
     for line in (ROOT / "policies" / "default.policy.yaml").read_text(encoding="utf-8").splitlines():
         matched = _LINE.match(line)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a Debian 12 machine ready for steering; what is there already is left alone.
+# Makes a Debian 12 machine ready for steering. Installed packages and existing files are left as they are.
 #
 #   packaging/setup.sh tools   the virtual environment .venv (root only if a Debian package is missing)
 #   packaging/setup.sh lab     that, what the labs need from Debian, and a running Open vSwitch (root)
@@ -8,7 +8,7 @@
 # Exit status 2 and one line that says what to do when the machine cannot serve. Details: build/setup.log
 set -eu
 
-# Debian's own interpreter by its full path: Mininet is installed for that one, and another `python3`
+# Debian's own interpreter by its full path: Debian's Mininet works only with that one, and another `python3`
 # (pyenv, conda) may come first on PATH.
 PYTHON=/usr/bin/python3
 TOOLS_PACKAGES="ca-certificates gcc python3-dev python3-venv"
@@ -30,14 +30,14 @@ refuse() {
     exit 2
 }
 
-# step TITLE COMMAND...: says what is going on, keeps the output for the log, stops if the command fails.
+# step TITLE COMMAND...: prints the title, writes the command's output to the log, and stops if the command fails.
 step() {
     title=$1
     shift
     printf 'set-up: %s ...\n' "$title"
     began=$(date +%s)
     printf '\n== %s\n' "$title" >>"$LOG"
-    # Without descriptor 9: a daemon started here would hold our lock for as long as it lives.
+    # Descriptor 9, the lock, is closed here: a daemon started by the command would hold the lock for as long as it runs.
     if ! "$@" >>"$LOG" 2>&1 </dev/null 9>&-; then
         tail -n 15 "$LOG" >&2
         refuse "set-up stopped at: $title (all of it: $LOG)"
@@ -60,7 +60,7 @@ install_packages() {
     [ "$(id -u)" = 0 ] || refuse "Debian packages are missing: as root, apt-get install $missing"
     export DEBIAN_FRONTEND=noninteractive
     step "reading Debian's package lists" apt-get -q -o DPkg::Lock::Timeout=300 update
-    # The question that tshark would ask: may users without root capture? They need not.
+    # tshark's package asks whether users without root may capture packets. The answer here is no.
     if command -v debconf-set-selections >/dev/null; then
         echo "wireshark-common wireshark-common/install-setuid boolean false" | debconf-set-selections
     fi
@@ -74,8 +74,8 @@ install_packages() {
     done
 }
 
-# Their packages start them as services, one on the port where our controller listens; only their programs are wanted.
-# What was there already is the machine's own and stays as it is.
+# These packages start services, one of them on the controller's port. Only their programs are wanted, so the services are
+# stopped, except where the machine had the package already.
 stop_service() {
     case $1 in
     etcd-server) set -- etcd ;;
@@ -89,7 +89,7 @@ stop_service() {
     fi
 }
 
-# A virtual environment cannot be moved, and one without the system's packages does not see Mininet.
+# An environment that was moved does not work, and one without the system's packages does not see Mininet: both are made anew.
 venv_fits() {
     grep -qx 'home = /usr/bin' .venv/pyvenv.cfg 2>/dev/null &&
         grep -qx 'include-system-site-packages = true' .venv/pyvenv.cfg &&
@@ -104,13 +104,13 @@ make_venv() {
         rm -rf .venv
         step "making the virtual environment .venv" $PYTHON -m venv --system-site-packages .venv
     fi
-    # The environment is renewed when what it is made from changes, and only then.
+    # The environment is renewed only when the files that it is made from have changed.
     key=$(cat setup.cfg constraints.txt | sha256sum)
     [ "$(cat .venv/setup.stamp 2>/dev/null || true)" != "$key" ] || return 0
     rm -f .venv/setup.stamp
-    # By environment and not by option, so that it also holds for what builds the packages.
+    # Set in pip's environment and not by an option, so that it also holds for pip's builds of packages.
     export PIP_CONSTRAINT="$TREE/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
-    # eventlet loads pyOpenSSL where it finds one, and Debian's breaks on the cryptography that os-ken brings.
+    # eventlet loads pyOpenSSL where it is installed. Debian's pyOpenSSL fails with the cryptography package that os-ken needs.
     step "installing Python packages into .venv" .venv/bin/python -m pip install --no-input -e '.[dev,docs,otel]' pyOpenSSL
     echo "$key" >.venv/setup.stamp
 }
@@ -125,7 +125,7 @@ start_switch() {
         return
     fi
     /usr/share/openvswitch/scripts/ovs-ctl --system-id=random start && return
-    # Without the kernel module ovs-ctl starts the database only; the userspace datapath needs no module.
+    # Without the kernel module, ovs-ctl starts only the database. The userspace datapath needs no module.
     ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile --detach --no-chdir \
         --log-file=/var/log/openvswitch/ovs-vswitchd.log -vconsole:off
 }
@@ -142,7 +142,7 @@ what=${1:-}
 [ "$what" = tools ] || [ "$what" = lab ] || [ "$what" = test ] || refuse "usage: packaging/setup.sh tools|lab|test"
 [ "$what" = tools ] || lab_can_run
 mkdir -p build 2>/dev/null && : >>"$LOG" || refuse "cannot write $LOG: give this user the tree, or run as its owner"
-# Two makes at once would install over each other.
+# The lock keeps two runs of make from installing at the same time.
 exec 9>build/setup.lock
 flock 9
 case $what in

@@ -39,7 +39,7 @@ Silences = dict[str, dict[str, Json]]  # lab -> case -> {"silence_s", "told"}
 
 
 def of_reports(reports: Iterable[Json]) -> Silences:
-    """The silences that reports tell. Raises ValueError for a lab of LABS that ran as it is, and tells none."""
+    """The silences in reports. Raises ValueError where a lab of LABS ran unchanged and reports no silence."""
     found: Silences = {}
     for report in reports:
         for run in report.get("runs", [report]):
@@ -51,7 +51,7 @@ def of_reports(reports: Iterable[Json]) -> Silences:
 
 
 def of_figures(figures: Json) -> dict[str, Json]:
-    """Of a lab's figures, those of cases that an application saw a silence in."""
+    """Those figures of a lab whose cases contain a silence of an application."""
     return {
         case: {"silence_s": one["longest_silence_s"], "told": bool(one["told_of_an_error"])}
         for case, one in figures.items()
@@ -60,7 +60,7 @@ def of_figures(figures: Json) -> dict[str, Json]:
 
 
 def shown(seconds: float) -> str:
-    """A silence; short ones in milliseconds, as 50 of them are a bound."""
+    """A silence as text. Short silences are given in milliseconds, as the bound is 50 ms."""
     return f"{1000 * seconds:.0f} ms" if seconds < SHORT_S else f"{seconds:.2f} s"
 
 
