@@ -11,7 +11,7 @@ READY_S = 30.0
 
 
 def start_etcd(lab: Lab, members: int = 1) -> str:
-    """Start it, and wait until every member serves; their URLs, comma separated. Raises LabError."""
+    """Start etcd and wait until every member serves; the members' URLs, comma separated. Raises LabError."""
     clients, peers = ([f"http://127.0.0.1:{free_port()}" for _ in range(members)] for _ in range(2))
     names = [f"etcd-{number}" for number in range(1, members + 1)]
     cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))

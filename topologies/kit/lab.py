@@ -52,13 +52,13 @@ class Lab:
         return PREFIX + name
 
     def switch_off(self, name: str) -> None:
-        """A switch loses its power: its ports have no carrier, and it forgets all that it held."""
+        """Take a switch's power away: its ports have no carrier, and it loses all entries."""
         for interface in self._wires_of(name):
             subprocess.run(["ip", "link", "set", interface, "down"], check=True, capture_output=True)
         subprocess.run(["ovs-vsctl", "del-br", self.switch(name)], check=True, capture_output=True)
 
     def switch_on(self, name: str) -> None:
-        """It has power again, and begins with what its configuration says."""
+        """Give a switch its power back. It begins with its configuration alone."""
         for interface in self._wires_of(name):
             subprocess.run(["ip", "link", "set", interface, "up"], check=True, capture_output=True)
         self._net.get(self.switch(name)).start(self._net.controllers)
@@ -241,8 +241,8 @@ def set_controller(bridge: str, port: int) -> None:
 
 
 def _saved_logs(record: records.Record) -> str:
-    """Keep logs and captures of a lab that is over; where they are. What cannot be kept is lost: the lab has to be removed
-    all the same."""
+    """Keep logs and captures of a lab that is over; the path where they are. Files that cannot be kept are lost, since the
+    lab has to be removed in any case."""
     target = records.LAST_LOGS / record.directory.name
     with contextlib.suppress(OSError):
         target.mkdir(parents=True, exist_ok=True)

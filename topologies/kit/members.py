@@ -1,5 +1,5 @@
-"""Several controllers of one cell that decide at once, each for its share of a lab's switches, with certificates of their own
-for the streams between them."""
+"""Several controllers of one cell, each the owner of a share of a lab's switches. They have certificates of their own for the
+streams between them."""
 
 import contextlib
 import subprocess
@@ -23,7 +23,7 @@ ANSWER_S = 30.0  # for a member to take a change: one that begins anew listens a
 
 
 class Members:
-    """The lab's own controller is the first of them. `etcd`: its URLs. None runs before `start`."""
+    """The members of a cell; the first one is the lab's own controller. `etcd`: its URLs. No member runs before `start`."""
 
     def __init__(self, lab: Lab, etcd: str, disabled: Sequence[str] = ()) -> None:
         self._lab = lab
@@ -44,12 +44,12 @@ class Members:
         )
 
     def start(self, slow: str = "", delay_ms: int = 0) -> None:
-        """Start all, tell every switch of them, and wait until each decides for its share. What the switch `slow` sends
-        reaches them so much later. Raises LabError."""
+        """Start all members, give every switch their addresses, and wait until each owns its share. Messages of the switch
+        `slow` reach them `delay_ms` later. Raises LabError."""
         for one in self.controllers.values():
             one.start(self._disabled)
             if one is self._lab.controller:
-                # What it keeps at its first start is no change to those that start when it is there.
+                # The first member writes its first policy before the others start, so that they see no change of it.
                 _until(lambda: self.texts()[NAMES[0]])
         for name in self._lab.plan.switches:
             targets = [f"tcp:127.0.0.1:{one.port}" for one in self.controllers.values()]
@@ -77,11 +77,11 @@ class Members:
             )
 
     def masters(self) -> dict[str, set[str]]:
-        """Of which switches each member says that it is MASTER. One that does not answer has none."""
+        """Member -> the switches whose MASTER it says it is; empty for a member that does not answer."""
         return {name: _masters(one) for name, one in self.controllers.items()}
 
     def problem(self) -> str:
-        """What is missing until each member decides for a share and all have read their switches; "" for nothing."""
+        """Why not every member owns a share and has read its switches' entries; "" where all have."""
         found = self.masters()
         if not all(found.values()):
             return f"a member decides for nothing: {found}"
@@ -97,7 +97,7 @@ class Members:
         return ""
 
     def whole(self) -> str:
-        """Wait until there is no problem; the one that stays."""
+        """Wait until `problem` is ""; the problem that is left, "" for none."""
         problem = ""
 
         def is_whole() -> bool:
@@ -109,12 +109,12 @@ class Members:
         return problem
 
     def owner_of(self, switch: str) -> str:
-        """Who decides for a switch now; "" for nobody."""
+        """The member that owns a switch now; "" for none."""
         return next((name for name, found in self.masters().items() if switch in found), "")
 
     def detailed(self) -> list[dict[str, Any]]:
-        """Every session with its subflows, once, by its token, as the members together tell it. A session that one tells
-        with more subflows than another is told by that one. Raises LabError, OSError."""
+        """Every session with its subflows, as the members tell them, each token once: of several accounts the one with the most
+        subflows counts. Raises LabError, OSError."""
         found: dict[str, dict[str, Any]] = {}
         for one in self.controllers.values():
             for session in one.detailed():
@@ -124,7 +124,7 @@ class Members:
         return list(found.values())
 
     def metric(self, name: str, **labels: str) -> dict[str, float]:
-        """A metric of each member that answers."""
+        """Member -> its value of a metric, of members that answer."""
         found = {}
         for member, one in self.controllers.items():
             with contextlib.suppress(OSError, LabError):
@@ -132,7 +132,7 @@ class Members:
         return found
 
     def change(self, name: str, method: str, path: str, body: Any = None) -> str:
-        """Change something at a member, or at the one that it says takes changes; who took it. Raises LabError."""
+        """Send a change to a member, or to the member to which that one points; the member that accepted it. Raises LabError."""
         limit = time.monotonic() + ANSWER_S
         while True:
             for other in (name, *(one for one in self.controllers if one != name)):
@@ -149,7 +149,7 @@ class Members:
             time.sleep(0.2)
 
     def texts(self) -> dict[str, str]:
-        """The text of the policy at each member; "" where one does not answer."""
+        """Member -> the text of its policy; "" for a member that does not answer."""
         found = {}
         for name, one in self.controllers.items():
             try:
@@ -160,7 +160,7 @@ class Members:
 
 
 def _until(done: Callable[[], object]) -> None:
-    """Wait until that, or until READY_S are over."""
+    """Wait until `done()` is true, READY_S seconds at most."""
     limit = time.monotonic() + READY_S
     while not done() and time.monotonic() < limit:
         time.sleep(0.1)
@@ -175,7 +175,7 @@ def _masters(controller: Controller) -> set[str]:
 
 
 def _certificates(folder: Path) -> None:
-    """A CA of the members' alone, `peers.pem`, and a certificate of each that names it. Raises LabError."""
+    """Make a CA for the members alone, `peers.pem`, and a certificate for each member with its name. Raises LabError."""
     new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     _openssl(folder, *new, "-x509", "-keyout", "peers.key", "-out", "peers.pem", "-subj", "/CN=peers")
     for name in NAMES:

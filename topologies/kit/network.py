@@ -206,7 +206,7 @@ def _set_up_nat(host: LabHost, box: Box) -> None:
 
 
 def _set_up_router(host: LabHost, box: Box) -> None:
-    """Forwards both families between all its interfaces; eth0 leads to all else."""
+    """Set up a router: it forwards both families between all its interfaces, with default routes by eth0."""
     host.run("sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
     for number, nic in enumerate(box.nics):
         name = host.interface(number)

@@ -24,8 +24,8 @@ class LabError(RuntimeError):
 
 
 def _environment() -> dict[str, str]:
-    """Programs of ours find their modules, and keep them compiled, as an installed package has them: what starts again
-    in the middle of a lab shall not compile itself anew."""
+    """The environment of the project's own programs. They find their modules and cache them compiled, as an installed package
+    does, so that a program that starts again in the middle of a lab need not compile its modules anew."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return inherited | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"}
 

@@ -24,7 +24,7 @@ END_WAIT_S = 5.0
 
 
 class Keep(Enum):
-    """What of a lab's directory outlives it."""
+    """What is kept of a lab's directory after the lab."""
 
     NOTHING = "nothing"  # logs only where the lab could not go on
     LOGS = "logs"  # logs and captures, until it is known whether the checks held

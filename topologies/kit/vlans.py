@@ -1,7 +1,7 @@
 """An access switch that brings several networks to one switch port of a plan, each with a VLAN tag (IEEE 802.1Q).
 
-Where this kernel makes VLAN interfaces, hosts tag their packets themselves, and the access switch is a bridge that looks at
-nothing. Where it does not, the access switch's ports are Open vSwitch access ports (`tag=`), which tag for them.
+Where this kernel makes VLAN interfaces, hosts tag their packets themselves, and the access switch is a plain bridge. Elsewhere the
+access switch's ports are access ports of Open vSwitch (`tag=`), which tag the hosts' packets.
 """
 
 import subprocess
@@ -30,7 +30,7 @@ def trunk(lab: Lab, port: str, tags: Mapping[str, int]) -> None:
     lab.record.save()
     _run("ip", "link", "add", near, "type", "veth", "peer", "name", far)
     for end in (near, far):
-        # Checksums are left to a wire that has none; userspace datapaths do not finish them.
+        # Without this the kernel leaves checksums to the wire's driver, and userspace datapaths do not compute them.
         subprocess.run(["ethtool", "-K", end, "tx", "off"], capture_output=True, check=False)
         _run("ip", "link", "set", end, "up")
     words = ["--", "set", "bridge", bridge, f"datapath_type={datapath}", "fail_mode=standalone"]
@@ -48,12 +48,12 @@ def trunk(lab: Lab, port: str, tags: Mapping[str, int]) -> None:
 
 
 def remove_trunk(lab: Lab, port: str) -> None:
-    """Take away what `trunk` made outside of namespaces and bridges."""
+    """Remove the interfaces that `trunk` made outside of namespaces and bridges."""
     subprocess.run(["ip", "link", "del", lab.interface(port)], capture_output=True, check=False)
 
 
 def _tags_itself(host: LabHost, box: Box, number: int, tag: int) -> None:
-    """The interface of a host becomes a VLAN interface of the same name, on the wire that it was."""
+    """Turn a host's interface into a VLAN interface of the same name, on the same wire."""
     name, wire = host.interface(number), f"{box.name[:8]}-w{number}"
     host.run(
         f"ip addr flush dev {name}",

@@ -1,4 +1,4 @@
-"""Waiting for what has to come about: a check looks once it has, not after a time in which it mostly has."""
+"""Waits for a condition, so that a check looks when the condition has come true, and not after a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,8 @@ STEP_S = 0.1
 
 
 def until(came: Callable[[], object], seconds: float = PATIENCE_S, step: float = STEP_S) -> bool:
-    """Wait until `came()` is true; whether it was within `seconds`. It is asked at least once, and once more at the end."""
+    """Wait until `came()` is true; whether that was within `seconds`. `came` is called at least once, and once more at the
+    end."""
     limit = time.monotonic() + seconds
     while not came():
         left = limit - time.monotonic()

@@ -61,8 +61,8 @@ def observed(lab: Lab, change: Callable[[], object]) -> LineExperience:
 
 
 class FirstAnswer(NamedTuple):
-    """Seconds until a connection's first answer; the same without what this machine was late meanwhile; and the error that it
-    got instead, or ""."""
+    """Seconds until a connection's first answer; the same without this machine's lateness; and the connection's error, or
+    ""."""
 
     took_s: float
     own_s: float

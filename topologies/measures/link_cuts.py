@@ -1,4 +1,4 @@
-"""Links that a lab cuts, and what an application notices: its longest silence, and whether it was told of an error."""
+"""Cuts links, and measures what an application notices: its longest silence, and whether it got an error."""
 
 import subprocess
 import time
@@ -12,7 +12,7 @@ from topologies.kit.processes import LabError
 from topologies.networks.backbones import SERVICE
 
 MBIT, STEP_S = 2.0, 0.005
-PATIENCE_S = 60.0  # for a stream to end, and a network to be whole
+PATIENCE_S = 60.0  # seconds to wait for a stream's end, and for the network to be whole again
 
 
 def ip(*words: str) -> None:
@@ -29,14 +29,14 @@ class Cable:
         self._lab = lab
 
     def cut(self) -> None:
-        """Both ends lose their carrier."""
+        """Take the carrier of both ends away."""
         ip("link", "set", self._ends[1], "down")
 
     def mend(self) -> None:
         ip("link", "set", self._ends[1], "up")
 
     def silence(self) -> None:
-        """Nothing passes, and both ends keep their carrier."""
+        """Let no packet pass, while both ends keep their carrier."""
         for end in self._ends:
             subprocess.run(
                 ["tc", "qdisc", "add", "dev", end, "root", "blackhole"], check=True, capture_output=True
@@ -48,7 +48,8 @@ class Cable:
             subprocess.run(["tc", "qdisc", "del", "dev", end, "root"], check=True, capture_output=True)
 
     def flap(self, seconds: float, times_a_second: float = 10.0) -> int:
-        """Lose carrier so many times a second; ends with carrier. How many times it was lost."""
+        """Take the carrier away and give it back `times_a_second` times a second; the number of losses. The link ends with
+        carrier."""
         count, until = 0, time.monotonic() + seconds
         while time.monotonic() < until:
             self.cut()
@@ -59,17 +60,17 @@ class Cable:
         return count
 
     def counts(self) -> bool:
-        """Whether the controller takes both directions of it to be up."""
+        """Whether the controller considers both directions of the link up."""
         return {(self.wire.a, self.wire.b), (self.wire.b, self.wire.a)} <= links_up(self._lab)
 
 
 def links_up(lab: Lab) -> set[tuple[str, str]]:
-    """Directed links that count, by their ports."""
+    """The directed links that the controller considers up, by their ports."""
     return {(link["a"], link["b"]) for link in lab.controller.get("/v1/topology")["links"] if link["up"]}
 
 
 def run_bfd(lab: Lab, every_ms: int) -> None:
-    """What an operator does at the switches whose links the site file says to run BFD."""
+    """Switch BFD on at the switches whose links run BFD by the site file, as an operator would."""
     for wire in lab.plan.wires:
         if wire.bfd:
             for port in (wire.a, wire.b):
@@ -79,7 +80,7 @@ def run_bfd(lab: Lab, every_ms: int) -> None:
 
 
 def await_(what: Callable[[], bool], seconds: float = PATIENCE_S) -> float | None:
-    """Seconds until it is so; None if it is not in that time."""
+    """The seconds until `what()` is true; None if it is not within `seconds`."""
     began = time.monotonic()
     while not what():
         if time.monotonic() - began > seconds:
@@ -89,7 +90,7 @@ def await_(what: Callable[[], bool], seconds: float = PATIENCE_S) -> float | Non
 
 
 def is_whole(lab: Lab) -> bool:
-    """Every link of the plan counts, and nothing that the site expects is missing."""
+    """Whether the controller considers every link of the plan up, and nothing that the site expects is missing."""
     try:
         wanted = {ends for w in lab.plan.wires for ends in ((w.a, w.b), (w.b, w.a))}
         return wanted <= links_up(lab) and not lab.controller.get("/v1/status")["missing"]
@@ -114,8 +115,8 @@ class Stream:
         return found
 
     def end(self) -> dict[str, Any]:
-        """`silence_s` and `own_s` (the longest without what this machine was late in it), `error` ("" for none), whether `wrong`
-        bytes came, and the session's `token`."""
+        """End the stream; its longest silence `silence_s`, the longest without this machine's lateness `own_s`, its `error` (""
+        for none), whether `wrong` bytes came, and the session's `token`."""
         self._agent.ask("stop", name=self._name)
         done = self._agent.finish(self._name, PATIENCE_S)
         silence = done.get("longest_gap_s", PATIENCE_S)
@@ -129,5 +130,5 @@ class Stream:
 
 
 def one_subflow(lab: Lab) -> None:
-    """Sessions have their first subflow alone, so that no other one takes its place."""
+    """Have hosts open only the first subflow of a session, so that no other subflow can take over."""
     drop_endpoints(lab.host("ue"))

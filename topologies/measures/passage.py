@@ -1,7 +1,7 @@
-"""What became of segments on their way between two places, at both of which they were captured.
+"""Compares the segments that were captured at two places of their path: which were changed, and which were lost.
 
-A segment that was lost on its way and sent again is no change of it, and neither is the order in which segments arrived, nor
-where offload cut the bytes of one direction into segments.
+A segment that was lost and sent again does not count as changed. Neither does another order of segments, nor another cut of the
+same bytes into segments by offload.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,13 +10,13 @@ from typing import NamedTuple
 from topologies.kit.captures import Segment
 
 FIN, SYN, RST, PSH = 0x01, 0x02, 0x04, 0x08
-CONTROL = FIN | SYN | RST  # a segment with none of them and without data is an acknowledgement alone
+CONTROL = FIN | SYN | RST  # a segment with none of these flags and without data is a pure acknowledgement
 HALF = 1 << 31  # half of the range of sequence numbers; all of one direction are nearer to each other
 
 
 class Passage(NamedTuple):
-    """`altered`: segments that arrived and were not sent like that, byte for byte of their TCP options. `lost`: segments
-    that were sent, and of which no other copy arrived either."""
+    """`altered`: segments that arrived and were not sent in this form; all bytes of TCP options are compared. `lost`: segments
+    that were sent, and of which no copy arrived."""
 
     sent: int
     altered: list[Segment]
@@ -28,7 +28,7 @@ class Passage(NamedTuple):
         return self.sent > 0 and not self.altered and not self.lost
 
     def told(self) -> str:
-        """It in words for a report."""
+        """The result in words, for a report."""
         return f"{self.sent} sent, {len(self.altered)} altered, {len(self.lost)} lost"
 
 
@@ -43,8 +43,8 @@ def passage(sent: Iterable[Segment], arrived: Iterable[Segment]) -> Passage:
 
 
 def both_ways(near: Iterable[Segment], far: Iterable[Segment], at_far: Collection[str]) -> Passage:
-    """The same for segments of both directions: those from the addresses `at_far` were sent at the far place, all others
-    at the near one."""
+    """Compare segments of both directions. Those from addresses in `at_far` were sent at the far place, all others at the near
+    one."""
     here, there = list(near), list(far)
     out = passage(
         (s for s in here if s.flow.src not in at_far), (s for s in there if s.flow.src not in at_far)
@@ -54,28 +54,28 @@ def both_ways(near: Iterable[Segment], far: Iterable[Segment], at_far: Collectio
 
 
 def _shape(one: Segment) -> tuple[object, ...]:
-    """All of a segment that nobody may change."""
+    """The parts of a segment that must not change on its path."""
     return one.flow, one.sequence, one.flags, one.length, one.raw_options
 
 
 def _copy(one: Segment) -> tuple[object, ...]:
-    """What a segment has in common with its repetitions, whose timestamps are others. An acknowledgement alone is not
-    repeated: the next one of its flow says the same, and more."""
+    """The parts that a segment has in common with its repetitions, whose timestamps differ. A pure acknowledgement is not
+    repeated: the next one of its flow acknowledges at least as much."""
     if one.length or one.flags & CONTROL:
         return one.flow, one.sequence, one.length, one.flags & CONTROL, one.options
     return one.flow, one.options
 
 
 def _recut(one: Segment, others: Iterable[Segment]) -> bool:
-    """Whether offload may have made a segment that arrived of others that were sent. It sets PSH and FIN where the last byte is,
-    so that they may differ from those of a segment with another end; all other flags are those of each part."""
+    """Whether offload may have made an arrived segment from parts of others that were sent. Offload sets PSH and FIN on the
+    segment with the last byte, so these two flags may differ. All other flags are those of each part."""
     alike = [other for other in others if not (other.flags ^ one.flags) & ~(PSH | FIN)]
     same = any((o.flow, o.sequence, o.length) == (one.flow, one.sequence, one.length) for o in alike)
     return not same and _within(one, alike)
 
 
 def _within(one: Segment, others: Iterable[Segment]) -> bool:
-    """Whether others of its flow carry all of a segment's bytes, and its FIN, cut in another way."""
+    """Whether other segments of the flow together carry all bytes of a segment and its FIN."""
     if not one.length or one.flags & (SYN | RST):
         return False
     parts = [

@@ -151,8 +151,8 @@ class WatchedTransfer:
         ]
 
     def joined(self, access: str, port: int, otherwise: float) -> float:
-        """When the first join over one access was complete at the host, which then sends more than its SYN: a SYN that was
-        lost is sent again after a second, and nobody knows of the subflow before. `otherwise` where there was none."""
+        """When the first join over one access was complete at the host, seen by the first segment after its SYN. `otherwise`
+        where there was no join. (A lost SYN is sent again after a second, so the SYN's time says little.)"""
         flows = {s.flow for s in self.joins(access, port)}
         sent = (s.time for s in self.segments(access, port) if s.flow in flows and not s.syn)
         return min(sent, default=otherwise)
@@ -190,10 +190,10 @@ def expect_little_before(
     late: Lateness,
     grace: float = 0.0,
 ) -> int:
-    """Check what a host sent over an access before it was told by MP_PRIO to leave it, from its join at `since` on: no more than
-    `most` bytes and what it sends at `mbit` until it is told, and for `grace` after. It may wait for PROMPT_S, and as much longer
-    as this machine was `late` meanwhile: `mbit` may be all that the access carries. Of a host that is never told all that it
-    sends counts, against `mbit` for PROMPT_S. Returns the bytes."""
+    """Check the bytes that a host sent over an access between its join at `since` and the MP_PRIO that made it leave the access.
+    Allowed are `most` bytes, and `mbit` for the time until the MP_PRIO and `grace` seconds after it. That time may be PROMPT_S,
+    longer by the seconds that this machine was `late`; `mbit` may be all that the access carries. If no MP_PRIO came, all bytes
+    count, against `mbit` for PROMPT_S. Returns the bytes."""
     told = [p.time for p in watched.priorities(access, port, since) if p.backup and p.time < since + LATE_S]
     waited = min(told[0] - since, PROMPT_S + late.during_wall(since, told[0])) + grace if told else PROMPT_S
     sent = watched.sent(access, port, since, told[0] + grace if told else float("inf"))

@@ -1,8 +1,8 @@
 """Receive buffers of a lab's machines.
 
-Linux 6.18 stops a connection when what came out of order has filled its receive buffer (docs/design/measured.rst): a host loses
-an access, what was under way is sent again after 0.2 s or more, and is not taken. A lab that is about moves of hosts, and not
-about that, gives its machines buffers that nothing fills meanwhile. At 64 kbit/s such buffers cost goodput.
+In Linux 6.18 a connection stops when data out of order has filled its receive buffer (docs/design/measured.rst). That happens when
+a host loses an access: the data in flight there are sent again only after 0.2 s or more, and find no room. A lab that is about
+moves of hosts, and not about this effect, gives its machines larger buffers. At 64 kbit/s such buffers cost goodput.
 """
 
 from topologies.kit.lab import Lab

@@ -1,4 +1,4 @@
-"""A device that reserves a number of subflows for a session: so many joins are answered, one more is refused for the lease."""
+"""A device reserves a number of subflows for a session: that many joins are answered, and one more is refused during the lease."""
 
 import time
 from functools import partial
@@ -9,13 +9,13 @@ from topologies.kit.lab import Lab
 from topologies.kit.report import Report
 from topologies.kit.waiting import until
 
-LEASE_S, ANSWERED_S = 15, 5.0  # of the number of subflows, and for each join in it
-GRANTED = 4  # of ten
+LEASE_S, ANSWERED_S = 15, 5.0  # seconds of the lease, and seconds to wait for the answer to a join
+GRANTED = 4  # subflows that are granted of the ten asked for
 
 
 class SubflowSlots:
-    """`host` has a live M-session with one subflow, and its `device` may reserve. It gets `addresses` at its first interface,
-    at least two more than are granted."""
+    """`host` has a live M-session with one subflow, and its `device` may reserve. The host gets `addresses` at its first
+    interface, at least two more than subflows are granted."""
 
     def __init__(
         self, lab: Lab, report: Report, host: str, device: Device, addresses: tuple[str, ...]
@@ -51,13 +51,13 @@ class SubflowSlots:
         lab.stop_captures()
         tries = sum(s.syn and s.flow.src == beyond for s in sent.segments())
         found = f"{refused} of {tries} SYNs of the fifth"
-        # A SYN whose refusal is lost or late comes once more, and is refused once more.
+        # A SYN whose refusal is lost or late is sent again, and refused again.
         report.expect("refused as beyond the reservation", 1 <= refused <= tries, "each SYN", found, "REST")
         sources = {s.flow.src for s in at.segments() if s.syn and JOIN in s.options} & set(self.addresses)
         report.equal("join SYNs seen at the MCP", {*first, later}, sources, "capture")
 
     def _join(self, *addresses: str) -> None:
-        """Give the host one address after the other, each once the join of the one before is answered or refused."""
+        """Give the host one address after the other; each as soon as the join from the one before is answered or refused."""
         host = self.lab.host(self.host)
         for address in addresses:
             before = self._decided()

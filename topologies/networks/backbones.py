@@ -1,9 +1,9 @@
-"""Two networks with more than one way: a core of switches that know only labels, and a ring of which each switch is an edge.
+"""Two networks with redundant paths: a core of switches that forward by labels alone, and a ring in which each switch is an edge.
 
-core:  each edge s1 (lte), s2 (wlan), s3 (MCP), s4 (servers) has a link to each of s5 and s6, which have one between them.
+core:  each edge s1 (lte), s2 (wlan), s3 (MCP), s4 (servers) has a link to each of s5 and s6; s5 and s6 have one between them.
 ring:  s1 (lte), s2 (MCP alpha), s3 (wlan), s4 (servers), s5 (dsl), s6 (MCP beta), and s1 again.
 
-In both, paths of one length go by the switch with the lower number.
+Of paths of equal length, the one by the switch with the lower number is used.
 """
 
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
@@ -13,12 +13,12 @@ MBIT = 20.0
 
 
 def _home(*places: tuple[str, str]) -> Box:
-    """A host with an interface at each of these ports: address and port."""
+    """A host with an interface for each of `places`: (address, port)."""
     return Box("ue", Kind.DUAL, tuple(Nic(port, (f"{address}/24",), MBIT) for address, port in places))
 
 
 def label_core(name: str) -> Plan:
-    """The plan under the name of a scenario. BFD runs between the servers' edge and the core."""
+    """The plan of the core, with the name of a scenario. BFD runs between the servers' edge and the core."""
     return Plan(
         name=name,
         switches=("s1", "s2", "s3", "s4", "s5", "s6"),
@@ -41,7 +41,7 @@ def label_core(name: str) -> Plan:
 
 
 def ring(name: str) -> Plan:
-    """The plan under the name of a scenario. BFD runs between the servers' switch and the two beside it."""
+    """The plan of the ring, with the name of a scenario. BFD runs between the servers' switch and its two neighbours."""
     return Plan(
         name=name,
         switches=("s1", "s2", "s3", "s4", "s5", "s6"),

@@ -1,5 +1,5 @@
-"""A network of six switches for three controllers: with `--cluster-shares 3` each decides for one access switch and one of
-the core, by the hash of their datapath ids.
+"""A network of six switches for three controllers. With `--cluster-shares 3` each owns one access switch and one switch of the
+core, by the hash of their datapath ids.
 
     access          core
     s1 (ue1, ue3)   s2 (alpha)    share s0002: s1, s2     s1, s3 and s4 have a link to each of s2, s5 and s6; so has

@@ -26,7 +26,7 @@ KINDS = {
     "reset": (RST, b""),
     "ack": (ACK, b""),
 }
-"""Flags and options of what is sent. Its sequence and acknowledgement numbers are guesses."""
+"""Kind -> flags and options of the segments that are sent. Their sequence and acknowledgement numbers are guesses."""
 
 
 def ports_of(text: str) -> Sequence[int]:
@@ -58,7 +58,7 @@ def main() -> int:
             out.send(frame(*ends, source, int(port), guess.getrandbits(32), flags, options))
             sent += 1
         except OSError:
-            pass  # the interface's queue is full: that one is lost, as on a real link
+            pass  # the interface's queue is full: this segment is lost, as on a real link
     print(sent, round(time.monotonic() - start, 1), flush=True)
     return 0
 

@@ -11,7 +11,7 @@ LONGEST = 4_096  # bytes of a request
 
 
 class HttpHook:
-    """Listens on a free port of loopback from its construction on. `requests`: all requests, in order."""
+    """The authoriser; from its construction on it listens on a free port of loopback. `requests`: all requests, in order."""
 
     def __init__(self, allowed: Collection[str], denied: Collection[str]) -> None:
         self.requests: list[dict[str, Any]] = []

@@ -1,4 +1,5 @@
-"""How long this machine keeps waiting who wants to run: what a bound in seconds that is promised to users has to leave aside."""
+"""Measures how long this busy machine keeps a thread waiting that wants to run. Checks subtract this time from what they
+measure, since a bound in seconds that is promised to users must not depend on the load of the lab's machine."""
 
 import threading
 import time
@@ -9,7 +10,7 @@ STEP_S = 0.01
 
 
 class Lateness:
-    """By how much a thread that wants to run each STEP_S was late, while the context lasts.
+    """A context in which a thread wakes every STEP_S seconds and notes how late it was.
 
     Times are of the machine's monotonic clock, in seconds.
     """
@@ -30,8 +31,8 @@ class Lateness:
         self._thread.join(30)
 
     def during(self, begin: float, end: float) -> float:
-        """Between two times, both while the context lasts. Who asks may be let run again before the thread is: it is late then,
-        too."""
+        """The seconds that the thread was late between two times within the context. If the thread has not woken since its last
+        step, the time that it is overdue counts too."""
         return self._until(end) - self._until(begin)
 
     def during_wall(self, begin: float, end: float) -> float:
@@ -54,15 +55,15 @@ class Lateness:
 
 
 class Silence:
-    """The longest time between two things that were heard. `longest_s`: as it was. `own_s`: the longest by what is left of each
-    without what the machine was late meanwhile, so that one long silence of a busy machine hides none of its own."""
+    """The longest silence between two things that were heard. `longest_s`: as measured. `own_s`: the longest of all silences
+    after the machine's lateness was subtracted from each, so that a long silence of a busy machine hides no other one."""
 
     def __init__(self, late: Lateness, since: float) -> None:
         self._late, self._heard = late, since
         self.longest_s = self.own_s = 0.0
 
     def ends(self, now: float) -> float:
-        """Something was heard, or nobody listens any more; this silence's own seconds."""
+        """End a silence at `now`; its seconds without the machine's lateness."""
         gap = now - self._heard
         own = gap - self._late.during(self._heard, now)
         self.longest_s, self.own_s = max(self.longest_s, gap), max(self.own_s, own)

@@ -4,8 +4,8 @@ sessions.
 Runs in the namespace of a lab's host with raw sockets, and sends MP_JOIN SYNs with a token that it is given. It reads
 one order per line from stdin, and answers each with one line of JSON: the segments that came back.
 
-    repeat DST PORT SPORT TOKEN COUNT GAP     send the same SYN COUNT times, GAP seconds apart forge DST PORT SPORT
-    TOKEN                send a SYN, and then a third ACK with a wrong HMAC
+    repeat DST PORT SPORT TOKEN COUNT GAP    send the same SYN COUNT times, GAP seconds apart
+    forge DST PORT SPORT TOKEN               send a SYN, and then a third ACK with a wrong HMAC
 """
 
 import json

@@ -87,9 +87,9 @@ def tries(order: Json, task: Json) -> None:
 
 
 def listener(order: Json, task: Json) -> None:
-    """One connection until it ends or this is told to stop: `mode` E says a line and is idle from then on, D takes what
-    comes, S sends what goes. `told_at` is when a call said that it is over (the machine's monotonic clock), `word` what it
-    said, `heard_at` when the last byte came or went; `local` its own end."""
+    """Keep one connection until it ends or the task is stopped. `mode` E sends a line and is idle from then on, D receives,
+    S sends. The result: `told_at`, when a call reported the end (monotonic clock); `word`, the error it reported; `heard_at`,
+    when the last byte came or went; `local`, the connection's own port."""
     task.update(told_at=None, word="", heard_at=None, bytes=0)
     made = connect(order)
     mode = order["mode"].encode()
@@ -118,7 +118,7 @@ def listener(order: Json, task: Json) -> None:
         except OSError as error:
             task.update(told_at=time.monotonic(), word=str(error))
         if writable:
-            time.sleep(STEP_S)  # a line's worth, not all that this machine can
+            time.sleep(STEP_S)  # about the rate of an access, not all that this machine can send
     made.close()
 
 

@@ -230,7 +230,7 @@ def _silent(task: Json, silence: Silence) -> None:
 
 
 def _heard(made: socket.socket, task: Json, started: float) -> None:
-    """Note what came back just now."""
+    """Count the bytes that have come back until now."""
     part = made.recv(BLOCK)
     now = time.monotonic()
     if not part:

@@ -3,10 +3,12 @@
 Runs inside a namespace (`python -m topologies.programs.traffic`), with the standard library only. Orders and answers
 are JSON objects, one per line of stdin and stdout. The first byte of a connection says what the server shall do:
 
-    E            send every further byte back S            count bytes until the client ends its direction, then send
-    the count in 8 bytes D            send bytes until the client closes N, 8 bytes   send so many bytes H
-    send nothing and end that direction at once (half-close), take what comes M, 1 byte    give all segments this DSCP;
-    one of the bytes above follows
+    E            send every further byte back
+    S            count bytes until the client ends its direction, then send the count in 8 bytes
+    D            send bytes until the client closes
+    N, 8 bytes   send so many bytes
+    H            send nothing and end that direction at once (half-close), but go on receiving
+    M, 1 byte    give all segments this DSCP; one of the bytes above follows
 """
 
 import argparse

@@ -259,9 +259,8 @@ def _closed(lab: Lab, report: Report) -> None:
 
 
 def registered(lab: Lab, report: Report, word: str, entry: dict[str, Any]) -> tuple[float, Any]:
-    """Change the registry: the reference for how soon it acts, in seconds, and what REST says of it. The reference is what this
-    machine needs now for the request and for a ping of a host that nothing changes for; a ping without an answer is none, as its
-    seconds are those that were waited."""
+    """Change the registry; a reference in seconds for how soon the change acts, and REST's answer. The reference is the time that
+    this machine needs now for the request and for an answered ping of a host that the change does not concern."""
     began = time.monotonic()
     told = lab.controller.request("POST", "/v1/registry", entry)
     reference, answered = time.monotonic() - began, False

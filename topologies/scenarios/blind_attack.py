@@ -1,10 +1,10 @@
 """A neighbour behind the same access sends segments in a victim's name, with numbers that it guesses: no session dies.
 
-100 sessions of the victim live through one plain SYN for each port that a host may use, and then, at the right ports,
-through SYNs, MP_CAPABLEs, MP_JOINs, FINs and resets. What counts is the application: an echo on every session after each
-attack, and on the wire no segment of theirs beside their MCP. Before that a forged FIN meets uploads whose server has no more
-to say: plain ones, since a subflow of MPTCP sends its FIN when both directions have ended. (Hosts of this WLAN are `learned`: elsewhere a neighbour speaks
-in the name of those behind its own port alone.)
+The victim's 100 sessions first meet one plain SYN for each port that a host may use, and then, at the right ports, SYNs,
+MP_CAPABLEs, MP_JOINs, FINs and resets. After each attack every session must still echo, and no segment of theirs may miss its MCP.
+Before that, forged FINs meet uploads whose server has ended its direction. These uploads are plain TCP, since an MPTCP subflow
+sends its FIN only when both directions have ended. (Hosts of this WLAN are `learned`. In other access networks a neighbour can
+send only with the addresses of hosts behind its own port.)
 """
 
 import sys
@@ -26,8 +26,8 @@ ON_UPLOADS = "a fin at each half-closed upload's own port"
 PRECISE = ("syn", "mp-capable", "mp-join", "fin", "reset")
 ECHO_GAP_S = 0.005
 SETTLE_S = 3.0
-# A session that is dead never answers. One that lives does when this machine comes to it: under a load of 18 some took more than
-# 3 s. Without what this machine was late none takes so long: what is lost is sent again after 0.2, 0.6, 1.4 s and so on.
+# A dead session never answers. A live one answers as soon as this machine gets to it: under a load of 18 some took more than 3 s.
+# Without the machine's lateness none takes that long, since lost data is sent again after 0.2, 0.6, 1.4 s and so on.
 PATIENCE_S, ECHO_S = 30.0, 3.0
 ENOUGH = 3  # dead sessions are waited for one after the other
 OPENED_S = 20.0  # for a connection and its first echo
@@ -83,7 +83,7 @@ def run(options: Options, report: Report) -> None:
         aimed = ",".join(map(str, ports))
         for kind in PRECISE:
             if any(row[-1] != "0" for row in report.table[2:]):
-                break  # who is dead cannot be killed, and each would be waited for
+                break  # dead sessions cannot be attacked again, and each one would be waited for
             _attack(lab, report, kind, aimed, PRECISE_RATE, f"a {kind} at each session's own port")
         lab.stop_captures()
         if options.prompt:

@@ -1,9 +1,9 @@
-"""Three controllers decide at once, each for its share of the switches, with an etcd of three members.
+"""Three controllers at once, each the owner of a share of the switches, with an etcd of three members.
 
-Each host begins sessions at one owner's switch, and joins them at another's. Those of `quiet` join long after their token is
-known; those of `racing` join before it, because the messages of beta's switch are late. Joins with the token of a live
-session that go to another server than the session's are a stranger's. At the end one member is given a policy, and another
-one the order to drain an MCP: both hold at all.
+Each host begins sessions at one owner's switch, and joins them at another owner's. Sessions of `quiet` join long after their token
+is known. Sessions of `racing` join before that, because the messages of beta's switch are late. Joins with the token of a live
+session that go to another server than the session's must be refused. At the end one member gets a policy, and another one the
+order to drain an MCP: both must take effect at all members.
 """
 
 import sys
@@ -28,7 +28,7 @@ ETCD_MEMBERS = 3
 SESSIONS = 60
 SLOW, LATE_MS = "s5", 60  # as in the lab `pinning`
 SETTLE_S = 20.0  # a join that was lost is sent again after 1, 2, 4 and 8 s
-AGREE_S = 60.0  # for all members to have a change: one begins anew at most every 30 s
+AGREE_S = 60.0  # seconds for all members to take over a change: a member starts again at most every 30 s
 STEERED, BYPASSED = SERVICES
 DRAINED = MCPS[0]
 LATER = 4  # sessions of each host and each service at the end
@@ -125,7 +125,7 @@ class Cluster:
                 if token := self._token_of(name):
                     self._stray(other, token)
             time.sleep(0.5)
-            # Of a member that began anew meanwhile all counts.
+            # The counters of a member that has started again since begin at zero, so its whole count is added.
             refused = sum(
                 now - before.get(name, 0.0) if now >= before.get(name, 0.0) else now
                 for name, now in self._strangers().items()
@@ -202,7 +202,7 @@ class Cluster:
         limit = self._changed + AGREE_S
         while (lacking := self._without_policy()) and time.monotonic() < limit:
             time.sleep(0.05)
-        # Before anything is ordered for which members begin anew.
+        # Noted before the next order, for which members start again.
         self.report.figures["policy_in_force_at_all_by_s"] = round(time.monotonic() - self._changed, 2)
         self.report.equal("members without the policy that another one was told", [], lacking, "REST")
         took = members.change(order[1], "POST", f"/v1/mcps/{DRAINED}/drain")

@@ -1,5 +1,5 @@
-"""Two controllers share the switches by etcd and OpenFlow's roles. The one that decides is killed by SIGKILL with live
-sessions, while a host goes on opening new ones; the other one follows it.
+"""Two controllers share the switches by etcd and OpenFlow's roles. The owner is killed by SIGKILL with live sessions, while a host
+goes on opening new ones. The standby takes over.
 
 Established sessions must not notice, and every later subflow must go to the MCP of its session, which the follower knows
 from the switches alone. Rules that are right are not written again.
@@ -24,8 +24,8 @@ from topologies.networks.two_mcps import MCPS, NATURAL_PORTS, SERVICES, two_mcps
 ROWS = ("D-6.7.1", "D-6.2c")
 PLAN = two_mcps("cluster-death")
 SESSIONS = 100
-STAND_BY_S = 90.0  # in which the other one has to be ready
-FOLLOW_S = 30.0  # in which it has to decide; the lease alone is 3 s
+STAND_BY_S = 90.0  # seconds in which the standby has to be ready
+FOLLOW_S = 30.0  # seconds in which the standby has to take over; the lease alone is 3 s
 SETTLE_S = 30.0
 PACE_S = 0.1  # seconds between new connections
 PATIENCE_S = 15.0  # for a connection or an echo: what is lost is sent again after 1, 3 and 7 s
@@ -62,7 +62,7 @@ class ClusterDeath:
         self.later = 0
 
     def stand_by(self) -> None:
-        """Start the other one, and tell every switch of both."""
+        """Start the standby, and give every switch the addresses of both controllers."""
         self.lab.say("a second controller stands by")
         self.other.start()
         for name in PLAN.switches:
@@ -77,7 +77,7 @@ class ClusterDeath:
         self.lab.controller.wait_ready()
 
     def _roles(self, controller: Controller) -> set[str]:
-        """What a controller is to the switches, as it says itself; empty where not all are connected."""
+        """The roles that a controller says it has at the switches; empty where not all switches are connected."""
         try:
             told = controller.get("/v1/cluster")["switches"]
         except (OSError, LabError):
@@ -114,14 +114,14 @@ class ClusterDeath:
         return found
 
     def _note_homes(self) -> None:
-        """Which MCP each session is at: the kernels' own word."""
+        """Note the MCP of each session, as the kernels tell it."""
         for name in MCPS:
             for row in subflows(self.lab.host(name)):
                 if row.flow.sport in SERVICES:
                     self.homes.setdefault(row.own_token, name)
 
     def kill(self) -> None:
-        """Kill who decides; go on opening sessions until the other one does, and a second longer."""
+        """Kill the owner; go on opening sessions until a second after the standby has taken over."""
         lab, report = self.lab, self.report
         before = self._rules()
         lab.say("kill -9 of the controller that decides")
@@ -146,7 +146,7 @@ class ClusterDeath:
         report.equal(f"connections {LATER} that failed", [], failed[:3])
         broken = self.agent.ask("echo", group="sessions", wait=PATIENCE_S, enough=3)["failed"]
         report.equal("after the death: sessions that broke", [], broken[:3])
-        # Some passed naturally while nobody decided, as without any controller; joins are judged of the others.
+        # Some sessions took their natural path while there was no owner. Joins are judged for the others only.
         report.figures["later_steered"] = sum(
             row.flow.sport in SERVICES and row.own_token not in self.homes
             for name in MCPS
@@ -166,7 +166,7 @@ class ClusterDeath:
         report.equal("static rules that were written again or lost", set(), {*before} ^ {*after}, "switches")
 
     def _account(self) -> dict[str, str]:
-        """MCPs by token, as the other one says, once it has read all back."""
+        """Token -> MCP, by the new owner, once it has read all entries back."""
         limit = time.monotonic() + SETTLE_S
         while True:
             try:

@@ -23,8 +23,8 @@ ACCESS_MBIT = 8.0
 SECONDS = 4.0
 UNDER_WAY_S = 0.3  # after the cut: what the server had sent arrives until then
 AWAY_S = 4.0  # most that the server is away
-# Bytes that are acknowledged while the server is away. Without an MCP there are none, however long it is; with one as many as its
-# buffers take, which grow with what it carried before: 440 to 1,044 kB on a machine that did nothing else.
+# Least bytes that are acknowledged while the server is away. Without an MCP none are, however long the server is away. With an
+# MCP they are as many as its buffers hold, which grow with earlier traffic: 440 to 1,044 kB on an otherwise idle machine.
 ACCELERATED = 100_000
 ROWS = ("D-5.3c", "D-5.1d")
 HOME = Plan(

@@ -1,4 +1,4 @@
-"""A SYN flood on one access, while hosts of the other access open M-sessions: all of these are set up, hardly slower.
+"""A SYN flood on one access, while hosts of the other access open M-sessions: all of them are set up, and hardly slower.
 
 The flood is 30,000 SYNs per second with MP_CAPABLE, from every address of the LTE prefix. A meter at each access port
 keeps most of them from the controller, the meter of a flooded port is cut to a tenth, and each access port has a
@@ -34,7 +34,7 @@ FLOODED = (
     5  # a flood is at least so many times what the meter lets through; the controller takes less for its end
 )
 READ_S = 0.1  # between two readings of the flooded port
-PAUSE_S = 0.5  # in which no flood comes: a pause. The controller reads each second, and sees all of those that are as long
+PAUSE_S = 0.5  # seconds without a flood that count as a pause. The controller reads each second, and notices longer pauses
 SLOWER = 2.0  # most, 95th percentile of set-up times under flood by that without
 
 ROWS = ("N-7.2c", "N-7.2b", "D-6.4.0")
@@ -91,10 +91,10 @@ def pauses(readings: Sequence[tuple[float, int]]) -> int:
 
 
 def most_seen(cut_s: float, paused: int) -> int:
-    """Most SYNs at the controller where the meter is cut after so many seconds of flood: those that the meter lets through,
-    and twice those of the sessions. A meter that is never cut would let LET_THROUGH pass all the time. A flood that paused,
-    since the program that sends it did not run for a second, is another one: the meter is whole until it is cut again. That it
-    paused is what its port says: a meter that is whole again for another reason lets through too many."""
+    """The most SYNs that may reach the controller where the meter is cut after `cut_s` seconds of flood: those that the meter lets
+    through, and twice those of the sessions. A meter that is never cut would let LET_THROUGH a second pass. After a pause of the
+    flood, when the sending program did not run for a second, the meter is whole again until it is cut anew. `paused`: the number
+    of pauses that the port's counters show; a meter that is whole again for another reason lets too many SYNs through."""
     whole = min(SECONDS, cut_s + paused * (NOTICED_S + 1.0))
     return int(LET_THROUGH * (whole + (SECONDS - whole) / 10)) + 2 * SESSIONS
 
@@ -137,7 +137,7 @@ def _came(lab: Lab) -> int:
 
 
 def _port_count(lab: Lab) -> int:
-    """The same by the kernel's count, of which a look costs nothing."""
+    """Packets at the flooded port by the kernel's counter, which is cheap to read."""
     file = Path("/sys/class/net", lab.interface(PLAN.box("bad").nics[0].peer), "statistics/rx_packets")
     return int(file.read_text()) if file.exists() else 0
 
@@ -145,8 +145,8 @@ def _port_count(lab: Lab) -> int:
 def judge_seen(
     report: Report, cut_s: float, floods: int, readings: Sequence[tuple[float, int]], seen: int
 ) -> None:
-    """How many SYNs came to the controller, where the meter was cut after so many seconds, and `floods` times in all. For the
-    second and each further time the port has to show a pause."""
+    """Judge the number of SYNs that reached the controller. The meter was cut after so many seconds, and `floods` times in all. For
+    each time after the first, the port's counters have to show a pause."""
     report.figures["pauses"] = pauses(readings)
     most = most_seen(cut_s, min(report.figures["pauses"], max(0, floods - 1)))
     name = "SYNs that the controller had to look at, of both"
@@ -154,7 +154,7 @@ def judge_seen(
 
 
 def judge_flood(report: Report, came: int) -> None:
-    """Without a flood nobody learns what a flood does, with its meter or without: that is no matter of rate."""
+    """Check that there was a flood at all. Otherwise the run shows nothing, so this is no check of a rate."""
     least = FLOODED * LET_THROUGH * int(SECONDS)
     name = "the flood at its port: many times what the meter lets through"
     report.expect(name, came >= least, f"at least {least} packets", came, "kernel")
@@ -206,7 +206,7 @@ def _judge(
         ),
     ]
     report.figures |= {"sent": sent, "rate": rate, "quiet_p95_ms": before, "flooded_p95_ms": during}
-    # How many a program of Python sends hangs on what else runs here: a check of a rate, as its name says.
+    # How many SYNs a Python program sends depends on the machine's load, so this is a check of a rate, as its name says.
     name = "the flood was one: SYNs within a second"
     report.expect(name, rate >= 0.8 * RATE, f"at least {0.8 * RATE:.0f} a second", rate)
     judge_flood(report, report.figures["came"])

@@ -1,9 +1,9 @@
 """A host moves while it has a connection: from WLAN to WLAN, on to cellular, there from one cell's switch to the next
 with the same address, and back to WLAN. All the time its echo comes back, from the MCP at which the session began.
 
-    hot1 s1 - s4 - s6 Internet      Two gateways, and no switch that the natural paths of all accesses hot2 s2 - s5 -
-    s7 Internet      share. The MCP `core` is at s8, off all of them. LTE has ports at s3 and s2. lte  s3 - s5; s8 -
-    s4, s5
+    hot1 s1 - s4 - s6 Internet      There are two gateways, and no switch that the natural paths of all accesses
+    hot2 s2 - s5 - s7 Internet      share. The MCP `core` is at s8, off all these paths. LTE has ports at s3 and s2.
+    lte  s3 - s5                    s8 has links to s4 and s5.
 """
 
 import time

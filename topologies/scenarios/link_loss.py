@@ -1,6 +1,6 @@
-"""Links between switches fail under a pinned session, in a core of switches that know only labels, and in a ring.
+"""Links between switches fail under a pinned session, in a core of switches that forward by labels alone, and in a ring.
 
-Each kind of loss by itself, and the carrier's also while there is no controller: then nobody but the switches can help.
+Each kind of loss is tried by itself. The loss of carrier is also tried without a controller, where only the switches can react.
 """
 
 import time
@@ -45,7 +45,7 @@ def run(options: Options, report: Report) -> None:
             run_bfd(lab, BFD_MS)
             lab.start_controller(options.without)
             for point in plan.points[1:]:
-                # The links that are lost are on the first one's way; two alike would share the streams by chance.
+                # The links that fail are on the first MCP's path. Two equal MCPs would share the streams by chance.
                 lab.controller.request("POST", f"/v1/mcps/{point.name}/drain")
             Losses(lab, report, plan, network).all_of_them()
             if options.prompt:
@@ -71,7 +71,7 @@ class Losses:
         self.case("flapping", self.flapping, None)
 
     def case(self, name: str, lose: Callable[[str], None], most: float | None) -> None:
-        """A stream; a loss; what it noticed. All is whole before the next case."""
+        """Run a stream, lose a link, and judge what the stream noticed. The network is whole again before the next case."""
         lab, report, title = self.lab, self.report, f"{self.network}, {name}"
         lab.say(title)
         stream = Stream(lab)

@@ -14,9 +14,9 @@ LINK_KBIT = 64
 WANTED_KBIT = 150
 SECONDS = 46.0
 SEND_BYTES = 131_072  # send buffer of the host: what all links carry in four seconds
-# Until every subflow knows its round trip of seconds, the host's kernel takes what waits in a link's queue for lost, and sends
-# it by the other links once more: 17 s of 250 kbit/s on the links and 30 to 220 kbit/s at the server. The rate is that
-# of the time after. The token bucket of each link, 15 kB, is empty long before.
+# Round trips take seconds here. Until every subflow has measured its own, the host's kernel takes data that waits in a link's queue
+# for lost, and sends it again by other links: for 17 s the links carry 250 kbit/s, and the server gets 30 to 220 kbit/s. The rate
+# is measured after that time. The token bucket of each link, 15 kB, is empty long before.
 BURST_S = 22.0
 POLICY = """\
 policy: 1

@@ -1,8 +1,8 @@
-"""An MCP dies in each of the ways that there are, with live sessions, while new ones begin; then it comes back, or it is back
-before anybody missed it. At last an operator aborts sessions of one that lives.
+"""An MCP dies in several ways, each time with live sessions and while new ones begin. Then it comes back, in some cases before its
+death was noticed. At the end an operator aborts sessions of a live MCP.
 
-Measured at applications: whether and when each connection that lived there was told, and how long a new one took. Hosts have
-connections that take, that send and that are idle; a server is told when its kernel has none of them any more.
+The lab measures at applications whether and when each connection at the MCP was told of its end, and how long a new connection
+took. Hosts have connections that receive, that send, and that are idle. A server counts as told when its kernel has none of them.
 """
 
 import signal
@@ -42,17 +42,17 @@ PLAN = replace(
 SECOND = 1.0
 MODES = {"taking": "D", "sending": "S", "idle": "E"}
 BEFORE_S, AFTER_S = 1.5, 5.0
-LATER_S = 3.0  # after a death: by then new sessions go elsewhere even on a machine that is slow to see it
-GAP_S = 0.05  # between new connections
-SAID_S = 10.0  # for what the controller says of it
-FORGOTTEN_S = 6.0  # then nobody is told any more
+LATER_S = 3.0  # seconds after a death until which new sessions go to another MCP, also on a slow machine
+GAP_S = 0.05  # seconds between new connections
+SAID_S = 10.0  # seconds for the controller's account
+FORGOTTEN_S = 6.0  # seconds after which the controller tells no end any more
 BACK_S = 40.0
 
 Try = dict[str, Any]
 
 
 class Death(NamedTuple):
-    """One way to die: what is done, and how that is undone."""
+    """One way to die: how it is done, and how it is undone."""
 
     name: str
     die: Callable[["Deaths"], object]
@@ -94,7 +94,7 @@ class Deaths:
     # ---- one death ------------------------------------------------------------------------------
 
     def dies(self, death: Death) -> None:
-        """Sessions at the victim, new ones all the while; then it dies."""
+        """Open sessions at the victim, begin to open new ones, and have it die."""
         lab = self.lab
         self.wait_well()
         locals_ = self.open_sessions()
@@ -117,13 +117,13 @@ class Deaths:
         death.come_back(self)
 
     def wait_well(self) -> None:
-        """Both MCPs serve, and the relays that run now have said so: where nobody probes, the controller takes an MCP that
-        was frozen for well until 15 s after its last report, and would end the sessions of the next case then."""
+        """Wait until both MCPs serve and their present relays have reported it. Where MCPs are not probed, the controller considers
+        a frozen MCP well until 15 s after its last report, and would otherwise end the sessions of the next case then."""
         if not until(self.are_well, BACK_S, 0.2):
             raise processes.LabError("the MCPs do not come back")
 
     def are_well(self) -> bool:
-        """Whether both MCPs serve, by the controller and by a report of each relay."""
+        """Whether both MCPs serve, by the controller's account and by a report of each relay."""
         known = self.lab.controller.mcps().values()
         return all(one["health"] == "up" and one["reachable"] for one in known) and all(
             processes.relay_status(self.lab.record, name)["counters"]["session_sets_reported"]
@@ -131,7 +131,7 @@ class Deaths:
         )
 
     def open_sessions(self) -> list[int]:
-        """One session of each mode at the victim; their hosts' ports."""
+        """Open one session of each mode at the victim; the hosts' ports."""
         self.lab.controller.request("POST", f"/v1/mcps/{OTHER}/drain")
         time.sleep(0.3)
         for mode, letter in MODES.items():
@@ -164,7 +164,7 @@ class Deaths:
         return None
 
     def ended(self, mode: str) -> Try:
-        """What became of a session's connection, which ends here if it has not."""
+        """The result of a session's connection, which is ended here if it still lives."""
         self.old.ask("stop", name=mode)
         return self.old.finish(mode, 10.0)
 
@@ -256,7 +256,7 @@ class Deaths:
         )
 
     def outcomes(self, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-        """What the controller says of the ends of sessions that were aborted; nothing of one of which it does not know."""
+        """The controller's account of both ends of each aborted session; sessions that it no longer knows are left out."""
         return [self.outcome(row["id"]) for row in rows]
 
     def outcome(self, session: str) -> dict[str, str]:
@@ -279,26 +279,26 @@ class Deaths:
     def restart_relay(self) -> None:
         lab, box = self.lab, PLAN.box(VICTIM)
         lab.relays[VICTIM].end(signal.SIGKILL)
-        # What it leaves behind; the start of the next one is waited for by its own socket.
+        # The dead relay's socket file: the start of the next relay is recognised by its own socket.
         processes.status_path(lab.record, VICTIM).unlink(missing_ok=True)
         lab.relays[VICTIM] = processes.relay(
             lab.record, lab.host(VICTIM), PLAN.services, PLAN.server_prefixes(), (*box.relay, *self.more[VICTIM])
         )  # fmt: skip
 
     def supervised(self) -> None:
-        """It dies, and is started again at once: before three probes were missed."""
+        """Kill the relay and start it again at once, before three probes are missed."""
         self.relay(signal.SIGKILL)
         self.start_again()
 
     def supervised_and_unheard(self) -> None:
-        """The same, and its kernel's last words, which reset hosts and server, are lost."""
+        """Kill the relay and start it again at once, while the resets of its kernel to hosts and server are lost."""
         self.deaf_and_dumb()
         self.lab.relays[VICTIM].end(signal.SIGKILL)
         self.lab.host(VICTIM).run("nft delete table netdev gone")
         self.start_again()
 
     def start_again(self) -> None:
-        """Meanwhile hosts and server are watched."""
+        """Start the victim again, while hosts and server are watched."""
         self.starting = threading.Thread(target=self.restart_relay)
         self.starting.start()
 
@@ -310,7 +310,7 @@ class Deaths:
         subprocess.run(["ip", "link", "set", self.lab.interface("s3:1"), state], check=True)
 
     def deaf_and_dumb(self) -> None:
-        """What a host is that is gone: its link is up, and nothing comes in or out."""
+        """Let nothing in or out of the MCP while its link stays up, as of a crashed host."""
         device = self.lab.host(VICTIM).interface(0)
         rules = [
             f"nft add chain netdev gone {hook} {{ type filter hook {hook} device {device} priority 0 ; policy drop ; }}"
@@ -319,7 +319,7 @@ class Deaths:
         self.lab.host(VICTIM).run("nft add table netdev gone", *rules)
 
     def answers_no_host(self) -> None:
-        """Its SYN/ACKs to hosts are lost; what it answers to probes, and its reports, are not."""
+        """Drop the MCP's SYN/ACKs to hosts. Its answers to probes and its reports still arrive."""
         self.lab.host(VICTIM).run(
             "nft add table inet sick",
             "nft add chain inet sick out { type filter hook output priority 0 ; }",

@@ -1,10 +1,10 @@
-"""A link of MTU 1,300 behind the gateway: its router tells whoever sends what does not fit (RFC 1191, RFC 8201).
+"""A link of MTU 1,300 behind the gateway. Its router answers packets that are too large with ICMP (RFC 1191, RFC 8201).
 
     ue -- s1, s2 .. s3 core, s5 edge .. s4 -- near router == 1,300 == far router -- server
 
-`core` preserves hosts' addresses, so that the router tells the host of what the MCP sent; `edge` gives addresses of its
-pools. Both MCPs' kernels are told to try no smaller segments by themselves: an upload goes on only when the error gets to
-the MCP. Streams of both families run through both at once.
+`core` preserves hosts' addresses, so the router sends its ICMP errors about the MCP's packets to the host's address. `edge` uses
+addresses of its pools. Both MCPs' kernels may not try smaller segments by themselves, so an upload goes on only when the error
+reaches the MCP. Streams of both families run through both MCPs at once.
 """
 
 import re
@@ -26,9 +26,9 @@ ROWS = ("N-5.6.4", "D-6.7.5a", "N-5.4.1b")
 NARROW, USUAL = 1300, 1500
 ETHERNET = 14
 SECONDS, MBIT = 3.0, 2.0
-SECOND = 1.0  # that a user may notice, at most
-PATIENCE_S = 4.0  # of whoever opens a connection to what nobody reaches
-NOBODY = {4: "10.9.0.66", 6: "fd00:9::66"}  # the far router's word: unreachable
+SECOND = 1.0  # longest wait in seconds that a user may notice
+PATIENCE_S = 4.0  # seconds that a client waits for a connection to an unreachable address
+NOBODY = {4: "10.9.0.66", 6: "fd00:9::66"}  # addresses that the far router reports as unreachable
 POOLS = ("192.0.2.32/28", "2001:db8:b::/56")
 TOLD = {4: "icmp.type == 3 && icmp.code == 4", 6: "icmpv6.type == 2"}
 POLICY = """\
@@ -50,7 +50,7 @@ class Way:
 
     @property
     def name(self) -> str:
-        """As checks and figures have it."""
+        """The name of this stream in checks and figures."""
         return f"{self.mode} IPv{self.family}"
 
 
@@ -96,7 +96,7 @@ PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Four streams at once; then a server that the far router cannot reach."""
+    """Run four streams at once, then connect to an address that the far router cannot reach."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         _narrow(lab)
         lab.start_services()
@@ -124,8 +124,8 @@ def _narrow(lab: Lab) -> None:
         f"ip route add unreachable {NOBODY[4]}/32",
         f"ip -6 route add unreachable {NOBODY[6]}/128",
     )
-    # The server's own segments fit from the start, though it offers to take large ones: what is looked at is the MCP's
-    # sending, and this kernel's MPTCP loses data of a connection without MPTCP where segments that came again overlap.
+    # The server's own segments fit from the start, since this lab is about the MCP's sending. Besides, this kernel loses data of a
+    # connection that fell back from MPTCP where repeated segments overlap (docs/design/measured.rst).
     server = lab.host("server")
     for family, advmss in ((4, USUAL - 40), (6, USUAL - 60)):
         by = f"via {first_host(PLAN.box('server').nics[0].addresses[family == 6])} dev {server.interface(0)}"
@@ -135,7 +135,7 @@ def _narrow(lab: Lab) -> None:
 
 
 def _unlead(lab: Lab, mcp: str) -> None:
-    """Take the rule away by which ICMP errors find the relay's sockets."""
+    """Remove the rule by which ICMP errors reach the relay's sockets."""
     table = "inet steering_relay prerouting"
     for handle in re.findall(r"icmp.*# handle (\d+)", lab.host(mcp).pexec(f"nft -a list chain {table}")[0]):
         lab.host(mcp).run(f"nft delete rule {table} handle {handle}")
@@ -191,7 +191,8 @@ def _judge(report: Report, way: Way, done: dict[str, Any]) -> None:
 
 
 def _judge_captures(report: Report, way: Way, near: Capture, far: Capture, at: dict[str, Capture]) -> None:
-    """The router told, its MCP heard it and the other MCP did not; what came through fits, and was sent whole."""
+    """Check that the router sent an ICMP error, that the stream's MCP got it and the other MCP did not, and that the segments that
+    passed fit the link and were not fragmented."""
     about = f"{TOLD[way.family]} && tcp.dstport == {way.port}"
     report.expect(
         f"{way.name}: errors of the router", (told := frames(near.file, about)) > 0, "some", told, "capture"
@@ -214,7 +215,7 @@ def _judge_captures(report: Report, way: Way, near: Capture, far: Capture, at: d
 
 
 def _path_mtu(lab: Lab, way: Way) -> int:
-    """Of the server leg; 0 if there is none."""
+    """The path MTU that the MCP's kernel uses for the server leg; 0 if there is no such leg."""
     server = address_of(PLAN.box("server"), way.family)
     bracketed = f"[{server}]" if way.family == 6 else server
     listed = lab.host(way.mcp).pexec(f"ss -tinH dst {bracketed} dport = :{way.port}")[0]
@@ -223,7 +224,7 @@ def _path_mtu(lab: Lab, way: Way) -> int:
 
 
 def _unreachable(lab: Lab, report: Report, family: int) -> None:
-    """Whoever dials what nobody reaches is told so at once, through an MCP as without one."""
+    """Check that a connection to an unreachable address fails at once, through an MCP as without one."""
     began = time.monotonic()
     order = {"kind": "first-bytes", "dst": NOBODY[family], "port": 5001, "mptcp": True, "count": 1}
     lab.agents["ue"].ask("start", name=f"nobody{family}", wait=PATIENCE_S, **order)

@@ -1,7 +1,7 @@
 """Every example of `policies/` is put in force over REST on one network, one after the other, and has its effect.
 
-    lte  s1 ------ s4  servers     `cell` is at s1, on the path of LTE; core (s3) and edge (s5) are one wlan s2 ------
-    s4              hop off every path. `office` is the subscriber office-7; `ue` is no subscriber.
+    lte  s1 ------ s4  servers     `cell` is at s1, on the path of LTE; core (s3) and edge (s5) are one
+    wlan s2 ------ s4              hop off every path. `office` is the subscriber office-7; `ue` is no subscriber.
 
 Of time windows only the days are changed: to today, or to another day. The effect of preferences on live subflows is
 shown by `pooling`.

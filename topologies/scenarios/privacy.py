@@ -2,7 +2,8 @@
 packets on the Internet side, in logs, and in all resources that a reader may GET. The data are two IMSIs, a link id,
 credentials, keys, and the MCP's own address, which its kernel would announce to servers as well.
 
-    lte   s1 ------ s3 (core) ------ s4  server (speaks MPTCP, takes announced addresses) wlan  s2 ------ s3
+    lte   s1 ------ s3 (core) ------ s4  server (speaks MPTCP, accepts announced addresses)
+    wlan  s2 ------ s3
 """
 
 import json

@@ -264,8 +264,8 @@ class Restart:
 def judge_natural(
     report: Report, asked: dict[str, int], first_lost: dict[str, int], lost: dict[str, int]
 ) -> None:
-    """Nobody repeats a ping that a busy machine lost, so a second one is sent at once: `first_lost` are those that needed it,
-    `lost` those of which the second was lost, too. Echoes over TCP are repeated by TCP."""
+    """Judge traffic on natural paths. Where a busy machine loses a ping, a second one is sent at once: `first_lost` pings needed
+    it, of `lost` ones the second was lost too. Echoes over TCP are repeated by TCP."""
     report.figures["first_pings_lost"] = first_lost
     report.expect(
         "without a controller: no natural echo is lost, no ping twice in a row",

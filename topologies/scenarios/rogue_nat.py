@@ -1,7 +1,7 @@
 """A rogue host behind the same NAT as a genuine host (draft-deng section 6.4 h): addresses do not tell them apart.
 
-    lte   s1 ------ s3 (core) ------ s4  server      ue joins over the WLAN through `nat`; rogue sits beside it wlan
-    s2 ------ s3                               and sends joins of its own through the same address.
+    lte   s1 ------ s3 (core) ------ s4  server      ue joins over the WLAN through `nat`; rogue sits beside it
+    wlan  s2 ------ s3                               and sends joins of its own through the same address.
 
 A join with an unknown token never reaches an MCP. However often it is repeated, it costs the controller one packet-in
 in ten seconds. A join with the right token but without the keys reaches the MCP's kernel, which checks the HMAC.
@@ -153,9 +153,9 @@ def _judge_unknown(lab: Lab, report: Report, access: Capture, mcp: Capture, hear
 
 
 def _judge_packet_ins(report: Report, segments: list[Segment], seen: int) -> None:
-    """Of the rogue's SYNs one comes to the controller, and one more each time that its block has ended; of the genuine host's
-    MPTCP each SYN may, since a busy controller may answer one after its host has sent it again. `segments`: at the accesses
-    while the rogue sent."""
+    """Check the number of SYNs that reached the controller, `seen`. Of the rogue's SYNs one does, and one more each time its block
+    has ended. Every MPTCP SYN of the genuine host may, since a busy controller may answer after the host has sent it again.
+    `segments`: those captured at the accesses while the rogue sent."""
     strange = [s.time for s in segments if s.syn and s.token == UNKNOWN]
     genuine = [s for s in segments if s.syn and s.options and s.token != UNKNOWN]
     blocks = 1 + int((max(strange, default=0.0) - min(strange, default=0.0)) / BLOCKED_S)

@@ -22,8 +22,8 @@ ROWS = (
     "N-5.6.1a", "N-5.6.1b", "N-5.6.1c", "N-5.6.1d", "N-5.6.1e", "N-5.6.1f", "N-5.6.1g", "D-3.4a", "D-5.4c",
 )  # fmt: skip
 TTL_S, LATE_S = 20, 14  # seconds; on a busy machine a capture may need some to begin
-# The kernel sends a SYN again after 1, 2 and 3 s, the last without MPTCP (tcp_syn_linear_timeouts): who did not have to wait for
-# it is told from who had to.
+# The kernel sends a SYN again after 1, 2 and 3 s, the last one without MPTCP (tcp_syn_linear_timeouts). These bounds tell
+# connections that had to wait for the last SYN from those that did not.
 SLOW_S, GIVEN_UP_S, SOON_S = 2.9, 6.9, 1.9
 MCP, GOOD, BAD = "core", "server", "dropper"
 DROPS = "tcp flags & (syn | ack) == syn tcp option mptcp subtype 0 drop"
@@ -102,7 +102,7 @@ class Trials:
         self._report.equal(f"{what}: first SYN with MP_CAPABLE", True, _first_offers(seen), "capture")
 
     def _soon(self, what: str, took: float) -> None:
-        """Check that it took nowhere near what the kernel's trial of MPTCP costs, on a machine however busy."""
+        """Check that a connection took much less time than the kernel's attempt with MPTCP costs, even on a busy machine."""
         self._report.expect(
             f"{what}: time to first byte", took < SOON_S, f"under {SOON_S} s", f"{took:.2f} s"
         )

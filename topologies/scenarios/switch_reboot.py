@@ -1,6 +1,7 @@
-"""Switches of a ring reboot under a live session, one and two together; a port flaps; a port's status changes nothing.
+"""Switches of a ring reboot under a live session, first one and then two together. A port flaps, and a switch sends a port status
+that changes nothing.
 
-Nobody touches the controller. Afterwards everything is as it was: links, entries, graph, status.
+Nobody touches the controller. After each case links, entries, graph and status are as before.
 """
 
 import re
@@ -17,7 +18,10 @@ from topologies.networks.backbones import SERVICE, ring
 
 ROWS = ("D-6.2c", "D-6.7.1")
 PLAN = ring("switch-reboot")
-ONE, TWO = ("s3",), ("s3", "s5")  # on the way to the servers; with the other one the servers are cut off
+ONE, TWO = (
+    ("s3",),
+    ("s3", "s5"),
+)  # s3 is on a path to the servers; without both s3 and s5 the servers are cut off
 OFF_S = 2.0
 CUT_OFF_S = (
     15.0  # for some 5 s nothing reaches the servers, and a lost segment is sent again ever more rarely
@@ -34,7 +38,7 @@ _COUNTS = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^,\s]+,?\
 
 
 def run(options: Options, report: Report) -> None:
-    """Four cases with a stream each, and sessions that live through all of them."""
+    """Run four cases with a stream each, and sessions that must survive all of them."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         one_subflow(lab)
@@ -45,9 +49,9 @@ def run(options: Options, report: Report) -> None:
 
 
 class Reboots:
-    """`ue` has two sessions by each of its three accesses, and a stream by the first; s3 and s5 are the edges of the others.
+    """`ue` has two sessions over each of its three accesses, and a stream over the first; s3 and s5 are the edges of the others.
 
-    Sessions have one subflow each: with more of them it is the kernel's scheduler that is measured.
+    Each session has one subflow, since with more the kernel's scheduler would be measured.
     """
 
     def __init__(self, lab: Lab, report: Report) -> None:
@@ -72,7 +76,7 @@ class Reboots:
         self.report.equal("sessions that broke, of six that idled all the while", [], broken)
 
     def case(self, title: str, happen: Callable[[], None], most: float) -> None:
-        """A stream while it happens; then all is whole without anybody's doing."""
+        """Run a stream while `happen` is called; then wait until the network is whole again by itself."""
         lab, report = self.lab, self.report
         lab.say(title)
         stream = Stream(lab)
@@ -121,7 +125,7 @@ class Reboots:
         self.report.table.append([title, f"{seen['silence_s'] * 1000:.0f} ms", told, f"{shown} s"])
 
     def entries(self, ports: list[int]) -> set[str]:
-        """The entries of the sessions with these ports of `ue`, of all switches, without what they counted."""
+        """The entries in all switches of the sessions with these ports of `ue`, without their counters."""
         ends = tuple(end for port in ports for end in (f"tp_src={port},", f"tp_dst={port} "))
         return {
             f"{switch} {_COUNTS.sub('', line).strip()}"
@@ -151,7 +155,7 @@ class Reboots:
             time.sleep(0.1)
 
     def _say_the_same(self, port: str) -> None:
-        """The switch tells of a port whose state is as it was: only a setting changed that no packet feels."""
+        """Have a switch send a port status without a change of state, by a setting that concerns no packet."""
         name, number = split_port(port)
         for setting in ("no-packet-in", "packet-in"):
             ofctl(self.lab.switch(name), "mod-port", str(number), setting)

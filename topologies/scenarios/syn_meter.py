@@ -1,9 +1,10 @@
-"""SYNs at four times the rate of the default meter: each of them is dropped by the meter, led to an MCP or let go its natural way,
-and stands in the counter that says so (N-7.2c).
+"""SYNs at four times the rate of the default meter. The meter drops each of them, or it is led to an MCP, or it takes its natural
+path, and each is counted by what happened to it (N-7.2c).
 
-The flood and an honest host share the port of LTE. The meter takes no side, but the controller knows the host: while the meter drops
-SYNs the host has one of its own, and none of its connections loses three SYNs. One that did would end as plain TCP, as the fourth SYN
-has no MPTCP any more, and the host's kernel would say why (MPCapableSYNTXDrop; net.mptcp.syn_retrans_before_tcp_fallback is 2). A host of WLAN notices nothing.
+The flood and an honest host share the port of LTE. The port's meter cannot tell them apart, but the controller knows the host.
+While the meter drops SYNs, the host has a meter of its own, so none of its connections loses three SYNs. A connection that did
+would become plain TCP, as the fourth SYN has no MPTCP option, and the host's kernel would count it (MPCapableSYNTXDrop;
+net.mptcp.syn_retrans_before_tcp_fallback is 2). A host of WLAN notices nothing.
 """
 
 import re
@@ -66,7 +67,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """Flood, count, and see what others noticed."""
+    """Send the flood, compare the counters, and check what the hosts noticed."""
     policy = POLICY + (OPEN_METER if "meter" in options.without else "")
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -132,7 +133,7 @@ def _are_done(ue: Agent) -> bool:
 
 
 def judge_own_meter(report: Report, has_one: bool) -> None:
-    """While its port's meter drops SYNs a known host has a meter of its own."""
+    """Check that a known host has a meter of its own while its port's meter drops SYNs."""
     name = "the host that shares the port has a meter of its own"
     report.expect(name, has_one, "an entry that leads to it", "one" if has_one else "none", "flow")
 

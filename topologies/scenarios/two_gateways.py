@@ -1,9 +1,10 @@
 """Two gateways to the Internet: traffic leaves by one and comes back by the other, and the way back changes during
 sessions.
 
-lte  s1 -- s4 -- border west      The MCP `core` is at s4: its connections leave by `west`. The server has an wlan s2
--- s5 -- border east      address behind both borders, and answers by a fixed one of them. lte has a second port at
-s1, to which the host moves during a session. s4 - s5 is a link.
+    lte  s1 -- s4 -- border west      The MCP `core` is at s4: its connections leave by `west`. The server has an
+    wlan s2 -- s5 -- border east      address behind both borders, and answers by a fixed one of them.
+
+LTE has a second port at s1, to which the host moves during a session. s4 and s5 have a link.
 """
 
 import time

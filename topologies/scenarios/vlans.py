@@ -1,7 +1,7 @@
 """Two access networks at one switch port, and the gateway at another, each with a VLAN tag of its own (IEEE 802.1Q).
 
-LTE is tag 20 and WLAN tag 30 of s1:1, the gateway tag 100 of s4:1. A third network, tag 40, is nobody's: what comes from there
-ends at s1 and is counted.
+LTE is tag 20 and WLAN tag 30 of s1:1, the gateway tag 100 of s4:1. Tag 40 belongs to no attachment: packets with it are dropped at
+s1 and counted.
 """
 
 import time
@@ -52,7 +52,7 @@ PLAN = _plan(0)
 
 
 def run(options: Options, report: Report) -> None:
-    """A download over both tags, then packets with a tag of nobody."""
+    """Run a download over both tags, then send packets with a tag of no attachment."""
     plan = _plan(1) if "tags" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:
         report.environment["tagged_by"] = "802.1Q interfaces" if has_vlan_interfaces() else "access ports"
@@ -114,7 +114,7 @@ def _download(lab: Lab, report: Report) -> None:
 
 
 def _nobodys(lab: Lab, report: Report) -> None:
-    """What comes with a tag of nobody ends where it comes in."""
+    """Check that packets with a tag of no attachment are dropped at the switch where they come in."""
     stranger = address_of(lab.plan.box("stranger"), 4)
     before = lab.controller.metric("steering_tags_refused_total", switch="s1")
     leaving = lab.capture_port("s1:2", f"host {stranger} or arp")
