@@ -1,4 +1,4 @@
-"""The client itself: finds a controller, sends what `Operations` says, and follows its events."""
+"""The client: finds a controller, sends the requests of `Operations`, and follows the controller's events."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from steering.cli.events import ReceivedEvent, events
 from steering.client.operations import Operations
 
 YAML_BODY = {"Content-Type": "application/yaml"}
-FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events is asked for again
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events is opened again
 
 
 _AGREED_ON = {
@@ -25,13 +25,14 @@ _AGREED_ON = {
 
 
 def is_agreed_on(method: str, path: Sequence[str]) -> bool:
-    """Whether all controllers of a cell agree on a request before it is answered, or it waits behind such a one."""
+    """Whether all controllers of a cell agree on a request before it is answered, or the request waits for such a one."""
     is_of_one = path[0] == "mcps" and len(path) == 2
     return (method, "mcps/" if is_of_one else "/".join(path)) in _AGREED_ON
 
 
 class WantedEvents:
-    """Which events are followed, the last that was seen, and when a stream that was lost is asked for again."""
+    """The events that a caller wants, the id of the last one seen, and the wait before a lost stream is opened again. The
+    arguments are those of SteeringClient.events. Raises BadInput for `mcp` with `since`."""
 
     def __init__(
         self,
@@ -58,26 +59,26 @@ class WantedEvents:
         return {} if self._after is None else {"Last-Event-ID": self._after}
 
     def takes(self, event: ReceivedEvent) -> bool:
-        """It was seen; whether it is one of those that are wanted."""
+        """Note an event as seen; whether its kind is wanted."""
         self._after, self._wait = event.id or self._after, FIRST_WAIT
         return not self._kinds or event.kind in self._kinds
 
     def lost(self, error: client.Unavailable) -> None:
-        """Raises what no second attempt mends, or anything where none is wanted."""
+        """Raises the error that ended a stream, where no second attempt is wanted or none can help."""
         if not self._again or isinstance(error, client.NotFound | client.NotAllowed):
             raise error
 
     def next_wait(self) -> float:
-        """Seconds until the stream is asked for again."""
+        """Seconds until the stream is to be opened again; the wait doubles from call to call."""
         wait, self._wait = self._wait, min(2 * self._wait, LONGEST_WAIT)
         return wait
 
 
 class SteeringClient(Operations):
-    """A controller. Each request opens a connection; nothing is kept between them, so threads may share one.
+    """A controller. Each request opens a connection of its own, so threads may share one client.
 
-    Methods raise Unavailable where it cannot be asked or refuses, NotAllowed for its token (401, 403), NotFound (404), Rejected (422), Outdated (412) and
-    BadInput for arguments that cannot be sent.
+    Methods raise Unavailable where the controller cannot be reached or refuses, NotAllowed where it refuses the token (401,
+    403), NotFound (404), Rejected (422), Outdated (412), and BadInput for arguments that cannot be sent.
     """
 
     def __init__(
@@ -97,9 +98,9 @@ class SteeringClient(Operations):
         client_cert: str | None = None,
         timeout: float | None = None,
     ) -> "SteeringClient":
-        """The controller at a URL, else where the environment or the state directory says, as commands find it.
-        `timeout`: seconds without a byte; without it 10, and 150 for what all controllers of a cell agree on first (a policy, an MCP's
-        description)."""
+        """The controller at `url`. Without a URL it is found by the environment or the state directory, as the commands do.
+        `timeout`: seconds without a byte. None: 10, and 150 for requests on which all controllers of a cell agree first (a
+        policy, an MCP's description)."""
         where = argparse.Namespace(
             url=url, token_file=token_file, state_dir=state_dir, ca_file=ca_file, client_cert=client_cert
         )
@@ -117,12 +118,14 @@ class SteeringClient(Operations):
         controller: str | None = None,
         since: str | None = None,
     ) -> Generator[ReceivedEvent, None, None]:
-        """Events as they happen, without end. `mcp`: what this MCP is told; `kinds`: only these; `after`: the id of
-        the last event that was seen, also at another controller of a cluster; `controller`: only its events;
-        `since`: a span of time (10m) or a time with its zone, from which on what that controller keeps comes first: not with `mcp`, and in a
-        cluster only with `controller`; `again`: a stream that
-        is lost is asked for again after that event, else Unavailable is raised or, where the controller ended it, iteration ends. A token
-        that was taken back or has expired meanwhile ends it with NotAllowed."""
+        """Events as they happen, without end.
+
+        `mcp`: the events for this MCP, in place of those for operators. `kinds`: only these kinds. `after`: the id of the
+        last event that was seen, also at another controller of a cluster; later events come first. `controller`: only the
+        events of this controller of a cluster. `since`: a span (10m) or a time with its zone; the kept events from then on
+        come first. It does not go with `mcp`, and in a cluster it needs `controller`. `again`: a lost stream is opened again
+        after the last event; otherwise Unavailable is raised, or iteration ends where the controller ended the stream. A
+        token that was revoked or has expired raises NotAllowed."""
         wanted = WantedEvents(mcp, kinds, after, again, controller, since)
         while True:
             try:
@@ -138,7 +141,8 @@ class SteeringClient(Operations):
     def event_stream(
         self, wanted: "WantedEvents", opened: Callable[[socket.socket], None] | None = None
     ) -> Iterator[ReceivedEvent]:
-        """Events of one stream, of all kinds, until it ends. `opened` is told its socket. Raises as methods do."""
+        """The events of one stream, of all kinds, until it ends. `opened` is called with its socket. Raises as the other
+        methods do."""
         lines = self._connection.lines(
             *wanted.path,
             headers=wanted.headers,

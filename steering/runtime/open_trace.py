@@ -1,4 +1,4 @@
-"""A trace of a set-up under way: what is known of it, and the root span that is told of its phases."""
+"""The trace of a session's set-up that has not ended: the facts known so far, and the root span."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -8,7 +8,7 @@ from steering.core.outputs import Release
 from steering.core.snapshots import set_up
 from steering.model.set_up import SetUpFacts, SetUpPart, SetUpSegment
 
-LONGEST = 60.0  # seconds until a trace ends, whatever became of its session
+LONGEST = 60.0  # seconds after which a trace ends in any case
 
 Attributes = Mapping[str, str | int | bool | list[str]]
 
@@ -20,7 +20,7 @@ class SetUpSpan(Protocol):
     def note(self, name: str, now: float) -> None: ...
     def add(self, attributes: Attributes) -> None: ...
     def link(self, other: Any) -> None:
-        """`other`: the context of another trace's root."""
+        """Link this span to another trace. `other`: the context of that trace's root span."""
 
     def end(self, now: float, attributes: Attributes, is_failed: bool) -> None: ...
     @property
@@ -37,24 +37,27 @@ class OpenTrace:
 
     def __init__(self, segment: SetUpSegment, span: SetUpSpan, now: float) -> None:
         self.key = segment.key
-        self.frame = segment.frame  # as it came in: by this object a natural release is known
-        self.token = segment.token  # of a join; NO_TOKEN for a first SYN
+        self.frame = (
+            segment.frame
+        )  # the frame as it came in; a release with this same object is a natural one
+        self.token = segment.token  # a join's token; NO_TOKEN for a first SYN
         self.is_join = segment.token >= 0
-        self.is_mcps = segment.part is SetUpPart.MCP_JOIN  # a copy of it came, and it went on by itself
+        self.is_mcps = segment.part is SetUpPart.MCP_JOIN  # an MCP's join: the controller saw only a copy
         self.source = set_up.ends_of(segment.key)[0]
         self.span = span
-        self.began = self.since = now  # `since`: when its present phase began
-        self.until = now + LONGEST  # of a SYN that waits for an authoriser: when it is denied
-        self.session = 0  # 0: nothing is decided yet
-        self.release: Release | None = None  # it waits for other switches
+        self.began = self.since = now  # `since`: when the present phase began
+        self.until = now + LONGEST  # where the SYN waits for an authoriser: when it is denied
+        self.session = 0  # the session's number; 0 while nothing is decided
+        self.release: Release | None = None  # set while the segment waits for other switches
         self.entries = 0
         self.switches: list[str] = []
         self.was_answered = False
-        self.is_reverse = False  # a server opened it
+        self.is_reverse = False  # whether a server opened the session
 
 
 def ends(segment: SetUpSegment) -> Attributes:
-    """Both ends of a flow by OpenTelemetry's semantic conventions. The client is who opens it."""
+    """Both ends of a flow as attributes of OpenTelemetry's semantic conventions. The client is the end that opens the
+    flow."""
     source, destination, sport, dport = set_up.ends_of(segment.key)
     if segment.part is SetUpPart.MCP_JOIN:
         source, destination, sport, dport = destination, source, dport, sport
@@ -66,7 +69,7 @@ def ends(segment: SetUpSegment) -> Attributes:
 
 
 def decision(found: SetUpFacts) -> Attributes:
-    """What was decided of a set-up."""
+    """The decision about a set-up as attributes."""
     told: dict[str, str | int] = {
         "steering.mcp": found.mcp, "steering.rule": found.rule, "steering.decision.reason": found.reason,
         "steering.policy.version": found.policy_version, "steering.mptcp.version": found.version,
