@@ -1,4 +1,4 @@
-"""Hosts' connections taken in: who may be served, the server leg of each, and the sessions until they end."""
+"""Accepts hosts' connections, decides which are served, dials their servers, and keeps the sessions until they end."""
 
 import contextlib
 import errno
@@ -33,11 +33,12 @@ from steering.relay.session.uplink_dialler import FAILOVER_S, UplinkDial, Uplink
 
 ACCEPTS_PER_EVENT = 64
 REFUSED = "refused"
-"""How a connection ended that never became a session, for the controller; else it is a SessionEnd."""
+"""The word for the controller for a connection that never became a session. Sessions end with a SessionEnd."""
 
 
 class Reception:
-    """`open`, `watch`, `expire` now and then, `close`. `ledger`: what the controller is told of sessions, if it is."""
+    """All connections of a relay. Call `open`, `watch`, `expire` now and then, and `close`. `ledger`: records sessions for the
+    controller; None where there is none."""
 
     def __init__(
         self,
@@ -56,7 +57,9 @@ class Reception:
         self.legs = ServerLegs(options.server_leg, options.offering)
         self.ident = IdentClient(poller, options.ident) if options.ident else None
         self.listeners = Listeners(poller)
-        self.sessions: dict[RelaySession, SourceBinding | None] = {}  # None: the MCP's own address
+        self.sessions: dict[
+            RelaySession, SourceBinding | None
+        ] = {}  # None: dialled from the MCP's own address
         self._dial = dial
         self._poller = poller
         self._sources = sources
@@ -67,7 +70,9 @@ class Reception:
         self._syn_code_points = SynCodePoints(dscp.TABLE, dscp.SYNS4, dscp.SYNS6)
         self._backoff = AcceptBackoff("hosts", counters, log)
         self.uplinks = dial if isinstance(dial, UplinkDialler) else None
-        self._ways: dict[socket.socket, UplinkDial] = {}  # of dials whose session is about to begin
+        self._ways: dict[
+            socket.socket, UplinkDial
+        ] = {}  # by the first socket of a dial, until its session begins
         self._hedges: deque[tuple[float, RelaySession]] = (
             deque()
         )  # dials to be helped by another way, and when
@@ -77,15 +82,16 @@ class Reception:
         self._prefaces = PrefaceQueue(poller, terms, self._explicit, self._no_preface)
 
     def open(self) -> None:
-        """Listen, so that whoever comes waits. Raises PlatformError or OSError; `close` is due also then."""
+        """Open the listeners; connections wait in the kernel's queues. Raises PlatformError or OSError; call `close` also
+        after an error."""
         self.listeners.open(self.options)
 
     def watch(self) -> None:
-        """Take in who waits, from now on."""
+        """Accept connections from now on."""
         self.listeners.watch(self._on_accept)
 
     def expire(self, now: float) -> None:
-        """End what took too long: dials, prefaces, questions who a host is. Listen again after a pause."""
+        """End dials, prefaces and ident queries that took too long. Accept again after a pause."""
         while self._dialling:
             deadline, session = self._dialling[0]
             if session.dialling and session.end is None:
@@ -101,7 +107,7 @@ class Reception:
             self.watch()
 
     def _help(self, now: float) -> None:
-        """Dial by the next uplink where those until now do not answer."""
+        """Dial by the next uplink for sessions whose uplinks so far do not answer."""
         if self.uplinks is None:
             return
         while self._hedges and self._hedges[0][0] <= now:
@@ -111,11 +117,11 @@ class Reception:
         self.uplinks.expire(now)
 
     def next_due(self, until: float) -> float:
-        """When `expire` is to be called next, `until` at the latest."""
+        """The time at which `expire` is to be called next, at most `until`."""
         return min(until, self._hedges[0][0]) if self._hedges else until
 
     def close(self) -> int:
-        """Stop listening and reset every live session; how many there were."""
+        """Stop listening and reset every live session; the number of these sessions."""
         self.listeners.close()
         self._prefaces.close()
         self._syn_code_points.close()
@@ -135,7 +141,7 @@ class Reception:
 
     @property
     def health(self) -> RelayHealth:
-        """As whoever steers hosts here wants to know it."""
+        """The relay's health, as it is reported to the controller."""
         if self._backoff.active:
             return RelayHealth.STARVED
         return RelayHealth.UP if self.has_room else RelayHealth.FULL
@@ -160,7 +166,7 @@ class Reception:
                 continue
             try:
                 self._admit(accepted, sock)
-            except OSError as error:  # the host was gone before we looked
+            except OSError as error:  # the host was gone before its connection was accepted
                 self.counters.accept_failed += 1
                 self.log.peer_event("accept failed", reason=error.strerror)
                 self._drop(accepted)
@@ -212,14 +218,14 @@ class Reception:
     def _take(
         self, client: Endpoint, server: Endpoint, accepted: socket.socket, protocol: ExplicitProtocol | None
     ) -> None:
-        """A host that may be served: its server is dialled, or it says first which."""
+        """Serve a host: dial its server, or in explicit mode wait until the host has named it."""
         if protocol is not None:
             self._prefaces.add(protocol, client, accepted, time.monotonic())
             return
         try:
             via = self.options.via
             mark = self.mark(accepted)
-            if via:  # an uplink's own address, of the MCP's family, whatever the host's
+            if via:  # the leg leads to an MCP, from the uplink's address of the MCP's family
                 leg = self.legs.towards(via.mcp, time.monotonic())
                 dialled, binding = self._dial_on(client, via.mcp, leg, mark), None
             else:
@@ -234,7 +240,7 @@ class Reception:
     def _dial_as_told(
         self, client: Endpoint, server: Endpoint, mark: int
     ) -> tuple[socket.socket, SourceBinding]:
-        """The server leg from where the source mode says. Raises OSError, NoSource among them."""
+        """A server leg with the source address of the source mode, and that address. Raises OSError, also NoSource."""
         binding = self._sources.bind(client, server, time.time(), time.monotonic())
         try:
             leg = self.legs.towards(server, time.monotonic())
@@ -247,7 +253,8 @@ class Reception:
         return dialled, binding
 
     def _dial_on(self, client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int) -> socket.socket:
-        """A socket on its way; where there are uplinks, its other ways are kept for the session. Raises OSError."""
+        """A socket that is connecting. Where there are uplinks, the further ways of its dial are kept for the session. Raises
+        OSError."""
         if self.uplinks is None or not self.uplinks.hedges:
             return self._dial(client, server, leg, mark)
         ways = self.uplinks.dial(server, leg, mark)
@@ -262,7 +269,7 @@ class Reception:
         self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
 
     def _is_service(self, server: Endpoint) -> bool:
-        """The relay never dials itself, and only what it was put in front of."""
+        """Whether the relay may dial a server: it lies in a service prefix and is not the relay itself."""
         if self.options.prefixes and not self.options.covers(server.address):
             return False
         return not self.options.source.owns(server.address) and not is_local(server.address)
@@ -270,7 +277,7 @@ class Reception:
     def _explicit(
         self, client: Endpoint, server: Endpoint, accepted: socket.socket, preface: Preface, early: bytes
     ) -> None:
-        """A host said where to (N-5.2.1b)."""
+        """Dial the server that a host has named by its preface (N-5.2.1b)."""
         self.counters.explicit += 1
         binding = None
         try:
@@ -303,7 +310,8 @@ class Reception:
         early: bytes = b"",
         conversation: ClientConversation | None = None,
     ) -> None:
-        """A session between a host's connection and a dialled server; both are closed with it."""
+        """Begin a session between a host's connection and a dialled server. The session owns both sockets. The other arguments
+        are those of RelaySession."""
         ways = self._ways.pop(dialled, None)
         now = time.monotonic()
         session = RelaySession(
@@ -334,9 +342,9 @@ class Reception:
             self.log.peer_event("session", client=client, server=server, token=token)
 
     def mark(self, accepted: socket.socket) -> int:
-        """The mark of the server leg that goes with a host's connection, 0 where no DSCP is carried over."""
+        """The mark of the server leg for a host's connection; 0 where no DSCP is carried over."""
         if self.options.dscp is not None:
-            with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
+            with contextlib.suppress(OSError):  # the host's connection may be gone already
                 syn = self._syn_code_points.of(*endpoints(accepted))
                 self.counters.syn_dscp_unread += syn is None
                 return self._code_points.begin(accepted, syn or 0)

@@ -1,7 +1,7 @@
-"""When tokens were used last: `token-uses.json` in the state directory, ids with seconds since 1970.
+"""When tokens were used last: `token-uses.json` in the state directory, token id -> seconds since 1970.
 
-Kept to the minute, so that a token in use is written down once a minute at most. It is a convenience: what cannot be
-kept or read back is left out.
+The times have a resolution of a minute, so that a token in use causes at most one write a minute. They are a convenience:
+times that cannot be written or read are left out.
 """
 
 import json
@@ -17,7 +17,7 @@ MOST_USES = 2_049  # the tokens of the file, and the first
 
 
 def read_uses(store: Store) -> dict[str, int]:
-    """The uses by token id; none where the file is missing or not ours."""
+    """The last uses by token id; empty where the file is missing or cannot be read."""
     try:
         told = read_json(store, USES_FILE, "it is made again") or {}
         pairs = list(told["uses"].items())[:MOST_USES]
@@ -28,7 +28,7 @@ def read_uses(store: Store) -> dict[str, int]:
 
 
 class TokenUses:
-    """Notes uses of tokens in a store."""
+    """Records uses of tokens in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,6 +43,6 @@ class TokenUses:
         self._uses.pop(number, None)
         while len(self._uses) >= MOST_USES:
             del self._uses[next(iter(self._uses))]
-        self._uses[number] = int(now)  # the last in order
+        self._uses[number] = int(now)  # at the end of the order
         with suppress(StateError):
             self._store.write(USES_FILE, json.dumps({"uses": self._uses}))

@@ -1,10 +1,11 @@
-"""Which address and port a server leg gets: allocation from pools, pure but for its tables.
+"""Gives each server leg its source address and port from pools. The module keeps tables and does no I/O.
 
-A *mapping* joins a subscriber to what the pool gave it: a block of ports of an IPv4 address (`shared`), an IPv4
-address (`one-to-one`), a prefix (`nptv6`) or an identifier (`ipv6-prefix`). It stays when its last session ends, so
-that a host keeps its address from session to session; it is taken away only when the pool is full and it has been idle for
-the hold time (RFC 6888 REQ-8 asks for 120 s at least), the longest idle first. That time goes by a steady clock: where the
-machine's clock is set, mappings are neither taken away early nor kept for years. Tables are bounded by the pool and by MAX_MAPPINGS.
+A *mapping* joins a subscriber to its part of a pool: a block of ports of an IPv4 address (`shared`), an IPv4 address
+(`one-to-one`), a prefix (`nptv6`) or an interface identifier (`ipv6-prefix`). A mapping stays when its last session ends, so
+that a host keeps its address from session to session. It is ended only when the pool is full and the mapping has been
+idle for the hold time (RFC 6888 REQ-8 asks for at least 120 s); the mapping that is idle longest goes first. The hold time
+is measured by a steady clock: where the machine's clock is set, mappings are neither ended early nor kept for years. Tables
+are bounded by the pool and by MAX_MAPPINGS.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,7 @@ LAST_PORT = 65_535
 
 
 class NoSource(OSError):
-    """No source address can be given, with the reason. To whoever dials it looks like an address that is not
-    available."""
+    """No source address can be given, with the reason. As an OSError it has the errno EADDRNOTAVAIL, like a bind that fails."""
 
     def __init__(self, reason: NoSourceReason) -> None:
         super().__init__(EADDRNOTAVAIL, f"no source: {reason.value}")
@@ -39,8 +39,8 @@ class NoSource(OSError):
 
 
 class AddressMapping:
-    """What one subscriber has of a pool. `external` is an address or, for prefixes, a network; `begin`: seconds since
-    1970, `idle_since`: of a steady clock."""
+    """One subscriber's part of a pool. `external` is an address or, for prefixes, a network. `first` and `last` are ports.
+    `begin`: seconds since 1970; `idle_since`: seconds of a steady clock."""
 
     __slots__ = ("begin", "external", "first", "idle_since", "internal", "last", "live", "slot", "used")
 
@@ -57,7 +57,7 @@ class AddressMapping:
 
 
 class SourceBinding(NamedTuple):
-    """The server leg's source, and the mapping it came from (None: the host's own)."""
+    """The source address and port of a server leg, and the mapping they come from. None: they are the host's own."""
 
     address: str
     port: int
@@ -65,7 +65,8 @@ class SourceBinding(NamedTuple):
 
 
 class MappingObserver(NamedTuple):
-    """Told of every mapping that begins and ends (`end`, wall clock)."""
+    """Functions that are called for every mapping that begins, and for every one that ends (with its end, seconds since
+    1970)."""
 
     begun: Callable[[AddressMapping], None]
     ended: Callable[[AddressMapping, float], None]
@@ -75,10 +76,10 @@ SILENT = MappingObserver(lambda mapping: None, lambda mapping, end: None)
 
 
 class SourcePool:
-    """Slots of one family, numbered from 0 through all networks in their order.
+    """The pool of one address family: its slots are numbered from 0 through all networks in their order.
 
-    In `shared` the lowest free slot is given, so that addresses fill up one by one; elsewhere the subscriber's
-    address decides where the search begins, so that it finds the same slot after a restart.
+    In mode `shared` the lowest free slot is given, so that addresses fill up one by one. In the other modes the search begins
+    at a hash of the subscriber's address, so that a subscriber usually gets the same slot after a restart.
     """
 
     def __init__(self, mode: RelaySourceMode, options: SourceOptions, observer: MappingObserver) -> None:
@@ -96,7 +97,7 @@ class SourcePool:
         self._slots: set[int] = set()
         self._idle: dict[str, AddressMapping] = {}  # the longest idle first
         self._freed: list[int] = []
-        self._fresh = 0  # in `shared`: no slot from here on was ever given
+        self._fresh = 0  # in mode `shared`: the first slot that was never given
 
     def _slots_of(self, network: Network) -> int:
         if self.mode is RelaySourceMode.NPTV6:
@@ -106,7 +107,8 @@ class SourcePool:
         return network.num_addresses
 
     def mapping(self, internal: str, now: float, steady: float) -> AddressMapping:
-        """The subscriber's mapping, made if there is none. Raises NoSource."""
+        """The subscriber's mapping, made if there is none. `now`: seconds since 1970; `steady`: seconds of a steady clock.
+        Raises NoSource."""
         known = self.mappings.get(internal)
         if known is None:
             known = self._make(internal, now, steady)
@@ -132,7 +134,7 @@ class SourcePool:
 
     def _search(self, internal: str) -> int:
         slot = int.from_bytes(blake2s(internal.encode(), digest_size=8).digest(), "big") % self.size
-        while slot in self._slots:  # fewer are taken than there are, so this ends
+        while slot in self._slots:  # this ends: not all slots are taken
             slot = (slot + 1) % self.size
         return slot
 
@@ -153,7 +155,7 @@ class SourcePool:
         return address, first, first + self.block - 1
 
     def _reclaim(self, now: float, steady: float) -> None:
-        """Take the longest idle mapping away, if its hold time is over. Raises NoSource."""
+        """End the mapping that is idle longest, if its hold time is over. Raises NoSource."""
         oldest = next(iter(self._idle.values()), None)
         if oldest is None or steady - oldest.idle_since < self._hold:
             raise NoSource(NoSourceReason.POOL)
@@ -173,7 +175,7 @@ class SourcePool:
         self._idle.pop(mapping.internal, None)
 
     def release(self, mapping: AddressMapping, port: int, steady: float) -> None:
-        """One session less uses it."""
+        """One session less uses this mapping; `port` is free again. `steady`: seconds of a steady clock."""
         mapping.used.discard(port)
         mapping.live -= 1
         if not mapping.live:
@@ -182,7 +184,7 @@ class SourcePool:
 
 
 class SourcePools:
-    """Gives every server leg its source. `pick(n)` is a number below n that no peer can foretell (RFC 6056)."""
+    """Gives every server leg its source. `pick(n)` is a number below n that no peer can predict (RFC 6056)."""
 
     def __init__(
         self, options: SourceOptions, pick: Callable[[int], int], observer: MappingObserver = SILENT
@@ -202,8 +204,8 @@ class SourcePools:
     def bind(
         self, client: tuple[str, int], server: tuple[str, int], now: float, steady: float | None = None
     ) -> SourceBinding:
-        """The source for a leg from `client` to `server`, whose family the leg has, at `now` in seconds since 1970. `steady`:
-        the time of a clock that nobody sets, for who has one. Raises NoSource."""
+        """The source for a leg from host `client` to `server`. The leg has the server's address family. `now`: seconds since
+        1970; `steady`: seconds of a clock that is never set, None to use `now`. Raises NoSource."""
         address, port = client
         version = 6 if ":" in server[0] else 4
         mode = self._options.mode(version)
@@ -224,7 +226,7 @@ class SourcePools:
         return bound
 
     def release(self, binding: SourceBinding, now: float, steady: float | None = None) -> None:
-        """The leg is over; times as of `bind`."""
+        """Free the source of a leg that is over. The times are as for `bind`."""
         if binding.mapping is not None:
             pool = self._pools[6 if ":" in binding.mapping.external else 4]
             pool.release(binding.mapping, binding.port, now if steady is None else steady)
@@ -246,8 +248,8 @@ class SourcePools:
         }
 
     def _subscriber(self, mode: RelaySourceMode, address: str) -> str:
-        """The host or prefix that a mapping belongs to: a prefix for NPTv6 and for IPv6 hosts that share, else a
-        host."""
+        """The owner of a mapping as text: a prefix for NPTv6 and for IPv6 hosts that share IPv4 addresses, else a host's
+        address."""
         if ":" not in address or mode in (RelaySourceMode.ONE_TO_ONE, RelaySourceMode.IPV6_PREFIX):
             return address
         return str(ip_network((address, self._options.subscriber_length), strict=False))
@@ -265,7 +267,7 @@ class SourcePools:
         return mapping.external
 
     def _port(self, mapping: AddressMapping) -> int:
-        """A free port of the block, searched from a random one on. Raises NoSource."""
+        """A free port of the mapping's block; the search begins at a random port. Raises NoSource."""
         size = mapping.last - mapping.first + 1
         if len(mapping.used) >= size:
             raise NoSource(NoSourceReason.PORTS)
