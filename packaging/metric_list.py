@@ -56,7 +56,7 @@ def of_controller() -> list[Metric]:
     from steering.northbound.http.events import EventHub
     from steering.northbound.http.meter import HttpMeter
     from steering.northbound.resources.metrics import Collector
-    from steering.runtime.rest import DISCONNECTS, MALFORMED
+    from steering.runtime.http.rest import DISCONNECTS, MALFORMED
 
     view: Any = _NothingThere()
     collector = Collector(view, Counters(), HttpMeter(), EventHub("00000000"), MALFORMED, DISCONNECTS)
@@ -67,7 +67,7 @@ def of_cluster() -> list[Metric]:
     """The further metrics of a controller in a cluster."""
     from steering.model.cluster import ClusterStatus
     from steering.northbound.resources.cluster_metrics import ClusterMetrics
-    from steering.runtime.cluster_events import CLUSTER_EVENTS
+    from steering.runtime.cluster.cluster_events import CLUSTER_EVENTS
 
     nothing = ClusterStatus("", True, 0, (), (), (), {})
     return [_of_family(family) for family in ClusterMetrics(lambda: nothing, CLUSTER_EVENTS).collect()]

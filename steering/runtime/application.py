@@ -12,8 +12,8 @@ from steering.openflow.connection.connections import install
 from steering.openflow.connection.early_door import EarlyDoor
 from steering.openflow.connection.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
+from steering.runtime.http.rest import check_free
 from steering.runtime.hub import HubError, check
-from steering.runtime.rest import check_free
 from steering.runtime.settings import ListenAddress, SettingsError, check_listen, from_environment
 
 DEFAULT_PORT = 6653  # os-ken's, when its options name none

@@ -24,11 +24,11 @@ from steering.openflow.discovery.link_discovery import HOLD, Discovery
 from steering.policy import load_policy
 from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.checks.unserved_ports import unserved
-from steering.runtime.authorisers import authorisers
-from steering.runtime.declared_site import DeclaredSite, declare
-from steering.runtime.operator import FileWatch, Operator, keep_version
-from steering.runtime.registrar import Registrar
-from steering.runtime.rest import Rest
+from steering.runtime.aaa.authorisers import authorisers
+from steering.runtime.http.rest import Rest
+from steering.runtime.orders.declared_site import DeclaredSite, declare
+from steering.runtime.orders.operator import FileWatch, Operator, keep_version
+from steering.runtime.orders.registrar import Registrar
 from steering.runtime.settings import Settings, SettingsError
 from steering.runtime.state_keeper import Keeper
 from steering.store.credentials import lldp_key
@@ -56,8 +56,8 @@ class Controller:
         cluster: Any = None,
         collector: Any = None,
     ) -> None:
-        """`cluster`: runtime.cluster.Cluster, None for one controller alone; `collector`: runtime.otlp.TraceCollector, None where
-        nobody wants traces."""
+        """`cluster`: runtime.cluster.cluster.Cluster, None for one controller alone; `collector`:
+        runtime.traces.otlp.TraceCollector, None where nobody wants traces."""
         self.settings = settings
         self.cluster = cluster
         self.lock = lock  # for as long as the controller lives
@@ -81,7 +81,7 @@ class Controller:
         )
         self.discovery = _discovery(settings, site)
         self.now = monotonic
-        # runtime.otlp.ExportedTraces
+        # runtime.traces.otlp.ExportedTraces
         self.traces: Any = None if collector is None else collector.traces(self.engine, self.counters)
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
@@ -135,12 +135,12 @@ def _assemble(settings: Settings) -> Controller:
     store = StateDirectory(settings.state_dir)
     collector = None
     if settings.otlp is not None:
-        from steering.runtime.otlp import TraceCollector  # OpenTelemetry is nothing to those without
+        from steering.runtime.traces.otlp import TraceCollector  # OpenTelemetry is nothing to those without
 
         collector = TraceCollector(settings)
     cluster = None
     if settings.cluster is not None:
-        from steering.runtime.cluster import Cluster  # etcd is nothing to one controller alone
+        from steering.runtime.cluster.cluster import Cluster  # etcd is nothing to one controller alone
 
         cluster = Cluster(settings, settings.cluster)
     declared, findings = declare(settings.site, store if cluster is None else cluster.kept)

@@ -80,7 +80,7 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
 
     from steering.relay.service_manager import ServiceManager
     from steering.runtime import collector
-    from steering.runtime.background import give_way
+    from steering.runtime.http.background import give_way
 
     stop: list[int] = []
 

@@ -34,6 +34,23 @@ ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "app": "messages fastpath budgets ports connection switch_tables discovery dispatch switch_errors statistics "
             "slices turn_end engine_feed traced_feed",
         },
+        "runtime": {
+            "hub": "",
+            "settings": "",
+            "logs": "",
+            "tokens": "",
+            "collector": "",
+            "introduction": "",
+            "state_keeper": "",
+            "aaa": "",
+            "orders": "",
+            "traces": "settings",
+            "cluster": "settings",
+            "http": "settings cluster",
+            "controller": "settings state_keeper aaa orders traces cluster http",
+            "launcher": "hub settings logs collector http controller",
+            "application": "hub settings http controller",
+        },
     }.items()
 }
 """Package -> room or single file -> what of the package it may import besides itself."""

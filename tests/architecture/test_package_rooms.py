@@ -58,6 +58,10 @@ def test_no_circle_of_rooms_and_none_of_files_in_a_package(package: str) -> None
         ("openflow", "steering.openflow.discovery.x", "steering.openflow.switch_tables.sender"),
         ("openflow", "steering.openflow.connection.x", "steering.openflow.app"),
         ("openflow", "steering.openflow.fastpath.x", "steering.openflow.messages.reader"),
+        ("runtime", "steering.runtime.cluster.x", "steering.runtime.http.rest"),
+        ("runtime", "steering.runtime.orders.x", "steering.runtime.controller"),
+        ("runtime", "steering.runtime.traces.x", "steering.runtime.cluster.cluster"),
+        ("runtime", "steering.runtime.aaa.x", "steering.runtime.orders.operator"),
     ],
 )
 def test_the_check_of_a_package_sees_an_arrow_against_its_table(

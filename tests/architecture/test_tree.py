@@ -106,7 +106,7 @@ def declared(key: str) -> set[str]:
 
 
 # Files that need what only those ask for who want it.
-OPTIONAL = {"steering/runtime/otlp.py": "otel"}
+OPTIONAL = {"steering/runtime/traces/otlp.py": "otel"}
 
 
 def test_what_is_imported_is_asked_for() -> None:

@@ -21,8 +21,8 @@ from steering.model.usual_segment import UsualSyn, UsualSynAck
 from steering.openflow.engine_feed import EngineFeed
 from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.traced_feed import TracedFeed
-from steering.runtime.otlp import SpanMaker
-from steering.runtime.set_up_traces import SetUpTraces
+from steering.runtime.traces.otlp import SpanMaker
+from steering.runtime.traces.set_up_traces import SetUpTraces
 from tests.support.sites import SERVER, Driver, capable, mcp, off_path_site
 from tests.support.traced_set_ups import KeptLine, key_of
 

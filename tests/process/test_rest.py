@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from steering.northbound.http.events import MAX_STREAMS
-from steering.runtime.protocol import REQUEST_TIME
+from steering.runtime.http.protocol import REQUEST_TIME
 from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import RawSwitch
 from tests.support.rest_calls import ask, certificates, event_stream, has_comment, steering, streams_open

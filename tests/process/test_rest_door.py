@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from steering.runtime.visitors import STRANGERS_OF_SOURCE
+from steering.runtime.http.visitors import STRANGERS_OF_SOURCE
 from tests.support.controller_process import Running
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, RawSwitch, message
 from tests.support.rest_calls import ask, event_stream, has_comment, steering, streams_open

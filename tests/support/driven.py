@@ -70,7 +70,7 @@ class Driven:
         return next(({"name": one.name} for one in self.driver.engine.site.mcps if one.name == name), None)
 
     def put_mcp(self, text: str, name: str | None) -> McpOutcome:
-        """Its site is no file, so none can be told in a file's shape: see tests/unit/runtime/test_registrar.py."""
+        """Its site is no file, so none can be told in a file's shape: see tests/unit/runtime/orders/test_registrar.py."""
         told = McpText(text)
         wrong = told.unread() or [told.placed((), Code.UNSUPPORTED, "this site is no file")]
         return McpOutcome(McpAnswer.WRONG, told.name, [one.as_json() for one in wrong], False, 0)

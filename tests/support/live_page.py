@@ -16,7 +16,7 @@ from steering.model.network import Site
 from steering.northbound.composition import Northbound
 from steering.northbound.http.pages import Pages
 from steering.northbound.schema.representation import JsonView
-from steering.runtime.page_files import page_files
+from steering.runtime.http.page_files import page_files
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north
 from tests.support.rest_server import QuietHandler

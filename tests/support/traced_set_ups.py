@@ -9,7 +9,7 @@ from steering.core.packet_inputs import NeighbourSeen
 from steering.model.policy import Policy
 from steering.openflow.switch_tables.sender import Sender
 from steering.openflow.traced_feed import TracedFeed
-from steering.runtime.set_up_traces import SetUpTraces
+from steering.runtime.traces.set_up_traces import SetUpTraces
 from steering.wire.handshake import Handshake
 from tests.support.clustered import Cluster
 from tests.support.fakes.rawswitch import BARRIER_REQUEST

@@ -47,8 +47,8 @@ from importlib import import_module
 from steering.runtime.launcher import LONG_TO_LOAD
 for name in LONG_TO_LOAD:
     import_module(name)
-late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow.peers.roles", "steering.runtime.cluster", "networkx", "steering.northbound.openapi", "steering.runtime.http_aaa", "steering.runtime.radius",
-    "opentelemetry", "requests", "steering.runtime.otlp", "steering.runtime.set_up_traces", "steering.openflow.traced_feed")
+late = ("OpenSSL", "steering.cluster", "steering.store.etcd", "steering.openflow.peers.roles", "steering.runtime.cluster", "networkx", "steering.northbound.openapi", "steering.runtime.aaa.http_aaa", "steering.runtime.aaa.radius",
+    "opentelemetry", "requests", "steering.runtime.traces.otlp", "steering.runtime.traces.set_up_traces", "steering.openflow.traced_feed")
 print(json.dumps([name for name in late if name in sys.modules]))
 """
 OF_NORTHBOUND = """
@@ -68,7 +68,7 @@ from steering.openflow.app import SteeringApp
 from tests.support.sites import SERVER, UE_LTE, Driver, answer, capable, handshake
 driver, watch = Driver(), None
 if sys.argv[1:] == ["traced"]:
-    from steering.runtime.set_up_traces import SetUpTraces
+    from steering.runtime.traces.set_up_traces import SetUpTraces
     from tests.support.traced_set_ups import WrittenTrace
     watch = SetUpTraces(driver.engine, driver.counters, WrittenTrace, 10)
 app = SteeringApp(engine=driver.engine, counters=driver.counters, discovery=None, watch=watch)

@@ -11,7 +11,7 @@ from webob import Request, Response
 
 from steering.cli import reasons
 from steering.northbound.http.pages import HEADERS, KINDS, MAX_FILE, Pages
-from steering.runtime.page_files import page_files
+from steering.runtime.http.page_files import page_files
 from tests.support.fixed_view import TOKEN, served
 from tests.support.rest_replies import problem
 

@@ -18,7 +18,7 @@ from steering.model.cluster import (
     ShareMove,
 )
 from steering.model.identity import Role
-from steering.runtime.standby_guard import StandbyGuard
+from steering.runtime.http.standby_guard import StandbyGuard
 from tests.support.fixed_view import TOKEN, north, token_of
 
 STATUS = ClusterStatus(

@@ -7,7 +7,7 @@ from webob import Request
 
 from steering.model.cluster import ClusterMember, ClusterStatus
 from steering.northbound.resources.cluster_metrics import MOST_REMEMBERED, ClusterMetrics
-from steering.runtime.cluster_events import CLUSTER_EVENTS
+from steering.runtime.cluster.cluster_events import CLUSTER_EVENTS
 from tests.support.fixed_view import TOKEN, served
 from tests.support.standing_cluster import STATUS, StandingCluster
 

@@ -15,9 +15,9 @@ from steering.model.limit import FullLimit, Limit
 from steering.model.policy import OverLimit, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import Refusal
 from steering.northbound.auth.pseudonyms import pseudonym
-from steering.runtime.declared_site import DeclaredSite
-from steering.runtime.operator import Operator
-from steering.runtime.registrar import Registrar
+from steering.runtime.orders.declared_site import DeclaredSite
+from steering.runtime.orders.operator import Operator
+from steering.runtime.orders.registrar import Registrar
 from steering.store import credentials
 from steering.store.memory import MemoryStore
 from tests.support.fixed_answers import IMSI

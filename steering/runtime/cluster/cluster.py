@@ -1,0 +1,376 @@
+"""Connects the parts that make a controller a member of a cluster: etcd, coordination, the switches' roles, heartbeats.
+Imported only with `--cluster`.
+
+With one share, one controller decides, and the others stand by with their connections up. With several shares, each
+controller decides for those that it owns (share_owners). A controller begins anew, in the same process, in two cases.
+First, another controller has taken its switches over: then the switches hold newer sessions than this controller knows,
+and a start reads them back. Second, another controller has changed the state that is kept in etcd.
+"""
+
+import hashlib
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from secrets import randbits
+from ssl import SSLError
+from time import monotonic, time
+from typing import Any
+
+from os_ken.lib import hub
+
+from steering.cluster.coordination import ClusterRefusal, Coordination
+from steering.cluster.shares import share_name, share_of
+from steering.core.clustered_engine import ClusteredEngine
+from steering.core.engine import Engine
+from steering.core.inputs import Input
+from steering.core.peer_facts import PeerLost, PeerUp
+from steering.core.snapshots.peers import knows_its_sessions, peer_events, peers
+from steering.core.snapshots.site import site
+from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
+from steering.model.ids import DatapathId
+from steering.model.network import Site
+from steering.openflow.peers.peer_traffic import PeerTraffic
+from steering.openflow.peers.roles import OpenFlowRole, Roles
+from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
+from steering.runtime.cluster.demotion import Demotion
+from steering.runtime.cluster.lost_members import LostMembers
+from steering.runtime.cluster.peer_rest import PeerRest
+from steering.runtime.cluster.peer_streams import PeerCertificates, PeerStreams
+from steering.runtime.cluster.share_owners import ShareOwners, events_of
+from steering.runtime.cluster.standby_turns import line_of, turn_of
+from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
+from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
+from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
+from steering.store.etcd.etcd_store import EtcdStore
+from steering.store.etcd.gateway import EtcdGateway
+from steering.store.etcd.keys import Keys
+from steering.store.etcd.watch import EtcdWatch, KeyChange
+from steering.store.interface import StateError
+from steering.store.private_file import read_private
+from steering.store.state_directory import StateDirectory
+from steering.wire.peer_messages import Hello
+
+LOOK = 0.1  # seconds
+SOON = 0.02  # seconds between checks whether a member whose stream ended is lost
+_SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
+
+log = logging.getLogger(__name__)
+
+
+class Cluster:
+    """This controller as a member of the cluster. `kept`: the store in etcd for state that all controllers share, such
+    as lists, orders and policies. `begins_anew`: this controller has to start again. Raises SettingsError where it
+    cannot become a member."""
+
+    def __init__(self, settings: Settings, wanted: ClusterSettings) -> None:
+        self.begins_anew = False
+        self._started = monotonic()
+        self._is_stale = False  # whether others have changed the kept state since this controller read it
+        self._wanted = wanted
+        self._greenthreads: list[Any] = []
+        self._named: Callable[[DatapathId], str] = lambda dpid: f"{dpid:016x}"
+        gateway = _gateway(wanted)
+        secrets = Keys(gateway, f"/steering/{wanted.cell}/secret/")
+        kept = Keys(gateway, f"/steering/{wanted.cell}/kept/")
+        self.secrets, self.kept = EtcdStore(secrets), EtcdStore(kept)
+        self._kept_watch = EtcdWatch(kept, "kept/")
+        self._kept_keys = kept
+        try:
+            self._began_at = self._kept_revision()
+        except EtcdError as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        digest = hashlib.sha256(Path(settings.site).read_bytes())
+        me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
+        keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
+        self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
+        self.policies = ClusterPolicies(kept, self.kept, keys, self.coordination, wanted.patience)
+        self.several = wanted.shares > 1  # whether several controllers decide at once, each for its shares
+        self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
+        self.owners: ShareOwners | None = None
+        self._demotion: Demotion | None = None
+        self._engine: Engine | None = None  # set only where several controllers decide at once
+        self.roles: Roles | None = None
+        self.streams = streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
+        self._lost_members = LostMembers(
+            self.coordination, (lambda name: 0.0) if streams is None else streams.heard_at
+        )
+        self._losing: Any = None  # the greenthread that finds out which members are lost
+        self.rest = PeerRest(
+            me.id,
+            self._others,
+            (lambda name, message: False) if self.streams is None else self.streams.say,
+            (lambda name: 0) if self.streams is None else self.streams.version,
+        )
+
+    # ---- the start ------------------------------------------------------------------------------
+
+    def share_secrets(self, state_dir: Path) -> None:
+        """Write the cell's secrets to the state directory. Raises SettingsError."""
+        try:
+            share_secrets(self.secrets, state_dir)
+        except StateError as error:
+            raise SettingsError(f"--cluster: {error}") from None
+
+    def check(self, site: Site) -> None:
+        """Raises SettingsError for a site that several controllers cannot share."""
+        if self.several and site.discover:
+            raise SettingsError(
+                "--cluster-shares: the site file has to name the links: what one controller sends to find them is "
+                "none of another's"
+            )
+
+    def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
+        """Become a member. `url`: the address of this controller's REST; `named` makes a switch's name. Raises
+        SettingsError."""
+        self._named = named
+        stream = ""
+        try:
+            if self.streams is not None and self._wanted.peers is not None:
+                host = self._wanted.peers.host
+                stream = str(ListenAddress(host, self.streams.start(host, self._wanted.peers.port)))
+            self.coordination.me = self.coordination.me._replace(address=url, stream=stream)
+            self.coordination.join()
+            if not self.coordination.cell.members:
+                self._began_at = (
+                    self._kept_revision()
+                )  # this controller itself wrote the keys since the start
+        except OSError as error:
+            raise SettingsError(f"--peer-listen: cannot listen there: {error.strerror}") from None
+        except (ClusterRefusal, EtcdError) as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        log.info("controller %s is a member of the cell", self.coordination.me.id)
+
+    def _kept_revision(self) -> int:
+        """etcd's current revision. Raises EtcdError."""
+        return self._kept_keys.below("kept/", names_only=True).revision
+
+    def before(self, app: Any) -> Roles:
+        """Make the adapter that stands between the connections and the application from now on."""
+        self.roles = Roles(app, self.coordination, self._stepped_down)
+        self.coordination.changed = self._changed
+        self.coordination.has_taken = self._has_taken
+        if self.several and self.streams is not None:
+            streams, engine = self.streams, app.engine
+            self._engine = engine
+            self.owners = ShareOwners(
+                self.coordination,
+                lambda: site(engine).switches.values(),
+                self.roles.masters,
+                app.heard,
+                app.share(
+                    lambda own, confirm, xids: PeerTraffic(own, streams.tell, streams.flush, confirm, xids)
+                ),
+            )
+            streams.turn_over = lambda: app.settle(monotonic())
+        look = None if self.owners is None else self.owners.look
+        self._demotion = Demotion(self.coordination, look, self._kept_revision, monotonic, hub.sleep)
+        return self.roles
+
+    def start(self, is_active: Any) -> None:
+        """Be a member until `stop`."""
+        assert self.roles is not None
+        member = self.coordination
+        self._greenthreads = [
+            hub.spawn(member.follow),
+            hub.spawn(member.live, hub.sleep),
+            hub.spawn(member.agree, hub.sleep),
+            hub.spawn(self.roles.run, is_active, hub.sleep),
+            hub.spawn(self._kept_watch.run, self._kept_changed),
+            hub.spawn(self.policies.follow),
+            hub.spawn(self.policies.look, hub.sleep),
+        ]
+
+    def stop(self) -> None:
+        self.coordination.leave()
+        self._kept_watch.stop()
+        self.policies.stop()
+        for one in (*self._greenthreads, self._losing):
+            if one is not None:
+                hub.kill(one)
+        if self.streams is not None:
+            self.streams.stop()
+
+    # ---- as REST asks it ------------------------------------------------------------------------
+
+    def decides(self) -> bool:
+        """Whether this controller is the one that takes changes: the owner of the first share."""
+        return self.coordination.duty_of(share_name(0)).role is ShareRole.OWNER
+
+    def stands_by(self, dpid: DatapathId) -> bool:
+        """Whether a switch is connected and another controller decides for it."""
+        return self.roles is not None and self.roles.stands_by(dpid)
+
+    def only_where_it_decides(self, changed: Callable[[], bool]) -> Callable[[], bool]:
+        """A function that calls `changed`, and returns False on all controllers but the one that decides: only that one
+        acts by a changed file."""
+        return lambda: changed() and self.decides()
+
+    def status(self) -> ClusterStatus:
+        cell = self.coordination.cell
+        roles = {} if self.roles is None else self.roles.roles()
+        return ClusterStatus(
+            self.coordination.me.id,
+            self.coordination.reached,
+            self.coordination.revision,
+            tuple(cell.present()),
+            tuple(sorted(cell.shares.items())),
+            tuple((self._named(dpid), role.name.lower()) for dpid, role in sorted(roles.items())),
+            self._events(),
+            () if self._engine is None else peers(self._engine, self.streams.unread if self.streams else {}),
+            cell.rebalance,
+            tuple(sorted(self.streams.unread)) if self.streams else (),
+            cell.gave_up,
+            self.policies.seconds(),
+        )
+
+    def _others(self) -> tuple[str, ...]:
+        """The other controllers that may have sessions: the owners of shares. With several shares also all other present
+        members, since a member that gives its last share up still has its sessions for a moment."""
+        cell = self.coordination.cell
+        found = {share.owner.controller for share in cell.shares.values()}
+        if self.several:
+            found |= {one.id for one in cell.present()}
+        return tuple(sorted(found - {self.coordination.me.id, ""}))
+
+    def _events(self) -> dict[str, int]:
+        found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
+        found |= {f"rest-{one.value}": count for one, count in self.rest.failures.items()}
+        found |= {one.value: count for one, count in self.policies.events().items()}
+        if self.streams is not None:
+            found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
+        return found if self._engine is None else found | peer_events(self._engine)
+
+    def drain(self, controller: str, draining: bool) -> None:
+        try:
+            self.coordination.drain(controller, draining)
+        except EtcdError as error:
+            raise ClusterUnreachable(str(error)) from None
+
+    def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
+        try:
+            if not self.coordination.reached:
+                raise ClusterUnreachable("etcd cannot be reached")
+            return self.coordination.rebalance(dry_run)
+        except EtcdError as error:
+            raise ClusterUnreachable(str(error)) from None
+
+    def _has_taken(self, share: str) -> bool:
+        """Whether the connected switches of a share obey this controller, and this controller knows their sessions."""
+        roles = {} if self.roles is None else self.roles.roles()
+        obey = all(
+            role is OpenFlowRole.MASTER
+            for dpid, role in roles.items()
+            if share_of(dpid, self._wanted.shares) == share
+        )
+        return obey and (self._engine is None or knows_its_sessions(self._engine))
+
+    # ---- what changes ---------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """Members or duties may have changed."""
+        if self.streams is not None:
+            self.streams.members(
+                {one.id: _endpoint(one.stream) for one in self.coordination.cell.present() if one.stream}
+            )
+        if self.owners is not None:
+            self.owners.look()
+        if self.roles is not None:
+            self.roles.look()
+
+    def _stepped_down(self, dpid: DatapathId) -> None:
+        """Another controller decides for a switch now."""
+        assert self._demotion is not None
+        if self._demotion.of(dpid):
+            self._greenthreads.append(hub.spawn(self._settle_demotion, self._demotion))
+
+    def _settle_demotion(self, demotion: Demotion) -> None:
+        if demotion.wait():
+            self.begins_anew = True
+
+    def _kept_changed(self, changes: list[KeyChange]) -> None:
+        """The state kept in etcd has changed. The controller that decides made the change itself; a standby has read the
+        state before the change, and begins anew."""
+        if outdates(changes, self._began_at) and not self.decides() and not self._is_stale:
+            self._is_stale = True
+            self._greenthreads.append(hub.spawn(self._begin_anew_in_turn))
+
+    def _begin_anew_in_turn(self) -> None:
+        """Wait for this standby's turn, then begin anew. A standby that has to decide before its turn begins anew at
+        once, because it must not decide with the old state."""
+        me = self.coordination.me.id
+        line = line_of(self.coordination.cell, me)
+        due = turn_of(line.index(me), len(line), monotonic(), self._started, time())
+        while monotonic() < due and not self.decides():
+            hub.sleep(LOOK)
+        log.info("what is kept has changed: this controller reads it anew")
+        if self._demotion is not None:
+            self._demotion.wait_for_etcd()
+        self.begins_anew = True
+
+    # ---- heartbeats -----------------------------------------------------------------------------
+
+    def _streams(self, hello: Hello) -> PeerStreams | None:
+        files = self._wanted.peer_tls
+        if files is None or files.client_ca is None:
+            return None
+        try:
+            return PeerStreams(
+                hello, PeerCertificates(files.cert, files.key, files.client_ca), self._heard, lambda: None
+            )
+        except (OSError, SSLError) as error:
+            why = getattr(error, "reason", None) or error.strerror or str(error)
+            raise SettingsError(f"--peer-cert, --peer-key, --peer-ca: cannot be used: {why}") from None
+
+    def _heard(self, given: Input) -> None:
+        """A stream to a member has begun, brought a message, or ended. A member that was never reached is never reported
+        as lost: a controller that cannot reach another from the beginning takes no switch from it."""
+        if self.rest.takes(given):
+            return
+        if self.owners is not None:
+            self.owners.heard(given)
+        if isinstance(given, PeerUp):
+            self._lost_members.found(given.name)
+        elif isinstance(given, PeerLost):
+            self._lost_members.ended(given.name, monotonic())
+            if self._losing is None:
+                self._losing = hub.spawn(self._lose)
+
+    def _lose(self) -> None:
+        while self._lost_members.are_awaited:
+            hub.sleep(SOON)
+            try:
+                self._lost_members.look(monotonic())
+            except Exception:
+                log.exception("who is lost could not be looked at")
+        self._losing = None
+
+
+def share_secrets(store: EtcdStore, state_dir: Path) -> None:
+    """Give all controllers of a cell the same keys of discovery and of pseudonyms: those of the first controller. Raises
+    StateError."""
+    directory = StateDirectory(state_dir)
+    for name, key_of in _SECRETS.items():
+        own = key_of(state_dir).hex()
+        store.create(name, own)
+        shared = store.read(name)
+        if shared is not None and shared != own:
+            directory.write(name, shared)
+            key_of(state_dir)  # raises StateError where the file holds no key
+
+
+def _endpoint(stream: str) -> tuple[str, int]:
+    host, _, port = stream.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _gateway(wanted: ClusterSettings) -> EtcdGateway:
+    """Raises SettingsError."""
+    try:
+        endpoints = parse_endpoints(wanted.etcd)
+        password = read_private(Path(wanted.password_file)) if wanted.password_file else ""
+        return EtcdGateway(EtcdAccess(endpoints, wanted.ca, wanted.cert, wanted.key, wanted.user, password))
+    except (ValueError, StateError, EtcdError) as error:
+        raise SettingsError(f"--cluster: {error}") from None
+    except FileNotFoundError:
+        raise SettingsError(f"--cluster-password-file: there is no {wanted.password_file}") from None

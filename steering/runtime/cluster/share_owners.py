@@ -1,0 +1,86 @@
+"""Tells the engine and the lines to switches which controller decides for which switch, and which controllers can be
+reached. Used only where a cluster has several shares: with one share, no controller writes to another's switches."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from steering.cluster.coordination import Coordination
+from steering.core.inputs import Input
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerUp
+from steering.model.ids import DatapathId
+from steering.openflow.peers.peer_traffic import PeerTraffic
+from steering.runtime.cluster.peer_conversation import PeerFault
+
+WRITE_REFUSED = "write-refused"  # event: a write of another controller to a switch here was refused
+
+
+class ShareOwners:
+    """`switches`: the current switches of the site. `masters`: the switches of which this controller is MASTER. `heard`
+    gives inputs to the engine."""
+
+    def __init__(
+        self,
+        coordination: Coordination,
+        switches: Callable[[], Iterable[DatapathId]],
+        masters: Callable[[], Collection[DatapathId]],
+        heard: Callable[[Input], None],
+        traffic: PeerTraffic,
+    ) -> None:
+        self._coordination = coordination
+        self._switches = switches
+        self._masters = masters
+        self._heard = heard
+        self.traffic = traffic
+        self._reached: set[str] = set()
+        self._told: set[str] = set()  # controllers that the engine knows can be reached
+        self._before: tuple[ClusterChanged, frozenset[str]] | None = None
+
+    def look(self) -> None:
+        """Report owners and reachable controllers where they have changed. Called whenever they may have changed."""
+        coordination = self._coordination
+        me = coordination.me.id
+        owners, masters = {}, self._masters()
+        for dpid in self._switches():
+            # A switch that still obeys this controller is served until the switch has another MASTER.
+            owner = me if dpid in masters else coordination.owner_of(dpid)
+            if owner:
+                owners[dpid] = owner
+        owning = set(owners.values())
+        # A controller that is not reachable and owns no switch has no session: its successor has its tokens.
+        members = {
+            one.id for one in coordination.cell.present() if one.id in self._reached or one.id in owning
+        }
+        now = (ClusterChanged(me, frozenset(members - {me}), owners), frozenset(self._reached))
+        if now == self._before:
+            return
+        self._before = now
+        self.traffic.shared(*now)
+        self._heard(now[0])
+        self._told &= members
+        for name in sorted(self._reached & members - self._told):
+            self._told.add(name)
+            self._heard(PeerUp(name))
+
+    def heard(self, given: Any) -> None:
+        """Take a message of another controller, or the news that its stream has begun or ended."""
+        if isinstance(given, PeerUp):
+            self._reached.add(given.name)
+            self._told.discard(given.name)
+            self._before = None  # a controller that is reachable again is told everything
+            self.look()
+        elif isinstance(given, PeerLost):
+            self._reached.discard(given.name)
+            self._told.discard(given.name)
+            self._heard(given)
+            self.look()
+        else:
+            self._heard(given)
+
+
+def events_of(faults: Mapping[PeerFault, int], traffic: PeerTraffic | None) -> dict[str, int]:
+    """Name of event -> count, for faults of streams with other controllers and their refused writes. Only counts above
+    zero."""
+    found = {f"stream-{fault.value}": count for fault, count in faults.items() if count}
+    if traffic is not None and traffic.refused:
+        found[WRITE_REFUSED] = traffic.refused
+    return found
