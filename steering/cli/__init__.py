@@ -1,1 +1,1 @@
-"""The `steering` command: one module for each subcommand, dispatched by `main`."""
+"""The `steering` command: `main` dispatches, `commands` has a module for each subcommand, the rest is what these share."""

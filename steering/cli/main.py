@@ -1,6 +1,6 @@
 """The `steering` command: finds the subcommand and calls its module.
 
-A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `EXAMPLE: str` (a command line, for its help),
+A subcommand is a module `steering/cli/commands/<name>.py` with `SUMMARY: str`, `EXAMPLE: str` (a command line, for its help),
 `add_arguments(parser)` and `run(args) -> int`. Only the module that was asked for is imported, and nothing here
 imports sockets or threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
 
@@ -68,7 +68,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def _source_of(command: str) -> str:
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{command}.py")
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "commands", f"{command}.py")
 
 
 def available() -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
             # Only the list of all commands shows summaries. Each summary costs reading a source file.
             commands.add_parser(command, help=None if chosen else summary_of(command))
             continue
-        module = import_module(f"steering.cli.{command}")
+        module = import_module(f"steering.cli.commands.{command}")
         subparser = commands.add_parser(command, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(subparser)
         _explain(subparser, getattr(module, "EXAMPLE", ""))

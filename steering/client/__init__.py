@@ -21,7 +21,7 @@ standard library.
 """
 
 from steering.cli.client import BadInput, NotAllowed, NotFound, Outdated, Rejected, Unavailable
-from steering.cli.events import ReceivedEvent
+from steering.cli.commands.events import ReceivedEvent
 from steering.client.asynchronous import AsyncSteeringClient
 from steering.client.controller import SteeringClient
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from steering.cli import client
-from steering.cli.events import ReceivedEvent
+from steering.cli.commands.events import ReceivedEvent
 from steering.client.asynchronous_operations import AsyncOperations
 from steering.client.controller import SteeringClient, WantedEvents
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from typing import Any
 
 from steering.cli import client
-from steering.cli.events import ReceivedEvent, events
+from steering.cli.commands.events import ReceivedEvent, events
 from steering.client.operations import Operations
 
 YAML_BODY = {"Content-Type": "application/yaml"}

@@ -51,6 +51,27 @@ ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "launcher": "hub settings logs collector http controller",
             "application": "hub settings http controller",
         },
+        "cli": {
+            "main": "",
+            "arguments": "",
+            "progress": "",
+            "wording": "",
+            "table": "",
+            "compression": "",
+            "machine": "",
+            "state_dirs": "",
+            "site_commands": "",
+            "relay_arguments": "",
+            "capture": "compression",
+            "drawing": "wording",
+            "examination": "machine",
+            "reasons": "table wording",
+            "client": "progress wording state_dirs",
+            "actions": "client table",
+            "clock": "actions client table",
+            "commands": "main arguments progress wording table machine state_dirs site_commands relay_arguments capture drawing "
+            "examination reasons client actions clock",
+        },
     }.items()
 }
 """Package -> room or single file -> what of the package it may import besides itself."""

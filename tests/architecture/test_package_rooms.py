@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from steering.cli.main import COMMANDS
 from tests.architecture import layers, package_rooms
 
 
@@ -62,9 +63,15 @@ def test_no_circle_of_rooms_and_none_of_files_in_a_package(package: str) -> None
         ("runtime", "steering.runtime.orders.x", "steering.runtime.controller"),
         ("runtime", "steering.runtime.traces.x", "steering.runtime.cluster.cluster"),
         ("runtime", "steering.runtime.aaa.x", "steering.runtime.orders.operator"),
+        ("cli", "steering.cli.client", "steering.cli.commands.status"),
     ],
 )
 def test_the_check_of_a_package_sees_an_arrow_against_its_table(
     package: str, importer: str, target: str
 ) -> None:
     assert package_rooms.verdict(importer, target, package) is not None
+
+
+def test_the_files_of_commands_are_the_subcommands() -> None:
+    room = layers.ROOT / "steering" / "cli" / "commands"
+    assert {path.stem for path in room.glob("*.py")} - {"__init__"} == set(COMMANDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli import decode
+from steering.cli.commands import decode
 from steering.cli.main import main
 
 CASES = Path(__file__).resolve().parent / "cases"

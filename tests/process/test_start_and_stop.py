@@ -162,7 +162,7 @@ def test_a_state_directory_open_to_others_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_patches_before_anything_imports_a_socket(tmp_path: Path) -> None:
     probe = (
-        "import sys; import steering.cli.main, steering.cli.run\n"
+        "import sys; import steering.cli.main, steering.cli.commands.run\n"
         "assert not {'socket', 'os_ken', 'eventlet'} & set(sys.modules)\n"
         "from steering.runtime.hub import prepare; prepare()\n"
         "import socket; print(socket.socket.__module__)"

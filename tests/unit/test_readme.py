@@ -48,7 +48,7 @@ def test_every_file_named_exists():
 
 def test_every_lab_mechanism_and_option_it_names_is_an_option():
     for option in re.findall(r"--(site|policy|source-mode|json|help|only)\b", README):
-        sources = "".join(p.read_text() for p in (ROOT / "steering" / "cli").glob("*.py"))
+        sources = "".join(p.read_text() for p in (ROOT / "steering" / "cli").rglob("*.py"))
         assert option in ("help",) or f'"--{option}"' in sources
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli import cluster
+from steering.cli.commands import cluster
 from steering.cli.main import main
 from steering.model.cluster import ClusterStatus, Grant, Rebalance, ShareAssignment, ShareMove
 from steering.store import credentials

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli.completion import TAKES
+from steering.cli.commands.completion import TAKES
 from steering.cli.main import build_whole_parser
 from steering.store import credentials
 from tests.support.fixed_view import TOKEN, FixedView, north

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from steering.cli import examination
-from steering.cli.doctor import tell
+from steering.cli.commands.doctor import tell
 from steering.cli.machine import ThisOne
 from steering.cli.main import main
 

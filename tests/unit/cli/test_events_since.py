@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from steering.cli.events import ReceivedEvent, _line
+from steering.cli.commands.events import ReceivedEvent, _line
 from steering.cli.main import main
 from steering.client import BadInput, SteeringClient
 from steering.model.event_kind import EventKind

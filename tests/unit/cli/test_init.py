@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli import init
-from steering.cli.init import ask_all, switch_names
+from steering.cli.commands import init
+from steering.cli.commands.init import ask_all, switch_names
 from steering.cli.main import build_whole_parser, main
 from steering.cli.site_commands import site_commands
 from steering.policy import load_site, parse_site

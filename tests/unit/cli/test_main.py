@@ -32,8 +32,8 @@ def with_command(tmp_path: Path, body: str) -> list[str]:
         f"def run(args):\n    {body}\n"
     )
     code = (
-        "import sys\nimport steering.cli\nfrom steering.cli import main\n"
-        f"steering.cli.__path__.insert(0, {str(tmp_path)!r})\n"
+        "import sys\nimport steering.cli.commands\nfrom steering.cli import main\n"
+        f"steering.cli.commands.__path__.insert(0, {str(tmp_path)!r})\n"
         f"main._source_of = lambda name: {str(tmp_path)!r} + '/' + name + '.py'\n"
         "sys.exit(main.main(sys.argv[1:]))\n"
     )
@@ -69,7 +69,7 @@ def test_each_help_says_what_the_command_does_and_each_command_has_an_example() 
     assert not silent
     shown = {parser.prog: parser.format_help() for parser in parsers_below(whole)}
     for command in cli.available():
-        example = import_module(f"steering.cli.{command}").EXAMPLE
+        example = import_module(f"steering.cli.commands.{command}").EXAMPLE
         words = shlex.split(re.sub(r'^eval "\$\((.+)\)"$', r"\1", example))
         assert words[:2] == ["steering", command]
         assert whole.parse_args(words[1:]).command == command, example

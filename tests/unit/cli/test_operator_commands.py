@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from steering.cli import client
+from steering.cli.commands.events import ReceivedEvent, events
 from steering.cli.drawing import draw
-from steering.cli.events import ReceivedEvent, events
 from steering.cli.main import main
 from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf

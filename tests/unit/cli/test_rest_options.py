@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from steering.cli import run
+from steering.cli.commands import run
 from steering.runtime.settings import SettingsError, TlsFiles, from_arguments, from_environment
 
 TLS = ["--rest-cert", "c.pem", "--rest-key", "k.pem"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.cli.init import EXAMPLE_ANSWERS
+from steering.cli.commands.init import EXAMPLE_ANSWERS
 from steering.policy import parse_site
 from steering.policy.site_draft import DraftError, DraftPort, read_answers, site_text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cli import run
+from steering.cli.commands import run
 from steering.core.engine import Engine
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from steering.cli.commands.relay import _options
 from steering.cli.main import build_parser
-from steering.cli.relay import _options
 from steering.relay.controller import inbound_ports
 from steering.relay.controller.event_stream import StreamError
 from steering.relay.controller.inbound_ports import MOST, InboundPorts, parse

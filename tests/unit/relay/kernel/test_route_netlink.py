@@ -235,7 +235,9 @@ def test_no_bytes_raise(data: bytes, kind: int) -> None:
         kernel.close()
 
 
-@pytest.mark.parametrize("module", ["steering.relay.launch", "steering.cli.relay", "steering.cli.connect"])
+@pytest.mark.parametrize(
+    "module", ["steering.relay.launch", "steering.cli.commands.relay", "steering.cli.commands.connect"]
+)
 def test_a_relay_without_uplinks_and_controller_does_without_pyroute2_and_tls(module: str) -> None:
     heavy = ("pyroute2", "ssl", "http.client")
     code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in {heavy}))"

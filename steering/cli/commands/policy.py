@@ -114,7 +114,7 @@ def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
 
 
 def _print_findings(findings: "list[Finding]") -> bool:
-    from steering.cli.check import print_findings
+    from steering.cli.commands.check import print_findings
 
     return print_findings(findings)
 

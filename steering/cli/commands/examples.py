@@ -11,7 +11,7 @@ from pathlib import Path
 SUMMARY: str = "list, print or copy the example site and policy files"
 EXAMPLE: str = "steering examples --copy net"
 
-FOLDER = Path(__file__).resolve().parents[1] / "examples"
+FOLDER = Path(__file__).resolve().parents[2] / "examples"
 EXIT_FAILED = 1
 _IDS = re.compile(r" \([A-Z][\w.]*-?[^()]*\)")  # requirement ids, which only developers look up
 EXIT_USAGE = 2

@@ -86,7 +86,7 @@ def _names(kind: str) -> list[str]:
 
         return sorted(MODULES)
     if kind == EXAMPLES:
-        from steering.cli.examples import FOLDER
+        from steering.cli.commands.examples import FOLDER
 
         return sorted(path.name for path in FOLDER.glob("*.yaml"))
     from steering.cli import client

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steering.cli import client
-from steering.cli.mcp import mcp_table
+from steering.cli.commands.mcp import mcp_table
 from steering.cli.wording import counted, duration
 
 SUMMARY: str = "show the state of the running controller, its MCPs and what of the network is missing"
