@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.architecture import layers, tree
 
 REQUIREMENTS = layers.ROOT / "docs" / "design" / "requirements.rst"
@@ -20,9 +22,13 @@ CLOSED = re.compile(
             r"\bmptcp-protocol" + r" section",
             r"\bissue" + r" (?:\d|of\b)",
         ]
-    )
+    ),
+    re.IGNORECASE,
 )
 DOCUMENT = re.compile(r"\bdocs/[A-Za-z0-9_./-]*[A-Za-z0-9]")
+# `(docs/design/measured.rst, Order)`: what stands after the comma is a heading there, or the words a paragraph begins with.
+PLACE = re.compile(r"[(\"](docs/design/[a-z-]+\.rst), ([^()\";:\n]+)[)\"]")
+HEADED = re.compile(r"^(.+)\n[-=~^]{3,}$|^\*\*(.+?)\*\*", re.MULTILINE)
 REQUIREMENT = re.compile(r"(?<![\w.-])(?:[DNS]-F?\d+(?:\.[0-9A-Za-z]+)*|T-\d+|[BGL]\d{1,2})(?![\w-])")
 EXPLAINED = re.compile(r"^``([^`]+)``", re.MULTILINE)
 
@@ -58,6 +64,61 @@ def test_every_document_that_code_names_exists() -> None:
         if not (layers.ROOT / name).exists()
     ]
     assert not missing, "\n".join(missing)
+
+
+def places_in(text: str) -> set[str]:
+    """What a citation may name of a document, in small letters and without a full stop or an article."""
+    return {_plain(heading or words) for heading, words in HEADED.findall(text)}
+
+
+def _plain(words: str) -> str:
+    return words.replace("``", "").strip(" .").lower().removeprefix("the ").removeprefix("a ")
+
+
+def lost_places(text: str) -> list[str]:
+    """Citations in a text whose place is not in the document."""
+    return [
+        f"{document}, {place}"
+        for document, place in PLACE.findall(text)
+        if not any(
+            one.startswith(_plain(place))
+            for one in places_in((layers.ROOT / document).read_text(encoding="utf-8"))
+        )
+    ]
+
+
+def test_every_place_that_code_names_in_a_document_is_there() -> None:
+    cited = [(path, tree.text_of(path)) for path in code_files()]
+    assert sum(len(PLACE.findall(text)) for _, text in cited) >= 5
+    missing = [f"{path.relative_to(layers.ROOT)}: {one}" for path, text in cited for one in lost_places(text)]
+    assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize(
+    ("planted", "leads"),
+    [
+        ("(docs/" + "design/measured.rst, Order)", True),
+        ("(docs/" + "design/measured.rst, the megaflow cache)", True),
+        ('"docs/' + 'design/architecture.rst, Restart"', True),
+        ("(docs/" + "design/measured.rst, what was never measured)", False),
+    ],
+)
+def test_a_place_that_is_not_in_its_document_is_found(planted: str, leads: bool) -> None:
+    assert (lost_places(f"# said there {planted}.") == []) is leads
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "Design" + " section 5, step by step",
+        "as design" + " section 3.2 says",
+        "(facts" + "/openflow)",
+        "see design" + ".md",
+        "kernel-mptcp" + " 4",
+    ],
+)
+def test_a_citation_of_a_note_that_nobody_can_open_is_found(planted: str) -> None:
+    assert CLOSED.search(planted)
 
 
 def test_every_requirement_that_code_cites_is_explained() -> None:

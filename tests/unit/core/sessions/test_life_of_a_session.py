@@ -1,4 +1,4 @@
-"""Design section 5, step by step: every race of it is a test without sleeping."""
+"""The life of a session (docs/design/session-life.rst), step by step: every race of it is a test without sleeping."""
 
 import pytest
 
