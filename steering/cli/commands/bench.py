@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0, 1 when a part could not be measured, or 2 for wrong usage."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     root = package.parent  # of a checkout
     if not (root / "tests" / "bench" / "suite.py").exists():
         # A checkout has links there, an installed package the files.
