@@ -1,5 +1,6 @@
-"""Makes all pieces that concern sessions: each piece gets the pieces that it needs when it is made. The engine
-keeps what it registers as a part or reads itself. No piece knows of this module or of the whole.
+"""Makes all objects (pieces) that handle sessions. Each piece gets the pieces that it needs in its constructor.
+
+No piece imports this module or knows the whole. The engine uses only the pieces whose names have no underscore.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,16 +61,18 @@ from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 
 
 class Ingredients(NamedTuple):
-    """What the pieces are made of. `disabled` names mechanisms that are off for negative controls; `epochs`: of each
-    switch's filling; `knows_every_token`: whether a token that is not known here is nobody's; `sees_every_subflow`:
-    whether all subflows of a session are at switches that this engine decides for."""
+    """What the engine gives to the pieces.
+
+    `knows_every_token` returns whether a token that this engine does not know belongs to no session at all.
+    `sees_every_subflow` returns whether all subflows of a session are at switches that this engine decides for.
+    """
 
     sitemap: SiteMap
     policy: Policy
     chooser: Chooser
     counters: Counters
-    disabled: frozenset[Mechanism]
-    epochs: Mapping[DatapathId, int]
+    disabled: frozenset[Mechanism]  # mechanisms that are off for negative controls
+    epochs: Mapping[DatapathId, int]  # by switch: the epoch of its latest filling
     neighbours: Neighbours
     graph: Graph
     table: SessionTable
@@ -77,7 +80,7 @@ class Ingredients(NamedTuple):
     sees_every_subflow: Callable[[], bool]
 
     def access_of(self, address: bytes) -> str:
-        """The name of an address's access network."""
+        """The name of the access network of an address, "" for none."""
         access = self.sitemap.access_of(address)
         return access.name if access is not None else ""
 
@@ -91,7 +94,7 @@ class Ingredients(NamedTuple):
         return None if inside is None else inside.port.dpid
 
     def waypoint_of(self, mcp: McpId) -> WaypointId:
-        """Where an MCP hangs with its inner side; NO_WAYPOINT for one that is gone."""
+        """The waypoint of an MCP's inside port, NO_WAYPOINT for an MCP that the site no longer has."""
         inside = self.sitemap.inside.get(mcp)
         return NO_WAYPOINT if inside is None else inside.id
 
@@ -148,7 +151,7 @@ class SessionPieces:
         self.waiting_mcps = PendingJoins(policy.limits.held_joins, EARLY_JOINS_WAIT)  # joins that MCPs open
 
     def _make_judges(self, given: Ingredients) -> None:
-        """What handshakes are judged by."""
+        """The pieces by which handshakes are judged."""
         sitemap, policy, chooser, counters = given.sitemap, given.policy, given.chooser, given.counters
         disabled, table, readiness = given.disabled, self.table, self.readiness
         self._room = Room(table, readiness, self.in_force)
@@ -172,7 +175,7 @@ class SessionPieces:
         self.destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
 
     def _make_handlers(self, given: Ingredients) -> None:
-        """Who takes the segments."""
+        """The pieces that handle segments."""
         sitemap, chooser, counters, disabled = given.sitemap, given.chooser, given.counters, given.disabled
         table, life, in_force, teardown = self.table, self.life, self.in_force, self.teardown
         first_answers, keys, outcomes = self._first_answers, self._keys, self._outcomes
@@ -228,7 +231,7 @@ class SessionPieces:
         )  # fmt: skip
 
     def segments(self) -> dict[type, Callable[..., list[Output]]]:
-        """Who takes each kind of segment."""
+        """The handler of each kind of segment."""
         return {
             SynSeen: self.dispatcher.syn,
             SynAckSeen: self.dispatcher.syn_ack,
@@ -240,7 +243,7 @@ class SessionPieces:
         }
 
     def sizes(self) -> dict[str, int]:
-        """Records of each kind that a limit of the policy bounds, by the name of the limit."""
+        """The numbers of records that limits of the policy bound, by the name of the limit."""
         return {
             "sessions": len(self.table),
             "half_open": len(self.table.half_open),
@@ -248,7 +251,7 @@ class SessionPieces:
         }
 
     def parts(self) -> tuple[Part, ...]:
-        """The pieces that handle handshakes, in the order in which they are told of what happens."""
+        """The pieces that are parts of the engine and handle handshakes, in the order in which the engine calls them."""
         return (
             self.in_force,
             self.dispatcher,

@@ -1,4 +1,4 @@
-"""The engine of one of several controllers. Without `--cluster` it is not loaded, and the engine is as it ever was."""
+"""The engine of one of several controllers. Without `--cluster` this module is not loaded."""
 
 from collections.abc import Callable, Generator, Iterable
 
@@ -22,7 +22,7 @@ from steering.model.policy import Policy
 
 
 class ClusteredEngine(Engine):
-    """An engine that decides for a share of the site's switches, and exchanges with the engines of the others."""
+    """An engine that decides for a share of the site's switches, and exchanges messages with the other controllers."""
 
     def __init__(
         self,
@@ -48,7 +48,8 @@ class ClusteredEngine(Engine):
             destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
             unread=self._unread,
         )  # fmt: skip
-        self.parts = Parts((*self.parts, self.peers))  # last: it tells what came of all others
+        # Last, because it sends the other controllers what all other parts have changed.
+        self.parts = Parts((*self.parts, self.peers))
         self.handover = Handover(
             self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
         )
@@ -76,7 +77,7 @@ class ClusteredEngine(Engine):
         return False
 
     def _is_elsewhere(self, dpid: DatapathId) -> bool:
-        """Also at a switch of a controller that can be reached."""
+        """Also true for a switch of another controller that can be reached."""
         return super()._is_elsewhere(dpid) or self.peers.routes.owners.get(dpid) in self.peers.reached
 
     def _own(self, read: EntriesRead) -> Generator[int, float, Own]:
@@ -94,11 +95,12 @@ class ClusteredEngine(Engine):
         taken = mine - before
         if not taken:
             return outputs + self.handover.read_later()
-        # What the switches hold of its sessions is not known yet: until then no join is a stranger's.
+        # The sessions of the taken switches are not known until their entries are read. Until then an unknown token
+        # does not count as unknown.
         self._recover_until = now + RECOVERY
         self.sessions.readiness.recovering = True
         for dpid in taken & self.switches.keys():
-            self.switches[dpid].fills = 0  # its rules are another controller's, and stay where they are right
+            self.switches[dpid].fills = 0  # its rules come from another controller; correct rules stay
         self.sessions.readiness.offline |= {dpid for dpid in taken if not self.switches.is_filled(dpid)}
         self.handover.taken(taken, before & mine)
         return outputs
@@ -107,7 +109,7 @@ class ClusteredEngine(Engine):
         if self.handover.is_again(read.dpid):
             if self.switches.is_filled(read.dpid):
                 return self.works.begin(read.dpid, self._read_again(read), now)
-            # It connected meanwhile, and nobody else would fill it.
+            # The switch connected again meanwhile, and no other code would fill it.
             self.handover.lost(read.dpid)
             self._unread.add(read.dpid)
             self.resync.stop_filling(read.dpid)
@@ -118,7 +120,7 @@ class ClusteredEngine(Engine):
         own = yield from self._own(read)
         now = yield from self.handover.read(read, own)
         done = self._recovered(now) if not self._unread else self.handover.read_later()
-        return [ForgetReading(read.dpid), *done]  # first: it may be read anew
+        return [ForgetReading(read.dpid), *done]  # in this order, because `done` may read the switch again
 
     def _take_over(self, read: EntriesRead) -> Work:
         return (yield from super()._take_over(read)) + self.handover.read_later()

@@ -1,4 +1,4 @@
-"""The conditions that choices go by, as they are told: of MCPs, of ports, of access networks, and the time of day."""
+"""Inputs about the state of MCPs, ports and access networks and about the time of day, on which decisions depend."""
 
 from steering.core.inputs import AccessChanged, McpAdmin, McpReport, PortLoad, TimeOfDay
 from steering.core.network.graph import Graph
@@ -11,7 +11,7 @@ from steering.model.network import AccessNetwork, Mcp, PortRef
 
 
 class Conditions:
-    """Handlers of the engine. Each hands on to the chooser of MCPs, or to the ranks of live subflows, what it was told."""
+    """Handlers of the engine. Each passes its input on to the chooser of MCPs, or to the ranking of live subflows."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Conditions:
         return []
 
     def mcp_report(self, given: McpReport, now: float) -> list[Output]:
-        """An MCP tells of its health and load."""
+        """An MCP reports its health and load."""
         if given.mcp in self._chooser.health:
             self._chooser.health[given.mcp].report(
                 given.alive, given.load, now, given.pace if self._probes.enabled else None
@@ -44,7 +44,7 @@ class Conditions:
         return []
 
     def port_load(self, given: PortLoad, now: float) -> list[Output]:
-        """How busy a port is counts for what is behind it: an MCP, an access network, or a link."""
+        """A port's utilisation counts for what is behind the port: an MCP, an access network, or a link."""
         for port in self._map.carried.get(given.dpid, {}).get(given.port, ()):
             self.port_load(given._replace(port=port.port), now)
         attachment = self._map.at.get((given.dpid, given.port))
@@ -57,7 +57,7 @@ class Conditions:
         return []
 
     def access_changed(self, given: AccessChanged, now: float) -> list[Output]:
-        """An access network has another type or trust: from now on joins are judged, and live subflows used, by it (D-6.3e)."""
+        """An access network has another type or trust. Joins and live subflows are judged by the new values (D-6.3e)."""
         known = self._chooser.access.get(given.name)
         if known is not None:
             self._chooser.access[given.name] = (given.type or known[0], given.trust or known[1])

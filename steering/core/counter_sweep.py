@@ -1,10 +1,13 @@
-"""Asks switches, now and then, what their session entries have counted: a share of the entries at a time, so that no
-answer is long and no switch's entries are all looked at together.
+"""Reads the counters of session entries from the switches, again and again.
 
-A SYN that comes while a switch answers waits behind the answer in the same connection, and for the work that the
-answer is. So shares are small, the next one is asked for when one has been read, a tick has a bound for all, and a
-switch rests seven times as long as it took to answer: whatever it or this controller is slow at, they are busy with it
-an eighth of the time.
+Each question asks for a share of a switch's entries only. A SYN that comes while a switch answers waits behind the answer
+in the same connection, and for the controller's work with the answer. Therefore:
+
+* shares are small;
+* the next share is asked for when the last one has been read;
+* the entries that are asked for in one tick are bounded;
+* a switch rests seven times as long as its answer took. Thus a slow switch or controller spends at most an eighth of
+  its time with counters.
 """
 
 from collections import deque
@@ -22,18 +25,18 @@ from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import DatapathId
 from steering.model.policy import Policy
 
-ENTRIES = 128  # of one share, about: a SYN of the same switch may wait behind them
-EACH_TICK = 1_024  # entries asked for in a tick
-QUESTION = 16  # entries that a question costs as much as, at least
-MOST_OF_A_TICK = EACH_TICK // 2  # and at most: who says that it holds ever more leaves others the other half
-MOST_SHARES = 1_024  # a switch looks through all its entries for each
-RESTS = 7  # times as long as it took to answer
-PATIENCE = 10.0  # seconds for an answer, before others are asked; a switch does not rest longer either
+ENTRIES = 128  # wanted size of a share: a SYN of the same switch may wait behind so many entries
+EACH_TICK = 1_024  # most entries that are asked for in one tick
+QUESTION = 16  # least cost of a question, in entries
+MOST_OF_A_TICK = EACH_TICK // 2  # most cost of a question: a switch that claims more leaves half to others
+MOST_SHARES = 1_024  # of one switch, because the switch looks through all its entries for each share
+RESTS = 7  # a switch rests so many times as long as its answer took
+PATIENCE = 10.0  # seconds after which a missing answer is given up; also the longest rest of a switch
 
 
 class CounterSweep(Part):
-    """A round asks every switch for all of its shares. The next round begins `timers.sweep` seconds after this one
-    began, or when this one is over."""
+    """Sweeps in rounds. A round asks every switch for all of its shares. The next round begins `timers.sweep` seconds
+    after the begin of this round, or at the end of this round if that is later."""
 
     def __init__(
         self,
@@ -51,17 +54,17 @@ class CounterSweep(Part):
         self._preferring = preferring
         self._reports = reports
         self._next = -inf
-        self._to_ask: deque[SweepEntries] = deque()  # together every entry once; split when their turn comes
+        # The shares of this round that were not asked for yet. A share is split when its turn comes.
+        self._to_ask: deque[SweepEntries] = deque()
         self._left = 0  # entries that may still be asked for in this tick
-        self._sated: set[DatapathId] = set()  # switches that are asked for no more in this tick
-        self._open: dict[DatapathId, SweepEntries] = {}  # switches that were asked, and for what
-        self._late: set[DatapathId] = (
-            set()
-        )  # of these, whose question is of a round that is over: it counted there
-        self._not_before: dict[DatapathId, float] = {}  # when a switch is asked again at the earliest
-        self._held: dict[DatapathId, int] = {}  # entries of a switch: as the last round found, or more
+        self._sated: set[DatapathId] = set()  # switches that are not asked again in this tick
+        self._open: dict[DatapathId, SweepEntries] = {}  # switches that owe an answer, and the share
+        # Those of `_open` that were asked in an earlier round, where the answer was counted already.
+        self._late: set[DatapathId] = set()
+        self._not_before: dict[DatapathId, float] = {}  # earliest time of a switch's next question
+        self._held: dict[DatapathId, int] = {}  # estimated entries of a switch: by the last round, or more
         self._share: dict[DatapathId, int] = {}  # entries in the open answer, so far
-        self._counted: dict[DatapathId, int] = {}  # and in this round
+        self._counted: dict[DatapathId, int] = {}  # entries of a switch in this round, so far
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {SweepRead: self._read}
@@ -80,7 +83,7 @@ class CounterSweep(Part):
                 return []
             first, self._next = self._next == -inf, now + self._period
             if first:
-                return []  # nothing has begun yet
+                return []  # the controller has just started: there is nothing to count
             self._begin()
         self._left = EACH_TICK
         self._sated.clear()
@@ -98,11 +101,12 @@ class CounterSweep(Part):
 
     @property
     def _even_share(self) -> int:
-        """Entries of a switch of which nothing is known."""
+        """Estimated entries of a switch that was never read."""
         return self._teardown.entries_at_most // len(self._map.switches)
 
     def _miss(self, share: SweepEntries) -> None:
-        """Nobody tells how much is in a share: it counts as what was thought, or the next round would ask for all in one."""
+        """A share gets no answer. It counts as many entries as estimated. Otherwise the next round would ask for all of the
+        switch's entries in one share."""
         thought = max(self._held.get(share.dpid, 0), self._even_share) // share.shares
         self._counted[share.dpid] = self._counted.get(share.dpid, 0) + thought
 
@@ -111,7 +115,7 @@ class CounterSweep(Part):
             self._miss(self._open[dpid])
 
     def _ask(self, now: float) -> list[Output]:
-        """The next share; several of switches that hold few entries. A switch is asked for one at a time."""
+        """Ask for the next share, or for several shares if they are small. A switch is asked for one share at a time."""
         outputs: list[Output] = []
         expected = 0
         for _ in range(len(self._to_ask)):
@@ -122,7 +126,7 @@ class CounterSweep(Part):
                 self._miss(share)
                 continue
             if share.dpid in self._sated or self._not_before.get(share.dpid, -inf) > now:
-                self._to_ask.append(share)  # others need not wait for it
+                self._to_ask.append(share)  # at the end, so that other switches need not wait for this one
                 continue
             self._miss_open(share.dpid)
             self._late.discard(share.dpid)
@@ -140,7 +144,7 @@ class CounterSweep(Part):
         return outputs
 
     def _split(self, share: SweepEntries) -> SweepEntries:
-        """A part of a share that is small enough; the rest of it is asked for later."""
+        """A part of a share that is small enough. The other parts are asked for later."""
         while share.shares < MOST_SHARES and self._held[share.dpid] > ENTRIES * share.shares:
             shares = 2 * share.shares
             self._to_ask.append(share._replace(share=share.share + share.shares, shares=shares))
@@ -148,7 +152,7 @@ class CounterSweep(Part):
         return share
 
     def _read(self, read: SweepRead, now: float) -> list[Output]:
-        """A piece of an answer, to our own question or to one of the reports."""
+        """Take a piece of an answer, to a question of this sweep or of the MCPs' reports (sessions.mcp_reports)."""
         self._teardown.counted(read.entries, now)
         self._preferring.counted(read.entries)
         if read.last and read.whole:
@@ -165,7 +169,7 @@ class CounterSweep(Part):
             self._late.discard(read.dpid)
         else:
             self._counted[read.dpid] = self._counted.get(read.dpid, 0) + found
-        # Switches hold more than was thought: what is left of them is split further.
+        # If the switch holds more than estimated, its other shares are split further.
         self._held[read.dpid] = max(self._held.get(read.dpid, 0), found * asked.shares)
         self._not_before[read.dpid] = now + min(RESTS * (now - read.asked_at), PATIENCE)
         return self._ask(now)

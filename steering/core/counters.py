@@ -1,4 +1,4 @@
-"""What is counted: plain numbers, read by the northbound's metrics."""
+"""The controller's counters: plain numbers. The northbound makes metrics of them."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -12,8 +12,8 @@ from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
 
-FULLS = 256
-REFUSED_SWITCHES = 64
+FULLS = 256  # most different limits whose refusals are counted
+REFUSED_SWITCHES = 64  # most pairs of datapath id and reason that are counted
 
 
 class JoinResult(StrEnum):
@@ -21,85 +21,84 @@ class JoinResult(StrEnum):
 
     PINNED = "pinned"
     RETRANSMITTED = "retransmitted"
-    HELD = "held"  # then one of the others
-    OWN_ADDRESS = "own-address"  # sent to its MCP's own address: natural, but checked
+    HELD = "held"  # counted again later, with its final result
+    OWN_ADDRESS = "own-address"  # sent to its MCP's own address: checked, then left on its natural path
     REFUSED = "refused"
-    AUTHENTICATED = "authenticated"  # besides pinned: its third ACK proved the keys
-    REVERSE = "reverse"  # an MCP's own, towards a host of a session of its
-    REVERSE_UNKNOWN = "reverse-unknown"  # an MCP's own, of no session that is known: it went on
-    TOKEN_ONLY = "token-only"  # besides pinned: HMAC was wanted, but the keys are not known
+    AUTHENTICATED = "authenticated"  # also counted as pinned: its third ACK proved the keys
+    REVERSE = "reverse"  # from an MCP to a host of one of its sessions
+    REVERSE_UNKNOWN = "reverse-unknown"  # from an MCP, of an unknown session: it was forwarded
+    TOKEN_ONLY = "token-only"  # also counted as pinned: HMAC was wanted, but the keys are not known
 
 
 class ReportRefusal(StrEnum):
-    """Why something that an MCP reported of sessions was not believed."""
+    """Why a batch of an MCP's session reports, or one event of it, was not accepted."""
 
-    OUT_OF_ORDER = (
-        "out-of-order"  # a batch: what came before it is not known here; the MCP tells the whole set
-    )
-    RECOVERING = "recovering"  # a batch: switches have not told of all sessions yet
-    INCOMPLETE = "incomplete"  # a batch: there is room again for what was `full`; the MCP tells the whole set
-    FOREIGN = "foreign"  # a session of another MCP
-    REPEATED = "repeated"  # an id that lives already
-    FULL = "full"  # more sessions than this controller may have
+    OUT_OF_ORDER = "out-of-order"  # an earlier batch is missing; the MCP has to send its whole set
+    RECOVERING = "recovering"  # the entries of some switches were not read yet
+    INCOMPLETE = "incomplete"  # there is room again after `full`; the MCP has to send its whole set
+    FOREIGN = "foreign"  # an event about a session of another MCP
+    REPEATED = "repeated"  # an event with the id of a live session
+    FULL = "full"  # an event about more sessions than this controller may have
 
 
 class SessionReport(StrEnum):
-    """What came of a session since its MCP told the truth about it."""
+    """What an MCP's report changed about a session."""
 
     BEGAN = "began"
     ENDED = "ended"
-    HEALED = "healed"  # its SYN/ACK was never seen here
-    ABSENT = "absent"  # it does not live at its MCP, so it ended here
-    CUT_OFF = "cut-off"  # the same, and its MCP restarted meanwhile: both of its ends are told by a reset
-    LATE = "late"  # over, and what it had under way was waited for since its FINs were not seen
-    EARLY = "early"  # it is plain, and its SYN was handled after the first report of it
-    FORGOTTEN = "forgotten"  # such a report gave way to newer ones before a SYN came
+    HEALED = "healed"  # the report gave the token: the controller had not seen the SYN/ACK
+    ABSENT = "absent"  # the MCP does not have the session, so the controller ended it
+    CUT_OFF = "cut-off"  # as `absent`, after a restart of the MCP: both ends get a reset
+    LATE = "late"  # over by the report, and its FINs were not seen: ended after a wait for segments under way
+    EARLY = "early"  # a plain session whose SYN was handled after the report about it
+    FORGOTTEN = "forgotten"  # an early report was dropped for newer ones before a SYN came
 
 
 class ProbeAnswer(StrEnum):
-    """What came of a question whether an MCP lives."""
+    """The result of a probe of an MCP."""
 
-    OPEN = "open"  # somebody listens at the port that was probed
-    REFUSED = "refused"  # nobody does
+    OPEN = "open"  # the probed port accepts connections
+    REFUSED = "refused"  # the probed port refuses connections
     MISSED = "missed"  # no answer in time, or a refusal
-    LATE = "late"  # to an earlier question than the last one: counted beside what it is
-    STRAY = "stray"  # nobody asked for this: not looked at further
+    LATE = "late"  # an answer to an earlier probe than the last; also counted by its kind
+    STRAY = "stray"  # a segment that answers no probe: ignored
 
 
 class Abort(StrEnum):
-    """How a session that was to be aborted ended."""
+    """How an aborted session ended."""
 
-    FASTCLOSE = "fastclose"  # its host was told with its own key, which ends the whole MPTCP connection
-    RESET = "reset"  # some end was told, by resets of its TCP connections alone
-    OVER = "over"  # its ends say that they had no connection any more
-    NO_END = "no-end"  # nobody held anything of it that is known here
+    FASTCLOSE = "fastclose"  # its host got MP_FASTCLOSE, which ends the whole MPTCP connection
+    RESET = "reset"  # at least one end got resets of its TCP connections, and none got MP_FASTCLOSE
+    OVER = "over"  # its ends answered that they had no connection any more
+    NO_END = "no-end"  # the controller knew no end that it could reset
     SILENT = "silent"  # no end of it answered
 
 
 class TraceSkip(StrEnum):
     """Why a set-up is not traced, though tracing is on."""
 
-    RATE = "rate"  # more began in this second than are to be traced
-    OPEN = "open"  # as many traced set-ups as may be are under way
+    RATE = "rate"  # more set-ups began in this second than may be traced
+    OPEN = "open"  # as many traced set-ups as allowed are under way
 
 
 class SpanDrop(StrEnum):
     """Why a span of a trace does not reach its collector."""
 
-    QUEUE_FULL = "queue-full"  # the collector takes them too slowly, or not at all
+    QUEUE_FULL = "queue-full"  # the collector takes spans too slowly, or not at all
     NOT_TAKEN = "not-taken"  # the collector refused it, or did not answer in time
 
 
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
 
 
-STALL = 2e-3  # seconds of one piece of work, beyond which it is written down: every SYN waits meanwhile
-LATE_TICK = "late-tick"  # among what stalls
+STALL = 2e-3  # seconds; longer work is recorded as a stall, because every SYN waits meanwhile
+LATE_TICK = "late-tick"  # the name of a late tick among the stalls
 STALL_BUCKETS = (5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 1.0, 5.0)
 
 
 class Histogram:
-    """Histogram of seconds, each bucket by itself; the last one has all that is above the bounds."""
+    """A histogram of durations in seconds. Each bucket counts by itself, not cumulatively. The last bucket counts all that
+    is above the bounds."""
 
     __slots__ = ("bounds", "counts", "longest", "total")
 
@@ -124,16 +123,16 @@ class Histogram:
 
 
 class HostMeterRefusal(StrEnum):
-    """Why a known host of a port that is short of SYNs has no meter of its own (core.pipeline.known_hosts)."""
+    """Why a known host of a flooded port has no meter of its own (core.pipeline.known_hosts)."""
 
-    MACHINE = "machine"  # others with its MAC have as many as one may have
-    PORT = "port"  # others of its port have as many as a port may have
-    SWITCH = "switch"  # short ports of its switch share the numbers that there are
-    IN_ALL = "in-all"  # as many ports as may be helped at once are short, in all or of its switch
+    MACHINE = "machine"  # hosts with its MAC have as many meters as one MAC may have
+    PORT = "port"  # hosts of its port have as many meters as one port may have
+    SWITCH = "switch"  # the flooded ports of its switch have used up their part of the meter numbers
+    IN_ALL = "in-all"  # too many ports are flooded, in all or at its switch
 
 
 class Counters:
-    """What one controller counts. The engine and the adapters write, metrics read."""
+    """The counters of one controller. The engine and the adapters write them, metrics read them."""
 
     __slots__ = (
         "packet_ins",
@@ -195,23 +194,23 @@ class Counters:
         self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
-        # By state and event: what cannot happen to a session as it is (core.sessions.transitions).
+        # By state and event: events that the session's state does not allow (core.sessions.transitions).
         self.session_events_refused: Counter[tuple[str, str]] = Counter()
         self.session_reports: Counter[SessionReport] = Counter()
-        # By name of the MCP that reported, and why it was not believed.
+        # By name of the MCP that reported, and reason.
         self.session_reports_refused: Counter[tuple[str, ReportRefusal]] = Counter()
         self.answers_unseen = 0
         self.leg_errors = 0
         self.idle_pins_evicted: Counter[str] = Counter()  # by access network
         self.floods = 0
-        self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
-        # SYN/ACKs among them, by switch and access network: what was not answered there proves nothing.
+        self.copies_lost: Counter[tuple[str, str]] = Counter()  # by kind of segment, and access network
+        # Of these, SYN/ACKs by switch and access network. Where they are lost, missing answers prove nothing.
         self.answers_lost: Counter[tuple[DatapathId | None, str]] = Counter()
-        self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
-        self.host_meters_refused: Counter[HostMeterRefusal] = Counter()  # hosts, at each second's look
+        self.syns_dropped: Counter[str] = Counter()  # by the attachment whose port has the meter
+        self.host_meters_refused: Counter[HostMeterRefusal] = Counter()  # hosts without a meter, each second
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in
         self.link_trip_outliers = 0
-        self.lost_hosts_unasked = 0  # times
+        self.lost_hosts_unasked = 0
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0
@@ -233,8 +232,8 @@ class Counters:
         self.reservations_refused: Counter[ReservationRefusal] = Counter()
         self.not_restored: Counter[LostPiece] = Counter()
         self.last_full: FullLimit | None = None  # the limit that was reached last
-        # First answers of MCPs to sessions and those without MPTCP, by the waypoint where the session came in, and by
-        # the MCP's id: of each there are no more than the site has.
+        # First answers of MCPs to sessions, and those of them without MPTCP (fallbacks). By the waypoint where the session
+        # came in, and by the MCP's id. The site bounds the number of both.
         self.answers_at: Counter[WaypointId] = Counter()
         self.fallbacks_at: Counter[WaypointId] = Counter()
         self.answers_of: Counter[McpId] = Counter()
@@ -246,25 +245,27 @@ class Counters:
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
     def refuse_switch(self, dpid: DatapathId, why: SwitchRefusal) -> None:
-        """A connection may not speak for `dpid`. Anybody can give any id: so many are told apart, the oldest goes."""
+        """Count a refused connection that gave `dpid`. A connection may give any id, so only the latest REFUSED_SWITCHES
+        pairs of id and reason are kept."""
         count = self.refused_switches.pop((dpid, why), 0)
         if len(self.refused_switches) >= REFUSED_SWITCHES:
             del self.refused_switches[next(iter(self.refused_switches))]
         self.refused_switches[dpid, why] = count + 1
 
     def stalled(self, task: str, seconds: float) -> None:
-        """A piece of work took longer than STALL. `task`: one of the program's own names, so there are few."""
+        """Count a piece of work that took longer than STALL. `task`: one of a few names in the program."""
         if task not in self.stalls:
             self.stalls[task] = Histogram(STALL_BUCKETS)
         self.stalls[task].observe(seconds)
 
     def ticked(self, late: float) -> None:
-        """A tick came so many seconds late: somebody held it up, perhaps one that is named."""
+        """Count a tick that came `late` seconds late, if that is more than STALL. Other work has delayed it."""
         if late > STALL:
             self.stalled(LATE_TICK, late)
 
     def first_answer(self, edge: WaypointId, mcp: McpId, plain: bool) -> None:
-        """An MCP answered a session's first SYN. `edge`: the waypoint it came in at; `plain`: without MPTCP."""
+        """Count an MCP's answer to a session's first SYN. `edge`: the waypoint where the SYN came in. `plain`: the answer
+        had no MPTCP option."""
         self.answers_at[edge] += 1
         self.answers_of[mcp] += 1
         if plain:
@@ -272,7 +273,7 @@ class Counters:
             self.fallbacks_of[mcp] += 1
 
     def full(self, full: FullLimit) -> None:
-        """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""
+        """Count a limit that was reached. Only the latest FULLS different limits are counted by themselves."""
         count = self.fulls.pop(full, 0)
         if len(self.fulls) >= FULLS:
             del self.fulls[next(iter(self.fulls))]

@@ -1,4 +1,5 @@
-"""The engine: the one writer of state. Input and time in, outputs out; no I/O, no clock of its own."""
+"""The engine, which alone changes the controller's state. It takes an input and the time, and returns outputs. It does no
+I/O and has no clock."""
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
@@ -41,12 +42,14 @@ from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, Site, with_mcps
 from steering.model.policy import Policy
 
-RECOVERY = 15.0  # seconds until unknown joins count as unknown if a switch never came; fourfold if one is being taken over
+# After a start, tokens do not count as unknown until the entries of all switches were read. If a switch never connects,
+# this ends after so many seconds, or after four times as many while entries that were read are still being taken over.
+RECOVERY = 15.0
 
 
 class Engine:
-    """The controller's engine. `handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
-    off for negative controls; ValueError for an unknown name."""
+    """The controller's engine. `handle` is the only way to change it. `disabled` names mechanisms (model.mechanism) that
+    are off for negative controls. Raises ValueError for an unknown name."""
 
     def __init__(
         self,
@@ -57,14 +60,14 @@ class Engine:
         counters: Counters | None = None, disabled: Iterable[str] = (),
         elsewhere: Callable[[DatapathId], bool] = lambda dpid: False,
     ) -> None:  # fmt: skip
-        """`elsewhere`: whether another controller decides at a switch, and sees what it lacks."""
+        """`elsewhere` returns whether another controller decides for a switch and supervises it."""
         off = frozenset(map(Mechanism, disabled))
         self.site, self.policy, self.epoch = site, policy, epoch & 0xFFFF
         self.counters = counters or Counters()
         self.map = SiteMap(site)
         self.graph = Graph(site)
         self.switches = Switches()
-        # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
+        # Each filling of a switch has its own epoch, so that rules left over from an earlier filling can be recognised.
         self._epochs: dict[DatapathId, int] = defaultdict(lambda: self.epoch)
         self.neighbours = Neighbours(
             self.map, policy.limits, HostRules(self._epochs, off), off, self.counters
@@ -74,7 +77,7 @@ class Engine:
         self.probes = McpProbes(
             self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
         )  # fmt: skip
-        # Everything about sessions; `handshakes` sees every segment that is shown.
+        # Everything about sessions. `handshakes` gets every segment that switches send.
         self.sessions = pieces = SessionPieces(Ingredients(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
             self._new_table(), self._knows_every_token, self._sees_every_subflow,
@@ -93,7 +96,7 @@ class Engine:
         self._handlers = self._handlers_of_inputs()
 
     def _make_parts(self, off: frozenset[Mechanism]) -> Parts:
-        """Rules, reservations, what outlives a restart, and what watches over all."""
+        """Make rules, reservations, the state that outlives a restart, and supervision."""
         pieces, policy = self.sessions, self.policy
         self.natural = BaseRules(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
@@ -128,45 +131,46 @@ class Engine:
         return self._in_order(shared, long_links)
 
     def _in_order(self, shared: SharedPieces, long_links: LongLinks) -> Parts:
-        """All that happens is told in this order. A part that leans on no other is registered in core.features."""
+        """All parts, in the order in which they are called. A part that depends on no other is registered in
+        core.features."""
         pieces = self.sessions
         sweep = CounterSweep(
             self.map, self.policy, self.switches, pieces.teardown, self.preferring, pieces.reports
         )
         return Parts(
             (
-                self.links,  # first at a tick and at a restart: all others look at the graph
-                self.kept_sessions,  # its sessions are back before the parts that look for sessions
-                self.probes,  # what it finds of MCPs the chooser goes by
-                self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
-                self.authorising,  # its lists before what is set ahead, which a list forbids
-                self.sessions.proactive,  # its exact entries leave before the rules that lead elsewhere
-                *(make(shared) for make in FEATURES),  # what they want of switches leaves with the same tick
-                self.old_paths,  # the old paths have labels before number 0 follows
-                # Switches are brought in line when all have ticked that change what they should hold.
+                self.links,  # first at a tick and at a restart, because all others use the graph
+                self.kept_sessions,  # restores sessions before the parts that look for sessions
+                self.probes,  # their results go into the chooser
+                self.chooser,  # before the parts that choose by the new policy, MCPs, or health
+                self.authorising,  # its lists come before proactive insertion, which a list forbids
+                self.sessions.proactive,  # its exact entries leave before rules that lead elsewhere
+                *(make(shared) for make in FEATURES),  # their rules leave with the same tick
+                self.old_paths,  # gives the old paths labels before path number 0 follows new weights
+                # Rules are sent when all parts that change them have had their tick.
                 Turn(lambda now: self.works.resume(now) + self.resync.tick(now), lambda: ALWAYS),
                 self.recovery,
-                # Only then the time to recover may be over: what is taken back goes by links and rules as they are.
+                # Recovery may end only after that, because restored sessions need the current links and rules.
                 Turn(self._recovered_late, lambda: self._recover_until),
                 *self.sessions.parts(),
-                self.preferring,  # tells of sessions as handshakes left them
+                self.preferring,  # sends intents about sessions as handshakes left them
                 self.sessions.reports,
                 self.sessions.teardown,
                 self.sessions.half_open,
                 self.reserving,  # sees which sessions are over
                 self.dhcp_leases,
                 long_links,
-                self.mobility,  # claims that are settled, before neighbours are asked again
+                self.mobility,  # takes settled claims before neighbours are asked again
                 self.neighbours,
                 sweep,
                 self.natural,
-                self.presence,  # sees what all others made of it
+                self.presence,  # after all parts that can change what is present
                 self.alarms,
             )
         )
 
     def _handlers_of_inputs(self) -> dict[type, Handler]:
-        """Input -> who takes it. What only one part takes, that part says itself."""
+        """The handler of each kind of input. A part names the inputs that it alone takes (Part.takes)."""
         conditions = Conditions(self.map, self.graph, self.chooser, self.probes, self.preferring)
         hosts = HostMessages(
             self.map, self.switches, self.neighbours, self.chooser, self.mobility, self._leg_errors
@@ -210,17 +214,17 @@ class Engine:
         return lambda given, now: self.switches.to_filled(take(given, now))
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
-        """Take one input at time `now` (seconds, monotonic), and return what has to be done about it."""
+        """Take one input at time `now` (seconds, monotonic), and return the outputs that have to be carried out."""
         outputs = self._handlers[type(given)](given, now)
         return tagged(outputs, self.map.line_of) if self.map.carried else outputs
 
-    # ---- what several controllers of one site answer otherwise (core.clustered_engine) -----------
+    # ---- overridden where a site has several controllers (core.clustered_engine) ------------------
 
     def _new_table(self) -> SessionTable:
         return SessionTable(self.policy.limits, self.map.mcps, self.map.hosts_move, self.map.origin_of)
 
     def _knows_every_token(self) -> bool:
-        """Whether a token that is not known here is nobody's."""
+        """Whether a token that this engine does not know belongs to no session at all."""
         return True
 
     def _sees_every_subflow(self) -> bool:
@@ -228,24 +232,25 @@ class Engine:
         return True
 
     def _is_elsewhere(self, dpid: DatapathId) -> bool:
-        """Whether another controller decides at a switch, and sees what it lacks."""
+        """Whether another controller decides for a switch and supervises it."""
         return self._elsewhere(dpid)
 
     def _own(self, read: inputs.EntriesRead) -> Generator[int, float, Own]:
-        """Which of the entries that a switch told make sessions here."""
+        """Selects, of the entries that were read from a switch, those that belong to sessions of this engine."""
         return all_own(read)
 
     # ---- the operator and the MCPs --------------------------------------------------------------
 
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN is decided by the new policy, live sessions stay where they are."""
+        """Put another policy in force at once. The next SYN is decided by it. Live sessions keep their MCP."""
         self.policy = replaced.policy
         told = self.parts.policy_replaced(self.policy, now)
-        self.chooser.refresh(now)  # by the new policy other MCPs may be avoided
+        self.chooser.refresh(now)  # the new policy may avoid other MCPs
         return self.switches.to_filled(told) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
-        """Atomic: a new MCP gets SYNs once it answers; the others' sessions stay, and no entry of theirs is touched (D-6.7.7)."""
+        """Put another set of MCPs in force at once (D-6.7.7). A new MCP gets SYNs as soon as it answers probes. The sessions
+        and entries of MCPs that stay are not touched."""
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
         self.site = with_mcps(self.site, given.mcps, given.switches, given.numbers)
         self.map.replace(self.site)
@@ -272,7 +277,7 @@ class Engine:
         return self.resync.begin()
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
-        """Decisions go by a link's new weight from now on; labels follow in the stages of core.rerouting (D-1.d)."""
+        """Decisions use a link's new weight from now on. Labels follow in the stages of core.rerouting (D-1.d)."""
         at_once = self.old_paths.weigh(given.a, given.b, given.weight, now)
         return self.resync.begin() if at_once else []
 
@@ -292,7 +297,7 @@ class Engine:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
-        for number, is_up in switch.ports.items():  # no PortStatus told of it while the switch was away
+        for number, is_up in switch.ports.items():  # no PortStatus came while the switch was away
             outputs += self.ports.of_attachment(PortRef(up.dpid, number), is_up, now)
         return [*outputs, ReadEntries(up.dpid)]
 
@@ -329,7 +334,7 @@ class Engine:
         return [*found, *self.resync.fill(read.dpid, compared)]
 
     def _filled(self, dpid: DatapathId) -> FillSwitch:
-        """All rules of a switch are made."""
+        """The order to fill a switch, as soon as all of its rules are made."""
         self.sessions.readiness.offline.discard(dpid)
         missing, stale = self.recovery.to_change(dpid)
         forwarding, admission = self.reconcile.held(dpid)
@@ -342,7 +347,7 @@ class Engine:
         )  # fmt: skip
 
     def _groups_refused(self, refused: inputs.GroupsRefused, now: float) -> list[Output]:
-        """A switch takes no groups: its links fail over by the controller alone, for as long as it is known."""
+        """A switch supports no groups. From now on its traffic is rerouted by the controller alone."""
         switch = self.switches.get(refused.dpid)
         if switch is None or not switch.takes_groups:
             return []
@@ -361,14 +366,14 @@ class Engine:
         return [] if is_waited_for else self._recovered(now)
 
     def _restored(self, given: inputs.Restored, now: float) -> list[Output]:
-        """Take back what an earlier controller kept, before any switch connects."""
+        """Restore the kept state of an earlier controller, before any switch connects."""
         self.counters.not_restored.update(self.parts.restore(given.kept, now))
         return []
 
     # ---- time -----------------------------------------------------------------------------------
 
     def _tick(self, tick: inputs.Tick, now: float) -> list[Output]:
-        """Some twenty times a second: time-outs, and the changes that were put together."""
+        """Called some twenty times a second: time-outs, and changes that were collected."""
         return [
             output
             for output in self.parts.tick(now)

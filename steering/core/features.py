@@ -1,6 +1,6 @@
-"""Features that stand by themselves: one line here registers one (docs/design/parts.rst shows how).
+"""Features that depend on no other feature. One line here registers one (docs/design/parts.rst shows how).
 
-Those that lean on each other are put together in `steering.core.engine`, where the order of all parts is told.
+Features that depend on each other are put together in `steering.core.engine`, which also has the order of all parts.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ from steering.model.policy import Policy
 
 
 class SharedPieces(NamedTuple):
-    """The pieces that a feature may be made of. All but the policy stay the same objects while the engine lives;
-    parts are told of another policy. `epochs`: switch -> the number in the cookies of its static rules."""
+    """The objects that a feature gets. All but the policy stay the same objects while the engine lives. Parts get a new
+    policy by `policy_replaced`. `epochs`: by switch, the number in the cookies of its static rules."""
 
     sitemap: SiteMap
     policy: Policy

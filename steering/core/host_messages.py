@@ -1,5 +1,5 @@
-"""What hosts, MCPs and next hops send that is no segment of TCP: ARP and ND, packets to hosts that are not known yet or to
-nobody in time, and ICMP errors."""
+"""Handles packets from hosts, MCPs and next hops that are no handshakes: ARP and ND, ICMP errors, packets to hosts that
+are not known yet, and packets whose TTL has run out."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from steering.model.network import PortRef
 
 
 class HostMessages:
-    """Handlers of the engine."""
+    """The engine's handlers for these packets."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class HostMessages:
         self._errors = errors
 
     def handlers(self) -> Mapping[type, Handler]:
-        """Input -> who takes it."""
+        """The handler of each kind of input."""
         return {
             NeighbourSeen: self._neighbour,
             HostMissed: self._missed,
@@ -52,7 +52,7 @@ class HostMessages:
         transit = self._neighbours.transit
         is_news = attachment.role.is_mcp and not transit.speaks(attachment.waypoint.id, now)
         heard = self._neighbours.learn(attachment, seen.address, seen.mac, now)
-        if is_news:  # MCPs are asked several times a second, and one that goes on answering changes no choice
+        if is_news:  # MCPs are asked several times a second, and most answers change no choice
             self._chooser.refresh(now)
         followed = self._mobility.heard(heard.standing, attachment, seen.address, now)
         return self._switches.to_filled(heard.outputs) + followed

@@ -1,6 +1,6 @@
-"""What goes into the engine. NamedTuples: cheap to make, as the SYN path makes many.
+"""The inputs of the engine. They are NamedTuples, which are cheap to make: every SYN makes some.
 
-Packets that are no TCP segments stand in `packet_inputs`, what other controllers tell in `peer_facts`.
+Packets that are no TCP segments are in `packet_inputs`, the messages of other controllers in `peer_facts`.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from steering.wire.handshake import Handshake
 
 
 class SwitchUp(NamedTuple):
-    """A switch finished its handshake. `ports`: OpenFlow number -> link is up; `speeds`: of ports that tell it,
-    kbit/s; `names`: as the switch calls its ports."""
+    """A switch finished its OpenFlow handshake. `ports`: whether each port has link. `speeds`: kbit/s, of ports whose
+    speed the switch reports. `names`: the switch's own names of its ports."""
 
     dpid: DatapathId
     ports: Mapping[PortNumber, bool]
@@ -37,11 +37,13 @@ class SwitchUp(NamedTuple):
 
 
 class SwitchDown(NamedTuple):
+    """The OpenFlow connection of a switch was lost."""
+
     dpid: DatapathId
 
 
 class PortStatus(NamedTuple):
-    """A port's link changed; `gone`: the switch has no such port any more."""
+    """A port's link changed. `gone`: the switch has no such port any more."""
 
     dpid: DatapathId
     port: PortNumber
@@ -51,20 +53,22 @@ class PortStatus(NamedTuple):
 
 
 class LinkUp(NamedTuple):
-    """Discovery saw the link from `a` to `b`; one direction."""
+    """Discovery found the link from `a` to `b`. One direction only."""
 
     a: PortRef
     b: PortRef
 
 
 class LinkDown(NamedTuple):
+    """Discovery no longer finds the link from `a` to `b`. One direction only."""
+
     a: PortRef
     b: PortRef
 
 
 class EntriesRead(NamedTuple):
-    """All session and host entries of one switch, read back on connect. `epoch`: that of its static rules, where another
-    controller's are to be adopted."""
+    """All session and host entries of one switch, read when it connected. `epoch`: the epoch of its static rules, if rules
+    of another controller are to be adopted."""
 
     dpid: DatapathId
     entries: list[ObservedEntry]
@@ -73,8 +77,8 @@ class EntriesRead(NamedTuple):
 
 
 class SweepRead(NamedTuple):
-    """A piece of what a switch answers to SweepEntries. `last`: there is no more. `whole`: all of its session entries
-    were asked about. `asked_at`: seconds of the engine's clock; what was counted later may be missing."""
+    """A piece of a switch's answer to SweepEntries. `last`: the answer is complete. `whole`: all session entries of the
+    switch were asked for. `asked_at`: engine time of the question, seconds. Later packets may be missing."""
 
     dpid: DatapathId
     entries: list[ObservedEntry]
@@ -84,14 +88,14 @@ class SweepRead(NamedTuple):
 
 
 class CountersRead(NamedTuple):
-    """What some entries of one switch have counted, as ReadCounters asked; one that is not there counted nothing."""
+    """The answer to ReadCounters. An entry that is missing in the answer has counted nothing."""
 
     dpid: DatapathId
     entries: list[ObservedEntry]
 
 
 class WatchSessions(NamedTuple):
-    """Whether changes of sessions are written down from now on. A period before that is over, and can be looked at."""
+    """Whether changes of sessions are recorded from now on. The period until now ends, and its changes can be read."""
 
     wanted: bool
 
@@ -110,14 +114,14 @@ class Confirmed(NamedTuple):
 
 
 class ChannelProved(NamedTuple):
-    """A switch has answered what a ProveChannel sent it at `asked_at`: its channel carried all that was written before."""
+    """A switch has answered a ProveChannel that was sent at `asked_at`. All that was written to it before has arrived."""
 
     dpid: DatapathId
     asked_at: float
 
 
 class SynSeen(NamedTuple):
-    """A TCP SYN (no ACK) punted from an attachment port. `frame` is the whole packet."""
+    """A TCP SYN (without ACK) that came in at an attachment port. The switch holds it back. `frame`: the whole packet."""
 
     dpid: DatapathId
     port: PortNumber
@@ -126,7 +130,7 @@ class SynSeen(NamedTuple):
 
 
 class SynAckSeen(NamedTuple):
-    """A copied SYN/ACK; the switch has forwarded it already."""
+    """A copy of a SYN/ACK. The switch has forwarded the original."""
 
     dpid: DatapathId
     port: PortNumber
@@ -134,16 +138,16 @@ class SynAckSeen(NamedTuple):
 
 
 class FinSeen(NamedTuple):
-    """A copied FIN or reset; the switch has forwarded it already."""
+    """A copy of a FIN or reset. The switch has forwarded the original."""
 
     dpid: DatapathId
     port: PortNumber
     handshake: Handshake
-    payload: int = 0  # bytes of data before the FIN
+    payload: int = 0  # bytes of data in the segment
 
 
 class WatchedSeen(NamedTuple):
-    """A segment of a watched session entry (model.session.Watch); `frame` may be cut after its TCP header."""
+    """A segment of a watched session entry (model.session.Watch). `frame` may be cut after its TCP header."""
 
     dpid: DatapathId
     port: PortNumber
@@ -152,7 +156,7 @@ class WatchedSeen(NamedTuple):
 
 
 class ProbeAnswered(NamedTuple):
-    """A segment that an MCP sent to the address that its probes come from."""
+    """A segment from an MCP to the address from which the controller probes."""
 
     dpid: DatapathId
     port: PortNumber
@@ -161,7 +165,7 @@ class ProbeAnswered(NamedTuple):
 
 
 class PolicyReplaced(NamedTuple):
-    """This policy counts from now on; live sessions keep their MCP."""
+    """Another policy is in force from now on. Live sessions keep their MCP."""
 
     policy: Policy
 
@@ -170,20 +174,20 @@ class McpsReplaced(NamedTuple):
     """The site has these MCPs from now on (D-6.7.7). Sessions of an MCP that is not among them end."""
 
     mcps: tuple[Mcp, ...]
-    switches: Mapping[str, DatapathId] = MappingProxyType({})  # names that come with them
-    numbers: Numbers | None = None  # as they were given; None: new waypoints get free ones
+    switches: Mapping[str, DatapathId] = MappingProxyType({})  # names of switches that the MCPs bring along
+    numbers: Numbers | None = None  # the site's numbers; None: new waypoints get free ones
 
 
 class McpAdmin(NamedTuple):
-    """The operator drains an MCP: it keeps its sessions and gets no new ones (D-6.7.1)."""
+    """The operator drains an MCP, or ends that. A drained MCP keeps its sessions and gets no new ones (D-6.7.1)."""
 
     mcp: McpId
     draining: bool
 
 
 class McpReport(NamedTuple):
-    """What an MCP says of itself. `load` 0 to 1, None: not said. `pace`: seconds after which it promises to report
-    again, None: it promises nothing."""
+    """An MCP's report about itself. `load`: 0 to 1, None if not reported. `pace`: the MCP promises its next report within
+    so many seconds, None for no promise."""
 
     mcp: McpId
     alive: bool
@@ -192,8 +196,11 @@ class McpReport(NamedTuple):
 
 
 class SessionBegan(NamedTuple):
-    """An MCP serves a session. `id`: its number in one generation of the MCP; `token` of the MCP's key, NO_TOKEN for
-    plain TCP; addresses (4 or 16 bytes) and ports are those of the first subflow, the host's end first."""
+    """An MCP reports that it serves a session.
+
+    `id`: the session's number in one generation of the MCP. `token`: made from the MCP's key, NO_TOKEN for plain TCP.
+    Addresses (4 or 16 bytes) and ports are those of the first subflow, `src` at the host's end.
+    """
 
     id: int
     token: Token
@@ -204,7 +211,8 @@ class SessionBegan(NamedTuple):
 
 
 class SessionOver(NamedTuple):
-    """An MCP serves a session no more. `orderly`: both directions ended, and some of it may still be under way."""
+    """An MCP reports that a session is over. `orderly`: both directions were closed, and some segments may still be under
+    way."""
 
     id: int
     token: Token
@@ -212,8 +220,8 @@ class SessionOver(NamedTuple):
 
 
 class McpSessions(NamedTuple):
-    """A batch of an MCP's report of its own sessions (docs/relay-reports.rst). `part`: 0 for changes, else which part
-    of the whole set of live sessions, and `last` whether that is complete with it."""
+    """A batch of an MCP's reports about its sessions (docs/relay-reports.rst). `part`: 0 for a batch of changes, else the
+    number of this part of the whole set of live sessions. `last`: the whole set is complete with this part."""
 
     mcp: McpId
     generation: str
@@ -232,7 +240,7 @@ class PortLoad(NamedTuple):
 
 
 class SynRate(NamedTuple):
-    """SYNs a second that came in at a port, also those that its meter dropped."""
+    """SYNs per second that came in at a port, including those that the port's meter dropped."""
 
     dpid: DatapathId
     port: PortNumber
@@ -240,28 +248,28 @@ class SynRate(NamedTuple):
 
 
 class CopiesLost(NamedTuple):
-    """Copies, and SYNs, that meters of a switch did not let through since it was asked last: (meter, how many)."""
+    """Copies and SYNs that meters of a switch dropped since the last question: meter number, packets."""
 
     dpid: DatapathId
     lost: tuple[tuple[int, int], ...]
 
 
 class HostSynsLost(NamedTuple):
-    """SYNs that hosts' own meters did not let through since the switch was asked last: (meter, how many)."""
+    """SYNs that the meters of single hosts dropped since the last question: meter number, packets."""
 
     dpid: DatapathId
     lost: tuple[tuple[int, int], ...]
 
 
 class TagsRefused(NamedTuple):
-    """So many packets with tags of no attachment ended at a switch since it was asked last."""
+    """How many packets with VLAN tags of no attachment a switch dropped since the last question."""
 
     dpid: DatapathId
     packets: int
 
 
 class AccessChanged(NamedTuple):
-    """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
+    """An access network has another type or trust (D-6.3e), also for live sessions. None: unchanged."""
 
     name: str
     type: NetworkAccessType | None
@@ -269,14 +277,15 @@ class AccessChanged(NamedTuple):
 
 
 class SubscriberAccess(NamedTuple):
-    """Which accesses a subscriber may combine from now on, and in which order; None: what policy says."""
+    """Which accesses a subscriber may combine from now on, and in which order. None: as the policy says."""
 
     subscriber: str
     pooling: Pooling | None
 
 
 class Offload(NamedTuple):
-    """Traffic of one access network moves to another wherever a session has both; None: no more (D-1.u2)."""
+    """Move the traffic of an access network to another one, in all sessions that use both. `target` None ends the offload
+    (D-1.u2)."""
 
     source: str
     target: str | None
@@ -289,7 +298,8 @@ class AbortSession(NamedTuple):
 
 
 class Authorised(NamedTuple):
-    """The answer to an Authorise. `ttl` seconds, None: as the policy says; `klass` of the source, or empty."""
+    """The answer to an Authorise. `ttl`: seconds for which the answer holds, None: as the policy says. `klass`: the class of
+    the source, "" for none."""
 
     request: int
     verdict: Verdict
@@ -298,7 +308,7 @@ class Authorised(NamedTuple):
 
 
 class AclReplaced(NamedTuple):
-    """The live access control list, which stands before the policy's own (N-5.3b)."""
+    """The live access control list. Its entries come before those of the policy (N-5.3b)."""
 
     entries: tuple[AclEntry, ...]
 
@@ -316,19 +326,19 @@ class PairingsReplaced(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What an earlier controller kept; given once, before any switch connects."""
+    """The kept state of an earlier controller. It comes once, before any switch connects."""
 
     kept: KeptState
 
 
 class TimeOfDay(NamedTuple):
-    """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
+    """The local minute of the week; Monday 0:00 is 0. It comes once a minute, because the core has no clock (D-3.2c)."""
 
     minute: int
 
 
 class LinkWeighed(NamedTuple):
-    """An operator sets a link's weight, both ways; None: the site's own again (D-1.d)."""
+    """An operator sets a link's weight, for both directions. None: the weight of the site file again (D-1.d)."""
 
     a: PortRef
     b: PortRef
@@ -336,10 +346,11 @@ class LinkWeighed(NamedTuple):
 
 
 class Continue(NamedTuple):
-    """The next slice of what GoOn was about; a Tick does one as well."""
+    """Do the next slice of the long work that asked for it by GoOn."""
 
 
-class Tick(NamedTuple): ...
+class Tick(NamedTuple):
+    """Time has passed. It comes some twenty times a second."""
 
 
 Input = (

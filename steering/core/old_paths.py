@@ -1,4 +1,4 @@
-"""The old paths of one change of link weights: labels that lead along them, and the live flows that they lead."""
+"""The old paths of one change of link weights: the labels that lead along them, and the live flows that keep them."""
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
@@ -25,29 +25,30 @@ from steering.model.rules import (
     static_cookie,
 )
 
-Place = tuple[DatapathId, int]  # where flows are led from, and their session
+Place = tuple[DatapathId, int]  # the switch where kept flows begin, and their session
 
 
 class Stage(IntEnum):
-    """How far one change of weights is."""
+    """How far one change of weights is (core.rerouting)."""
 
-    LABELS = 0  # the old paths have labels of their own
-    ASIDE = 1  # all traffic goes by them, and live flows for good
-    SWITCHED = 2  # number 0 follows the new weights
-    BACK = 3  # all but live flows go by it
+    LABELS = 0  # labels with a path number of their own lead along the old paths
+    ASIDE = 1  # all traffic uses these labels; live flows keep them to the end
+    SWITCHED = 2  # labels with path number 0 follow the new weights
+    BACK = 3  # all traffic but the live flows uses path number 0 again
 
 
 class LedFlow(NamedTuple):
-    """One direction of one subflow, on one leg: led by its own entry where the leg begins."""
+    """One direction of one subflow on one leg, which an entry of its own keeps on its old path. The entry is at the switch
+    where the leg begins."""
 
     session: int
-    key: FlowKey  # the subflow's
+    key: FlowKey  # of the subflow
     leg: PathLeg
-    target: int  # the waypoint it is led to
-    ports: tuple[PortRef, ...]  # what its path leaves by, in order
+    target: int  # the waypoint where the leg ends
+    ports: tuple[PortRef, ...]  # the ports by which the path leaves its switches, in order
 
     def rules(self, number: int, labels: Iterable[WaypointId], epoch: int) -> Iterator[Rule]:
-        """What leads it by the labels of a number, whichever of these `labels` it has."""
+        """The rules that give the flow the label with path number `number`, whichever of the `labels` it has now."""
         fields = five_tuple(self.key, self.leg.upward)
         actions = (SetField("eth_dst", label_mac(self.target, number)), OutputAction(self.ports[0].port))
         for waypoint in sorted(labels):
@@ -57,8 +58,11 @@ class LedFlow(NamedTuple):
 
 
 class KeptPaths:
-    """The old paths of one change. `before`: the ways as they were, for as long as they are looked for; `ways`: the old
-    ways, by the switch where their labels end."""
+    """The old paths of one change of weights, which labels with path `number` follow.
+
+    `before`: all paths before the change, None as soon as the old ones have been found. `ways`: the old paths that differ
+    from the new ones, by the switch where their labels end. `due`: engine time of the next stage, at the earliest.
+    """
 
     def __init__(self, number: int, before: SwitchPaths, due: float) -> None:
         self.number = number
@@ -70,14 +74,14 @@ class KeptPaths:
 
     @property
     def flows(self) -> int:
-        """How many are led by these paths."""
+        """How many flows are kept on these paths."""
         return sum(map(len, self.led.values()))
 
     def label_rules(
         self, dpid: DatapathId, end: DatapathId, waypoints: Iterable[WaypointId], epoch: int
     ) -> Iterator[Rule]:
-        """The labels of the waypoints at switch `end`, as the old ways lead through a switch; and what gives them to
-        all traffic, while that is to go by them."""
+        """The rules at switch `dpid` for labels of the waypoints at switch `end`: they forward along the old paths. While
+        all traffic is to use the old paths, further rules give it these labels."""
         ways, cookie = self.ways.get(end), static_cookie(epoch)
         if ways is None or dpid not in ways.ports:
             return
@@ -97,11 +101,11 @@ class KeptPaths:
 
 
 def flows_led(sitemap: SiteMap, graph: Graph, before: SwitchPaths, session: Session) -> Iterator[LedFlow]:
-    """The flows of a session whose path is another one now than `before`, as they are led along that one."""
+    """The flows of a session whose path `before` differs from the path now, with the path before."""
     if session.mcp not in sitemap.mcps or not session.subflows or session.reverse:
         return
     target = session.flow.destination
-    addressed = not sitemap.exits_to(target)  # explicit mode: nobody knows where its server is
+    addressed = not sitemap.exits_to(target)  # explicit mode: the server's place is not known
     exits = sitemap.exits_to(target) or sitemap.site.gateways[0].ports
     mcp = sitemap.mcps[session.mcp]
     exit_ = min(exits, key=lambda p: (before.natural_cost(mcp.outside.dpid, p.dpid), p))
@@ -120,7 +124,7 @@ def flows_led(sitemap: SiteMap, graph: Graph, before: SwitchPaths, session: Sess
 
 
 def _ports_of(graph: SwitchPaths, source: DatapathId, target: DatapathId) -> tuple[PortRef, ...]:
-    """What a path leaves its switches by, in order."""
+    """The ports by which a path leaves its switches, in order."""
     found = []
     for dpid in graph.path(source, target)[:-1]:
         port = graph.next_hop(dpid, target)

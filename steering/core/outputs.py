@@ -1,4 +1,4 @@
-"""What comes out of the engine, and the ways on for a segment that was held at its edge."""
+"""The outputs of the engine, and functions that make the output Release for a held segment."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ from steering.model.preference import Intent
 from steering.model.rules import FailoverGroup, MeterBand, Rule
 from steering.model.session import Entry
 
-_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
+_new = tuple.__new__  # makes a NamedTuple without the call of its constructor
 
 
 class Release(NamedTuple):
-    """A held segment goes on. waypoint >= 0: set the label, decrement TTL, resubmit to LABEL;
-    NATURAL: write `role` into metadata and resubmit to ROUTE; ANEW: as if it came in now."""
+    """Forward a held segment. `waypoint` >= 0: set the label of `waypoint` and `path`, decrement the TTL, resubmit to LABEL.
+    NATURAL: write `role` into metadata and resubmit to ROUTE. ANEW: handle the segment as if it came in now."""
 
     dpid: DatapathId
     in_port: PortNumber
@@ -32,8 +32,8 @@ NATURAL, ANEW = -1, -2
 class Steer(NamedTuple):
     """Add session entries, then release a segment.
 
-    Entries of switches other than the release's are confirmed by barrier first (docs/design/measured.rst, Order);
-    then the local entries and the packet-out go out in one write. Without release: just add.
+    Entries of other switches than the release's are confirmed by a barrier first (docs/design/measured.rst, Order). Then
+    the local entries and the packet-out leave in one write. `release` None: entries are only added.
     """
 
     entries: tuple[Entry, ...]
@@ -41,12 +41,14 @@ class Steer(NamedTuple):
 
 
 class RemoveEntries(NamedTuple):
+    """Remove session entries."""
+
     entries: tuple[Entry, ...]
 
 
 class SyncRules(NamedTuple):
-    """Static and host rules to change. Order: `meters` and `groups` they use first, deletes last, so that nothing blacks
-    out. With a `confirm` the answer is Confirmed, unless the switch goes away."""
+    """Static and host rules to change. `meters` and `groups` are written first, because rules use them. Deletes come last,
+    so that no traffic is lost meanwhile. If `confirm` is not 0, the switch's answer is Confirmed with this ticket."""
 
     dpid: DatapathId
     add: tuple[Rule, ...]
@@ -57,17 +59,20 @@ class SyncRules(NamedTuple):
 
 
 class RenewRules(NamedTuple):
-    """Rules with a time-out that a filled switch holds: their time begins again. They overtake what waits for the
-    switch's confirmation, as none of it may take their time from them."""
+    """Restart the time-outs of rules that a filled switch holds. This output overtakes all that waits for the switch's
+    confirmation, because the rules would time out meanwhile."""
 
     dpid: DatapathId
     rules: tuple[Rule, ...]
 
 
 class FillSwitch(NamedTuple):
-    """Everything a switch that (re)connected should hold, in stages with a barrier between them:
-    meters and groups, labels and hosts, session entries, then guard, classify and route.
-    Afterwards static rules of older epochs, `stale` session entries and groups that are not named are deleted."""
+    """Fill a switch that has connected with all that it should hold.
+
+    The stages have a barrier between them: meters and groups, tables LABEL and HOST (`forwarding`), session `entries`, all
+    other tables (`admission`). Afterwards static rules of older epochs, `stale` session entries and groups that are not
+    in `groups` are deleted.
+    """
 
     dpid: DatapathId
     meters: tuple[MeterBand, ...]
@@ -80,20 +85,20 @@ class FillSwitch(NamedTuple):
 
 
 class ReadEntries(NamedTuple):
-    """Ask a switch for its session and host entries; the answer is EntriesRead."""
+    """Ask a switch for its session and host entries. The answer is EntriesRead."""
 
     dpid: DatapathId
 
 
 class ForgetReading(NamedTuple):
-    """All was done with the last EntriesRead of a switch that is not filled after it: it holds what it should."""
+    """The last EntriesRead of a switch was handled, and no FillSwitch follows: the switch holds what it should."""
 
     dpid: DatapathId
 
 
 class SweepEntries(NamedTuple):
-    """Ask a switch what its session entries have counted: those whose token is `share` modulo `shares`, a power of two.
-    The answer is SweepRead, in pieces."""
+    """Ask a switch for the counters of the session entries whose token is `share` modulo `shares`, a power of two. The
+    answer is SweepRead, in pieces."""
 
     dpid: DatapathId
     share: int = 0
@@ -101,22 +106,24 @@ class SweepEntries(NamedTuple):
 
 
 class ReadCounters(NamedTuple):
-    """Ask a switch what some of its session entries have counted, each by itself; the answer is CountersRead."""
+    """Ask a switch for the counters of single session entries. The answer is CountersRead."""
 
     dpid: DatapathId
     entries: tuple[Entry, ...]
 
 
 class ProveChannel(NamedTuple):
-    """Whether a switch's channel carries anything: the answer is ChannelProved, once all that the switch said before has
-    been read. Of several that are open for a switch the first is answered. No answer: the channel is silent, or was for so
-    long that what was asked by it had no time to be answered."""
+    """Test a switch's OpenFlow channel. The answer is ChannelProved, after all that the switch sent before has been read.
+
+    If several tests of a switch are open, the first is answered. If no answer comes, the channel is dead, or was silent for
+    so long that the questions sent over it could not be answered in time.
+    """
 
     dpid: DatapathId
 
 
 class SendFrame(NamedTuple):
-    """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
+    """Send a frame of the controller (ARP, ND, RA, time exceeded, a reset) out of one port."""
 
     dpid: DatapathId
     port: PortNumber
@@ -124,9 +131,9 @@ class SendFrame(NamedTuple):
 
 
 class Authorise(NamedTuple):
-    """Ask an authoriser about a source, 4 or 16 bytes; the answer is Authorised with the same `request`, within
-    `seconds`, or it comes too late.
-    `subscriber`: its pseudonym, empty where the registry does not know it."""
+    """Ask an authoriser about the address `source`, 4 or 16 bytes. The answer is Authorised with the same `request`. After
+    `seconds` an answer comes too late. `subscriber`: the pseudonym of the source's subscriber, "" if the registry does not
+    know the source."""
 
     request: int
     authorizer: Authorizer
@@ -137,14 +144,14 @@ class Authorise(NamedTuple):
 
 
 class Prefer(NamedTuple):
-    """What an MCP is to make of subflows: only those for which something else is wanted than before."""
+    """Tell an MCP what is wanted of some subflows: those for which something else is wanted than before."""
 
     mcp: McpId
     intents: tuple[Intent, ...]
 
 
 class GoOn(NamedTuple):
-    """More is to be done than fits between two packets: give Continue when all others that wait had their turn."""
+    """Long work is left: give the engine the input Continue as soon as all inputs that wait now have been handled."""
 
 
 Output = (
@@ -168,15 +175,15 @@ Output = (
 
 
 def naturally(attachment: Attachment, seen: SynSeen) -> Release:
-    """By the natural route."""
+    """Forward a held SYN by its natural route."""
     return Release(seen.dpid, seen.port, seen.frame, NATURAL, 0, attachment.role)
 
 
 def steered(attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
-    """To a waypoint."""
+    """Forward a held SYN to a waypoint."""
     return _new(Release, (seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role))
 
 
 def anew(port: PortRef, frame: bytes) -> Release:
-    """As if it came in at the port now."""
+    """Handle a held frame as if it came in at `port` now."""
     return Release(port.dpid, port.port, frame, ANEW, 0, 0)

@@ -1,4 +1,4 @@
-"""Packets that switches show, but for TCP segments: who has an address, DHCP, ICMP, and packets that no entry lets on."""
+"""Inputs for packets that are no TCP segments: ARP and ND, DHCP, ICMP, and packets that no flow entry forwards."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from steering.wire.icmp import QuotedFlow
 
 
 class NeighbourSeen(NamedTuple):
-    """ARP or ND told that an address (4 or 16 bytes) has a MAC (6 bytes)."""
+    """An ARP or ND message says that an address (4 or 16 bytes) has a MAC (6 bytes)."""
 
     dpid: DatapathId
     port: PortNumber
@@ -17,7 +17,7 @@ class NeighbourSeen(NamedTuple):
 
 
 class DhcpSeen(NamedTuple):
-    """A DHCP message came in at a port of a network whose hosts are told by DHCP."""
+    """A DHCP message came in at a port of an access network that learns its hosts by DHCP."""
 
     dpid: DatapathId
     port: PortNumber
@@ -26,6 +26,8 @@ class DhcpSeen(NamedTuple):
 
 
 class RouterSolicited(NamedTuple):
+    """A host sent a router solicitation (RFC 4861 4.1)."""
+
     dpid: DatapathId
     port: PortNumber
     mac: bytes
@@ -33,7 +35,7 @@ class RouterSolicited(NamedTuple):
 
 
 class SourceMissed(NamedTuple):
-    """A packet came with a source, 4 or 16 bytes, that is not bound to its port, which drops it."""
+    """A packet came in with a source address (4 or 16 bytes) that is not bound to its port. The switch drops it."""
 
     dpid: DatapathId
     port: PortNumber
@@ -42,7 +44,7 @@ class SourceMissed(NamedTuple):
 
 
 class HostMissed(NamedTuple):
-    """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
+    """A packet reached the switch of its destination, but the destination's MAC is unknown. `address`: the destination."""
 
     dpid: DatapathId
     waypoint: WaypointId
@@ -51,7 +53,7 @@ class HostMissed(NamedTuple):
 
 
 class IcmpErrorSeen(NamedTuple):
-    """A copy of an ICMP error; the switch has forwarded it already. `flow` is that of the packet it is about."""
+    """A copy of an ICMP error. The switch has forwarded the original. `flow`: of the packet that the error is about."""
 
     dpid: DatapathId
     port: PortNumber
@@ -60,6 +62,8 @@ class IcmpErrorSeen(NamedTuple):
 
 
 class TtlExpired(NamedTuple):
+    """A packet whose TTL or hop limit ran out at its first switch."""
+
     dpid: DatapathId
     port: PortNumber
     frame: bytes

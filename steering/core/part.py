@@ -1,8 +1,9 @@
-"""What every feature of the engine offers. The engine knows features only as parts, in one list, and loops over them.
+"""The interface between the engine and its features. The engine knows features only as parts, and loops over a list of
+them.
 
-A feature is a class that inherits from `Part`, writes the methods it needs, and is registered in
-`steering.core.features`, or in `steering.core.engine` where it leans on others. What it does not write does nothing.
-`docs/design/parts.rst` shows one from its file to its registration.
+A feature is a class that inherits from `Part`, overrides the methods that it needs, and is registered in
+`steering.core.features`. If it depends on other features, it is registered in `steering.core.engine`. Methods that are not
+overridden do nothing. `docs/design/parts.rst` shows a feature from its file to its registration.
 """
 
 from collections import Counter
@@ -19,15 +20,15 @@ from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
 
 Handler = Callable[..., list[Output]]
-ALWAYS, NEVER = -inf, inf  # times of a next wish
+ALWAYS, NEVER = -inf, inf  # results of `due`
 
 
 class McpsChange(NamedTuple):
-    """The site has other MCPs now; the site index and the graph have them already, the parts take the change.
+    """A change of the site's MCPs. The site index and the graph have the new MCPs already.
 
-    `before`: what hung at each port until now. `gone`: ids of MCPs that are none any more. `others`: ids of MCPs that
-    stay and are others to their sessions (model.network.is_other). `down`: ports of MCPs whose link is known to be
-    down, since no switch tells that a second time.
+    `before`: the attachments until now, by port. `gone`: ids of MCPs that were removed. `others`: ids of MCPs that stay,
+    but whose sessions cannot stay (model.network.is_other). `down`: ports of MCPs that have no link. The parts need `down`
+    because a switch reports a lost link only once.
     """
 
     before: Mapping[PortRef, Attachment]
@@ -43,7 +44,7 @@ class McpsChange(NamedTuple):
         after: Mapping[McpId, Mcp],
         is_down: Callable[[PortRef], bool],
     ) -> "McpsChange":
-        """From attachments and MCPs (by id) that were, to the MCPs that are."""
+        """The change from attachments and MCPs `before` and `known` to MCPs `after`. MCPs are given by id."""
         gone = tuple(number for number in known if number not in after)
         others = frozenset(n for n, mcp in after.items() if n in known and is_other(known[n], mcp))
         ports = {port for mcp in after.values() for port in (mcp.inside, mcp.outside)}
@@ -51,9 +52,9 @@ class McpsChange(NamedTuple):
 
 
 class DesiredRules(NamedTuple):
-    """What one switch should hold of one part. A switch that is filled gets the meters first, then `forwarding`
-    (tables LABEL and HOST), and `admission` (all other tables) only when it can forward. Only parts that send their
-    changes themselves, or hand over pieces, may have meters."""
+    """The rules and meters of one part at one switch. A filling writes the meters first, then `forwarding` (tables LABEL
+    and HOST), and last `admission` (all other tables). Only parts that set `sends_changes` or `in_pieces` may have
+    meters."""
 
     meters: tuple[MeterBand, ...] = ()
     forwarding: tuple[Rule, ...] = ()
@@ -64,77 +65,77 @@ NOTHING = DesiredRules()
 
 
 class Part:
-    """One feature. Methods return outputs; the engine leaves out rule changes and frames for a switch that is not
-    filled, since what such a switch should hold comes with its filling."""
+    """One feature. Methods return outputs. The engine drops rule changes and frames for a switch that is not filled,
+    because such a switch gets all its rules with its filling."""
 
     changed: bool = False
-    """Set by a part whose `desired` is another than before; the engine brings the switches in line and clears it."""
+    """A part sets this when its `desired` rules have changed. The engine then changes the switches' rules, and clears it."""
 
     sends_changes: ClassVar[bool] = False
-    """True: the part sends the changes of its rules itself, and `desired` is asked only to fill a switch."""
+    """True: the part sends the changes of its rules itself, and `desired` is called only to fill a switch."""
 
     in_pieces: ClassVar[bool] = False
-    """True: the part hands over its rules in pieces of its own and touches those that change; `changed` says nothing
-    of them, and `desired` has no rules, but the meters that a switch is filled with."""
+    """True: the part gives its rules to core.pipeline.reconcile in pieces, and touches the pieces that change. Then
+    `changed` does not concern these rules, and `desired` returns only the meters for filling a switch."""
 
     keeps: ClassVar[Piece | None] = None
-    """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
+    """The piece of the kept state (a file of the state directory) to which `snapshot` belongs. None: it keeps nothing."""
 
     def takes(self) -> Mapping[type[Input], Handler]:
-        """The inputs that only this part takes, each with its handler: a function of the input and the time."""
+        """The inputs that only this part handles, each with its handler: a function of the input and the time."""
         return {}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force; live sessions keep their MCP. The engine then brings the switches in line with
-        the parts that are `changed`."""
+        """Another policy is in force. Live sessions keep their MCP. Afterwards the engine changes the rules of the parts
+        that are `changed`."""
         return []
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs now. The engine then brings the switches in line with the parts that are `changed`."""
+        """The site has other MCPs now. Afterwards the engine changes the rules of the parts that are `changed`."""
         return []
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
-        """Meters and static rules that a switch should hold of this part now."""
+        """The meters and static rules of this part that a switch should hold now."""
         return NOTHING
 
     def filled(self, dpid: DatapathId) -> None:
-        """A switch is about to get all that was desired of it, and its meters anew."""
+        """A switch is about to be filled with all desired rules and meters."""
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
-        """These changes of desired rules are about to leave; a part may ask for their confirmation. `finished`: with
-        them the switches are what they should be, and no further ones are under way."""
+        """Changes of desired rules are about to leave. A part may ask for their confirmation by changing `outputs`.
+        `finished`: no further changes are under way."""
         return outputs
 
     def due(self) -> float:
-        """The time, in seconds, at which `tick` is to be called next. A part that does not write this is called at
-        every tick."""
+        """The engine time, in seconds, at which `tick` is to be called next. If a part does not override this method, its
+        `tick` is called at every tick."""
         return ALWAYS
 
     def tick(self, now: float) -> list[Output]:
-        """Time has passed: at most some twenty times a second, and not before `due`."""
+        """Time has passed. It is called at most some twenty times a second, and not before `due`."""
         return []
 
     @property
     def revision(self) -> int:
-        """A number that is another whenever `snapshot` is."""
+        """A number that changes whenever `snapshot` would return something else."""
         return 0
 
     def snapshot(self, now: float) -> KeptState:
-        """What has to outlive this controller: only the fields of this part are set."""
+        """The state that has to outlive this controller. Only the fields of this part are set."""
         return KeptState()
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        """Take back what an earlier controller kept, before any switch connects. Returns how much of it could not
-        be."""
+        """Restore the kept state of an earlier controller, before any switch connects. Returns the numbers of records that
+        could not be restored."""
         return {}
 
     def recovered(self, now: float) -> list[Output]:
-        """Every switch has told of its sessions after a restart, or had the time to."""
+        """After a restart, the entries of all switches were read, or the time for that is over."""
         return []
 
 
 class Turn(Part):
-    """Something of the engine's own that is called in the parts' order."""
+    """A part that calls functions of the engine itself, at a place in the order of parts."""
 
     def __init__(self, act: Callable[[float], list[Output]], due: Callable[[], float]) -> None:
         self._act = act
@@ -148,7 +149,7 @@ class Turn(Part):
 
 
 class Parts:
-    """All parts, in the order in which they are told of what happens."""
+    """All parts, in the order in which the engine calls them."""
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self.all = tuple(parts)
@@ -165,7 +166,7 @@ class Parts:
         return iter(self.all)
 
     def takes(self) -> dict[type[Input], Handler]:
-        """The handler of each input that a part takes. Raises ValueError where two parts want the same one."""
+        """The handler of each input that a part takes. Raises ValueError if two parts take the same input."""
         found: dict[type[Input], Handler] = {}
         for part in self.all:
             taken = part.takes()
@@ -183,24 +184,24 @@ class Parts:
         return [output for part in self.all for output in part.mcps_changed(change, now)]
 
     def tick(self, now: float) -> list[Output]:
-        """Tick the parts whose time has come."""
+        """Call `tick` of the parts that are due."""
         return [
             output for part, due in self._ticking if due is None or due() <= now for output in part.tick(now)
         ]
 
     def followed(self) -> list[Part]:
-        """The parts whose `desired` rules the engine follows."""
+        """The parts whose `desired` rules the engine compares with what switches hold."""
         return [part for part in self._desiring if not part.sends_changes and not part.in_pieces]
 
     def take_changed(self) -> list[Part]:
-        """The parts that want other rules than before; this call clears their marks."""
+        """The parts that are `changed`. The call clears their marks."""
         changed = [part for part in self.all if part.changed]
         for part in changed:
             part.changed = False
         return changed
 
     def filling(self, dpid: DatapathId) -> DesiredRules:
-        """What a switch that is being filled should hold of all parts that are not followed."""
+        """The rules and meters of all parts that are not `followed`, for a switch that is being filled."""
         meters: list[MeterBand] = []
         forwarding: list[Rule] = []
         admission: list[Rule] = []
@@ -221,7 +222,7 @@ class Parts:
         return outputs
 
     def restore(self, kept: KeptState, now: float) -> Counter[LostPiece]:
-        """How much could not be taken back, by kind; kinds with none are left out."""
+        """Restore all parts. Returns the numbers of records that could not be restored, without zeros."""
         lost: Counter[LostPiece] = Counter()
         for part in self.all:
             lost += Counter(part.restore(kept, now))

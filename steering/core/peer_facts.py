@@ -1,6 +1,6 @@
-"""What several controllers of one site bring into the engine, and what the engine tells them (docs/design/architecture.rst).
+"""Inputs and outputs of the engine where a site has several controllers (docs/design/architecture.rst).
 
-Without `--cluster` none of these ever comes.
+Without `--cluster` none of them occurs.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from steering.wire.peer_messages import PeerMessage
 
 
 class ClusterChanged(NamedTuple):
-    """Who decides for which switches from now on. `me`: this controller's name; `members`: the others'. A switch that
-    is not among `owners` has no controller."""
+    """Which controller decides for which switch from now on. `me`: this controller's name. `members`: the names of the
+    other controllers. `owners`: the controller of each switch; a switch that is missing has none."""
 
     me: str
     members: frozenset[str]
@@ -20,7 +20,7 @@ class ClusterChanged(NamedTuple):
 
 
 class PeerUp(NamedTuple):
-    """Another controller can be reached: its stream is open in both ways."""
+    """Another controller can be reached: its stream is open in both directions."""
 
     name: str
 
@@ -32,21 +32,21 @@ class PeerLost(NamedTuple):
 
 
 class PeerTold(NamedTuple):
-    """Another controller said this. Messages of one controller come in the order in which it sent them."""
+    """A message of another controller. Messages of one controller come in the order in which it sent them."""
 
     name: str
     message: PeerMessage
 
 
 class TurnOver(NamedTuple):
-    """The batch of messages from switches and controllers is over: tell others now what came of it."""
+    """A batch of messages from switches and controllers is over. The resulting changes can be sent to others now."""
 
 
 PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | TurnOver
 
 
 class TellPeer(NamedTuple):
-    """An output: tell another controller; with an empty name, all that can be reached."""
+    """An output: send a message to another controller. `name` "": to all controllers that can be reached."""
 
     name: str
     message: PeerMessage

@@ -1,4 +1,4 @@
-"""Ports and links that come up and go down: what becomes of paths, of hosts behind a port, and of its MCP."""
+"""Handles ports and links that come up or go down: paths, hosts behind a port, and the MCP at a port depend on them."""
 
 from steering.core.inputs import LinkDown, LinkUp, PortStatus
 from steering.core.network.links import BelievedLinks
@@ -13,7 +13,7 @@ from steering.model.network import Mcp, PortRef
 
 
 class PortStates:
-    """Handlers of the engine."""
+    """The engine's handlers for ports and links."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class PortStates:
         self._resync = resync
 
     def status(self, status: PortStatus, now: float) -> list[Output]:
-        """A switch tells of one of its ports; the ports that are carried over it share its fate."""
+        """A switch reports the state of a port. The tagged ports that this port carries get the same state."""
         switch = self._switches.get(status.dpid)
         if switch is None:
             return []
@@ -53,7 +53,7 @@ class PortStates:
         return outputs + self.of_attachment(port, status.up, now)
 
     def of_attachment(self, port: PortRef, up: bool, now: float) -> list[Output]:
-        """An attachment's port came up or went down. No outputs for ports of links."""
+        """The port of an attachment came up or went down. Ports of links are ignored."""
         attachment = self._map.attachments.get(port)
         if attachment is None:
             return []
@@ -65,10 +65,10 @@ class PortStates:
         return outputs
 
     def link_up(self, link: LinkUp, now: float) -> list[Output]:
-        """Discovery has seen a link."""
+        """Discovery has found a link."""
         self._links.up(link.a, link.b)
         return []
 
     def link_down(self, link: LinkDown, now: float) -> list[Output]:
-        """Discovery does not see a link any more: paths lead around it."""
+        """Discovery no longer finds a link. Paths will avoid it."""
         return self._resync.begin() if self._links.down(link.a, link.b) else []

@@ -1,17 +1,22 @@
-"""Link weights change, live sessions keep their paths (D-1.d).
+"""Lets live sessions keep their paths when link weights change (D-1.d).
 
-A label's path number 0 follows the weights. When they change, what is on its way goes on by another number first,
-whose labels lead along the old paths; then number 0 is changed where nobody uses it; then all but the live sessions go
-back to 0. So no packet meets both the old path and the new (per-packet consistency by version numbers, Reitblatt and
-others 2012), and a live session's flows stay on the old number until they end or a link of it goes. Only switches whose
-way to a label's end is another now, and those on their old ways, get rules for that.
+Labels with path number 0 follow the weights. A change of weights goes through these stages (core.old_paths.Stage):
 
-All of it is done in the slices of core.pipeline.reconcile, in pieces: one for each old label end at a switch, and one for
-each session that keeps its path.
+1. Labels with another path number get rules that lead along the old paths.
+2. All traffic changes to that number.
+3. The rules of number 0, which now nobody uses, change to the new weights.
+4. All traffic but that of live sessions goes back to number 0.
 
-The next stage begins at a tick when all switches have confirmed the one before; a switch that goes away is not waited
-for, and after one that was filled anew `STAGE` seconds pass, which is longer than that takes. Packets under way by a
-label that is to go have as long.
+Thus no packet meets both old and new rules (per-packet consistency by version numbers, Reitblatt and others 2012). The
+flows of a live session keep the old number until they end, or until a link of their path fails. Only switches whose next
+hop to a label's end has changed, and the switches on their old paths, get rules for this.
+
+The work is done in the slices of core.pipeline.reconcile. There is a piece for each old label end at a switch, and a piece
+for each session that keeps its path.
+
+A stage begins at a tick, as soon as all switches have confirmed the stage before. A switch that is gone is not waited for.
+If a switch was filled anew, `STAGE` seconds pass, which is longer than a filling takes. Rules of an old label also stay for
+`STAGE` seconds after their last flow, for packets under way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,22 +38,23 @@ from steering.model.ids import DatapathId, WaypointId
 from steering.model.network import PortRef
 from steering.model.rules import label_mac
 
-NUMBERS = range(240, 256)  # path numbers of labels; reservations have those below
-KEPT = 8_192  # flows, in all: whatever more there is goes by the new paths at once
+NUMBERS = range(240, 256)  # path numbers for old paths; reservations use those below
+KEPT = 8_192  # most flows that keep old paths, in all; further flows use the new paths at once
 STAGE = 0.3  # seconds
-LOOK = 2.0  # seconds between looks for flows that ended
+LOOK = 2.0  # seconds between two searches for flows that ended
 
-# Kinds of pieces (core.pipeline.reconcile), with a path number and: the switch where labels end; a session.
+# Kinds of pieces (core.pipeline.reconcile). LABELS: by path number and the switch where labels end. FLOWS: by path number
+# and session.
 LABELS, FLOWS = "old labels", "old flows"
-SETTLING = 300  # units of work of a portion of an update of the ways to a switch
-AT_ONCE = 50  # sessions or flows looked at in a portion of work
+SETTLING = 300  # units of work that one step of updating the paths to a switch counts as
+AT_ONCE = 50  # sessions or flows in one portion of work
 
 T = TypeVar("T")
 
 
 class OldPaths(Part):
-    """The paths that live sessions keep. Fed by the engine. `disabled`, for a negative control: labels are changed
-    at once, under all flows."""
+    """The old paths that live sessions keep. `disabled`, for a negative control: labels change at once, also for live
+    sessions."""
 
     in_pieces: ClassVar[bool] = True
 
@@ -69,18 +75,17 @@ class OldPaths(Part):
         self._switches = switches
         self._disabled = disabled
         self.kept: list[KeptPaths] = []
-        self.revision_of_labels = 0  # another whenever `labels_out_of` may tell others
-        self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}
+        self.revision_of_labels = 0  # changes whenever the result of `labels_out_of` may have changed
+        self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}  # weights to be set later, by link
         self._reconcile = reconcile
-        self._look = 0.0
-        self._looking = False  # at flows that may have ended
-        self._jobs = 0  # of this part, under way
-        self._working = False  # a stage's rules have not all left
+        self._look = 0.0  # time of the next search for flows that ended
+        self._looking = False  # such a search is under way
+        self._jobs = 0  # jobs of this part under way
+        self._working = False  # not all rules of a stage have been sent
         self._version = graph.version
         self._ticket = 0
-        self._pending: dict[
-            DatapathId, int
-        ] = {}  # by switch: the last of its changes that it has not confirmed
+        # By switch: the ticket of its last change, if the switch has not confirmed it yet.
+        self._pending: dict[DatapathId, int] = {}
         self._refilled = False
         reconcile.register_kind(LABELS, self._labels, self._ends_at)
         reconcile.register_kind(FLOWS, self._held, self._sessions_at)
@@ -96,7 +101,7 @@ class OldPaths(Part):
         return not self._pending and not self._working and all(one.stage is Stage.BACK for one in self.kept)
 
     def wanted(self, a: PortRef, b: PortRef) -> float | None:
-        """The weight that an operator set for a link, in force or waiting; None for the site's own."""
+        """The weight that an operator set for a link, in force or waiting. None: the weight of the site file."""
         for pair in ((a, b), (b, a)):
             if pair in self._waiting:
                 return self._waiting[pair]
@@ -108,8 +113,10 @@ class OldPaths(Part):
         return sum(one.flows for one in self.kept)
 
     def weigh(self, a: PortRef, b: PortRef, weight: float | None, now: float) -> bool:
-        """Set another weight for a link, None for the site's own. True if labels may be changed at once. While a
-        change is under way the new weight waits; if a link gets several weights meanwhile, only the last is kept."""
+        """Set another weight for a link, None for the weight of the site file. Returns True if labels may change at once.
+
+        While a change is under way, the new weight waits. If a link gets several weights meanwhile, only the last counts.
+        """
         if self._switches.filled() and not (self.settled and self._free_number(now)):
             self._waiting[(a, b)] = weight
             return False
@@ -127,7 +134,8 @@ class OldPaths(Part):
         return False
 
     def _free_number(self, now: float) -> int:
-        """A path number for the old paths. 0 if none is free: then the oldest flows begin to give theirs up."""
+        """A free path number. If none is free, the result is 0 and the flows of the oldest change begin to leave their old
+        paths."""
         used = {one.number for one in self.kept}
         free = next((number for number in NUMBERS if number not in used), 0)
         if not free and (oldest := self.kept[0]).led:
@@ -138,7 +146,7 @@ class OldPaths(Part):
     # ---- work in slices ---------------------------------------------------------------------------
 
     def _do(self, job: Iterator[int]) -> None:
-        """Have work done in slices; the next stage waits for what it changes."""
+        """Do a job in slices. The next stage waits until its changes are confirmed."""
 
         def counted() -> Iterator[int]:
             yield from job
@@ -149,7 +157,7 @@ class OldPaths(Part):
         self._reconcile.work(counted())
 
     def _find(self, one: KeptPaths) -> Iterator[int]:
-        """The old ways that are to be kept; their labels begin to leave while others are looked for."""
+        """Find the old paths that have to be kept. The rules of paths already found leave meanwhile."""
         assert one.before is not None, "the ways were let go"
         for end in list(self._map.switches):
             for paths in (one.before.paths, self._graph.paths):
@@ -164,10 +172,10 @@ class OldPaths(Part):
         if not one.ways:
             one.stage, one.before = Stage.BACK, None
             self.kept.remove(one)
-            self.changed = True  # distances may be others
+            self.changed = True  # no path differs, but distances may
 
     def _touch_labels(self, one: KeptPaths, everywhere: bool) -> Iterator[int]:
-        """Rules of the old labels are others in another stage: `everywhere`, or where traffic leaves the old number."""
+        """The rules of the old labels have changed: `everywhere`, or only where traffic changes between the numbers."""
         for end, ways in one.ways.items():
             dpids = ways.ports if everywhere else ways.left
             self._reconcile.touch((LABELS, one.number, end), dpids)
@@ -179,7 +187,7 @@ class OldPaths(Part):
             yield 1
 
     def _take(self, one: KeptPaths) -> Iterator[int]:
-        """Keep live flows on the old path if their path has changed, until there is no more room."""
+        """Keep live flows on their old paths if their paths have changed, at most KEPT flows in all."""
         assert one.before is not None, "the ways were let go"
         held = {
             (f.session, f.key, f.leg.pair) for other in self.kept for led in other.led.values() for f in led
@@ -188,12 +196,12 @@ class OldPaths(Part):
         after: int | None = 0
         while after is not None and room > 0:
             sessions, after = self._table.order.following(after)
-            yield 4  # nobody may live where was looked
+            yield 4  # the search itself is work, even if it found no session
             for some in batched(sessions):
                 flows = [
                     flow
                     for session in some
-                    if session.id in self._table.by_id  # not ended while others had their turn
+                    if session.id in self._table.by_id  # it may have ended between two portions
                     for flow in flows_led(self._map, self._graph, one.before, session)
                     if (flow.session, flow.key, flow.leg.pair) not in held
                 ][:room]
@@ -210,7 +218,8 @@ class OldPaths(Part):
     # ---- time -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """The next stage, where all is confirmed; `changed` is set when path number 0 is to follow the weights now."""
+        """Begin the next stage of each change whose current stage is confirmed. `changed` is set when path number 0 has to
+        follow the new weights."""
         if not self.kept and not self._waiting:
             return []
         self._pending = {d: ticket for d, ticket in self._pending.items() if self._switches.is_filled(d)}
@@ -240,12 +249,12 @@ class OldPaths(Part):
             self._do(self._touch_labels(one, False))
 
     def _follow(self, now: bool) -> None:
-        """Path number 0 follows the new weights, in slices that switches confirm."""
+        """If `now`: path number 0 follows the new weights, in slices that switches confirm."""
         self._working |= now
         self.changed |= now
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
-        """Ask for confirmation of what leaves while a stage is under way: the next one waits for it."""
+        """Ask switches to confirm the changes that leave during a stage. The next stage waits for the confirmations."""
         if not self._working:
             return outputs
         self._working = not finished
@@ -262,14 +271,14 @@ class OldPaths(Part):
         return {inputs.Confirmed: self.confirmed}
 
     def confirmed(self, given: inputs.Confirmed, now: float) -> list[Output]:
-        """A switch confirmed a change. The next tick sees whether all have."""
+        """A switch confirmed a change. The next tick checks whether all switches have."""
         if self._pending.get(given.dpid) == given.ticket:
             del self._pending[given.dpid]
         return []
 
     def _forget(self, now: float) -> None:
-        """Give up flows that ended, that come in elsewhere, or that lost a link. Their labels go a moment after the
-        last flow."""
+        """Look for kept flows that ended, came in at another switch, or lost a link of their path. When a change has no
+        flows left, its labels are removed `STAGE` seconds later."""
         if self._looking:
             return
         for one in list(self.kept):
@@ -316,7 +325,7 @@ class OldPaths(Part):
         self._refilled = bool(self.kept)
 
     def labels_out_of(self, port: PortRef) -> Iterator[str]:
-        """Labels of kept paths that leave by a port: they share its link with all that is not reserved."""
+        """The labels of kept paths that leave by a port. Their traffic shares the link with all unreserved traffic."""
         for one in self.kept:
             for end, ways in one.ways.items():
                 if ways.ports.get(port.dpid) == port.port:
@@ -339,7 +348,7 @@ class OldPaths(Part):
         return next((one for one in self.kept if one.number == number), None)
 
     def _labels(self, dpid: DatapathId, piece: Piece) -> Rules:
-        """Labels of one number, by the switch where they end."""
+        """The rules of a piece LABELS at a switch."""
         one = self._of(piece[1])
         if one is None:
             return {}
@@ -348,7 +357,7 @@ class OldPaths(Part):
         return keyed(one.label_rules(dpid, end, waypoints, self._epochs[dpid]))
 
     def _held(self, dpid: DatapathId, piece: Piece) -> Rules:
-        """What leads one session's flows that begin at a switch."""
+        """The rules of a piece FLOWS: for the flows of one session that begin at a switch."""
         one = self._of(piece[1])
         flows = [] if one is None else one.led.get((dpid, int(piece[2])), [])
         return keyed(
@@ -358,8 +367,8 @@ class OldPaths(Part):
         )
 
     def _labels_of(self, flow: LedFlow) -> set[WaypointId]:
-        """Waypoints of labels that a flow may have where its leg begins: on the way to servers a label of another
-        gateway is one of the new paths too."""
+        """The waypoints of labels that a flow may have where its leg begins. On a leg to a server, the new paths may lead to
+        another gateway, so the labels of all gateways to the server are included."""
         labels = {WaypointId(flow.target)}
         if flow.leg.upward and not flow.leg.host:
             target = parts_of(flow.key).destination
@@ -368,5 +377,5 @@ class OldPaths(Part):
 
 
 def batched(items: list[T]) -> Iterator[list[T]]:
-    """Some at a time."""
+    """The items in lists of at most AT_ONCE."""
     return (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE))

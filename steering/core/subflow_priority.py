@@ -1,15 +1,19 @@
-"""What is wanted of each live subflow, and telling its MCP only when that changes.
+"""Decides what is wanted of each live subflow, and tells the subflow's MCP when that changes.
 
-One idea unites the policy's words: the live subflows of a session are ranked, the best carry data and the others
-are backups. Under `active-backup` the rank is the place of the subflow's access type in `pooling.preferred` (without
-it, the access the session began on is first); under `lowest-rtt` and `ratio` all rank alike; under `overflow` as
-under `active-backup` while the best access has room, and alike when it is full. A used-up quota or an offload ranks a
-subflow behind all others, whatever the scheme. A subflow whose access may not be pooled any more is closed. The last
-one that is left always carries: a rank only matters against another.
+The live subflows of a session are ranked. The subflows of the best rank carry data, the others are backups. The policy's
+distribution gives the ranks:
 
-The rule is asked again whenever something it may depend on changes, so access types, policy and rush hours act on
-live sessions. Sessions are looked at in the order they changed, a few in each slice, and slices follow each other as
-long as there are more (GoOn): after a change for all, a SYN waits for one slice.
+* `active-backup`: by the place of the subflow's access type in `pooling.preferred`. Without `preferred`, the access where
+  the session began is first.
+* `lowest-rtt` and `ratio`: all ranks are equal.
+* `overflow`: as `active-backup` while the accesses have room, all equal when one is full.
+
+With any distribution, a used-up quota or an offload ranks a subflow behind all others. A subflow whose access may not be
+combined any more is closed. The last subflow that is left always carries data, because only the order of ranks matters.
+
+Sessions are examined again whenever something changes on which the ranks may depend. Thus new access types, policies and
+time windows act on live sessions. A few sessions are examined in each slice, in the order in which they changed. Slices
+follow each other (GoOn) until none is left, so that a SYN waits for one slice only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,35 +40,34 @@ from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
 
 LOOKED_AT_ONCE = 64  # sessions in a slice: some 2 ms
-METERED = 65_536  # pairs of subscriber and access type whose bytes are counted
-FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access counts as full, and as having room again
-_BEHIND = 1_000  # ranks, above any place in a list
+METERED = 65_536  # most pairs of subscriber and access type whose bytes are counted
+FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access becomes full, and at which it has room again
+_BEHIND = 1_000  # added to a rank; more than any place in `pooling.preferred`
 
 
 class SubflowPriorities(Part):
-    """Ranks live subflows. The engine tells it what happens; `tick` returns what MCPs have to be told."""
+    """Ranks live subflows. `tick` returns the intents for MCPs."""
 
     keeps: ClassVar[Piece | None] = Piece.USAGE
 
     def __init__(
         self, sitemap: SiteMap, chooser: Chooser, table: SessionTable, policy: Policy, shared: bool = True
     ) -> None:
-        """`shared`: False for the control in which no ratio is kept."""
+        """`shared`: False for the negative control without ratios (Mechanism.RATIO_LIMITS)."""
         self._map = sitemap
         self._shared = shared
         self._chooser = chooser
         self._table = table
-        self._looked_at: int | None = (
-            None  # after a change for all: the last session that was looked at again
-        )
+        # After a change that concerns all sessions: the last session that was examined again. None: no such change.
+        self._looked_at: int | None = None
         self._down: set[PortRef] = set()
         self._minute = 0
         self.used_ports: dict[PortRef, float] = {}
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
-        self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes an earlier controller counted
-        self.changes = 0  # counts up with what is used
+        self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes that an earlier controller counted
+        self.changes = 0  # changes whenever `_used` does
         self.offloads: dict[str, str] = {}
         self._take(policy)
         self.look_again()
@@ -72,8 +75,8 @@ class SubflowPriorities(Part):
     # ---- what happens ---------------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force: live sessions' accesses are used by it. Where neither it nor the one before says
-        how, no session has to be looked at."""
+        """Rank live subflows by another policy. If neither the old nor the new policy says how accesses are used, no
+        session has to be examined."""
         before = self._indifferent(), self._policy.third_party_pooling
         self._take(policy)
         if before != (True, policy.third_party_pooling) or not self._indifferent():
@@ -87,22 +90,22 @@ class SubflowPriorities(Part):
         self._silent = says_nothing(policy)
 
     def _indifferent(self) -> bool:
-        """Whether no policy says how accesses are to be used, so that no change in a session changes a wish."""
+        """Whether neither policy nor operator says how accesses are used. Then no change in a session changes a wish."""
         return self._silent and not self._overrides and not self.offloads
 
     def look_again(self) -> None:
-        """Something has changed that every session may depend on."""
+        """Examine every session again, because something has changed that may concern all of them."""
         self._looked_at = 0
 
     def new_minute(self, minute: int) -> None:
-        """The minute of the week has changed: rush hours begin and end for live sessions too (D-3.2c). May be
-        called several times in a minute."""
+        """The minute of the week has changed. Time windows begin and end for live sessions too (D-3.2c). It may be called
+        several times in a minute."""
         if self._timed and minute != self._minute:
             self.look_again()
         self._minute = minute
 
     def port(self, port: PortRef, up: bool) -> None:
-        """A port lost or regained carrier: subflows that come in there have failed, or work again."""
+        """A port lost or regained link. Subflows that come in there have failed, or work again."""
         if up is (port not in self._down):
             return
         (self._down.discard if up else self._down.add)(port)
@@ -114,7 +117,7 @@ class SubflowPriorities(Part):
         self.load(access.name, max(self.used_ports.get(known, 0.0) for known in access.ports))
 
     def load(self, access: str, utilisation: float) -> None:
-        """The utilisation of an access network. Hysteresis keeps "full" from flapping."""
+        """The utilisation of an access network, 0 to 1. Two thresholds keep "full" from flapping."""
         full = utilisation >= (EMPTIER if access in self._full else FULL)
         if full != (access in self._full):
             (self._full.add if full else self._full.discard)(access)
@@ -124,7 +127,7 @@ class SubflowPriorities(Part):
         return {SubscriberAccess: self.take, Offload: self.take}
 
     def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
-        """Take an operator's order; what follows from it comes with a tick."""
+        """Take an operator's order. The resulting intents leave with a tick."""
         if isinstance(given, Offload):
             self.offload(given.source, given.target)
         else:
@@ -132,7 +135,8 @@ class SubflowPriorities(Part):
         return []
 
     def override(self, subscriber: str, pooling: Pooling | None) -> None:
-        """Set a subscriber's accesses in place of its rules'. Bounded by the policy's subscribers."""
+        """Replace what rules say about a subscriber's accesses; None: the rules count again. The caller admits only
+        subscribers of the policy, which bounds the records."""
         if pooling is None:
             self._overrides.pop(subscriber, None)
         else:
@@ -140,8 +144,8 @@ class SubflowPriorities(Part):
         self.look_again()
 
     def offload(self, source: str, target: str | None) -> None:
-        """Move the traffic of access network `source` to `target`; None ends that. An offload the other way round
-        ends too."""
+        """Move the traffic of access network `source` to `target`. None ends the offload. An offload in the opposite
+        direction ends too."""
         self.offloads.pop(source, None)
         if target is not None:
             if self.offloads.get(target) == source:
@@ -150,7 +154,7 @@ class SubflowPriorities(Part):
         self.look_again()
 
     def counted(self, observed: list[ObservedEntry]) -> None:
-        """Byte counters of session entries: what hosts sent, towards the quotas (N-5.6.1k3)."""
+        """Take byte counters of session entries. What hosts sent counts towards quotas (N-5.6.1k3)."""
         if not self._metered:
             return
         for entry, _, size in observed:
@@ -169,7 +173,7 @@ class SubflowPriorities(Part):
         key = (self._who(subflow.session), kind)
         before = self._used.get(key, 0)
         if key not in self._used and len(self._used) >= METERED:
-            return  # the first ones are counted on: forgetting them would give their quota anew
+            return  # earlier pairs are not dropped, because that would give them their quota once more
         self._used[key] = before + moved
         self.changes += 1
         if before < limit <= before + moved:
@@ -182,8 +186,8 @@ class SubflowPriorities(Part):
         return self.changes
 
     def snapshot(self, now: float) -> KeptState:
-        """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
-        what moves while no controller runs is counted by the next one."""
+        """The bytes used, and how many bytes of each live subflow they contain. The switches' counters go on while no
+        controller runs, so the next controller counts what moved meanwhile."""
         used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
         flows = ((s.key, s.bytes) for s in self._table.flows.all_values() if s.bytes)
         return KeptState(usage=KeptUsage(used, tuple(islice(flows, METERED))))
@@ -201,8 +205,8 @@ class SubflowPriorities(Part):
         return {LostPiece.RECORD: wrong}
 
     def recovered(self, now: float) -> list[Output]:
-        """The switches have told of their sessions: what moved since the last count is still to be counted. Of a
-        subflow that nobody kept, all that its entry has seen counts as counted."""
+        """The entries of all switches were read. Bytes that moved since the earlier controller's last count are still to be
+        counted. For a subflow without a kept count, all bytes of its entry count as counted already."""
         for key, size in self._counted_before.items():
             subflow = self._table.flows.get(key)
             if subflow is not None and size < subflow.bytes:
@@ -213,7 +217,7 @@ class SubflowPriorities(Part):
     # ---- what is wanted -------------------------------------------------------------------------
 
     def usage(self, session: Session) -> Usage | None:
-        """How a session's accesses are to be used now; None where the session's subscriber is not known."""
+        """How a session's accesses are to be used now. None if the session's access network is not known."""
         answer = self._answer(session)
         return None if answer is None else usage_of(self._policy, answer, self._overrides)
 
@@ -227,8 +231,8 @@ class SubflowPriorities(Part):
         return self._chooser.ask_of(part, asked, session.dscp)
 
     def _who(self, session: Session) -> bytes | str | int:
-        """The subscriber that quotas count a session for. A session that was read back from switches belongs to its
-        host's subscriber."""
+        """The subscriber for which quotas count a session, or its host's origin. A session that was read back from switches
+        counts for the subscriber of its host."""
         keys = session.quota_keys(self._table.origin_of)
         if keys is not None:
             return keys.subscriber
@@ -239,16 +243,17 @@ class SubflowPriorities(Part):
         return self._table.origin_of(session.flow.source)
 
     def refusal(self, session: Session, access: str, answer: RuleMatch) -> Refusal | None:
-        """Why a session may not have a join from an access network now: its own rule, trust or reach, its type is not pooled (D-3.2b), or in
-        single mode the one subflow that it has works (D-1.m3)."""
+        """Why a join from an access network is refused now, None if it is not. The reasons: a rule for the join's own
+        access, the access's trust, an MCP out of reach, an access type that is not combined (D-3.2b), or in single mode the
+        one subflow that the session has works (D-1.m3)."""
         known = self._chooser.access.get(access, FOREIGN)
         refusal = not_allowed(self._policy, known, answer)
         if refusal is Refusal.POLICY and answer.terms.action is Action.BYPASS and self._addressed(session):
-            refusal = None  # the host has chosen, so a rule's steering does not count for its joins either
+            refusal = None  # the host itself has chosen the MCP, so a rule that bypasses MCPs does not count
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
         if refusal is not None or (self._silent and not self._overrides and not self.offloads):
-            return refusal  # None: as `_indifferent`, without its call for each join
+            return refusal  # the condition is `_indifferent`, written out to save a call for each join
         usage = self.usage(session)
         if usage is None:
             return None
@@ -264,10 +269,10 @@ class SubflowPriorities(Part):
         return self._map.is_mcp_address(session.flow.destination)
 
     def wishes(self, session: Session) -> list[tuple[Subflow, SubflowWish]]:
-        """The wish for each live subflow."""
+        """The wish for each live subflow. Empty for a session that a server opened, and for one of unknown access."""
         live = [s for s in session.subflows if s.closed != BOTH_FINS]
         usage = self.usage(session)
-        if usage is None or session.reverse:  # accesses are not ranked for a session that a server opened
+        if usage is None or session.reverse:
             return []
         working = [s for s in live if self._works(s)] or live
         permitted = [s for s in working if self._permitted(s, usage)] or working
@@ -283,8 +288,8 @@ class SubflowPriorities(Part):
         return found
 
     def _works(self, subflow: Subflow) -> bool:
-        """Whether a subflow works: it is not closed, and its port has carrier. If its port is not known, some port
-        of its access has."""
+        """Whether a subflow works: it is not closed, and its port has link. If its port is not known, any port of its
+        access at the same switch counts."""
         if subflow.closed == BOTH_FINS:
             return False
         if subflow.port:
@@ -328,24 +333,24 @@ class SubflowPriorities(Part):
         return False
 
     def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:
-        """An access network's name, type and trust, as they are now."""
+        """Name, type and trust of a subflow's access network, as they are now."""
         access = self._map.access_of(subflow.flow.source)
         name = access.name if access else ""
         return (name, *self._chooser.access.get(name, FOREIGN))
 
-    # ---- what is told ---------------------------------------------------------------------------
+    # ---- intents for MCPs -----------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """The wishes that changed, by MCP, of some sessions."""
+        """The intents of one slice of sessions."""
         return self.go_on()
 
     def go_on(self) -> list[Output]:
-        """A slice of that; GoOn is among the outputs if there are more."""
+        """The intents of one slice of sessions. GoOn is among the outputs if more sessions have to be examined."""
         changed = self._table.changed
         if not changed and self._looked_at is None:
             return []
         if self._indifferent():
-            changed.clear()  # a new subflow is used as the kernel likes: no need to tell that
+            changed.clear()  # the MCP's kernel uses subflows as it likes, so there are no intents
         told: dict[McpId, list[Intent]] = {}
         for session in self._to_look_at():
             if session.state is SessionState.ESTABLISHED:
@@ -354,7 +359,7 @@ class SubflowPriorities(Part):
         return [*outputs, GoOn()] if changed or self._looked_at is not None else outputs
 
     def _to_look_at(self) -> Iterator[Session]:
-        """Sessions for one slice: first those that changed, then those that have to be looked at again."""
+        """The sessions of one slice: first those that changed, then those that have to be examined again."""
         looked_at = 0
         changed = self._table.changed
         while changed and looked_at < LOOKED_AT_ONCE:
@@ -378,7 +383,7 @@ class SubflowPriorities(Part):
         return found
 
     def intent(self, subflow: Subflow) -> Intent:
-        """What its MCP was told last of a subflow."""
+        """The last wish for a subflow, as an intent for its MCP."""
         name, kind, _ = self._access(subflow)
         _, src, dst, sport, dport = subflow.flow
         session = subflow.session

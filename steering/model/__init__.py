@@ -1,1 +1,1 @@
-"""The records that all other layers use. They are frozen, and have no behaviour beyond their own fields."""
+"""The records that all other layers use. Most are frozen, and compute nothing but from their own fields."""

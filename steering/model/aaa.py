@@ -24,5 +24,7 @@ class RadiusAaa:
 
 @dataclass(frozen=True, slots=True)
 class Aaa:
+    """The authorisers of a site. None for one that the site file does not name."""
+
     http: HttpAaa | None = None
     radius: RadiusAaa | None = None

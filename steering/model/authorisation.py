@@ -23,6 +23,8 @@ class Authorizer(StrEnum):
 
 
 class Verdict(StrEnum):
+    """The answer of one authoriser."""
+
     ALLOW = "allow"
     DENY = "deny"
     NO_OPINION = "no-opinion"  # the next authoriser of the chain is asked
@@ -30,7 +32,7 @@ class Verdict(StrEnum):
 
 
 class ListAnswer(StrEnum):
-    """What an entry of a list says."""
+    """What an entry of an access control list says of the sources that match it."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -38,8 +40,8 @@ class ListAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """An entry of an access control list. The first entry that matches a connection's first SYN counts; an empty
-    field matches everything. An entry that denies all ports also has the first switch drop packets of its sources to
+    """An entry of an access control list. The first entry that matches a connection's first SYN counts. An empty field
+    matches everything. If an entry denies all ports, the first switch also drops packets of the entry's sources to
     addresses of MCPs (N-5.3b)."""
 
     name: str
@@ -69,8 +71,8 @@ class Authorization:
     required: frozenset[str] = frozenset()
     otherwise: ListAnswer = ListAnswer.ALLOW  # the answer when no authoriser has an opinion
     timeout: float = 1.0  # seconds
-    ttl: float = 300.0
-    denied_ttl: float = 30.0
+    ttl: float = 300.0  # seconds for which an answer that allows is remembered
+    denied_ttl: float = 30.0  # the same for an answer that denies
     held: int = 1_024  # most SYNs that wait for an answer
     cached: int = 65_536  # most answers that are remembered
 

@@ -1,8 +1,10 @@
-"""Records of a cluster of controllers: who is there, who decides for which switches, and by which generation.
+"""Records of a cluster of controllers: its members, and which member decides for which switches.
 
-A generation is OpenFlow's `generation_id` (OpenFlow 1.3.5, 6.3.4): a switch obeys the MASTER with the newest one. The
-*same* one given to two controllers would let both be MASTER in turn, and tell neither. So each is granted once, to one
-controller for one share, before it is needed.
+The switches of a site are divided into shares. One member is MASTER of all switches of a share, others are its standbys.
+
+A generation is OpenFlow's `generation_id` (OpenFlow 1.3.5, 6.3.4). A switch obeys the MASTER with the newest generation.
+If two controllers used the *same* generation, both would be MASTER in turn and neither would notice. Therefore each
+generation is granted once, to one controller for one share, before the controller needs it.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,16 +20,16 @@ ENDPOINT_TIMEOUT = (
     2.0  # seconds in which an endpoint of etcd has to answer a request; then the next one is asked
 )
 WATCH_QUIET = 2.0  # seconds without an event after which a watch of etcd is begun anew at the next endpoint
-# Seconds in which every member has to be prepared for a policy. One whose endpoint of etcd died without a word hears of the
-# proposal when its watch was quiet for so long, and its answer may cost it another endpoint's time-out. Less would refuse policies
-# for which all members are ready. It is also more than a dead member's lease.
+# Seconds in which every member has to agree to a policy. If a member's etcd endpoint died silently, the member sees the
+# proposal only after WATCH_QUIET, and its answer may cost the time-out of one more endpoint. A shorter time would refuse
+# policies to which all members agree. The time is also longer than the lease of a dead member.
 POLICY_PATIENCE = WATCH_QUIET + ENDPOINT_TIMEOUT + 1.0
 
 
 class ClusterMember(NamedTuple):
-    """A controller that is there. `address`: the URL of its REST. `capacity`: its part of the work beside others', a
-    plain number. `draining`: it is to decide for nothing more. `stream`: ADDRESS:PORT where other controllers reach it,
-    "" where none can."""
+    """A running controller of the cluster. `address`: the URL of its REST. `capacity`: its share of the work in
+    proportion to the other members' capacities. `draining`: the controller is to give up all switches. `stream`:
+    ADDRESS:PORT where other controllers reach it, "" where none can."""
 
     id: str
     address: str
@@ -37,20 +39,21 @@ class ClusterMember(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """A generation that one controller has of one share, and nobody else ever had or will have."""
+    """A generation of one share that was given to one controller. No other controller ever gets it."""
 
     controller: str
     generation: int
 
 
 class ShareAssignment(NamedTuple):
-    """Who decides for a share: the owner as MASTER, then standbys, in the order in which they claim it."""
+    """The controllers of a share: the owner, which is MASTER, and the standbys in the order in which they would claim
+    the share."""
 
     owner: Grant
     standbys: tuple[Grant, ...] = ()
 
     def grant_of(self, controller: str) -> Grant | None:
-        """What a controller was granted of this share, None for nothing."""
+        """The controller's grant of this share, None if it has none."""
         return next((one for one in (self.owner, *self.standbys) if one.controller == controller), None)
 
 
@@ -63,7 +66,7 @@ class ShareRole(StrEnum):
 
 
 class Duty(NamedTuple):
-    """What this controller is to a switch, and by which generation; 0 where it has none."""
+    """This controller's role for one switch, and the generation of its grant, 0 where it has none."""
 
     role: ShareRole
     generation: int
@@ -73,7 +76,7 @@ NO_DUTY = Duty(ShareRole.NONE, 0)
 
 
 class ShareMove(NamedTuple):
-    """A share that goes from one controller to another, only to level the load."""
+    """Moves a share from one controller to another, in order to level the load."""
 
     share: str
     giver: str
@@ -81,15 +84,18 @@ class ShareMove(NamedTuple):
 
 
 class Rebalance(NamedTuple):
-    """An order to level the load that is under way. `share` goes to `taker`; "" between two of them."""
+    """An order to level the load that is being carried out. `share` is moving to `taker`. Both are "" between two moves."""
 
     share: str = ""
     taker: str = ""
 
 
 class PeerStatus(NamedTuple):
-    """Another controller that decides for switches. `reached`: whether it is heard; `tokens`: of its sessions, known here;
-    `whole`: whether it has told all of them; `unread`: bytes that it was told and has not taken."""
+    """Another controller that decides for switches.
+
+    `reached`: whether its stream is alive. `tokens`: how many tokens of its sessions this controller knows. `whole`:
+    whether it has sent all of its tokens. `unread`: bytes that wait to be sent to it.
+    """
 
     name: str
     reached: bool
@@ -99,48 +105,49 @@ class PeerStatus(NamedTuple):
 
 
 class ClusterStatus(NamedTuple):
-    """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
-    `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
-    of shares, where there are several shares; `rebalance`: what is under way, None for nothing; `streams`: controllers with
-    which a stream is open; `gave_up`: the move with which the last order ended early, None where it did not;
-    `policy_seconds`: from when this controller saw the last policy to its activation here, None before the first."""
+    """What a controller knows of its cluster.
+
+    `policy_seconds` is the time from when this controller saw the latest policy to its activation here. None: no policy
+    was activated yet.
+    """
 
     controller: str
-    reached: bool
-    revision: int
+    reached: bool  # whether etcd answers
+    revision: int  # etcd's revision up to which all changes are known
     members: tuple[ClusterMember, ...]
     shares: tuple[tuple[str, ShareAssignment], ...]
-    roles: tuple[tuple[str, str], ...]
-    events: Mapping[str, int]
-    peers: tuple[PeerStatus, ...] = ()
-    rebalance: Rebalance | None = None
-    streams: tuple[str, ...] = ()
-    gave_up: Rebalance | None = None
+    roles: tuple[tuple[str, str], ...]  # name of a switch, and this controller's role for it
+    events: Mapping[str, int]  # how often each event happened
+    peers: tuple[PeerStatus, ...] = ()  # other owners of shares, where there are several shares
+    rebalance: Rebalance | None = None  # the order that is being carried out
+    streams: tuple[str, ...] = ()  # controllers with which a stream is open
+    gave_up: Rebalance | None = None  # the move at which the last order ended early
     policy_seconds: float | None = None
 
 
 class PolicyEvent(StrEnum):
-    """What happened to policies that the controllers of a cell agree on."""
+    """Events of policies that the controllers of a cell agree on."""
 
     ACTIVATED = "policy-activated"  # another policy came into force here
-    REFUSED = "policy-refused"  # a member refused what was written here
-    LATE = "policy-late"  # what was written here was not agreed on in time
-    TURNED_DOWN = "policy-turned-down"  # this controller refused what was written at another
+    REFUSED = "policy-refused"  # a member refused a policy that was written at this controller
+    LATE = "policy-late"  # the members did not agree in time on a policy that was written at this controller
+    TURNED_DOWN = "policy-turned-down"  # this controller refused a policy that was written at another one
     LEFT_OVER = "policy-left-over"  # the remains of a policy that never came into force were removed
-    NOT_TAKEN = "policy-not-taken"  # it is in force, and this controller cannot use it
-    DAMAGED = "policy-damaged"  # a record in etcd that is none of ours
+    NOT_TAKEN = "policy-not-taken"  # this controller cannot use the policy that is in force
+    DAMAGED = "policy-damaged"  # etcd has a record that no controller wrote
 
 
 class ClusterUnreachable(Exception):
-    """An order that etcd could not be told; the message is one line."""
+    """An order that could not be written to etcd. The message is one line."""
 
 
 class RebalanceRefusal(Exception):
-    """The load is not levelled; the message is one line that says why."""
+    """The load is not levelled. The message is one line that says why."""
 
 
 class PeerRequest(NamedTuple):
-    """A request that another controller is to answer for itself. `who` and `role`: whose it is. `target`: path and query."""
+    """A REST request that another controller is to answer for itself. `target`: path and query. `role` and `who`: the
+    role and the name of the client's token."""
 
     method: str
     target: str
@@ -149,7 +156,7 @@ class PeerRequest(NamedTuple):
 
 
 class PeerReply(NamedTuple):
-    """`status`: of HTTP; `body`: JSON, as another controller says it: nothing of it is checked yet."""
+    """Another controller's answer. `status`: the HTTP status. `body`: JSON, not yet checked."""
 
     status: int
     body: bytes
@@ -158,26 +165,26 @@ class PeerReply(NamedTuple):
 class PeerFailure(StrEnum):
     """Why another controller's answer is missing."""
 
-    UNREACHABLE = "unreachable"  # there is no stream with it, or the stream ended meanwhile
-    SILENT = "silent"  # it did not answer in time
-    OLD = "old"  # its version knows no such questions
-    TOO_LONG = "too-long"  # its answer is longer than any may be
-    REFUSED = "refused"  # it answers with an error
-    MALFORMED = "malformed"  # its answer is not what was asked for
-    BUSY = "busy"  # this controller has too many questions open
+    UNREACHABLE = "unreachable"  # there is no stream to the other controller, or the stream ended meanwhile
+    SILENT = "silent"  # no answer came in time
+    OLD = "old"  # the other controller's version has no such messages
+    TOO_LONG = "too-long"  # the answer is longer than allowed
+    REFUSED = "refused"  # the answer is an error
+    MALFORMED = "malformed"  # the answer has another form than was asked for
+    BUSY = "busy"  # this controller waits for too many answers already
 
 
 def nothing_meanwhile() -> None:
-    """For who has nothing else to do while others answer."""
+    """Do nothing: for callers of `ClusterPeers.ask` that have no other work meanwhile."""
 
 
 class ClusterPeers(Protocol):
-    """The other controllers of the cell, as REST asks them for what they know."""
+    """The other controllers of the cell, to which REST forwards requests."""
 
     name: str  # this controller's own
 
     def others(self) -> tuple[str, ...]:
-        """Who else may know sessions, in the order of their names."""
+        """The names of the other controllers that may have sessions, sorted."""
 
     def ask(
         self,
@@ -185,15 +192,17 @@ class ClusterPeers(Protocol):
         seconds: float,
         meanwhile: Callable[[], None] = nothing_meanwhile,
     ) -> Mapping[str, PeerReply | PeerFailure]:
-        """Ask each of them, all at once, do `meanwhile`, and then wait until all have answered, at most so long. Only for who
-        may wait. Raises what `meanwhile` raises."""
+        """Send each controller its request, call `meanwhile`, then wait for all answers, at most `seconds`.
+
+        Blocks, so only a green thread that may wait calls it. Raises what `meanwhile` raises.
+        """
 
     def failed(self, name: str, why: PeerFailure) -> None:
-        """Count an answer that was refused here."""
+        """Count an answer of the controller `name` that the caller could not use."""
 
 
 class ClusterControl(Protocol):
-    """A running cluster, as REST asks it."""
+    """What REST can read from and order of a running cluster."""
 
     def status(self) -> ClusterStatus: ...
 
@@ -201,7 +210,7 @@ class ClusterControl(Protocol):
         """Whether this controller decides for any switch."""
 
     def drain(self, controller: str, draining: bool) -> None:
-        """Let a controller decide for nothing more, or again. Raises ClusterUnreachable."""
+        """Have a controller give up all switches, or let it have switches again. Raises ClusterUnreachable."""
 
     def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
         """Level the load, one share after the other, unless `dry_run`. Returns the moves in their order. Raises

@@ -11,11 +11,11 @@ Json = dict[str, Any]
 
 
 Condition = Callable[[], None]
-"""Raises what its caller has against a change, just before the change is made."""
+"""Called just before a change is made. It raises an exception of its own in order to prevent the change."""
 
 
 def no_condition() -> None:
-    """Nothing is against it."""
+    """Never prevents a change."""
 
 
 class PolicyText(NamedTuple):
@@ -26,8 +26,8 @@ class PolicyText(NamedTuple):
 
 
 class PolicyOutcome(NamedTuple):
-    """The result of a request for another policy. `version`: that in force afterwards. `findings`: [{"path", "line",
-    "column", "code", "message", "suggestion"}], of which only "message" is always there."""
+    """The result of a request for another policy. `version`: the version in force afterwards. `findings`: [{"path",
+    "line", "column", "code", "message", "suggestion"}], of which only "message" is always there."""
 
     version: int
     findings: list[Json]
@@ -35,7 +35,8 @@ class PolicyOutcome(NamedTuple):
 
 
 class PolicyWish(NamedTuple):
-    """A policy that was checked here, and is to come into force. `check_seconds`: how long that took."""
+    """A policy that this controller has checked, and that is to come into force. `check_seconds`: how long the check
+    took. `who`: the id of the writer's token."""
 
     policy: Policy
     text: str
@@ -45,8 +46,10 @@ class PolicyWish(NamedTuple):
 
 
 class PolicyDisagreement(Exception):
-    """A policy that comes into force at no controller of the cell; the message is one line. `refused`: the controllers that
-    refuse it, with their reasons; without any it may be written again."""
+    """A policy on which the controllers of the cell did not agree: it comes into force at none. The message is one line.
+
+    `refused`: the controllers that refuse the policy, with their reasons. If it is empty, the policy may be tried again.
+    """
 
     def __init__(self, message: str, refused: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -54,28 +57,31 @@ class PolicyDisagreement(Exception):
 
 
 class PolicyAgreed(Protocol):
-    """Where several controllers have one policy: it comes into force at all of them, or at none."""
+    """The agreement of several controllers on one policy: a policy comes into force at all of them, or at none."""
 
     def put(self, wish: PolicyWish, unchanged: Condition) -> int:
-        """Put a policy in force and return its version, when it is in force here. `unchanged`: asked when nobody else can
-        put another one in force any more. Raises PolicyDisagreement, what `unchanged` raises, and StateError."""
+        """Put a policy in force. Returns its version as soon as it is in force at this controller.
+
+        `unchanged` is called when no other controller can put a policy in force any more. Raises PolicyDisagreement, what
+        `unchanged` raises, and StateError.
+        """
 
 
 class PolicyTaker(Protocol):
-    """Whoever goes by the policy that the controllers of a cell have agreed on."""
+    """A controller that obeys the policy on which the controllers of its cell have agreed."""
 
     def policy(self) -> PolicyText:
         """The policy in force here."""
 
     def check_policy(self, text: str) -> tuple[Policy | None, str]:
-        """A policy, or None and the reason why this controller's site does not allow it, in one line."""
+        """The policy in `text`, or None and one line that says why this controller's site does not allow it."""
 
     def activate(self, policy: Policy, version: int, text: str) -> None:
         """The policy is in force from now on."""
 
 
 class WhatIf(NamedTuple):
-    """A connection about which is asked without opening it. Its addresses have 4 or 16 bytes, both the same."""
+    """A hypothetical connection, whose decision is asked for. Both addresses have 4 bytes, or both have 16."""
 
     source: bytes
     destination: bytes
@@ -96,8 +102,8 @@ class McpAnswer(StrEnum):
 
 
 class McpOutcome(NamedTuple):
-    """`findings`: as in PolicyOutcome, "path" being a field of the MCP. `kept`: whether the change outlives a restart
-    of the controller. `sessions`: how many sessions use the MCP."""
+    """The result of a request about the MCP `name`. `findings`: as in PolicyOutcome, where "path" is a field of the MCP.
+    `kept`: whether the change outlives a restart of the controller. `sessions`: how many sessions use the MCP."""
 
     answer: McpAnswer
     name: str
@@ -107,8 +113,8 @@ class McpOutcome(NamedTuple):
 
 
 class Control(Protocol):
-    """The changes. None of them waits: an input takes effect when the engine handles it next, unless a method says
-    more."""
+    """The changes that REST can make. Unless a method says otherwise, a call returns before the engine has handled the
+    change."""
 
     def give(self, given: Any) -> None:
         """Feed the engine an input (steering.core.inputs.Input)."""
@@ -123,25 +129,25 @@ class Control(Protocol):
         self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
     ) -> PolicyOutcome:
         """Check `text` and put it in force, unless `dry_run` is set or there are errors. `who`: the id of a token.
-        `unchanged`: asked behind the check, in which another policy may have come into force."""
+        `unchanged` is called after the check, because another policy may have come into force during the check."""
 
     def policy_versions(self) -> list[Json]:
         """All versions, the newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
 
     def policy_version(self, version: int) -> PolicyText | None:
-        """One of these with its text. None where it is not kept."""
+        """An earlier or the current version with its text. None where it is not kept."""
 
     def rollback_policy(
         self, version: int, who: str, unchanged: Condition = no_condition
     ) -> PolicyOutcome | None:
-        """Put an earlier version in force again, as a new version. None where there is no such version. `unchanged`: as
-        above."""
+        """Put an earlier version in force again, as a new version. None where there is no such version. `unchanged`: as in
+        `replace_policy`."""
 
     def clock_offset(self) -> int:
         """By how many seconds the clock for time windows of rules is ahead of the machine's clock (D-3.2c)."""
 
     def set_clock_offset(self, seconds: int) -> None:
-        """Set that offset. Rules use it when this returns."""
+        """Set the offset of `clock_offset`. Rules use it as soon as the call returns."""
 
     def mcp(self, name: str) -> Json | None:
         """An MCP in the form of the site file; None where there is no such MCP."""
@@ -153,6 +159,6 @@ class Control(Protocol):
         """Remove an MCP. With `force`, sessions that use it are ended."""
 
     def whatif(self, question: WhatIf) -> DecisionSnapshot:
-        """The decision on a connection. Nothing is installed.
+        """The decision that a connection would get. Nothing is installed in switches.
 
         Raises KeyError for an unknown access network, or for a source that is in no access network."""

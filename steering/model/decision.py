@@ -11,25 +11,27 @@ from steering.model.policy import Terms
 class FilterReason(StrEnum):
     """The hard filter that excluded an MCP."""
 
-    UNREACHABLE = "unreachable"  # there is no path to the MCP, or none from it to the gateway
-    UNRESOLVED = "unresolved"  # its MAC is not known, as it does not answer ARP or ND
-    FAMILY = "address-family"
-    PORT = "service-port"
-    REFERRAL = "referral-port"  # the protocol of this port carries addresses, which the MCP would make wrong (N-5.4.1.2)
-    STRETCH = "stretch"
+    UNREACHABLE = "unreachable"  # there is no path to the MCP, or none from the MCP to the gateway
+    UNRESOLVED = "unresolved"  # the MCP's MAC is not known, as it does not answer ARP or ND
+    FAMILY = "address-family"  # the MCP makes no server legs of this address family
+    PORT = "service-port"  # the MCP does not listen on this service port
+    REFERRAL = "referral-port"  # this port's protocol carries addresses that would be wrong (N-5.4.1.2)
+    STRETCH = "stretch"  # the path through the MCP is too long
     FULL = "full"
     DOWN = "down"
     DRAINING = "draining"
-    SICK = "sick"  # it answers, and serves too little
+    SICK = "sick"  # the MCP answers probes, but leaves too many SYNs unanswered or falls back too often
     NOT_CANDIDATE = "not-a-candidate"  # the rule names other MCPs
-    EXPECTATION = "expectation"
+    EXPECTATION = "expectation"  # the MCP's type does not fit what the rule expects (D-6.5p1-p4)
     ACCESS = "access-network"  # the MCP cannot be reached from this access network
     FOREIGN = "foreign"  # another operator runs it
 
 
 class Outcome(StrEnum):
+    """What a decision does with a connection."""
+
     PROXY = "proxy"
-    NATURAL = "natural"
+    NATURAL = "natural"  # the connection takes its natural path, past all MCPs
     DENY = "deny"
 
 
@@ -59,8 +61,8 @@ class Candidates(NamedTuple):
 
 
 class DecisionKey(NamedTuple):
-    """The connection about which is decided. Addresses have 4 or 16 bytes. `previous`: the MCP that this access edge
-    got last."""
+    """The connection that a decision is about. Addresses have 4 or 16 bytes. `previous`: the MCP that the latest session
+    of this access edge got."""
 
     src: bytes
     dst: bytes
@@ -70,6 +72,8 @@ class DecisionKey(NamedTuple):
 
 
 class Decision(NamedTuple):
+    """Which MCP serves a connection, and why."""
+
     outcome: Outcome
     winner: int  # index into candidates.all, -1 for none
     reason: str  # what decided: "score", "hysteresis", "rendezvous", "only-candidate", or why there is no MCP
@@ -77,7 +81,7 @@ class Decision(NamedTuple):
     candidates: Candidates
     loads: tuple[int, ...]  # active sessions of each MCP at the decision, in the order of candidates.all
     outside: tuple[float, ...]  # reported load of each MCP, 0 to 1, or ()
-    time: float
+    time: float  # engine time, seconds
 
     @property
     def mcp(self) -> Mcp | None:
@@ -85,8 +89,8 @@ class Decision(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """A decision, the rule that governs the session, and the version of the policy, without what differs between
-    sessions: the time, and the loads of the MCPs then. Sessions with equal rulings share one."""
+    """A decision, the rule that governs the session, and the version of the policy. A ruling leaves out what differs
+    between sessions: the time, and the loads of the MCPs then. Sessions with equal rulings share one record."""
 
     outcome: Outcome
     winner: int  # index into candidates.all, -1 for none
@@ -98,7 +102,7 @@ class Ruling(NamedTuple):
     policy_version: int
     subscriber: str
     application: str
-    counted: str  # the subscriber whose limits it uses up; "" for who is none of the policy's, and counts by its address
+    counted: str  # subscriber whose limits the session uses up; "": none of the policy, the address counts
 
     @property
     def mcp(self) -> Mcp | None:

@@ -1,10 +1,11 @@
-"""The network as a picture: what there is to draw, where it is put, and the ways that a session takes through it."""
+"""Records for a picture of the network: nodes, links, and the paths that a session takes."""
 
 from typing import NamedTuple
 
 
 class DrawnPort(NamedTuple):
-    """Where something hangs. `switch`: its name. `port`: `switch:number`. `use`: utilisation, 0 to 1, None unknown."""
+    """A switch port where an access network, gateway or MCP is attached. `switch`: the switch's name. `port`:
+    `switch:number`. `use`: utilisation, 0 to 1, None if unknown."""
 
     switch: str
     port: str
@@ -13,8 +14,8 @@ class DrawnPort(NamedTuple):
 
 
 class DrawnNode(NamedTuple):
-    """A switch, or what hangs at its ports. `id` is unique. `kind`: switch, access, gateway or mcp. `ports`: none of a
-    switch. `up`: a switch that is connected, and anything else with a port that is up."""
+    """A switch, or something attached to a switch. `id` is unique. `kind`: switch, access, gateway or mcp. `ports`: where
+    it is attached, empty for a switch. `up`: a switch is connected; anything else has a port that is up."""
 
     id: str
     kind: str
@@ -24,8 +25,9 @@ class DrawnNode(NamedTuple):
 
 
 class DrawnLink(NamedTuple):
-    """A link between two switches, its lesser end first. `between`: the names of the switches. `use`: utilisation of the
-    busier direction, 0 to 1, None unknown. `weight`: None of a link that is down."""
+    """A link between two switches. End `a` is the one with the lesser datapath id and port. `between`: the names of the
+    switches. `use`: utilisation of the busier direction, 0 to 1, None if unknown. `weight`: None for a link that is
+    down."""
 
     name: str
     a: str
@@ -37,15 +39,15 @@ class DrawnLink(NamedTuple):
 
 
 class NetworkPicture(NamedTuple):
-    """All that is expected or there. What is lost is in it too, and not up."""
+    """All nodes and links that the site expects or that were discovered. Lost ones are included and not `up`."""
 
     nodes: tuple[DrawnNode, ...]
     links: tuple[DrawnLink, ...]
 
 
 class SubflowPath(NamedTuple):
-    """The switches that a subflow passes, by name, from its access on. `natural`: to the gateway, if it were not
-    steered. `pinned`: to its MCP; empty where it has none, or no path leads there."""
+    """The names of the switches that a subflow passes, from its access on. `natural`: the path to the gateway without
+    steering. `pinned`: the path to the session's MCP, empty if the session has no MCP or no path leads there."""
 
     src: str
     sport: int
@@ -57,7 +59,7 @@ class SubflowPath(NamedTuple):
 
 
 class SessionPaths(NamedTuple):
-    """The paths of a session as the network is now. `onward`: from its MCP to the gateway."""
+    """The paths of a session as the network is now. `onward`: the path from the session's MCP to the gateway."""
 
     id: str
     mcp: str | None

@@ -14,8 +14,8 @@ class EventKind(StrEnum):
     RESERVATION = "reservation"
     ALARM = "alarm"  # raised or cleared
     BINDING = "binding"  # a port binding changed; for all readers
-    OMITTED = "omitted"  # more events happened at once than are told
-    RESET = "reset"  # the reader has missed events; of one controller, where it is named
-    CONTROLLER = "controller"  # another controller of the cluster is not heard, or is heard again
+    OMITTED = "omitted"  # stands for events that were left out, because too many happened at once
+    RESET = "reset"  # the reader has missed events, of one controller where the event names it
+    CONTROLLER = "controller"  # the stream of another controller was lost, or is back
     SUBFLOWS = "subflows"  # intents about subflows, for one MCP
     BINDINGS = "bindings"  # all port bindings of one MCP

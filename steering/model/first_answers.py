@@ -1,11 +1,11 @@
-"""How many first answers MCPs gave, and how many of them without MPTCP."""
+"""Counts of first answers: an MCP's SYN/ACK to the first SYN of a session, with MPTCP or without it (a fallback)."""
 
 from typing import NamedTuple
 
 
 class AnswerCounts(NamedTuple):
-    """First answers of one access network or MCP, since the controller began. `fallbacks`: how many of the `answers` were
-    without MPTCP."""
+    """First answers of one access network or MCP since the controller started. `fallbacks`: how many of the `answers`
+    had no MPTCP option."""
 
     name: str
     answers: int

@@ -1,5 +1,5 @@
-"""Numbers that identify things. Each kind has a type of its own, so that mypy notices when one is taken for another.
-At run time they are ints."""
+"""Numbers that identify things. Each kind has a type of its own, so that mypy finds a number that is used as another
+kind. At run time all are ints."""
 
 from collections.abc import Callable
 from typing import NewType, cast
@@ -10,10 +10,10 @@ WaypointId = NewType("WaypointId", int)  # 16 bits: an attachment port as a dest
 McpId = NewType("McpId", int)  # 16 bits; cookies carry it
 Token = NewType("Token", int)  # 32 bits, made from an MPTCP key (RFC 8684 section 2.2); -1: not known
 
-NO_PORT = PortNumber(0)  # of a subflow that was read back from switches: OpenFlow numbers ports from 1
-NO_WAYPOINT = WaypointId(0)  # of a subflow without an entry of its own: no attachment has this number
-NO_MCP = McpId(0)  # of a session without an MCP, which goes end to end between host and server
+NO_PORT = PortNumber(0)  # of a subflow that was read back from switches; OpenFlow numbers ports from 1
+NO_WAYPOINT = WaypointId(0)  # the waypoint of a subflow without an entry of its own; no attachment has it
+NO_MCP = McpId(0)  # the MCP of a session without an MCP, which goes end to end between host and server
 NO_TOKEN = Token(-1)
 
-# (The 4 bytes of a token in a segment, "big") -> Token. It is the built-in itself, which saves a call for each SYN.
+# read_token(the 4 bytes of a token in a segment, "big"). An alias of the built-in, which saves a call for each SYN.
 read_token = cast("Callable[[bytes, str], Token]", int.from_bytes)

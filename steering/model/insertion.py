@@ -1,9 +1,9 @@
-"""Proactive insertion (T-21): the subscribers whose connections are led to their MCP by entries that are set in
-advance, and the reasons that forbid it.
+"""Proactive insertion (T-21): for some subscribers, flow entries that are set in advance lead all TCP to one MCP. This
+module says for which subscribers, and which parts of a policy forbid it.
 
-Such entries cannot inspect a SYN, count or refuse. So `insertion: proactive` is possible only for a subscriber all of
-whose TCP is proxied, on all ports and with any options, without authentication of joins and without limits. It must
-cover all accesses of the subscriber, since otherwise a join could reach another MCP than its session's.
+Such entries cannot inspect, count or refuse a SYN. Therefore `insertion: proactive` is possible only if all TCP of the
+subscriber is proxied, on all ports and with any options, without authentication of joins and without limits. The entries
+must cover all accesses of the subscriber. Otherwise a join could reach another MCP than its session's.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,18 +25,19 @@ from steering.model.policy import (
     Subscriber,
 )
 
-EVERYBODY_ELSE = ""  # the unit of all hosts that belong to no subscriber, as these cannot be told apart
+EVERYBODY_ELSE = ""  # the one unit of all hosts that belong to no subscriber
 DEFAULT_CLASS = "default"
-MAX_PAIRS = 1_000_000  # most pairs of subscriber and rule, all of which are compared
-MAX_PREFIXES = 4_096  # most prefixes with entries at each edge. There is an entry for each prefix and each prefix behind a gateway
+MAX_PAIRS = 1_000_000  # most pairs of subscriber and rule, because each pair is compared
+# Most prefixes of subscribers. Each edge has an entry for each pair of such a prefix and a prefix behind a gateway.
+MAX_PREFIXES = 4_096
 
 Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GovernedUnit:
-    """A unit of proactive insertion: a subscriber, or everybody else. For the latter `prefixes` is empty, which
-    stands for all prefixes of the access networks."""
+    """A unit of proactive insertion: a subscriber, or all hosts without a subscriber (EVERYBODY_ELSE). For the latter
+    `prefixes` is empty, which stands for all prefixes of the access networks."""
 
     name: str
     rule: PolicyRule
@@ -61,8 +62,8 @@ def _too_many(policy: Policy) -> bool:
 
 
 def first_rule(policy: Policy, subscriber: Subscriber | None) -> PolicyRule | None:
-    """The first rule that a connection of a subscriber's hosts can meet. With None for `subscriber`: of everybody
-    else's hosts."""
+    """The first rule that can match a connection of a subscriber's hosts. `subscriber` None: of hosts without a
+    subscriber."""
     return next((rule for rule in policy.rules if _may_meet(rule.when, subscriber)), None)
 
 
@@ -113,7 +114,7 @@ _CONDITIONS = {
 
 
 def _against(rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
-    """The terms and conditions of the rule itself that entries cannot carry out."""
+    """The rule's own terms and conditions that flow entries cannot carry out: keys of the file, and a text."""
     then = rule.then
     if then.action is not Action.PROXY or then.mode is not Mode.TAKE_OVER:
         yield (
@@ -149,8 +150,8 @@ def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
 
 
 def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
-    """Subscribers that meet another rule first, have quotas of their own, or whose prefixes lie within another unit's
-    entries."""
+    """Subscribers that forbid a proactive rule: another rule matches them first, they have quotas of their own, or their
+    prefixes lie within those of a proactive unit."""
     mine: list[Subscriber | None] = [s for s in (*policy.subscribers, None) if _may_meet(rule.when, s)]
     quotas = {item.name: item.quotas for item in policy.classes}
     before: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""The state that has to outlive a controller and is not in flow tables. The store writes it, and the next controller
-reads it.
+"""The state that has to outlive a controller and is not in flow tables. The store writes this state to files, and the
+controller reads the files when it starts.
 
-Pins and tokens are not part of it, since they are read back from switches. Addresses are packed. Flow keys are as in
-core.sessions: source, destination and both ports, as the host sends. MCPs and access types are given by name.
+Pins and tokens are not part of this state, because they are read back from switches. Addresses are packed bytes. Flow
+keys are those of core.sessions.flow_key, in the direction from the host. MCPs and access types are given by name.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,9 @@ Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
 
 class KeptReservation(NamedTuple):
-    """One reservation. `remaining`: seconds of its lease or offer. The other fields are as in
-    core.reservations.record. Its meters and paths are in switches too, but not its owner, the request, or its end."""
+    """One reservation. `remaining`: seconds until its lease or offer ends. The other fields are those of
+    core.reservations.record. Switches hold the meters and paths of a reservation, but not its owner, its request or its
+    end."""
 
     id: str
     level: Level
@@ -45,7 +46,8 @@ class KeptReservation(NamedTuple):
 
 
 class KeptUse(NamedTuple):
-    """Bytes that count towards a quota. `who`: a subscriber, or for others an address, or an IPv6 /64 of one host."""
+    """Bytes (`used`) that count towards a quota. `who`: a subscriber, or for a host without a subscriber its address (packed),
+    or the first 8 bytes of its own IPv6 /64."""
 
     who: str | bytes
     access_type: str
@@ -53,15 +55,15 @@ class KeptUse(NamedTuple):
 
 
 class KeptUsage(NamedTuple):
-    """`flows`: for each subflow, how many bytes of its entry are contained in `used` already."""
+    """Bytes used so far. `flows`: for each live subflow, how many bytes of its entry's counter are in `used` already."""
 
     used: tuple[KeptUse, ...]
     flows: tuple[tuple[FlowKey, int], ...]
 
 
 class KeptUnit(NamedTuple):
-    """A unit of proactive insertion, "" for everybody else: entries lead it to an MCP (core.proactive). `asked`: its
-    SYNs are punted to the controller all the same."""
+    """A unit of proactive insertion (model.insertion.GovernedUnit), whose entries lead to `mcp`. `asked`: SYNs of the unit
+    are nevertheless sent to the controller."""
 
     name: str
     prefixes: tuple[Network, ...]
@@ -90,8 +92,8 @@ class KeptSession(NamedTuple):
 
 
 class KeptLease(NamedTuple):
-    """A DHCP lease: `address` (4 bytes) is of the host with the MAC `client` behind `port`. `remaining`: seconds,
-    infinity for one without an end."""
+    """A DHCP lease: the host with the MAC `client` behind `port` has `address` (4 bytes). `remaining`: seconds until the
+    lease ends, infinity for a lease without an end."""
 
     port: PortRef
     client: bytes
@@ -108,7 +110,7 @@ class Piece(StrEnum):
 
 
 class LostPiece(StrEnum):
-    """A piece that was not restored. Each kind has a counter (`steering_not_restored_total{what}`)."""
+    """What of the state was not restored or not written. Each kind has a counter (`steering_not_restored_total{what}`)."""
 
     FILE = "file"  # a file that cannot be read or is too large
     RECORD = "record"  # a record that is damaged, or beyond a bound
@@ -116,7 +118,7 @@ class LostPiece(StrEnum):
     LINK = "link"
     UNIT = "unit"
     SESSION = "session"
-    LEASE = "lease"  # its port is no longer one where DHCP tells whose an address is, or there are too many
+    LEASE = "lease"  # its port no longer learns hosts by DHCP, or there are too many leases
     WRITE = "write"  # a file that could not be written
 
 

@@ -1,4 +1,4 @@
-"""What announcements over a link take."""
+"""How long discovery frames take over a link."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,10 @@ from steering.model.network import PortRef
 
 
 class LinkTrip(NamedTuple):
-    """Announcements over the link from `a` to `b` take `trip` seconds now, where they took `usual` before: an outlier, or
-    one no longer."""
+    """Discovery frames (wire.lldp) over the link from `a` to `b` take `trip` seconds now, and took `usual` seconds before.
+
+    `is_outlier`: `trip` has become a multiple of `usual`. If False, it is so no longer.
+    """
 
     a: PortRef
     b: PortRef

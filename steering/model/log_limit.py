@@ -8,7 +8,7 @@ MAX_SUBJECTS = 65_536
 class LogLimit:
     """Allows `burst` lines about a subject in each `interval` seconds.
 
-    Its memory is bounded: when it knows too many subjects it forgets all of them, so that some lines more are written.
+    Its memory is bounded: when it knows MAX_SUBJECTS subjects, it forgets all of them. Then some more lines are written.
     """
 
     def __init__(self, interval: float, burst: int = 1) -> None:
@@ -19,8 +19,8 @@ class LogLimit:
         ] = {}  # begin of its interval, lines written in it, lines left out
 
     def left_out(self, subject: Hashable, now: float) -> int | None:
-        """None where a line about `subject` must not be written. Otherwise how many were left out since the last
-        one."""
+        """None if a line about `subject` must not be written. Otherwise the number of lines left out since the last
+        one. `now`: seconds."""
         state = self._subjects.get(subject)
         if state is None:
             if len(self._subjects) >= MAX_SUBJECTS:

@@ -11,10 +11,10 @@ _IDENTIFIER = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """`internal` and `external`: addresses or prefixes as text. In mode ipv6-prefix `external` is an interface
-    identifier (its upper half is zero), used under the prefix of `internal`. `begin` and `end`: seconds since 1970;
-    `end` is None for a mapping that still exists. `subscriber`: a pseudonym, "" for an unknown one. `destination`: ""
-    unless destinations are logged."""
+    """One mapping of an MCP. `internal` and `external`: addresses or prefixes as text. In mode ipv6-prefix `external` is
+    an interface identifier (its upper half is zero), used under the prefix of `internal`. `begin` and `end`: seconds
+    since 1970. `end` is None for a mapping that still exists. `subscriber`: a pseudonym, "" for an unknown one.
+    `destination`: "" unless destinations are logged."""
 
     mcp: str
     internal: str
@@ -48,8 +48,8 @@ class Mapping:
 def holder(mappings: Iterable[Mapping], address: str, port: int, at: float) -> Mapping | None:
     """The mapping that contained an external address and port at a time. `mappings`: in the order of their reports.
 
-    Of several lines about one mapping the last counts, as it may tell the end. A mapping whose end was never reported,
-    because its MCP was killed, ends when another mapping of the same address and ports begins.
+    Of several lines about one mapping the last counts, because it may have the end. The end of a mapping is never
+    reported if its MCP was killed. Such a mapping ends when another mapping of the same address and ports begins.
     """
     found: dict[tuple[str, str, str, int, int, float], Mapping] = {}
     for mapping in mappings:

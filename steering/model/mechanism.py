@@ -5,7 +5,8 @@ from enum import StrEnum
 
 
 class Mechanism(StrEnum):
-    """The value is the word of the option. `without` says what happens without the mechanism."""
+    """A part of the controller that can be switched off. The value is the word of the option. `without` says what happens
+    without the mechanism."""
 
     without: str
 

@@ -16,12 +16,16 @@ Network = IPv4Network | IPv6Network
 
 
 FIRST_TAGGED, MOST_TAGGED = 0xC00, 0x3FE
-"""Numbers of tagged ports of one switch: above all ports that switches have, below what has a meter of its own."""
+"""First number, and how many numbers, for the tagged ports of one switch. The numbers are above those of real ports, and
+below _FEW_PORTS of model.rules, so that each tagged port has meters of its own."""
 
 
 class VlanLine(NamedTuple):
-    """What carries a tagged port: the switch port, and the tags (802.1Q, outermost first). `outer`: for two tags, the
-    number of the tagged port that the outer one alone makes, whether or not something is attached there."""
+    """The switch port that carries a tagged port, and its VLAN tags (802.1Q, outermost first).
+
+    `outer`, for a port with two tags: the number of the tagged port with the outer tag alone. That port has a number even
+    if nothing is attached there.
+    """
 
     port: PortNumber
     tags: tuple[int, ...]
@@ -33,8 +37,11 @@ class VlanLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortRef:
-    """A switch port: 64-bit datapath id and OpenFlow port number. A tagged port has a number of its own, FIRST_TAGGED
-    and up, so that it is a port to all that is per port, and says which `line` carries it."""
+    """A switch port: 64-bit datapath id and OpenFlow port number.
+
+    A tagged port has a number of its own, from FIRST_TAGGED on. Thus everything that is kept for each port works for
+    tagged ports too. `line` says which switch port and tags carry the tagged port.
+    """
 
     dpid: DatapathId
     port: PortNumber
@@ -42,7 +49,7 @@ class PortRef:
 
     @property
     def place(self) -> str:
-        """The port at its switch as the site file has it: `3`, or `3.20.7`."""
+        """The port's number and tags as in the site file: `3`, or `3.20.7`."""
         return str(self.line or self.port)
 
     def __str__(self) -> str:
@@ -65,7 +72,7 @@ class PortRole(IntEnum):
 
 
 class NetworkAccessType(StrEnum):
-    """Network Access Type (D-6.3e)."""
+    """The kind of an access network (Network Access Type, D-6.3e)."""
 
     CELLULAR = "cellular"
     WLAN = "wlan"
@@ -78,17 +85,22 @@ HOME = "home"  # the name for the operator of this site
 
 
 class Trust(StrEnum):
+    """Who runs an access network: this operator, or somebody else."""
+
     OPERATOR = "operator"
     THIRD_PARTY = "third-party"
 
 
 class McpType(StrEnum):
+    """Whether the natural paths of sessions pass the MCP's switch."""
+
     ON_PATH = "on-path"
     OFF_PATH = "off-path"
 
 
 class Interception(StrEnum):
-    """`steered`: the controller leads traffic to the MCP. `self`: the MCP stands in line on the natural path."""
+    """How an MCP gets its traffic. `steered`: the controller leads traffic to the MCP. `self`: the MCP stands in line on
+    the natural path."""
 
     STEERED = "steered"
     SELF = "self"
@@ -97,10 +109,10 @@ class Interception(StrEnum):
 class HostLearning(StrEnum):
     """How the controller learns which host has an address. ARP and neighbour discovery alone prove nothing."""
 
-    LEARNED = "learned"  # the host that claimed it last
-    PROBED = "probed"  # the host that claimed it first, as long as the address answers probes there
+    LEARNED = "learned"  # the host that claimed the address last
+    PROBED = "probed"  # the host that claimed the address first, as long as it answers probes
     STATIC = "static"  # the site file lists each host
-    DHCP = "dhcp"  # IPv4: the host that the network's DHCP server gave the address to; IPv6: as `probed`
+    DHCP = "dhcp"  # IPv4: the host to which the network's DHCP server gave the address; IPv6: as `probed`
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +126,12 @@ class StaticHost:
 
 @dataclass(frozen=True, slots=True)
 class AccessNetwork:
-    """`capacity`: bits/s of each of its ports in each direction; None: as the switches say. `static_hosts` are used
-    where `hosts` is static. `addresses_per_host`: how many addresses one MAC may have at a port. `binds_prefixes`: an
-    IPv6 source is bound to its port by its /64. `dhcp_ports`: those that its DHCP server is behind, where `hosts` is dhcp."""
+    """An access network: hosts with addresses of `prefixes` behind `ports`.
+
+    `capacity`: bits/s of each port in each direction; None: the speed that the switches report. `static_hosts` are used
+    if `hosts` is static, `dhcp_ports` (the ports of its DHCP server) if `hosts` is dhcp. `addresses_per_host`: how many
+    addresses one MAC may have at a port. `binds_prefixes`: IPv6 sources are bound to a port by their /64, not one by one.
+    """
 
     name: str
     type: NetworkAccessType
@@ -144,7 +159,8 @@ class AccessNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway to servers. Without `next_hops` all destinations are on the link, and each is resolved by itself."""
+    """A gateway to servers. `gateways`: the virtual gateway's addresses, one for each prefix. Without `next_hops` all
+    destinations are on the link, and the MAC of each is resolved by itself."""
 
     name: str
     prefixes: tuple[Network, ...]
@@ -159,9 +175,12 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How an MCP is asked whether it lives: every `interval` seconds; after so many misses in a row it is taken for gone, also
-    after so many of the reports that it promised.
-    `port`: a TCP port that is open at its first address while it serves, None: ARP or ND."""
+    """How the controller probes whether an MCP is alive.
+
+    A probe is sent every `interval` seconds. An MCP counts as gone after `misses` unanswered probes in a row, or after
+    `misses` missed reports in a row. `port`: a TCP port that is open at the MCP's first address while the MCP serves;
+    None: the probe is an ARP request or neighbour solicitation.
+    """
 
     port: int | None = None
     interval: float = 0.2
@@ -170,7 +189,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Mcp:
-    """A Multipath Conversion Point. Its port `inside` leads to hosts, `outside` to servers; both may be the same
+    """A Multipath Conversion Point. Its port `inside` leads to hosts, `outside` to servers. Both may be the same
     port."""
 
     name: str
@@ -197,7 +216,7 @@ class Mcp:
     public_addresses: tuple[Address, ...] = ()  # its addresses that can be reached from the Internet (D-6.2d)
     operator: str = HOME  # who runs it: the data that it sees may be private (D-7.3)
     probe: Probe = Probe()
-    number: McpId | None = None  # the number that it was given; None: the one that its name gets
+    number: McpId | None = None  # the number that the controller gave it; None: computed from its name
 
     id: McpId = field(init=False)
 
@@ -207,9 +226,9 @@ class Mcp:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Both directions between two switch ports. `weight` is the routing cost, in no unit; `capacity` bits/s each
-    way, None: what the switches say of their ports. `bfd`: the switches at both ends run BFD on it, and it is down when
-    they say so."""
+    """A link between two switch ports, with both directions. `weight`: routing cost, without a unit. `capacity`: bits/s in
+    each direction; None: the speed that the switches report. `bfd`: the switches at both ends run BFD on the link, and the
+    link counts as down when BFD fails."""
 
     a: PortRef
     b: PortRef
@@ -220,8 +239,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
-    """An address that several MCPs share (N-5.2.1). Each of them has the address, and the controller chooses which
-    one serves a session.
+    """An address that several MCPs have (N-5.2.1). The controller chooses which of them serves a session.
 
     `mcps`: their ids. `port`: the one TCP port that is served, None for all.
     """
@@ -233,6 +251,8 @@ class VirtualAddress:
 
 @dataclass(frozen=True, slots=True)
 class Site:
+    """The content of the site file."""
+
     access_networks: tuple[AccessNetwork, ...]
     gateways: tuple[Gateway, ...]
     mcps: tuple[Mcp, ...]
@@ -248,7 +268,7 @@ class Site:
         default_factory=dict
     )  # name of a switch -> name in its certificate
     unknown_switches: bool = False  # whether switches are used that the site does not name
-    numbers: Numbers = field(default_factory=Numbers)  # as they were given; what is not among them gets one
+    numbers: Numbers = field(default_factory=Numbers)  # numbers given so far; anything else gets a new one
 
     def switch_name(self, dpid: DatapathId) -> str:
         """The site's name of a switch, or its datapath id in hex."""
@@ -266,22 +286,22 @@ class Waypoint:
 
 
 def mcp_id(name: str) -> McpId:
-    """The number that the MCP of this name gets unless another has it."""
+    """The number that the MCP `name` gets, unless another MCP has that number."""
     return McpId(stable_id(name))
 
 
 def waypoint_id(name: str, port: PortRef) -> WaypointId:
-    """The waypoint number that attachment `name` at `port` gets unless another has it."""
+    """The waypoint number that attachment `name` at `port` gets, unless another attachment has that number."""
     return WaypointId(stable_id(waypoint_key(name, port)))
 
 
 def waypoint_key(name: str, port: PortRef) -> str:
-    """What an attachment port's waypoint number is kept by."""
+    """The key of an attachment port in `Numbers.waypoints`."""
     return f"{name}@{port}"
 
 
 def waypoint_numbers(site: Site) -> dict[str, int]:
-    """The waypoint numbers of a site: those that its attachments have, and those of attachments that are gone."""
+    """The waypoint numbers of a site by waypoint_key: of its attachments, and of attachments that are gone."""
     return numbered((waypoint_key(name, port) for name, _, port in _places(site)), site.numbers.waypoints)
 
 
@@ -297,8 +317,8 @@ def waypoints(site: Site) -> tuple[Waypoint, ...]:
 def with_mcps(
     site: Site, mcps: tuple[Mcp, ...], switches: Mapping[str, DatapathId], numbers: Numbers | None
 ) -> Site:
-    """A site with other MCPs, and the names of switches that come with them. Waypoints keep their numbers; `numbers`: as they
-    were given, None: new ones get free ones."""
+    """A site with other MCPs, and with the names of switches that the MCPs bring along. Waypoints keep their numbers.
+    `numbers`: the numbers of the new site; None: those of `site`, to which new names add free ones."""
     given = numbers or Numbers(site.numbers.mcps, waypoint_numbers(site))
     return replace(site, mcps=mcps, switches={**site.switches, **switches}, numbers=given)
 
@@ -317,7 +337,8 @@ def _places(site: Site) -> Iterator[tuple[str, PortRole, PortRef]]:
 
 
 def occupied_ports(site: Site) -> tuple[PortRef, ...]:
-    """Every port where something hangs, and every port that carries a tagged one: none of them leads to a switch."""
+    """Every port where something is attached, and every port that carries a tagged port. None of these leads to another
+    switch."""
     found = [port for _, _, port in _places(site)]
     carriers = [PortRef(port.dpid, port.line.port) for port in found if port.line is not None]
     return (*found, *carriers)
@@ -325,7 +346,7 @@ def occupied_ports(site: Site) -> tuple[PortRef, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment port: its waypoint and the part of the site it belongs to."""
+    """One attachment port: its waypoint, and the access network, gateway or MCP that is attached there."""
 
     waypoint: Waypoint
     part: AccessNetwork | Gateway | Mcp
@@ -337,8 +358,7 @@ class Attachment:
 
 
 def is_other(old: Mcp, new: Mcp) -> bool:
-    """Whether a changed MCP is another one to its sessions: at another port, with other addresses, or with other
-    source modes."""
+    """Whether sessions cannot stay at a changed MCP, because its ports, addresses or source modes are others."""
     return (
         (old.inside, old.outside, old.interception, old.addresses, old.gateways, old.source_modes, old.pools)
         != (new.inside, new.outside, new.interception, new.addresses, new.gateways, new.source_modes, new.pools)

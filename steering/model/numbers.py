@@ -1,9 +1,9 @@
-"""Numbers of 16 bits that names get: labels carry those of waypoints, cookies those of MCPs.
+"""Gives names their 16-bit numbers: labels carry the numbers of waypoints, cookies the numbers of MCPs.
 
-Both outlive the controller in switches, so a name keeps the number that it was given, and nobody else gets it. Which number a new
-name gets depends on neither the order of a file nor the order in which things were seen: the first 16 bits of its hash or, where
-another name has those already, the next that are free. So a controller whose state was lost gives the same numbers, except
-to names that shared a hash with one that came later.
+Labels and cookies outlive the controller in switches. Therefore a name keeps the number that it once got, and no other
+name gets that number. The number of a new name is the first 16 bits of the name's hash, or the next free number where
+another name has these bits. Thus the number depends neither on the order in a file nor on the order of discovery. A
+controller that lost its state gives the same numbers again, except to names whose hashes share the first 16 bits.
 """
 
 import hashlib
@@ -18,20 +18,22 @@ Numbered = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers that were given. `mcps`: by name. `waypoints`: by name and port, as model.network.waypoint_key has them."""
+    """Numbers given so far. `mcps`: by name. `waypoints`: by model.network.waypoint_key."""
 
     mcps: Numbered = field(default_factory=dict)
     waypoints: Numbered = field(default_factory=dict)
 
 
 def stable_id(name: str) -> int:
-    """The number of 16 bits that a name gets unless another has it, never 0."""
+    """The 16-bit number, never 0, that a name gets unless another name has that number."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
 
 
 def numbered(names: Iterable[str], kept: Numbered) -> dict[str, int]:
-    """The numbers of all these names, and of those in `kept` that are not among them; of the latter the last MOST_RETIRED, or as many
-    as there is room for. There may be at most NUMBERS names."""
+    """The numbers of all `names`, at most NUMBERS. `kept`: the numbers given so far.
+
+    The result also has names of `kept` that are not in `names`: the last MOST_RETIRED, or fewer if numbers run short.
+    """
     live = set(names)
     retired = [name for name in kept if name not in live]
     room = min(MOST_RETIRED, NUMBERS - len(live))

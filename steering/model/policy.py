@@ -1,5 +1,4 @@
-"""The compiled policy, which says what is *wanted*. It is frozen. `steering.policy` reads and checks the policy
-file."""
+"""The compiled policy: what the operator *wants*. `steering.policy` reads and checks the policy file."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,14 +14,14 @@ class Action(StrEnum):
     """What a rule decides about a connection."""
 
     PROXY = "proxy"
-    BYPASS = "bypass"  # it takes its natural path unchanged
-    DENY = "deny"  # it is refused by a reset, or silently where `refusal` says drop
+    BYPASS = "bypass"  # the connection takes its natural path unchanged
+    DENY = "deny"  # the connection is refused by a reset, or silently if `refusal` is drop
 
 
 class Denial(StrEnum):
     """Which connections an action `deny` refuses."""
 
-    MPTCP = "mptcp"  # those that speak MPTCP; plain TCP goes its natural way
+    MPTCP = "mptcp"  # connections that speak MPTCP; plain TCP takes its natural path
     ALL = "all"  # plain TCP too
 
 
@@ -60,6 +59,8 @@ class ControllerLoss(StrEnum):
 
 
 class UnknownJoin(StrEnum):
+    """What becomes of a join whose token no session has."""
+
     DROP = "drop"
     RESET = "reset"
 
@@ -68,7 +69,7 @@ class UnknownOption(StrEnum):
     """What becomes of a SYN with a TCP option that no MCP can pass on (D-6.7.3)."""
 
     BYPASS = "bypass"
-    RELAY = "relay"  # it goes to an MCP, which leaves the option out
+    RELAY = "relay"  # the SYN goes to an MCP, which leaves the option out
 
 
 class RefusalForm(StrEnum):
@@ -86,7 +87,8 @@ class OverLimit(StrEnum):
 
 
 class Fallback(StrEnum):
-    """What becomes of a connection that no MCP can serve: its natural path, or a refusal."""
+    """What becomes of a connection that no MCP can serve: fail-open lets it take its natural path, fail-closed refuses
+    it."""
 
     FAIL_OPEN = "fail-open"
     FAIL_CLOSED = "fail-closed"
@@ -101,8 +103,8 @@ class UsageMode(StrEnum):
 
 
 class Distribution(StrEnum):
-    """How a session's traffic is distributed over its subflows (N-5.6.2a). `redundant` does not exist here, since the
-    kernel's scheduler cannot send data twice."""
+    """How a session's traffic is distributed over its subflows (N-5.6.2a). There is no `redundant`, because the kernel's
+    scheduler cannot send data twice."""
 
     LOWEST_RTT = "lowest-rtt"  # on all subflows, as the kernel's scheduler decides
     ACTIVE_BACKUP = "active-backup"  # on the best access; the others are backup
@@ -113,8 +115,8 @@ class Distribution(StrEnum):
 class Authentication(StrEnum):
     """How later subflows are authenticated (D-6.4h)."""
 
-    TOKEN = "token"
-    HMAC = "hmac"
+    TOKEN = "token"  # the join shows the session's token
+    HMAC = "hmac"  # the join also proves by its HMAC that the host has the session's keys
 
 
 class Origin(StrEnum):
@@ -128,19 +130,24 @@ class Insertion(StrEnum):
     """How a subscriber's connections are led to their MCP (T-21)."""
 
     REACTIVE = "reactive"  # the controller decides on each first SYN
-    PROACTIVE = "proactive"  # entries set in advance lead all TCP of a subscriber to one MCP, so no SYN waits for a decision
+    PROACTIVE = "proactive"  # entries set in advance lead all TCP of a subscriber to one MCP: no SYN waits
 
 
 class Direction(StrEnum):
-    HOST = "host"  # the host opens the connection
+    """Who opens a connection."""
+
+    HOST = "host"
     SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
+    """The weights of the terms in an MCP's score (core.selection.scoring)."""
+
     location: float = 1.0
     type: float = 0.1
-    load: float = 2.0  # with this weight the total stretch of 12 instances is within 7 % of the optimum (tests/bench/selection_quality.py)
+    # With this weight the total stretch of 12 instances is within 7 % of the optimum (tests/bench/selection_quality.py).
+    load: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class TimeWindow:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Limits of concurrent sessions and subflows; None: no limit here. Of all limits that apply the least counts
+    """Limits of concurrent sessions and subflows. None: no limit is set here. If several limits apply, the least counts
     (T-9)."""
 
     subflows_per_session: int | None = None
@@ -167,8 +174,8 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """Which access types a subscriber may combine. `allowed`: empty stands for all. `preferred`: the best comes
-    first."""
+    """Which access types a subscriber may combine. `allowed`: empty for all. `preferred`: best first. `quota_bytes`: how
+    many bytes the subscriber may send over each type."""
 
     allowed: frozenset[NetworkAccessType] = frozenset()
     preferred: tuple[NetworkAccessType, ...] = ()
@@ -177,7 +184,7 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True)
 class RuleConditions:
-    """The conditions of a rule. All have to hold; an empty one always holds."""
+    """The conditions of a rule. All of them have to hold. An empty condition always holds."""
 
     subscribers: frozenset[str] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -216,7 +223,7 @@ class Terms:
     quotas: Quotas = Quotas()
     authentication: Authentication = Authentication.TOKEN
     transports: tuple[str, ...] = ("tcp",)
-    terminate_only: frozenset[Origin] = frozenset()  # whose MPTCP an MCP terminates; empty for all
+    terminate_only: frozenset[Origin] = frozenset()  # origins whose MPTCP an MCP terminates; empty for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +248,8 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberClass:
+    """A class of subscribers, with terms that hold for each of its subscribers."""
+
     name: str
     quotas: Quotas = Quotas()
     distribution: Distribution | None = None
@@ -261,26 +270,26 @@ class Limits:
     """Hard bounds of the controller itself."""
 
     sessions: int = 200_000  # session records, including those that linger
-    half_open: int = 10_000
-    half_open_per_source: int = 1_024  # address, or IPv6 /64 of one host
+    half_open: int = 10_000  # half-open sessions of one access port
+    half_open_per_source: int = 1_024  # of one address, or of the IPv6 /64 of one host
     held_joins: int = 1_024
     subflows_per_session: int = 4  # B10
     hosts: int = 65_536
-    idle_pins: int = 4_096  # silent sessions that keep their entries, of an access network
+    idle_pins: int = 4_096  # silent sessions of one access network that keep their entries
 
 
 @dataclass(frozen=True, slots=True)
 class Timers:
     """Times in seconds."""
 
-    hold: float = 0.2  # for which a join waits whose token is not known yet (requirements G5)
+    hold: float = 0.2  # how long a join waits if its token is not known yet (G5)
     half_open: float = 10.0
     fin_linger: float = 5.0
     session_linger: float = 3600.0  # B42
     idle: float = 7500.0  # more than the 2 h 4 min that RFC 5382 REQ-5 wants for established connections
     sweep: float = 60.0
-    capability: float = 3600.0  # for which it is remembered whether a server speaks MPTCP (G7)
-    health_hold: float = 3.0  # after which an MCP that was down counts as up again
+    capability: float = 3600.0  # how long the controller remembers whether a server speaks MPTCP (G7)
+    health_hold: float = 3.0  # how long an MCP that was down has to be alive until it counts as up
     controller_grace: int = 2  # whole seconds for which edges drop SYNs while there is no controller
 
 
@@ -296,10 +305,12 @@ class Meters:
     ttl_expired: int = 50
     icmp_error: int = 50
     lldp: int = 500
-    watch: int = 4_000  # segments of watched session entries (for keys, third ACKs, aborts)
+    watch: int = 4_000  # segments of watched session entries, copied for keys, third ACKs and aborts
 
 
 class Toggle(StrEnum):
+    """A switch that may decide by itself. What `auto` means stands at the field that has it."""
+
     AUTO = "auto"
     ON = "on"
     OFF = "off"
@@ -319,7 +330,7 @@ class Reservations:
 
     lease: float = 300.0  # B38
     longest_lease: float = 3600.0
-    offer: float = 30.0  # how long an offer is held until it has to be accepted
+    offer: float = 30.0  # how long an offer is held for its acceptance
     share: float = 0.8  # of a link's capacity that may be reserved
     most: int = 256
     most_per_subscriber: int = 16
@@ -329,18 +340,19 @@ class Reservations:
 
 @dataclass(frozen=True, slots=True)
 class AlarmTerms:
-    """When alarms are raised and cleared (core.supervision)."""
+    """When alarms are raised and cleared (core.supervision). Ratios and shares are from 0 to 1."""
 
-    fallback_ratio: float = 0.2  # share of fallbacks among first answers, for an access network or an MCP, at which an alarm is raised
-    fallback_count: int = 20  # answers below which the share is not judged
-    window: float = 60.0  # seconds over which answers are counted; after so long without a refusal the alarm of a quota is cleared
-    table: float = 0.9  # use of a bound of the controller at which an alarm is raised, as a share
-    clear: float = 0.8  # share of the two levels above, below which an alarm is cleared
-    steady: float = 5.0  # seconds for which a lost thing has to be there again, until its alarm is cleared
-    sick_ratio: float = (
-        0.5  # share of SYNs that an MCP leaves unanswered, or of fallbacks at it alone, at which it is sick
-    )
-    sick_count: int = 5  # SYNs without an answer below which that share is not judged
+    # An alarm is raised at this share of fallbacks among the first answers of an access network or MCP.
+    fallback_ratio: float = 0.2
+    fallback_count: int = 20  # fewer first answers than this are not judged
+    # Seconds over which first answers are counted. The alarm of a quota is cleared so long after the last refusal.
+    window: float = 60.0
+    table: float = 0.9  # used share of a bound of the controller at which an alarm is raised
+    clear: float = 0.8  # an alarm is cleared below this share of `fallback_ratio` or `table`
+    steady: float = 5.0  # seconds for which a lost thing has to be back until its alarm is cleared
+    # An MCP is sick at this share of unanswered SYNs, or of fallbacks that happen at this MCP alone.
+    sick_ratio: float = 0.5
+    sick_count: int = 5  # fewer unanswered SYNs than this are not judged
 
 
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
@@ -348,12 +360,14 @@ DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """A whole policy. The defaults are those of an empty policy file."""
+
     version: int = 1
     eligible_ports: Ports = ALL_PORTS
     weights: Weights = field(default_factory=Weights)
     max_stretch: float = 2.0  # B41
     hysteresis: float = 0.05
-    avoid_sick: bool = True  # an MCP that leaves SYNs unanswered gets no new session for a while
+    avoid_sick: bool = True  # whether a sick MCP gets no new session for a while
     limits: Limits = field(default_factory=Limits)
     timers: Timers = field(default_factory=Timers)
     meters: Meters = field(default_factory=Meters)
@@ -373,9 +387,8 @@ class Policy:
     controller_loss: ControllerLoss = ControllerLoss.NATURAL
     marker_ports: Ports = ()  # source ports by which upstream MCPs mark their connections (N-5.2.2.1c)
     distribution: Distribution = Distribution.LOWEST_RTT  # B8; a rule, subscriber or class may set another
-    keep_keys: bool = (
-        False  # whether hosts' keys are learnt, by which sessions can be aborted with MP_FASTCLOSE
-    )
+    # Whether the controller learns hosts' keys. With them it can abort sessions by MP_FASTCLOSE.
+    keep_keys: bool = False
     authorization: Authorization = field(default_factory=Authorization)
     acl: tuple[AclEntry, ...] = ()
     cpe_acl: CpeAcl = field(default_factory=CpeAcl)
@@ -386,7 +399,7 @@ class Policy:
 
 
 def leaves_alone(policy: Policy) -> bool:
-    """Whether any rule lets MPTCP pass without an MCP. If so, servers' answers are copied to the controller."""
+    """Whether the policy lets any MPTCP pass without an MCP. If so, servers' answers are copied to the controller."""
     return policy.mcp_presence is Presence.WITHDRAW or any(
         rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
         for rule in policy.rules

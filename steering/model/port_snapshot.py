@@ -1,12 +1,12 @@
-"""A port of a switch as it is told to an operator."""
+"""The ports of switches, as records for operators."""
 
 from typing import NamedTuple
 
 
 class PortSnapshot(NamedTuple):
-    """`port`: as a site file writes it. `name`: the switch's own, empty where it tells none. `speed_kbit`: None where
-    the switch does not tell it. `leads_to`: what is there by the site file or by discovery, `access lte` or
-    `link to s3:2`; None for nothing."""
+    """A port of a switch. `port`: as in the site file. `name`: the switch's own name of the port, "" if the switch reports
+    none. `speed_kbit`: in kbit/s, None if the switch reports none. `leads_to`: what is attached there by the site file
+    or by discovery, such as `access lte` or `link to s3:2`; None for nothing."""
 
     switch: str
     port: str
@@ -17,7 +17,7 @@ class PortSnapshot(NamedTuple):
 
 
 class PortsSnapshot(NamedTuple):
-    """`total`: how many ports there are, of which `ports` are the first."""
+    """The first `ports` of `total` ports."""
 
     ports: tuple[PortSnapshot, ...]
     total: int

@@ -10,9 +10,9 @@ _FAMILY = {4: 4, 6: 16}  # version -> bytes of an address
 
 
 class PrefixTable(Generic[T]):
-    """A table of prefix -> value that is built once. A look-up costs one dictionary access for each length of prefix.
+    """A table of prefix -> value that is built once. A look-up costs one dictionary access for each prefix length in use.
 
-    Of two entries with the same prefix the later counts. A value may be anything but None.
+    If two entries have the same prefix, the later one counts. A value may be anything but None.
     """
 
     __slots__ = ("_tables",)
@@ -27,8 +27,8 @@ class PrefixTable(Generic[T]):
             self._tables[size].append((mask, table))
 
     def of(self, address: bytes) -> T | None:
-        """The value of the longest prefix that holds an address of 4 or 16 bytes. None where no prefix does, or for
-        another length."""
+        """The value of the longest prefix that holds `address`. None if no prefix does, or if `address` has neither 4 nor
+        16 bytes."""
         value = int.from_bytes(address, "big")
         for mask, table in self._tables.get(len(address), ()):
             if (found := table.get(value & mask)) is not None:

@@ -1,4 +1,4 @@
-"""The controller's two listeners, for switches and for REST, and their reasons for refusing connections."""
+"""The controller's two listeners, for switches and for REST, and why they refuse connections."""
 
 from enum import StrEnum
 
@@ -17,8 +17,8 @@ class RestRefusal(StrEnum):
         "too-many-strangers"  # the oldest connection without a valid token was closed to make room
     )
     TOO_MANY_OF_TOKEN = "too-many-of-token"  # the token has as many connections as one may have
-    WRONG_TOKEN = "wrong-token"  # nobody's
-    EXPIRED_TOKEN = "expired-token"  # its time is over
+    WRONG_TOKEN = "wrong-token"  # nobody has this token
+    EXPIRED_TOKEN = "expired-token"  # the token's time is over
 
 
 class SwitchRefusal(StrEnum):

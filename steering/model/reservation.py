@@ -7,20 +7,24 @@ from steering.model.session import NO_FLOW, FlowKey
 
 
 class Level(StrEnum):
+    """What a reservation is for."""
+
     SUBSCRIBER = "subscriber"  # all traffic of a subscriber's hosts through one MCP
     SESSION = "session"  # one M-session, whatever its subflows
     SUBFLOW = "subflow"  # one subflow's rate, or how many later subflows a session may have
 
 
 class Standing(StrEnum):
-    OFFERED = "offered"  # less than was asked for; held for a short time until it is accepted
+    """The state of a reservation."""
+
+    OFFERED = "offered"  # less than was asked for; the controller waits a short time for acceptance
     GRANTED = "granted"
 
 
 class ReservationRefusal(StrEnum):
     """Why nothing was reserved. Each reason has a counter (`steering_reservations_refused_total{reason}`)."""
 
-    TOO_MANY = "too-many"  # too many reservations exist, of all or of one subscriber
+    TOO_MANY = "too-many"  # too many reservations exist, in all or for one subscriber
     NOT_YOURS = "not-yours"  # a device asked for another subscriber
     NO_SUBSCRIBER = "no-such-subscriber"
     NO_SESSION = "no-such-session"
@@ -29,8 +33,8 @@ class ReservationRefusal(StrEnum):
     DUPLICATE = "reserved-already"
     NO_PATH = "no-path"  # there is no path between access, MCP and gateway
     NO_CAPACITY = "no-capacity"
-    NO_NUMBER = "no-path-number"  # no path number is free: a label has 255 for each waypoint
-    NO_SUBFLOWS = "no-subflows"
+    NO_NUMBER = "no-path-number"  # no path number is free: labels have 255 for each waypoint
+    NO_SUBFLOWS = "no-subflows"  # the pool of reservable subflows is used up
     NOT_OFFERED = "not-offered"  # the reservation to accept is no offer
     UNKNOWN = "unknown"  # there is no such reservation, or it has ended
 
@@ -50,11 +54,11 @@ class ReservationOutcome(StrEnum):
 
 
 class ReservationRequest(NamedTuple):
-    """A request for a reservation. `rate`: bits/s. `subflows`: MP_JOINs. 0 stands for none; at least one of both is
-    not 0.
+    """A request for a reservation. `rate`: bits/s. `subflows`: number of MP_JOINs. 0 stands for none, and at least one of
+    both is not 0.
 
-    `session`: an id. `flow`: the key of a subflow (core.sessions.flow_key). `lease`: seconds, 0 for the policy's
-    default. `owner`: the only subscriber for which the requester may ask, None for any.
+    `session`: a session's id. `flow`: the key of a subflow (core.sessions.flow_key). `lease`: seconds, 0 for the
+    policy's default. `owner`: the only subscriber for which the requester may ask, None for any.
     """
 
     level: Level
@@ -74,24 +78,26 @@ class ReservationRequest(NamedTuple):
 
 
 class Reserve(NamedTuple):
-    """Somebody asks for resources (D-6.4g). `id`: what the reservation will be known by, new and not guessable."""
+    """An input of the core: asks for a reservation (D-6.4g). `id`: the reservation's id, new and not guessable."""
 
     id: str
     wish: ReservationRequest
 
 
 class AcceptReservation(NamedTuple):
-    """The offer is taken: its lease begins."""
+    """An input of the core: an offer is accepted, and its lease begins."""
 
     id: str
 
 
 class RenewReservation(NamedTuple):
-    """The lease begins anew. `lease` seconds, 0: as long as before."""
+    """An input of the core: a lease begins anew. `lease`: seconds, 0: as long as before."""
 
     id: str
     lease: float
 
 
 class ReleaseReservation(NamedTuple):
+    """An input of the core: a reservation is given back."""
+
     id: str

@@ -1,5 +1,5 @@
-"""OpenFlow rules as plain records: the core makes them, the adapter encodes them, and a fake table executes them in
-tests."""
+"""OpenFlow rules as plain records. The core makes rules, the OpenFlow adapter encodes them, and in tests a fake flow
+table executes them."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,8 +12,8 @@ OWNER = 0x5E  # first byte of all cookies of this controller
 
 
 class Table(IntEnum):
-    """The tables of the pipeline (docs/design/pipeline.rst). ND completes a neighbour advertisement that GUARD has
-    begun. SOURCE stands between GUARD and SESSION, and has the last number so that the others keep theirs."""
+    """The tables of the pipeline (docs/design/pipeline.rst). ND completes a neighbour advertisement that GUARD has begun.
+    SOURCE comes between GUARD and SESSION. It has the last number because it was added last: the others kept theirs."""
 
     GUARD = 0
     SESSION = 1
@@ -26,13 +26,15 @@ class Table(IntEnum):
 
 
 class CookieKind(IntEnum):
+    """The kind of an entry, four bits of its cookie."""
+
     SESSION = 1
     STATIC = 2
     HOST = 3
 
 
 class PacketClass(IntEnum):
-    """Why a packet was sent to the controller: the low 32 bits of the cookie of the rule that sent it."""
+    """Why a switch sent a packet to the controller: the low 32 bits of the cookie of the rule that sent it."""
 
     NONE = 0
     LLDP = 1
@@ -42,7 +44,7 @@ class PacketClass(IntEnum):
     SYN = 5
     SYN_ACK = 6
     FIN = 7
-    WATCHED = 8  # sent by a session entry, which the kind in its cookie tells
+    WATCHED = 8  # sent by a session entry: the kind in its cookie is SESSION
     ICMP_ERROR = 9
     PROBE = 10  # an MCP's answer to a probe
     SOURCE_MISS = 11  # a packet whose source is not bound to its port
@@ -50,17 +52,19 @@ class PacketClass(IntEnum):
 
 
 class Meter(IntEnum):
-    """Meters of copies and punts. Most have one for each port (`port_meter`), so that traffic of one access can
-    neither silence another nor hide that an MCP is alive. Open vSwitch allows numbers up to 0x4_0000."""
+    """Numbers of meters for packets sent to the controller, as copies or as originals (punts).
+
+    Most meters exist once for each port (`port_meter`). Thus traffic of one access can neither starve another access nor
+    hide that an MCP is alive. A name that ends in BASE is the first number of a range. Open vSwitch allows numbers up to
+    0x4_0000.
+    """
 
     LLDP = 1
-    FIN = 6  # of nobody's hosts
+    FIN = 6  # of FINs that belong to no access network
     WATCH = 7
-    HOST_SYN_BASE = (
-        0x200  # of SYNs of one host, while its port is flooded; numbers are given as they are needed
-    )
-    RESERVED_BASE = 0x1000  # two for each reservation: keeps it to its rate where it comes in
-    # By access network: of its sessions' SYN/ACKs, and of FINs and resets towards its hosts or for them.
+    HOST_SYN_BASE = 0x200  # of SYNs of one host while its port is flooded; numbers are given out on demand
+    RESERVED_BASE = 0x1000  # two for each reservation: they keep its traffic to its rate at the ingress
+    # By access network: SYN/ACKs of its sessions, and FINs and resets to its hosts or for them.
     SYN_ACK_BASE = 0x2000
     FIN_BASE = 0x2800
     FIN_PORT_BASE = 0x3000  # of FINs that an access port's hosts send
@@ -73,15 +77,15 @@ class Meter(IntEnum):
     LINK_BASE = 0x3_0000  # plus port: all traffic without a reservation shares the rest of the link
 
 
-_PORTS = 0x4000  # that have a number of their own below SYN_BASE
-_FEW_PORTS = 0x1000  # the same for FINs
-_MANY_PORTS = 0x8000  # the same for neighbours and sources
-_ACCESSES = 0x800
-HOST_SYN_METERS = Meter.RESERVED_BASE - Meter.HOST_SYN_BASE  # hosts of a switch that may have such a meter
+_PORTS = 0x4000  # size of a range below SYN_BASE: how many ports have a meter of their own
+_FEW_PORTS = 0x1000  # size of the range from FIN_PORT_BASE on
+_MANY_PORTS = 0x8000  # size of the ranges from NEIGHBOUR_BASE and SOURCE_BASE on
+_ACCESSES = 0x800  # size of a range with a meter for each access network
+HOST_SYN_METERS = Meter.RESERVED_BASE - Meter.HOST_SYN_BASE  # most hosts of a switch with such a meter
 
 
 def port_meter(base: Meter, port: int) -> int:
-    """The number of a port's own meter. Where there is room for few, all ports beyond share the last."""
+    """The number of a port's meter in the range from `base` on. All ports beyond the range share its last meter."""
     if base in (Meter.NEIGHBOUR_BASE, Meter.SOURCE_BASE):
         return base + min(port, _MANY_PORTS - 1)
     if base >= Meter.SYN_BASE:
@@ -90,21 +94,22 @@ def port_meter(base: Meter, port: int) -> int:
 
 
 def access_meter(base: Meter, number: int) -> int:
-    """The number of an access network's own meter. Where there is room for few, all networks beyond share the last."""
+    """The number of an access network's meter in the range from `base` on. All networks beyond the range share its last
+    meter."""
     return base + min(number, _ACCESSES - 1)
 
 
 OLD_PATH_PRIORITY = 1_950  # in table LABEL, of rules that keep a live flow on its old path (core.rerouting)
 ROLE_SHIFT = 16
-ROLE_MASK = 0xF_0000  # in metadata: the ingress port's role, which GUARD writes
-WAYPOINT_MASK = 0xFFFF  # in metadata: the waypoint that was reached, which LABEL writes
-ASKED = 0x10_0000  # in metadata: it is a SYN, and there is a controller to decide on it; SESSION writes it
+ROLE_MASK = 0xF_0000  # in metadata: the ingress port's role, which table GUARD writes
+WAYPOINT_MASK = 0xFFFF  # in metadata: the waypoint that the packet reached, which table LABEL writes
+ASKED = 0x10_0000  # in metadata, by table SESSION: the packet is a SYN, and the controller will decide on it
 
 
 @dataclass(frozen=True, slots=True)
 class SetField:
-    """Set a field. `name`: its OXM name in os-ken, or `ingress` for the port where the packet came in. MACs and addresses
-    are text, other values ints."""
+    """Set a field. `name`: the field's OXM name in os-ken, or `ingress` for the port where the packet came in. MACs and
+    addresses are text, other values ints."""
 
     name: str
     value: str | int
@@ -122,7 +127,7 @@ class SetBits:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Copy a whole field (Nicira reg-move): both are os-ken OXM names of `bits` bits."""
+    """Copy a whole field (Nicira reg-move). `source` and `target`: OXM names in os-ken of fields of `bits` bits."""
 
     source: str
     target: str
@@ -136,15 +141,15 @@ class OutputAction:
 
 @dataclass(frozen=True, slots=True)
 class GroupAction:
-    """What a group of the same switch does: see FailoverGroup."""
+    """Send the packet through a group of the same switch (FailoverGroup)."""
 
     group: int
 
 
 @dataclass(frozen=True, slots=True)
 class ToController:
-    """Send a copy to the controller through a meter inside the action. A meter instruction would drop the packet
-    itself, not only the copy."""
+    """Send a copy to the controller through a meter inside the action. A meter instruction would drop the packet itself,
+    not only the copy. `max_len`: bytes of the packet that are sent."""
 
     meter: int
     max_len: int = 256
@@ -162,19 +167,19 @@ class Resubmit:
 
 @dataclass(frozen=True, slots=True)
 class PushVlan:
-    """An 802.1Q tag is put before all others; `vlan_vid` is then its own."""
+    """Put an 802.1Q tag in front of all others. Then `vlan_vid` is the field of this tag."""
 
     ethertype: int
 
 
 @dataclass(frozen=True, slots=True)
 class PopVlan:
-    """The outermost tag is taken away."""
+    """Remove the outermost VLAN tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnwildcardFlow:
-    """Has the datapath's cache match on the whole 5-tuple (docs/design/measured.rst)."""
+    """Make the datapath's flow cache match on the whole 5-tuple (docs/design/measured.rst)."""
 
 
 Action = (
@@ -214,7 +219,7 @@ class Rule:
 
     @property
     def key(self) -> RuleKey:
-        """By what a switch identifies the entry."""
+        """The fields by which a switch identifies the entry."""
         return (self.table, self.priority, self.match)
 
 
@@ -230,7 +235,7 @@ class MeterBand:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`actions` are carried out while the port `watch` is live: it has carrier and, where BFD runs, its peer answers."""
+    """`actions` are carried out if the port `watch` is live: it has carrier and, where BFD runs, its peer answers."""
 
     watch: int
     actions: tuple[Action, ...]
@@ -238,14 +243,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class FailoverGroup:
-    """An OpenFlow FAST_FAILOVER group: of its buckets the first that is live, without asking anybody."""
+    """An OpenFlow FAST_FAILOVER group: the switch uses the first bucket whose port is live, without the controller."""
 
     group: int
     buckets: tuple[Bucket, ...]
 
 
-GROUP_BASE = 0x5347_0000  # plus port: how packets leave by that port, or around its link
-GROUP_PORTS = 0xFFFF  # ports up to here may have a group
+GROUP_BASE = 0x5347_0000  # plus port number: the group that sends packets out of the port, or around its link
+GROUP_PORTS = 0xFFFF  # highest port number that may have a group
 
 
 def label_mac(waypoint: int, path: int = 0) -> str:
@@ -270,8 +275,6 @@ def host_cookie(epoch: int) -> int:
 
 
 COOKIE_KIND_MASK = 0xFFF0_0000_0000_0000
-FOREIGN_TAG = (
-    0x8000_0000  # in the cookie of the entry at which packets with tags of nobody end, beside its epoch
-)
-FOREIGN_TAG_COOKIE = static_cookie(0) | FOREIGN_TAG  # under COOKIE_KIND_MASK | FOREIGN_TAG
+FOREIGN_TAG = 0x8000_0000  # cookie bit of the entry that drops packets with VLAN tags of no tagged port
+FOREIGN_TAG_COOKIE = static_cookie(0) | FOREIGN_TAG  # to be compared under COOKIE_KIND_MASK | FOREIGN_TAG
 EPOCH_MASK = 0x0000_FFFF_0000_0000

@@ -11,6 +11,8 @@ NO_FLOW = FlowKey(b"")  # of a session whose initial subflow was never seen
 
 
 class EntryKind(IntEnum):
+    """Which flow a session entry steers."""
+
     INITIAL = 0  # initial subflow, host to MCP
     JOIN = 1  # later subflow, host to MCP
     RETURN = 2  # server leg, server to MCP
@@ -19,15 +21,15 @@ class EntryKind(IntEnum):
 _KINDS = tuple(EntryKind)
 PENDING = 4  # cookie flag: the token is not known yet
 PLAIN = 8  # cookie flag: the connection fell back to plain TCP
-SESSION_COOKIE = OWNER << 56 | int(CookieKind.SESSION) << 52  # of a session entry, without its parts
+SESSION_COOKIE = OWNER << 56 | int(CookieKind.SESSION) << 52  # the fixed bits of a session entry's cookie
 
 
 class Watch(IntEnum):
-    """Which segments of a session entry the controller gets."""
+    """Which segments that match a session entry are sent to the controller."""
 
     NOTHING = 0
-    COPY = 1  # a metered copy of each; all are forwarded
-    PUNT = 2  # each, metered; none is forwarded, as the session is being aborted
+    COPY = 1  # a metered copy of each segment; all segments are forwarded
+    PUNT = 2  # each segment, metered; none is forwarded, because the session is being aborted
 
 
 class Entry(NamedTuple):
@@ -47,9 +49,11 @@ class Entry(NamedTuple):
 
 
 class SessionCookie(NamedTuple):
+    """The parts of a session entry's cookie."""
+
     kind: EntryKind
-    pending: bool
-    plain: bool
+    pending: bool  # the token is not known yet
+    plain: bool  # the connection fell back to plain TCP
     mcp: McpId
     token: Token
 
@@ -76,13 +80,15 @@ def unpack_cookie(cookie: int) -> SessionCookie | None:
 
 
 class SessionState(StrEnum):
-    SYN_PINNED = "syn-pinned"  # entries pending, no SYN/ACK yet
-    ANSWERED = "answered"  # its MCP's SYN/ACK was seen, and nothing of its host since: still half open
-    ESTABLISHED = "established"  # token known, and its host was heard
-    PLAIN = "plain"  # fell back, pinned as plain TCP
-    IDLE = "idle"  # silent for the idle limit: pinned as before, and no load
-    CLOSING = "closing"  # FIN both ways, or over at its MCP; entries linger
-    LINGER = "linger"  # no entries; the record still answers joins
+    """The states of a session (docs/design/session-life.rst)."""
+
+    SYN_PINNED = "syn-pinned"  # entries are set with the token pending; no SYN/ACK was seen yet
+    ANSWERED = "answered"  # the MCP's SYN/ACK was seen, but no segment of the host since: still half open
+    ESTABLISHED = "established"  # the token is known, and the host has confirmed the handshake
+    PLAIN = "plain"  # the session fell back and is pinned as plain TCP
+    IDLE = "idle"  # silent for the idle limit: pinned as before, but not counted as load
+    CLOSING = "closing"  # FINs in both directions were seen, or the MCP reported the end; entries linger
+    LINGER = "linger"  # entries are gone; joins still find the record
     WITHDRAWN = "withdrawn"  # host and server speak MPTCP themselves: no MCP, no entries
 
 
@@ -92,46 +98,38 @@ class Refusal(StrEnum):
     UNPARSABLE = "unparsable"
     NOT_ATTACHED = "not-attached"
     SESSION_TABLE_FULL = "session-table-full"
-    HALF_OPEN_FULL = "half-open-full"  # of its access port, or of all joins that have to prove themselves
-    HALF_OPEN_SOURCE = (
-        "half-open-source"  # its source (address, or IPv6 /64 of one host) has as many as it may have
-    )
+    HALF_OPEN_FULL = "half-open-full"  # too many at its access port, or too many joins to be authenticated
+    HALF_OPEN_SOURCE = "half-open-source"  # too many of its source (address, or IPv6 /64 of one host)
     HOLD_QUEUE_FULL = "hold-queue-full"
     UNKNOWN_TOKEN = "unknown-token"
-    TOKEN_GUESSES = "token-guesses"  # a join of a source that sent many with tokens that nobody knows
+    TOKEN_GUESSES = "token-guesses"  # a join from a source that sent many joins with unknown tokens
     AMBIGUOUS_TOKEN = "ambiguous-token"
     WRONG_MCP_ADDRESS = "wrong-mcp-address"
     RECOVERING = "recovering"
-    PEER_UNREACHABLE = (
-        "peer-unreachable"  # a join whose token is not known here, while another controller may know it
-    )
+    PEER_UNREACHABLE = "peer-unreachable"  # a join that only an unreachable controller may know
     SUBFLOWS_FULL = "subflows-full"
     NO_MCP = "no-mcp"
     MCP_UNREACHABLE = "mcp-unreachable"
     BARRIER_TIMEOUT = "barrier-timeout"
-    POLICY = "policy"  # a rule denies it
+    POLICY = "policy"  # a rule denies the connection
     SESSION_LIMIT = "session-limit"
     POOLING = "pooling"  # the session's rule does not pool this access type
     THIRD_PARTY = "third-party"  # the access is another operator's, and third-party pooling is off
     INTERNET_SIDE = "internet-side"  # MPTCP to an MCP from the Internet
-    AUTHENTICATION = "authentication"  # a join that did not prove the keys
-    ACL = "acl"  # an access control list denies it
-    UNAUTHORISED = "unauthorised"  # an authoriser denies it, or failed
+    AUTHENTICATION = "authentication"  # a join that did not prove that its host has the session's keys
+    ACL = "acl"  # an access control list denies the connection
+    UNAUTHORISED = "unauthorised"  # an authoriser denies the connection, or failed
     AUTHORISATION_QUEUE_FULL = "authorisation-queue-full"
     CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address, by a host that is no client
-    RESERVED = "reserved"  # a join beyond the subflows that were reserved
+    RESERVED = "reserved"  # a join beyond the number of subflows that were reserved
     SINGLE = "single-subflow"  # a join while the one subflow of a session in single mode works
     ABORTED = "aborted"  # a join for a session that was aborted
-    SIGNED = "signed"  # its SYN carries TCP-MD5 or TCP-AO, so its other options do not count
-    UNKNOWN_OPTION = "unknown-option"  # its SYN carries an option that no MCP can pass on
-    OPTION_SPACE = "option-space"  # its SYN's options leave no room for another
-    ADDRESS_TAKEN = (
-        "address-taken"  # an address was claimed by ARP or ND, but it still answers at its known place
-    )
-    ADDRESS_NOT_BOUND = (
-        "address-not-bound"  # an address was claimed, or sent with, by a host that may not have it
-    )
-    DHCP_SERVER = "dhcp-server"  # a DHCP server spoke at a port where none is
-    TOO_MANY_ADDRESSES = "too-many-addresses"  # a host has as many addresses as it may have
-    TOO_MANY_HOSTS = "too-many-hosts"  # a port has as many hosts as are kept
-    OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network
+    SIGNED = "signed"  # the SYN carries TCP-MD5 or TCP-AO, so no MCP can relay the connection
+    UNKNOWN_OPTION = "unknown-option"  # the SYN carries an option that no MCP can pass on
+    OPTION_SPACE = "option-space"  # the SYN's options leave no room for the MPTCP option
+    ADDRESS_TAKEN = "address-taken"  # a host claimed an address that still answers at its known place
+    ADDRESS_NOT_BOUND = "address-not-bound"  # a host claimed or used an address that it may not have
+    DHCP_SERVER = "dhcp-server"  # a DHCP server sent from a port where the site has none
+    TOO_MANY_ADDRESSES = "too-many-addresses"  # a host has the most addresses that are allowed
+    TOO_MANY_HOSTS = "too-many-hosts"  # a port has the most hosts that are kept
+    OUT_OF_REACH = "out-of-reach"  # the session's MCP cannot be reached from this access network

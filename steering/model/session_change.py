@@ -1,10 +1,11 @@
-"""What changed of sessions, as a listener hears of it."""
+"""Changes of sessions, as they are sent to listeners."""
 
 from typing import NamedTuple
 
 
 class SessionChange(NamedTuple):
-    """`before` and `after`: state and number of subflows, None where it was or is not there."""
+    """One session's change. `before` and `after`: the session's state and number of subflows, None where the session did
+    not exist yet or exists no longer."""
 
     id: str
     before: tuple[str, int] | None
@@ -12,7 +13,7 @@ class SessionChange(NamedTuple):
 
 
 class ChangedSessions(NamedTuple):
-    """What changed in one period. `omitted`: the number of further changes."""
+    """The changes of one period. `omitted`: how many further changes are left out."""
 
     changes: tuple[SessionChange, ...]
     omitted: int

@@ -1,4 +1,5 @@
-"""A session entry as a rule. It is the reference for byte templates and fake tables."""
+"""A session entry as a rule. The byte templates of the OpenFlow adapter and the fake tables of tests have to agree with
+this rule."""
 
 from ipaddress import ip_address
 
@@ -26,10 +27,9 @@ def session_rule(entry: Entry) -> Rule:
     """The rule of an entry: it matches the exact 5-tuple and the ingress port's role, sets the label, decrements the
     TTL and goes to table LABEL.
 
-    It has no timeout: a pin lives until it is removed. A watched entry sends a copy of each segment, as it came in,
-    through a meter in the action. An entry that punts keeps its label, so that it can be read back whole, but
-    forwards nothing. Raises KeyError for a family other than 4 and 6, ValueError for an address whose length does not
-    fit the family.
+    The rule has no timeout: a pin lives until the controller removes it. A watched entry sends a copy of each unchanged
+    segment to the controller, through a meter in the action. An entry that punts forwards nothing, but keeps its label
+    so that its waypoint can be read back. Raises ValueError for an address that is not of the entry's family.
     """
     source, target = ip_address(entry.src), ip_address(entry.dst)
     if not source.version == target.version == entry.family:

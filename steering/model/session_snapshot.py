@@ -1,6 +1,6 @@
 """Sessions of a running controller at one moment, and the decisions about them, as records that never change.
 
-As in `model.snapshot`: MCPs, switches and access networks by their names in the site file, times in seconds.
+As in `model.snapshot`, MCPs, switches and access networks have the names of the site file, and times are in seconds.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,8 @@ class SessionSnapshot(NamedTuple):
 
 
 class SubflowSnapshot(NamedTuple):
-    """`path`: natural or redirected. `wanted`: active, backup or closed, by the policy."""
+    """A subflow. `path`: natural or redirected. `wanted`: what the policy wants of the subflow: active, backup or
+    closed."""
 
     src: str
     sport: int
@@ -47,6 +48,8 @@ class SubflowSnapshot(NamedTuple):
 
 
 class ServerLegEntry(NamedTuple):
+    """A flow entry for the leg between MCP and server. `cookie`: 16 hex digits."""
+
     switch: str
     cookie: str
 
@@ -61,7 +64,7 @@ class ToldEnd(NamedTuple):
 
 
 class AbortSnapshot(NamedTuple):
-    """What is known of an abort. `over`: nothing more will be done."""
+    """What is known of an abort. `over`: the controller does nothing more about it."""
 
     id: str
     over: bool
@@ -98,6 +101,8 @@ class SessionPage(NamedTuple):
 
 
 class ScoreTerms(NamedTuple):
+    """The terms of an MCP's score."""
+
     location: float | None
     type: float
     load: float
@@ -120,7 +125,7 @@ class CandidateSnapshot(NamedTuple):
 
 
 class DecisionSnapshot(NamedTuple):
-    """A decision: why an MCP was chosen, or none. `subscriber`: its own id."""
+    """A decision: why an MCP was chosen, or none. `subscriber`: the policy's id, not a pseudonym."""
 
     time_s: float
     policy_version: int

@@ -1,4 +1,4 @@
-"""How the set-up of a session or of a later subflow went, as traces tell it."""
+"""How the set-up of a session or of a later subflow went: records for traces."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,41 +10,43 @@ from steering.model.session import FlowKey, SessionState
 class SetUpPart(StrEnum):
     """Which part of a set-up a segment is."""
 
-    FIRST_SYN = "first SYN"  # a host's, with MP_CAPABLE
-    SERVER_SYN = "server's SYN"  # without MPTCP: it may be a server's that opens a session
+    FIRST_SYN = "first SYN"  # from a host, with MP_CAPABLE
+    SERVER_SYN = "server's SYN"  # without MPTCP, perhaps from a server that opens a session
     JOIN = "join"
-    MCP_JOIN = "MCP's join"  # that an MCP opens towards a host of a session of its
+    MCP_JOIN = "MCP's join"  # from an MCP to a host of one of its sessions
     ANSWER = "answer"  # a SYN/ACK
 
 
 class SetUpSegment(NamedTuple):
-    """A segment of a set-up, whatever input of the core it came as."""
+    """A segment of a set-up."""
 
     part: SetUpPart
-    key: FlowKey  # of the flow, from the end that opened it; an answer's is that of what it answers, and an MCP's join has the host first
+    # Of the flow, in the direction from the end that opened it, also for an answer. An MCP's join has the host first.
+    key: FlowKey
     dpid: DatapathId
     port: PortNumber
     frame: bytes = b""  # b"" of an answer
-    token: Token = NO_TOKEN  # that a join carries
-    peer: str = ""  # the controller that passed it on; "": a switch of this controller showed it
+    token: Token = NO_TOKEN  # the token in a join
+    peer: str = ""  # the controller that forwarded the segment; "": it came from a switch of this controller
 
 
 class SetUpOutcome(StrEnum):
     """How a set-up ended."""
 
-    ESTABLISHED = "established"  # the token is known, and the host went on
-    PLAIN = "plain"  # the MCP answered without MPTCP: pinned as plain TCP
+    ESTABLISHED = "established"  # the token is known, and the host has confirmed the handshake
+    PLAIN = "plain"  # the MCP answered without MPTCP: the session is pinned as plain TCP
     PINNED = "pinned"  # a join was led to its session's MCP
-    FORWARDED = "forwarded"  # an MCP's own join went on by itself, and its session has it
-    NATURAL = "natural"  # no MCP takes it: it went its natural way; an MCP's own join is of no session that is known
+    FORWARDED = "forwarded"  # an MCP's own join of a known session: its switch has forwarded it already
+    # No MCP serves the connection: it took its natural path. Or an MCP's own join, of an unknown session.
+    NATURAL = "natural"
     REFUSED = "refused"
-    PASSED_ON = "passed-on"  # a join that had waited went to the controller of its session
-    UNFINISHED = "unfinished"  # MCP or host did not go on, or the controller stopped before
+    PASSED_ON = "passed-on"  # a join that had waited was forwarded to the controller of its session
+    UNFINISHED = "unfinished"  # the MCP or the host sent nothing more, or the controller stopped before
 
 
 class SetUpFacts(NamedTuple):
-    """What the engine knows of a flow that is a subflow. `rule`, `reason` and `policy_version` are of the session's
-    ruling: "" and 0 where it has none."""
+    """What the engine knows of a subflow. `rule`, `reason` and `policy_version` are those of the session's ruling, "" and
+    0 if the session has none."""
 
     session: int
     mcp: str

@@ -1,8 +1,8 @@
 """The state of a running controller at one moment, as records that never change and know no JSON.
 
-`core/snapshots` makes them from the engine, and `northbound/schema/representation` makes JSON of them. Switches,
-ports and MCPs have the names of the site file; a port is `switch:number`. Addresses are text, times are in seconds.
-Those of sessions stand in `session_snapshot`, those of switches' ports in `port_snapshot`.
+`core/snapshots` makes these records from the engine, and `northbound/schema/representation` makes JSON of them. Switches,
+ports and MCPs have the names of the site file. A port is `switch:number`. Addresses are text, times are in seconds.
+The records of sessions are in `session_snapshot`, those of switches' ports in `port_snapshot`.
 """
 
 from typing import NamedTuple
@@ -17,13 +17,15 @@ from steering.model.supervision import AlarmKind, ThingKind
 
 
 class SwitchCounts(NamedTuple):
+    """Numbers of switches."""
+
     connected: int
     known: int
 
 
 class HealthSnapshot(NamedTuple):
-    """`status`: ok, recovering or no-switch. `sessions`: their number by state. `missing`: how many expected things
-    are missing."""
+    """The controller's health. `status`: ok, recovering or no-switch. `sessions`: the number of sessions in each state.
+    `missing`: how many expected things are missing."""
 
     status: str
     version: str
@@ -51,8 +53,8 @@ class ExpectedCount(NamedTuple):
 
 
 class MissingThing(NamedTuple):
-    """Something that is expected and missing. `port`: of an attachment or MCP. `never_seen`: it has not been there
-    since the controller started. `missing_s`: seconds since it was there, or since the start."""
+    """Something that is expected and missing. `port`: of an attachment or MCP, else None. `never_seen`: the thing was
+    never there since the controller started. `missing_s`: seconds since the thing was there, or since the start."""
 
     kind: ThingKind
     name: str
@@ -62,8 +64,8 @@ class MissingThing(NamedTuple):
 
 
 class AlarmSnapshot(NamedTuple):
-    """An alarm that is raised. `name`: the thing that it is about, by its name in the site file. `raised_s`: seconds
-    since it was raised."""
+    """An alarm that is raised. `name`: the name in the site file of the thing that the alarm is about. `raised_s`: seconds
+    since the alarm was raised."""
 
     alarm: AlarmKind
     name: str
@@ -72,7 +74,7 @@ class AlarmSnapshot(NamedTuple):
 
 
 class AlarmChangeSnapshot(NamedTuple):
-    """`change`: raised or cleared. `number`: changes of this run of the controller are numbered from 1."""
+    """An alarm was raised or cleared (`change`). `number`: changes of this run of the controller are numbered from 1."""
 
     number: int
     change: str
@@ -82,8 +84,8 @@ class AlarmChangeSnapshot(NamedTuple):
 
 
 class StatusSnapshot(NamedTuple):
-    """`missing`: the thing that is missing for longest comes first. `unknown_switches`: connected switches that the
-    site file does not name."""
+    """Expected things and alarms. `missing`: the thing that is missing longest comes first. `unknown_switches`: connected
+    switches that the site file does not name."""
 
     expected: tuple[ExpectedCount, ...]
     missing: tuple[MissingThing, ...]
@@ -115,7 +117,7 @@ class HostSnapshot(NamedTuple):
 
 
 class RefusedSwitchSnapshot(NamedTuple):
-    """Refused connections of a switch, by the datapath id that they gave. `reason`: of `model.refused_connections.SwitchRefusal`."""
+    """Refused connections that gave one datapath id. `reason`: a `model.refused_connections.SwitchRefusal`."""
 
     dpid: str
     reason: str
@@ -131,8 +133,8 @@ class TopologySnapshot(NamedTuple):
 
 
 class LinkSnapshot(NamedTuple):
-    """`weight`: the weight that is in force, or will be soon. `own_weight`: that of the site file. `set_weight`: that
-    of an operator, or None. `up`: whether the link is up in both directions."""
+    """A link. `weight`: the weight in force, or soon in force. `own_weight`: the weight of the site file. `set_weight`: the
+    weight that an operator has set, or None. `up`: whether the link is up in both directions."""
 
     name: str
     a: str
@@ -144,8 +146,8 @@ class LinkSnapshot(NamedTuple):
 
 
 class LinksSnapshot(NamedTuple):
-    """`kept_flows`: how many flows of live sessions are on paths of earlier weights. `settled`: whether all other
-    traffic uses the current weights."""
+    """All links. `kept_flows`: how many flows of live sessions stay on paths of earlier weights. `settled`: whether all
+    other traffic uses the current weights."""
 
     links: tuple[LinkSnapshot, ...]
     settled: bool
@@ -153,8 +155,8 @@ class LinksSnapshot(NamedTuple):
 
 
 class McpSnapshot(NamedTuple):
-    """`type_computed`: its type by its place in the network (D-4.b). `health`: up, draining, down or unknown. `load`:
-    0 to 1."""
+    """An MCP. `type`: the type in the site file. `type_computed`: the type that follows from the MCP's place in the network
+    (D-4.b). `health`: up, draining, down or unknown. `load`: 0 to 1."""
 
     name: str
     id: int
@@ -177,7 +179,7 @@ class McpSnapshot(NamedTuple):
 
 
 class AccessNetworkSnapshot(NamedTuple):
-    """`offloaded_to`: the access network to which an operator's offload moves its traffic (D-1.u2)."""
+    """An access network. `offloaded_to`: the access network to which an operator's offload moves traffic (D-1.u2)."""
 
     name: str
     type: NetworkAccessType
@@ -199,8 +201,8 @@ class GatewaySnapshot(NamedTuple):
 
 
 class SubscriberSnapshot(NamedTuple):
-    """`id`: the policy's own id, which has to become a pseudonym before it is shown (N-7.1). `quotas`: by name, None
-    where the subscriber has no limit of its own."""
+    """A subscriber of the policy. `id`: the policy's id, which has to become a pseudonym before it is shown to anybody
+    (N-7.1). `quotas`: by name, None where the subscriber has no limit of its own."""
 
     id: str
     klass: str
@@ -214,7 +216,8 @@ class TimedRule(NamedTuple):
 
 
 class ClockSnapshot(NamedTuple):
-    """`time`: like "mon 17:05". `minute`: of the week. `rules`: the rules that have time windows (D-3.2c)."""
+    """The clock for time windows of rules (D-3.2c). `time`: such as "mon 17:05". `minute`: minutes since Monday 0:00.
+    `rules`: the rules that have time windows."""
 
     time: str
     minute: int
@@ -261,8 +264,8 @@ class CountedLimit(NamedTuple):
 
 
 class LimitsSnapshot(NamedTuple):
-    """Limits, their use, and refusals because of them (D-6.3f). Subscribers are given by their own ids. `full`:
-    limits that were reached; the latest comes last."""
+    """Limits, their use, and refusals because of them (D-6.3f). Subscribers have the policy's ids, not pseudonyms.
+    `full`: limits that were reached; the latest comes last."""
 
     controller: tuple[BoundUse, ...]
     quotas: tuple[QuotaLimit, ...]
@@ -296,7 +299,8 @@ class ReservedPath(NamedTuple):
 
 
 class ReservationSnapshot(NamedTuple):
-    """`subscriber`: its own id. `path_number`: the number in its labels, None where no rate is reserved."""
+    """A reservation. `subscriber`: the policy's id, not a pseudonym. `path_number`: the number in the labels of its paths,
+    None where no rate is reserved."""
 
     id: str
     level: str

@@ -1,5 +1,5 @@
-"""The source modes of an MCP (draft-nam section 5.4), as far as the network has to know them: the source addresses of
-its server legs, which have to lead back to the MCP."""
+"""The source modes of an MCP (draft-nam section 5.4): which source addresses the MCP's server legs have. The network has
+to lead packets to these addresses back to the MCP."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,7 +54,7 @@ class SourceModes:
         return mode is _TRANSPARENT or mode is _IPV6_ADDRESS
 
 
-# They are needed for every session. In Python 3.11 a module's name is three times as fast as an attribute of the enum.
+# These two are read for every session. In Python 3.11 a module's name is three times as fast as an attribute of the enum.
 _TRANSPARENT, _IPV6_ADDRESS = SourceMode.TRANSPARENT, SourceMode.IPV6_ADDRESS
 TRANSPARENT = SourceModes(SourceMode.TRANSPARENT, SourceMode.TRANSPARENT)
 
@@ -64,9 +64,9 @@ class Identifiers:
     """The interface identifiers of `pool` under every /64 of `prefix`: the source addresses of an MCP in
     `ipv6-prefix` (N-5.4.1.2).
 
-    They are recognised by fixed bits in the lower half of the address. So one entry for each access prefix leads all
-    of them back to their MCP, for all sessions, with or without a controller. Rules use this class in place of a
-    network, so it has the attributes of one. `prefixlen` is the number of bits that are matched.
+    Fixed bits in the lower half mark these addresses. Thus one entry for each access prefix leads all of them back to
+    their MCP, for all sessions, with or without a controller. Rules use this class in place of an IPv6Network, so it has
+    the same attributes. `prefixlen` is the number of bits that are matched.
     """
 
     prefix: IPv6Network

@@ -19,20 +19,18 @@ class AlarmKind(StrEnum):
     SWITCH_LOST = "switch-lost"
     LINK_LOST = "link-lost"
     ATTACHMENT_LOST = "attachment-lost"  # a port of an access network, gateway or MCP has no link
-    LINK_LONGER = (
-        "link-longer"  # announcements take a multiple of what they took: somebody may carry frames there
-    )
+    LINK_LONGER = "link-longer"  # discovery frames take many times as long: perhaps somebody relays them
     MCP_DOWN = "mcp-down"  # the MCP gets no new session, although it is not drained
-    MCP_SICK = "mcp-sick"  # it answers, and leaves SYNs unanswered, or sessions fall back at it alone
+    MCP_SICK = "mcp-sick"  # the MCP answers probes, but not SYNs, or sessions fall back at this MCP alone
     FALLBACKS_ACCESS = "fallbacks-access"  # too many sessions of an access network fall back to plain TCP
-    FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP do
-    QUOTA_REACHED = "quota-reached"  # sessions or subflows were refused for a quota, by the kind of quota
-    COPIES_LOST = "copies-lost"  # a meter let copies for the controller not through: of what, and of which access network
-    TABLE_NEAR_BOUND = "table-near-bound"  # a bound of the controller is near, by its name in `limits`
+    FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP fall back to plain TCP
+    QUOTA_REACHED = "quota-reached"  # a quota refused sessions or subflows; the name is the quota's kind
+    COPIES_LOST = "copies-lost"  # a meter dropped copies for the controller; its name says which copies
+    TABLE_NEAR_BOUND = "table-near-bound"  # a bound of the controller is near; its name is as in `limits`
 
 
 class Alarm(NamedTuple):
-    """An alarm that is raised. `name`: the thing that it is about, by its name in the site file. `since`: engine
+    """An alarm that is raised. `name`: the name in the site file of the thing that the alarm is about. `since`: engine
     time, seconds."""
 
     kind: AlarmKind

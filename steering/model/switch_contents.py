@@ -1,4 +1,4 @@
-"""What a switch says that it holds."""
+"""Entries that a switch reported."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from steering.model.session import Entry
 
 
 class ObservedEntry(NamedTuple):
-    """A session entry as a switch reported it."""
+    """A session entry as a switch reported it, with the counters of packets and bytes that matched it."""
 
     entry: Entry
     packets: int
@@ -15,7 +15,8 @@ class ObservedEntry(NamedTuple):
 
 
 class ObservedHost(NamedTuple):
-    """A neighbour's entry as a switch reported it: `waypoint` may be none of the site's."""
+    """The entry of a host or next hop as a switch reported it. `waypoint` may be unknown to the site. `address`: 4 or 16
+    bytes, `mac`: 6."""
 
     dpid: DatapathId
     waypoint: int

@@ -2,7 +2,7 @@
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens, and gets `rate` per second. It is full at time `now`."""
+    """Holds up to `burst` tokens, and gains `rate` tokens per second. The bucket is full at time `now`."""
 
     __slots__ = ("_at", "_burst", "_held", "_rate")
 
@@ -13,7 +13,10 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float, count: float = 1.0) -> float:
-        """Take `count` tokens and return 0, or take none and return the seconds until there will be so many (`burst` at most)."""
+        """Take `count` tokens and return 0. If there are fewer, take none and return the seconds until there are `count`.
+
+        `count` may be at most `burst`.
+        """
         self._held = min(self._burst, self._held + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         if self._held >= count:

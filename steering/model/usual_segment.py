@@ -1,7 +1,7 @@
-"""Segments of handshakes in the forms that hosts really send, as the fast path reads them (steering/openflow/fastpath).
+"""Segments of handshakes in the forms that hosts usually send, as the fast path reads them (steering/openflow/fastpath).
 
-Each says no more than its bytes do at fixed places. The general reader makes a `Handshake` of the same frame, with
-all parts that a segment may have.
+The fast path reads only bytes at fixed offsets. The general reader (wire.handshake) makes a `Handshake` of the same
+frame, with all parts that a segment may have.
 """
 
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from steering.model.session import FlowKey
 
 
 class UsualSyn(NamedTuple):
-    """A SYN with MP_CAPABLE (RFC 8684 3.1, RFC 6824 3.1), that came in at a port. It has no option but common ones, and
-    its header has room for MP_CAPABLE."""
+    """A SYN with MP_CAPABLE (RFC 8684 3.1, RFC 6824 3.1) that came in at `port`. All its options are common ones
+    (wire.options.COMMON), and its header has room for one more MP_CAPABLE."""
 
     dpid: DatapathId
     port: PortNumber
-    key: FlowKey  # its own 5-tuple
-    isn: int
+    key: FlowKey  # the SYN's own 5-tuple
+    isn: int  # initial sequence number
     version: int  # of MPTCP, 0 or 1
     frame: bytes
 
@@ -40,7 +40,7 @@ class UsualSynAck(NamedTuple):
 
     dpid: DatapathId
     port: PortNumber
-    key: FlowKey  # of the flow that it answers: the host's end is the source
+    key: FlowKey  # of the SYN that it answers: the host's end is the source
     ack: int
     version: int
     sender_key: bytes

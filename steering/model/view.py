@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-Pause = Callable[[], None]  # lets others have a turn, in the middle of something long
+Pause = Callable[[], None]  # lets other green threads run in the middle of long work
 
 
 def no_pause() -> None:
-    """Nobody else wants a turn."""
+    """Do nothing: for callers without other green threads."""
 
 
 class SessionFilter(NamedTuple):
-    """Which sessions to list. None stands for any. `token`: 32 bits. `client`: an address as packed bytes."""
+    """Which sessions to list. A field that is None excludes nothing. `token`: 32 bits. `client`: an address as packed
+    bytes."""
 
     mcp: str | None = None
     state: str | None = None

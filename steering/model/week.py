@@ -1,4 +1,4 @@
-"""Minutes of the week, by which time windows of rules go."""
+"""Minutes of the week, in which time windows of rules are given."""
 
 from datetime import datetime
 

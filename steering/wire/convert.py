@@ -53,9 +53,9 @@ class ErrorCode(IntEnum):
 
 
 class ConvertError(WireError):
-    """A message that is refused. `code` and `value`: those of the Error TLV in the answer.
+    """A message that is refused. `code` and `value` are those of the Error TLV in the answer.
 
-    `silent`: the bytes are no Convert message at all, so they are not answered by one.
+    `silent`: the bytes are no Convert message at all. Then no Convert message answers them.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ Tlv = Info | Connect | ExtendedTcpHeader | SupportedExtensions | Cookie | Error
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a client: for a connection, or where `connect` is None for the list of supported extensions."""
+    """The request of a client for a connection. Where `connect` is None: for the list of supported extensions."""
 
     connect: Connect | None
     cookie: bytes | None = None
@@ -125,7 +125,7 @@ class Request:
 
 
 def message_length(start: bytes) -> int | None:
-    """The length in bytes of the message that begins so, or None while its header is not complete.
+    """The length in bytes of the message that begins with `start`, or None while its header is not complete.
 
     Raises ConvertError as soon as no message of this version can begin with these bytes.
     """
@@ -164,7 +164,7 @@ def decode(message: bytes) -> tuple[Tlv, ...]:
 def decode_request(message: bytes) -> Request:
     """The request in a client's message: one Connect or one Info, and at most one cookie.
 
-    Raises ConvertError for other numbers of these, and for TLVs that only a converter sends.
+    Raises ConvertError for any other number of these TLVs, and for TLVs that only a converter sends.
     """
     connect: Connect | None = None
     cookie: bytes | None = None
@@ -248,7 +248,7 @@ def encode(*tlvs: Tlv) -> bytes:
 
 
 def error(refused: ConvertError) -> bytes:
-    """The message that tells the sender of a message why it was refused; b"" where there is no answer."""
+    """The answer to a refused message: it holds the Error TLV with the reason. b"" for a silent refusal."""
     return b"" if refused.silent else encode(Error(refused.code, refused.value))
 
 

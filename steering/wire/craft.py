@@ -40,7 +40,7 @@ def tcp_segment(
     """A TCP header with options, and its payload. `src` and `dst` (both 4 or both 16 bytes) count in the checksum
     only.
 
-    `options` must fill whole 4-byte words, at most 40 bytes, else WireError (bad-value, options-too-long).
+    `options` must fill whole 4-byte words, at most 40 bytes. Raises WireError: bad-value, options-too-long.
     """
     if len(src) != len(dst) or len(src) not in (4, 16) or len(options) % 4:
         raise WireError(WireRefusal.BAD_VALUE)
@@ -64,10 +64,10 @@ def ip_datagram(
     ip_options: bytes = b"",
     extensions: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
-    """An IPv4 or IPv6 datagram, by the size of `src`.
+    """An IPv4 datagram if `src` has 4 bytes, else an IPv6 datagram.
 
-    `ip_options`: whole 4-byte words (IPv4). `extensions`: (header type, header bytes whose first byte, the
-    next header, is filled in here), in order (IPv6).
+    `ip_options` (IPv4): whole 4-byte words. `extensions` (IPv6): header type and header bytes of each extension
+    header, in order. The first byte of each header, its next-header field, is filled in here.
     """
     if len(src) == 4:
         total = 20 + len(ip_options) + len(payload)
@@ -131,10 +131,10 @@ def tcp_frame(
 def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False) -> bytes:
     """The RST frame that answers the segment in an Ethernet `frame` (RFC 9293 3.10.7.1), sent back to its sender.
 
-    With `reason` it carries MP_TCPRST (RFC 8684 3.6): 3 for a denial by policy, 2 and `transient` for an admission
-    limit. VLAN tags are kept. The frame may be cut after its TCP header: the acknowledgement number counts the
-    payload by the IP length. Raises WireError for a frame without TCP, and is-reset for a RST, since a reset is never
-    answered.
+    With `reason` the RST carries MP_TCPRST (RFC 8684 3.6): 3 for a denial by policy, 2 and `transient` for an
+    admission limit. VLAN tags are kept. `frame` may be cut after its TCP header: the acknowledgement number counts
+    the payload by the IP length. Raises WireError for a frame without TCP, and is-reset for a RST, because a reset is
+    never answered.
     """
     segment, following = _answerable(frame)
     option = b"" if reason is None else MpTcprst(reason, transient).encode(1)
@@ -147,8 +147,8 @@ def fastclose_for(frame: Buffer, key: bytes) -> bytes:
     """The RST frame with MP_FASTCLOSE (RFC 8684 3.5) that makes the sender of `frame` end its whole MPTCP
     connection. `key`: the sender's own, 8 bytes, a secret.
 
-    Its sequence number is exactly the one that the segment acknowledges: Linux believes no other number.
-    Raises WireError as `reset_for` does, and bad-value without an ACK.
+    The RST's sequence number is exactly the one that the segment acknowledges: Linux accepts no other number.
+    Raises WireError as `reset_for` does, and bad-value for a segment without ACK flag.
     """
     segment, following = _answerable(frame)
     if not segment.flags & Flags.ACK:
@@ -158,39 +158,40 @@ def fastclose_for(frame: Buffer, key: bytes) -> bytes:
 
 
 def fastclose_after(frame: Buffer, key: bytes) -> bytes:
-    """The RST frame with MP_FASTCLOSE that goes where `frame` was going, in place of its segment.
+    """The RST frame with MP_FASTCLOSE that replaces `frame` and goes to the same receiver.
 
-    `key`: the receiver's own, 8 bytes, a secret. VLAN tags and addresses are those of `frame`. Raises WireError as
-    `fastclose_for` does.
+    `key`: the receiver's own, 8 bytes, a secret. VLAN tags, addresses and sequence numbers are those of `frame`.
+    Raises WireError as `fastclose_for` does.
     """
     return _instead(frame, MpFastclose(key).encode(1))
 
 
 def reset_after(frame: Buffer) -> bytes:
-    """The RST frame that goes where `frame` was going, in place of its segment. Raises WireError as `fastclose_for` does."""
+    """The RST frame that replaces `frame` and goes to the same receiver. Raises WireError as `fastclose_for` does."""
     return _instead(frame, b"")
 
 
 def challenge(src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
-    """A frame with a SYN of `src` on a connection that lives at `dst`, whatever its numbers are (RFC 5961 section 4.2).
+    """A frame with a SYN from `src` that makes `dst` tell the state of its connection (RFC 5961 section 4.2).
 
-    `dst` answers with an acknowledgement of exactly what it expects and has sent, or with a reset if it has no such
-    connection, or with a SYN/ACK if it listens. Addresses of 4 or 16 bytes; raises WireError as `tcp_segment` does.
+    If `dst` has the connection, it answers with an ACK that has its current sequence and acknowledgement numbers. If
+    `dst` listens on the port, it answers with a SYN/ACK, else with a reset. The connection itself is not changed.
+    Addresses have 4 or 16 bytes. Raises WireError as `tcp_segment` does.
     """
     return tcp_frame(src, dst, sport, dport, seq=seq)
 
 
 def stray_byte(src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
-    """A frame with one byte of `src` that is far from what `dst` expects, most likely (RFC 9293 section 3.10.7.4).
+    """A frame with one byte of data from `src`, most likely outside the window of `dst` (RFC 9293 section 3.10.7.4).
 
-    `dst` answers as to a `challenge`, but for a reset where it has no such connection, also if it listens; Linux
-    answers each of them, and a challenge once in half a second.
+    If `dst` has the connection, it answers with an ACK that has its current numbers. Otherwise it answers with a reset,
+    even if it listens on the port. Linux answers each stray byte, but only one `challenge` in half a second.
     """
     return tcp_frame(src, dst, sport, dport, seq=seq, ack=seq, flags=Flags.ACK, payload=b"\0")
 
 
 def _instead(frame: Buffer, options: bytes) -> bytes:
-    """A reset with the numbers of a frame's own segment, from the same sender."""
+    """A reset with the addresses and numbers of the frame's own segment."""
     segment, _ = _answerable(frame)
     if not segment.flags & Flags.ACK:
         raise WireError(WireRefusal.BAD_VALUE)
@@ -209,7 +210,7 @@ def _instead(frame: Buffer, options: bytes) -> bytes:
 
 
 def _answerable(frame: Buffer) -> tuple[Segment, int]:
-    """A segment that is no reset, and the sequence number after it."""
+    """The segment in a frame, and the sequence number that follows it. Raises WireError(is-reset) for a RST."""
     at = locate_tcp(frame)
     segment = read_segment(frame)
     if segment.flags & Flags.RST:

@@ -27,7 +27,7 @@ def _key_digest(version: int, key: bytes) -> bytes:
 
 def token(version: int, key: bytes) -> bytes:
     """The 4-byte token of `key`: the leftmost 32 bits of its hash."""
-    if version == 1 and len(key) == KEY_LENGTH:  # without a further call: every answer of an MCP comes here
+    if version == 1 and len(key) == KEY_LENGTH:  # saves a call: this runs for every SYN/ACK of an MCP
         return sha256(key).digest()[:4]
     return _key_digest(version, key)[:4]
 
@@ -54,13 +54,13 @@ def _nonces(first: bytes, second: bytes) -> bytes:
 def join_syn_ack_hmac(version: int, key_a: bytes, key_b: bytes, nonce_a: bytes, nonce_b: bytes) -> bytes:
     """HMAC-B of a JOIN SYN/ACK, 8 bytes (leftmost 64 bits).
 
-    A is the host that sent the JOIN SYN, which in a reverse join is the responder of the MPTCP connection.
+    A is the host that sent the JOIN SYN. In a reverse join, A is the responder of the MPTCP connection.
     """
     return _hmac(version, (key_b, key_a), _nonces(nonce_b, nonce_a))[:8]
 
 
 def join_ack_hmac(version: int, key_a: bytes, key_b: bytes, nonce_a: bytes, nonce_b: bytes) -> bytes:
-    """HMAC-A of a JOIN ACK, 20 bytes (leftmost 160 bits). A as in `join_syn_ack_hmac`."""
+    """HMAC-A of a JOIN ACK, 20 bytes (leftmost 160 bits). A is the host that sent the JOIN SYN."""
     return _hmac(version, (key_a, key_b), _nonces(nonce_a, nonce_b))[:20]
 
 

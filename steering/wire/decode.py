@@ -25,10 +25,10 @@ from .segment import Buffer
 
 
 def decode_option(option: Buffer, version: int = 1) -> MptcpOption:
-    """The value of one whole option (kind 30, length, ...) of a connection of that version (0 or 1).
+    """The value of one whole option (kind 30, length, ...) of a connection of MPTCP `version` (0 or 1).
 
-    MP_CAPABLE tells its version itself. Raises WireError: not-mptcp, bad-option-length (also when `option`
-    is not exactly as long as it says), unknown-subtype, unknown-version, bad-value.
+    MP_CAPABLE holds its version itself. Raises WireError: not-mptcp, bad-option-length (also when the length byte is
+    not the length of `option`), unknown-subtype, unknown-version, bad-value.
     """
     data = bytes(option)
     if version not in (0, 1):
@@ -110,7 +110,7 @@ def _dss(data: bytes) -> Dss:
     ack_size = (8 if bits & 0x02 else 4) if bits & 0x01 else 0
     dsn_size = (8 if bits & 0x08 else 4) if bits & 0x04 else 0
     whole = at + ack_size + (dsn_size + 6 if dsn_size else 0)
-    # Only the length tells whether there is a checksum. The handshake decides whether checksums are used.
+    # Only the option's length shows whether there is a checksum: the handshake decided whether checksums are used.
     _length(data, *((whole, whole + 2) if dsn_size else (whole,)))
     data_ack = data[at : at + ack_size] if ack_size else None
     at += ack_size

@@ -1,6 +1,7 @@
-"""DHCP (RFC 2131) as far as a switch port is bound by it: who asks, and which address it was given for how long.
+"""DHCP (RFC 2131) as far as switch ports are bound by it: which client got which address for how long.
 
-Reading is bounded: one untagged Ethernet frame, at most MAX_OPTIONS options, no copy.
+The module reads messages, and writes the message by which a client declines an address.
+Reading is bounded: one untagged Ethernet frame, at most MAX_OPTIONS options.
 """
 
 from enum import IntEnum
@@ -24,7 +25,7 @@ _REQUEST, _REPLY = 1, 2
 
 
 class DhcpType(IntEnum):
-    """RFC 2132 9.6."""
+    """The message type (RFC 2132 section 9.6)."""
 
     DISCOVER = 1
     OFFER = 2
@@ -37,24 +38,22 @@ class DhcpType(IntEnum):
 
 
 class DhcpMessage(NamedTuple):
-    """`kind`; whether a server sent it; the number that the client gave its question (4 bytes) and its MAC (6 bytes), the address it has (`own`) and the one it is given
-    (`given`), 4 bytes each, zero for none; the lease in seconds, 0 where none is told; the address that the client asks for
-    or declines (`requested`) and the server's own, empty where none is told; the client's identifier, if it has one."""
+    """One DHCP message."""
 
     kind: DhcpType
     from_server: bool
-    transaction: bytes
-    client: bytes
-    own: bytes
-    given: bytes
-    lease: int
-    requested: bytes
-    server: bytes
-    identifier: bytes
+    transaction: bytes  # xid: the number that the client chose for its request, 4 bytes
+    client: bytes  # chaddr: the client's MAC, 6 bytes
+    own: bytes  # ciaddr: the address that the client has, 4 bytes, zero for none
+    given: bytes  # yiaddr: the address that the server gives to the client, 4 bytes, zero for none
+    lease: int  # seconds; 0 where the message names no lease time
+    requested: bytes  # option 50: the address that the client asks for or declines, 4 bytes, b"" for none
+    server: bytes  # option 54: the server's own address, 4 bytes, b"" for none
+    identifier: bytes  # option 61: the client's identifier, b"" for none
 
 
 def read_dhcp(frame: bytes) -> DhcpMessage:
-    """Read a DHCP message in IPv4 without fragments. Raises WireError for everything else and for anything malformed."""
+    """Read a DHCP message in an unfragmented IPv4 packet. Raises WireError for any other or malformed frame."""
     if len(frame) < 34 or frame[12:14] != b"\x08\x00" or frame[14] >> 4 != 4:
         raise WireError(WireRefusal.NOT_IP)
     head = (frame[14] & 0xF) * 4
@@ -70,7 +69,7 @@ def read_dhcp(frame: bytes) -> DhcpMessage:
     if len(message) < _FIXED + 4 or message[_FIXED : _FIXED + 4] != _COOKIE:
         raise WireError(WireRefusal.TRUNCATED)
     if message[0] not in (_REQUEST, _REPLY) or message[1:3] != b"\x01\x06":
-        raise WireError(WireRefusal.BAD_VALUE)  # not of Ethernet
+        raise WireError(WireRefusal.BAD_VALUE)  # no request or reply, or the hardware is not Ethernet
     found = _options(message)
     kind = found.get(_TYPE, b"")
     if len(kind) != 1 or not DhcpType.DISCOVER <= kind[0] <= DhcpType.INFORM:
@@ -86,7 +85,8 @@ def read_dhcp(frame: bytes) -> DhcpMessage:
 
 
 def decline(given: DhcpMessage) -> bytes:
-    """The frame in which the client of a server's answer says that the address is in use (RFC 2131 4.4.4)."""
+    """The frame in which the client of a server's answer `given` declines the address, because it is in use (RFC 2131
+    4.4.4)."""
     options = b"".join(
         bytes((kind, len(value))) + value
         for kind, value in (
@@ -113,7 +113,7 @@ def _address(value: bytes | None) -> bytes:
 
 
 def _options(message: bytes) -> dict[int, bytes]:
-    """The options that count here."""
+    """The values of the options in _READ, by option code."""
     found: dict[int, bytes] = {}
     at = _FIXED + 4
     for _ in range(MAX_OPTIONS):

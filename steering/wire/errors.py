@@ -33,13 +33,13 @@ class WireRefusal(StrEnum):
     DOMAIN_NAME = "domain-name"  # SOCKS with a domain name in place of an address
     BAD_VALUE = "bad-value"  # a field that does not fit its place on the wire
     MESSAGE_TOO_LONG = "message-too-long"  # a message between controllers that is longer than any may be
-    UNKNOWN_MESSAGE = "unknown-message"  # a message between controllers of no type that is known
+    UNKNOWN_MESSAGE = "unknown-message"  # a message between controllers whose type is unknown
     BAD_MESSAGE_LENGTH = "bad-message-length"  # no message of this type has this length
     OLD_PROTOCOL = "old-protocol"  # controllers without a common version of their protocol
 
 
 class WireError(Exception):
-    """Raised for bytes that this package refuses, or when encoding for fields that do not fit."""
+    """Raised for bytes that cannot be read, and for fields that cannot be encoded."""
 
     def __init__(self, reason: WireRefusal) -> None:
         super().__init__(reason.value)

@@ -1,7 +1,7 @@
-"""The fast reader of punted segments. It passes once over the frame, and makes no object for each layer.
+"""The fast reader of segments that switches send to the controller (packet-in). It reads the frame in one pass.
 
-It reads the addresses, the ports and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN, RFC 8684 3.1
-and 3.2, RFC 6824 for version 0). `mptcp` and `decode` read all options.
+The reader takes the addresses, the ports and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN, RFC
+8684 3.1 and 3.2, RFC 6824 for version 0). `mptcp` and `decode` read all options.
 """
 
 from enum import IntEnum
@@ -44,7 +44,7 @@ class Handshake(NamedTuple):
     ack: int
     flags: int  # TCP flag byte
     kind: Kind
-    version: int  # of MP_CAPABLE, else 0 (a join does not tell its version)
+    version: int  # of MP_CAPABLE; else 0, because MP_JOIN has no version field
     key: bytes  # the sender's key, where the option carries it
     peer_key: bytes  # the receiver's key, where the option carries it (third ACK, first data)
     token: bytes  # of a JOIN SYN: the receiver's token
@@ -52,7 +52,7 @@ class Handshake(NamedTuple):
     backup: bool
     nonce: bytes
     deny_join: bool  # C flag of MP_CAPABLE, version 1 and later
-    uncommon: bool  # it has an option that a relay would not pass on (not in options.COMMON; D-6.7.3)
+    uncommon: bool  # an option is not in options.COMMON: a relay would not pass it on (D-6.7.3)
     options_length: int  # used bytes of the header's option space, with padding (D-6.7.4)
     payload_offset: int  # in the frame
 
@@ -90,10 +90,10 @@ _HIDDEN: _Opening = (_OPAQUE, 0, b"", b"", b"", 0, False, b"", False, True)
 
 
 def read_handshake(frame: Buffer) -> Handshake:
-    """Read an Ethernet frame with a TCP segment; the frame may be cut anywhere after the TCP header.
+    """Read an Ethernet frame with a TCP segment. The frame may be cut anywhere after the TCP header.
 
-    An MPTCP option whose own form is wrong is ignored, as RFC 8684 3 asks of a host (the segment is then
-    PLAIN). Raises WireError when the frame is not whole TCP over IP, or its option LIST is malformed.
+    A malformed MPTCP option is ignored, as RFC 8684 3 asks of a host: the segment is then PLAIN. Raises WireError for
+    a frame that is not TCP over IP, for a fragment, for an incomplete header and for a malformed option LIST.
     """
     if len(frame) < _COMMON_LENGTH:
         return _read_any(frame)
@@ -130,7 +130,7 @@ def _read_any(frame: Buffer) -> Handshake:
 
 
 def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
-    """Read the options in frame[at:end]. The whole list is checked, even if the wanted option was found already."""
+    """Read the options in frame[at:end]. The whole list is checked, also after the first MPTCP option."""
     found = _NOTHING
     uncommon = opaque = False
     while at < end:
@@ -161,7 +161,7 @@ def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
 
 
 def _mptcp(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
-    """The option of kind 30 at `at`, of at least 4 bytes, all of them inside the header."""
+    """Read the MPTCP option at `at`. It has at least 4 bytes and lies inside the header."""
     subtype = frame[at + 2] >> 4
     if subtype == 0:
         return _capable(frame, at, length, flags)
@@ -185,7 +185,7 @@ def _capable(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
             return (_CAPABLE, 0, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", False, False)
         return _NOTHING
     if version > 1:
-        return _NOTHING  # both agreed on a version whose hash is unknown, so no token can be learnt
+        return _NOTHING  # the hash of this version is unknown, so no token can be computed
     if handshake == _SYN_ACK:
         if length == 12:
             return (_CAPABLE, version, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", deny, False)

@@ -1,8 +1,8 @@
-"""ICMP errors (RFC 792, 1812, 4443): which flow an error is about, and the error "time exceeded", by which the
-virtual gateway answers a packet whose TTL has run out.
+"""ICMP errors (RFC 792, 1812, 4443): reads the flow that an error is about, and writes the error "time exceeded".
 
-Some packets get no answer, because answers to them could be used for amplification: ICMP errors, later fragments,
-packets to groups, and packets whose source is not one host.
+The virtual gateway answers a packet whose TTL has run out with "time exceeded". Some packets get no answer, because
+answers to them could be used for amplification: ICMP errors, later fragments, packets to groups, and packets whose
+source is not one host.
 """
 
 from struct import Struct
@@ -45,9 +45,12 @@ class QuotedFlow(NamedTuple):
 def quoted_flow(frame: bytes) -> QuotedFlow:
     """The flow of the TCP segment that an ICMP error quotes (RFC 792; RFC 4443 2.4).
 
-    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut. Raises WireError: truncated, not-ip, bad-ihl, fragment
-    for an error in fragments or about a later fragment, not-tcp for a packet that is no such error or quotes no TCP,
-    bad-value for an error whose destination is not the source of the quoted packet.
+    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut. Raises WireError:
+
+    * truncated, not-ip, bad-ip-version, bad-ihl, too-many-headers: a header is missing or malformed;
+    * fragment: the error itself, or the packet that it quotes, is a later fragment;
+    * not-tcp: the packet is no ICMP error, or the error quotes no TCP;
+    * bad-value: the error's destination is not the source of the quoted packet.
     """
     ip = _ETHERNET_LENGTH
     if len(frame) < ip + 20:
@@ -117,10 +120,11 @@ def _transport_v6(frame: bytes, ip: int) -> tuple[int, int]:
 
 
 def time_exceeded(frame: bytes, gateway_ip: bytes, gateway_mac: bytes) -> bytes | None:
-    """The answer to `frame`, ready to go back out of its ingress port.
+    """The frame with "time exceeded" that answers `frame`, to be sent out of the port where `frame` came in.
 
-    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut; `gateway_ip` is of 4 or 16 bytes, of the
-    frame's family. None where the RFCs forbid an answer. Raises WireError when there is no whole IP header.
+    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut. `gateway_ip` has 4 or 16 bytes and is of the frame's
+    family. Returns None where the RFCs forbid an answer. Raises WireError for a frame without a whole IP header, and
+    bad-value for a `gateway_ip` of the other family.
     """
     if len(frame) < _ETHERNET_LENGTH + 20:
         raise WireError(WireRefusal.TRUNCATED)
@@ -184,7 +188,7 @@ def _answer_v6(frame: bytes, gateway: bytes) -> bytes | None:
 def _answerable_v6(packet: bytes, following: int) -> bool:
     """Whether an IPv6 packet may be answered: it is no ICMPv6 error, no redirect and no later fragment.
 
-    A packet whose last header was cut off, or comes after too many headers, may not.
+    False for a packet whose upper-layer header was cut off or comes after too many extension headers.
     """
     at = 40
     for _ in range(MAX_EXTENSION_HEADERS + 1):

@@ -1,8 +1,7 @@
-"""Discovery frames: LLDP (IEEE 802.1AB) with an organisation-specific TLV that authenticates where and when each was
-sent.
+"""Discovery frames: LLDP (IEEE 802.1AB) with an organisation-specific TLV that authenticates the frame.
 
 A frame names the switch and the port from which it was sent. A forged frame would put a link into the topology that
-does not exist, so the TLV carries an HMAC-SHA256 over all fields. Only frames of exactly this form are read.
+does not exist. Therefore the TLV carries an HMAC-SHA256 over all fields. Only frames of exactly this form are read.
 """
 
 import hmac
@@ -18,7 +17,7 @@ KEY_LENGTH = 32
 _ORGANISATION = b"\x02\x53\x54"  # locally administered: "ST"
 _SUBTYPE = 1
 _LOCAL = 7  # chassis and port id subtype "locally assigned"
-_LIVES = 4  # seconds, for other readers of LLDP
+_LIVES = 4  # LLDP's time to live in seconds, for other readers of LLDP
 _CHASSIS, _PORT, _TTL, _SPECIFIC = 1, 2, 3, 127
 # Chassis TLV, port TLV, TTL TLV, then the organisation's TLV: OUI, subtype, epoch, sequence, HMAC; end TLV.
 _BODY = Struct(">HBQHBIHHH3sBQQ32sH")
@@ -28,7 +27,8 @@ _ETHERNET_LENGTH = 14
 
 
 class Announcement(NamedTuple):
-    """Where a discovery frame was sent, and when. `epoch`: the run of the sender. `sequence`: grows within a run."""
+    """Where a discovery frame was sent, and when. `epoch` names the run of the sending controller. `sequence` grows
+    within a run."""
 
     dpid: int
     port: int
@@ -41,7 +41,8 @@ def _authenticate(key: bytes, said: Announcement) -> bytes:
 
 
 def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
-    """The frame of an announcement. Datapath id, epoch and sequence have 64 bits, the port has 32."""
+    """The frame of an announcement. Datapath id, epoch and sequence have 64 bits, the port has 32. `key` has 32 bytes,
+    `src_mac` 6."""
     chassis, chassis_kind, port, port_kind, ttl, lives = _HEAD
     body = _BODY.pack(
         chassis, chassis_kind, said.dpid, port, port_kind, said.port, ttl, lives,

@@ -1,9 +1,11 @@
 """The MPTCP options as values, and their bytes: RFC 8684 3 (version 1) and RFC 6824 3 (version 0).
 
-There is a class for each form of option on the wire. `encode(version)` gives the whole option with kind and length;
-`decode.decode_option` is its inverse. Reserved bits are sent as zero, and ignored when read. `version` is that of the
-CONNECTION: only MP_CAPABLE tells its version, and the same bits of ADD_ADDR are the IP version in version 0 and flags
-in version 1. Encoding raises WireError(bad-value) for a field that does not exist in that version.
+There is a class for each form of option on the wire. `encode(version)` gives the whole option with kind and length.
+`decode.decode_option` is its inverse. Reserved bits are sent as zero, and ignored when read.
+
+`version` is that of the CONNECTION, because only MP_CAPABLE holds its version. The low four bits of ADD_ADDR's third
+byte, for example, are the IP version in version 0 and flags in version 1. Encoding raises WireError(bad-value) for a
+field that does not exist in that version.
 """
 
 from dataclasses import dataclass
@@ -98,7 +100,7 @@ class MpCapable:
         if self.version == 0:
             require(bool(self.sender_key) and self.data_length is None)
         if self.version > 1:
-            require(not self.sender_key)  # of an unknown version only the SYN's form is known
+            require(not self.sender_key)  # only the SYN has a known form in later versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class MpJoinAck:
 
 @dataclass(frozen=True, slots=True)
 class DssMapping:
-    """The mapping in a DSS: `dsn` 4 or 8 bytes; `data_length` 0 is the infinite mapping (fallback)."""
+    """The mapping in a DSS. `dsn` has 4 or 8 bytes. `data_length` 0 is the infinite mapping (fallback)."""
 
     dsn: bytes
     subflow_seq: int

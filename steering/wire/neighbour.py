@@ -1,7 +1,7 @@
 """ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861).
 
-It reads messages of hosts, and makes requests and the advertisements of the virtual gateway. Every frame is untagged
-Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options, no copy.
+The module reads messages of hosts. It writes requests, and the router advertisements of the virtual gateway. Every
+frame is untagged Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ GATEWAY_LINK_LOCAL = (
 )  # fe80::1, the link-local address of every virtual gateway
 ROUTER_LIFETIME = 1800  # seconds
 VALID_LIFETIME = 2_592_000  # of a prefix, seconds; RFC 4861 6.2.1
-PREFERRED_LIFETIME = 604_800
+PREFERRED_LIFETIME = 604_800  # of a prefix, seconds; RFC 4861 6.2.1
 
 _ETHERNET_LENGTH = 14
 _ND = 54  # offset of ICMPv6 when nothing stands between it and the IPv6 header
@@ -49,8 +49,9 @@ class NeighbourMessage(NamedTuple):
     """One message: the host with `address` (4 or 16 bytes) has the link address `mac` (6 bytes).
 
     `address` is all zero when the sender has none yet (ARP probe, duplicate-address detection, early router
-    solicitation). `mac` is b"" when the message names none. Of a router solicitation without a link-layer option,
-    `mac` is the frame's source. `target` is the address that is asked for, b"" for router solicitations.
+    solicitation). `mac` is b"" when the message names none. For a router solicitation without a link-layer option,
+    `mac` is the frame's source. `target` is the address that the message asks for or advertises, b"" for router
+    solicitations.
     """
 
     kind: NeighbourKind
@@ -65,7 +66,10 @@ class NeighbourMessage(NamedTuple):
 
 
 def read_neighbour(frame: bytes) -> NeighbourMessage:
-    """Read an ARP, NS, NA or RS frame. Raises WireError for everything else and for anything malformed."""
+    """Read a frame with ARP, or with a neighbour solicitation, neighbour advertisement or router solicitation.
+
+    Raises WireError for any other frame and for a malformed message.
+    """
     if len(frame) < _ETHERNET_LENGTH:
         raise WireError(WireRefusal.TRUNCATED)
     ethertype = frame[12] << 8 | frame[13]
@@ -136,7 +140,7 @@ def _read_nd_message(message: bytes, src: bytes, sender: bytes) -> NeighbourMess
 
 
 def _link_layer_option(message: bytes, at: int, wanted: int) -> bytes:
-    """The MAC in option `wanted`, b"" without it. The whole list is checked."""
+    """The MAC in option `wanted`, b"" where the message has no such option. The whole list is checked."""
     found = b""
     for _ in range(MAX_OPTIONS):
         if at == len(message):
@@ -183,10 +187,10 @@ def router_advertisement(
     on_link: bool = True,
     autonomous: bool = True,
 ) -> bytes:
-    """Frame of the virtual gateway at fe80::1 (RFC 4861 4.2) for `prefixes`: (address of 16 bytes, length).
+    """Frame of the virtual gateway at fe80::1 (RFC 4861 4.2). `prefixes`: address (16 bytes) and length of each.
 
-    `on_link` and `autonomous` are the flags of every prefix: hosts reach it directly, hosts make addresses
-    from it (which they do for a length of 64 only).
+    `on_link`: hosts reach the addresses of every prefix directly. `autonomous`: hosts make addresses from every prefix,
+    which they do for a length of 64 only.
     """
     parts = [
         # hop limit 64, no managed configuration, router lifetime, reachable and retransmission time unspecified

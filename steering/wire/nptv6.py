@@ -1,6 +1,6 @@
 """NPTv6 (RFC 6296): replaces one prefix by another in such a way that no checksum changes.
 
-The mapping is an involution of prefixes: translating with both prefixes exchanged gives the first address back.
+Translating the result once more, with both prefixes exchanged, gives the first address back.
 """
 
 from ipaddress import IPv6Address, IPv6Network
@@ -14,11 +14,12 @@ class UnmappableAddress(ValueError):
 
 
 def translate(address: IPv6Address, internal: IPv6Network, external: IPv6Network) -> IPv6Address:
-    """An address of `internal` under `external`, with the same 16-bit one's complement sum (RFC 6296 section 3).
+    """`address`, which is in `internal`, moved to `external`, with the same 16-bit one's complement sum (section 3).
 
-    Prefixes of up to 48 bits are balanced in the subnet word (bits 48 to 63), longer ones in the first word of the
-    interface identifier that is not 0xFFFF (section 3.5). Raises ValueError for prefixes of different lengths or
-    over 64 bits and for an address outside; UnmappableAddress where the word is 0xFFFF.
+    Prefixes of up to 48 bits are balanced in the subnet word (bits 48 to 63). Longer prefixes are balanced in the first
+    word of the interface identifier that is not 0xFFFF (section 3.5). Raises ValueError for prefixes of different
+    lengths or over 64 bits, and for an address outside of `internal`. Raises UnmappableAddress where every word that
+    could be balanced is 0xFFFF.
     """
     if internal.prefixlen != external.prefixlen or internal.prefixlen > 64:
         raise ValueError(f"{internal} and {external} cannot stand for each other")

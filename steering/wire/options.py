@@ -10,8 +10,8 @@ MD5 = 19
 MPTCP = 30
 AO = 29
 KEYED = frozenset((MD5, AO))
-"""Options that sign a segment with its addresses and ports. A relay that makes the segment anew breaks the signature
-(RFC 2385, RFC 5925)."""
+"""Options that sign a segment, its addresses and its ports (RFC 2385, RFC 5925). A relay breaks the signature, because
+it sends a segment of its own."""
 
 COMMON = frozenset((END, NOP, 2, 3, 4, 5, 8, MPTCP, 34))
 """Options that a relay passes on in its own way: MSS, window scale, SACK permitted, SACK, timestamps, MPTCP, Fast Open."""
@@ -31,7 +31,10 @@ def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
 
 
 def walk_until_damage(options: Buffer) -> tuple[list[tuple[int, bytes]], WireRefusal | None]:
-    """The options before the first malformed one, as hosts read a list, and what is wrong with the malformed one."""
+    """The options before the first malformed one, and the fault of the malformed one, None if all are well-formed.
+
+    Hosts read an option list in the same way.
+    """
     found: list[tuple[int, bytes]] = []
     at, end = 0, len(options)
     while at < end:
@@ -54,7 +57,7 @@ def walk_until_damage(options: Buffer) -> tuple[list[tuple[int, bytes]], WireRef
 
 
 def pack_options(*options: bytes) -> bytes:
-    """Options one after the other, padded with END to a multiple of 4 bytes."""
+    """Options one after the other, padded with END to a multiple of 4 bytes. Raises WireError(options-too-long)."""
     packed = b"".join(options)
     packed += bytes(-len(packed) % 4)
     if len(packed) > OPTION_SPACE:
@@ -63,10 +66,9 @@ def pack_options(*options: bytes) -> bytes:
 
 
 def can_inject(used: int, need: int) -> bool:
-    """Whether `need` more bytes of options fit beside the `used` ones (D-6.7.4: never inject options that do not
-    fit).
+    """Whether `need` more bytes of options fit beside the `used` ones (D-6.7.4).
 
-    `used` includes the header's padding, like `Handshake.options_length`: removing padding would edit the sender's
-    segment.
+    `used` includes the header's padding, as `Handshake.options_length` does. Padding is not given up for an option,
+    because the sender's segment is never edited.
     """
     return used + need <= OPTION_SPACE

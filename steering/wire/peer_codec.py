@@ -1,8 +1,8 @@
 """Messages between controllers, to bytes and back.
 
-Everything is in network byte order. A body that no record has, or a value that no sender of this version would send, is
-refused with WireError. What is read is bounded by its message (`peer_stream.LONGEST`), so nothing here grows with what a peer
-says.
+All numbers are in network byte order. `peer_messages` describes the records. Reading raises WireError for a body of wrong
+length, and for a value that no sender of this version would send. A message has a longest length
+(`peer_stream.LONGEST`), so reading takes bounded memory whatever a peer sends.
 """
 
 import re
@@ -67,7 +67,8 @@ LONGEST_KEY = 255  # bytes of a limit's key
 _ADDRESS_LENGTHS, _KEY_LENGTHS = (4, 16), (12, 36)
 _FLOW_MOD, _PACKET_OUT, _OPENFLOW13 = 14, 13, 4
 _new = tuple.__new__
-_token_entry = partial(tuple.__new__, TokenEntry)  # a third faster than a loop: these are the most
+# A third faster than a loop. Token entries are the most frequent records.
+_token_entry = partial(tuple.__new__, TokenEntry)
 
 
 def _refused(reason: WireRefusal = WireRefusal.BAD_VALUE) -> WireError:
@@ -118,7 +119,7 @@ def _hello_body(hello: Hello) -> bytes:
 
 
 def _entries(body: bytes) -> tuple[TokenEntry, ...]:
-    """The first byte says the family."""
+    """Token entries of one address family. The first byte of the body is 4 for IPv4, 6 for IPv6."""
     layout = {4: _TOKEN4, 6: _TOKEN6}.get(body[0] if body else 0)
     if layout is None:
         raise _refused()
@@ -200,7 +201,10 @@ def _write(body: bytes) -> SwitchWrite:
 
 
 def _check_openflow(data: bytes) -> None:
-    """Whole OpenFlow 1.3 messages that change entries or send packets, and nothing else: a peer asks for no more."""
+    """Raise WireError unless `data` is one or more whole OpenFlow 1.3 messages, each a flow-mod or a packet-out.
+
+    A peer needs no other messages, so a peer can do nothing else to a switch.
+    """
     at = 0
     while at < len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -253,7 +257,7 @@ def _subflow_body(one: SubflowCopy) -> bytes:
 
 
 def _key(kind: int, data: bytes) -> bytes | str | int:
-    """A limit's key: bytes, text, or a number of 4 bytes."""
+    """The key of a limit. `kind` 0: bytes, 1: text, 2: a number of 4 bytes."""
     if len(data) > LONGEST_KEY or (kind == 2 and len(data) != 4):
         raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
     if kind > 2:
@@ -312,7 +316,7 @@ def _neighbour_body(one: NeighbourFact) -> bytes:
 
 
 def _fact(record: type, layout: Struct) -> Callable[[bytes], PeerMessage]:
-    """Records whose last part is a flag."""
+    """The reader of a record whose last field is a flag."""
 
     def read(body: bytes) -> PeerMessage:
         *parts, flag = _whole(layout, body)
@@ -341,7 +345,7 @@ def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
     return read
 
 
-# Type on the wire: the record, how its body is read, how it is written.
+# By the message type on the wire: the record, the function that reads its body, the function that writes its body.
 _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., bytes]]] = {
     1: (Hello, _hello, _hello_body),
     2: (Heartbeat, lambda body: Heartbeat(*_whole(_NUMBER8, body)), lambda one: _NUMBER8.pack(one.number)),
@@ -372,7 +376,7 @@ _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 
 
 def encoded(message: PeerMessage) -> bytes:
-    """A message as it goes over the wire, with its head. Raises WireError for a value that does not fit."""
+    """The bytes of a message, with its head. Raises WireError for a value that does not fit."""
     kind, write = _KINDS[type(message)]
     try:
         return framed(kind, write(message))
@@ -381,7 +385,7 @@ def encoded(message: PeerMessage) -> bytes:
 
 
 def decoded(kind: int, body: bytes) -> PeerMessage:
-    """The record of a message's type and body. Raises WireError."""
+    """The record in a message. `kind` is the type in the message's head. Raises WireError."""
     form = _FORMS.get(kind)
     if form is None:
         raise _refused(WireRefusal.UNKNOWN_MESSAGE)

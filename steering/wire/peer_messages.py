@@ -8,13 +8,13 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 2, 1  # of this protocol: the one that is spoken, and the oldest that is understood
+VERSION, OLDEST = 2, 1  # of this protocol: the newest and the oldest version that this controller speaks
 WITH_REST = 2  # the first version with RestQuestion and RestAnswer
 
 
 class Hello(NamedTuple):
-    """Who speaks. `incarnation`: another for each start. `site`: digest of the site file (32 bytes): controllers of
-    different sites do not speak with each other."""
+    """Names the sender. `incarnation`: a number that differs for each start of the sender. `site`: digest of the site file
+    (32 bytes). Controllers of different sites do not speak with each other."""
 
     name: str
     incarnation: int
@@ -37,13 +37,16 @@ class Heartbeat(NamedTuple):
 
 
 class TokenEntry(NamedTuple):
-    """What every controller knows of another's session: enough to find the session's owner, and to tell whether a join
-    with this token can be one of it."""
+    """What every controller knows of a session of another controller.
+
+    The entry is enough to find the session's owner, and to judge whether a join with this token can belong to the
+    session.
+    """
 
     token: int
-    mcp: int
-    server: bytes  # address of the initial subflow's destination, 4 or 16 bytes
-    port: int
+    mcp: int  # number of the session's MCP
+    server: bytes  # destination address of the initial subflow, 4 or 16 bytes
+    port: int  # destination port of the initial subflow
 
 
 class TokenEntries(NamedTuple):
@@ -59,26 +62,27 @@ class EndedTokens(NamedTuple):
 
 
 class ReplicaStart(NamedTuple):
-    """What the sender told of its tokens counts no more: all follow, up to ReplicaEnd."""
+    """The receiver is to drop what it knows of the sender's tokens. All tokens of the sender follow, up to ReplicaEnd."""
 
 
 class ReplicaEnd(NamedTuple):
-    """All that the sender had at ReplicaStart is told, and what changed since."""
+    """All tokens that the sender had at ReplicaStart have been sent, and all changes since then."""
 
 
 class ReplicaRequest(NamedTuple):
-    """Tell all of your tokens again: the replica here is not what you say it is."""
+    """Asks the receiver for all of its tokens: the sender's replica of them does not match the receiver's digest."""
 
 
 class ReplicaDigest(NamedTuple):
-    """How many tokens the sender has told and not taken back, and the sum of their digests (8 bytes)."""
+    """How many tokens the sender has announced and not ended, and the sum of their digests (8 bytes)."""
 
     tokens: int
     digest: int
 
 
 class TokenQuestion(NamedTuple):
-    """Is there a session of yours that a join with this token, to this destination, may belong to?"""
+    """Asks whether a session of the receiver may own a join with this token to this destination. `request`: a number that
+    the answer repeats."""
 
     request: int
     token: int
@@ -87,33 +91,36 @@ class TokenQuestion(NamedTuple):
 
 
 class TokenAnswer(NamedTuple):
+    """The answer to a TokenQuestion. `known`: such a session exists."""
+
     request: int
     known: bool
 
 
 class SegmentKind:
-    """Which segment was seen, by the input of the core that it is (core.inputs)."""
+    """The kind of a forwarded segment. Each kind is an input of the core (core.inputs)."""
 
     SYN, SYN_ACK, FIN, WATCHED = 1, 2, 3, 4
     ALL = (SYN, SYN_ACK, FIN, WATCHED)
 
 
 class ForwardedSegment(NamedTuple):
-    """A segment that a switch of the sender showed, and that is of a session of the receiver. `payload`: bytes of data
-    before a FIN. `frame`: the whole frame of a SYN or a watched segment, b"" of others. `again`: the sender has it from
-    another controller; it is never sent a third time."""
+    """A segment that came from a switch of the sender and belongs to a session of the receiver."""
 
-    kind: int
+    kind: int  # a SegmentKind
     dpid: int
-    port: int
-    payload: int
+    port: int  # where the segment came in
+    payload: int  # bytes of data in a segment with FIN
     handshake: Handshake
-    frame: bytes = b""
-    again: bool = False
+    frame: bytes = b""  # the whole frame of a SYN or a watched segment, b"" for other kinds
+    again: bool = False  # the sender got it from another controller: nobody forwards it a third time
 
 
 class SwitchWrite(NamedTuple):
-    """Write these OpenFlow messages to a switch of yours. `confirm`: answer when the switch has carried them out."""
+    """Asks the receiver to write OpenFlow messages (`data`) to one of its switches.
+
+    `confirm`: the receiver answers with a WriteResult when the switch has carried them out.
+    """
 
     request: int
     dpid: int
@@ -122,12 +129,15 @@ class SwitchWrite(NamedTuple):
 
 
 class WriteResult(NamedTuple):
+    """The answer to a SwitchWrite. `done`: the switch has carried out the messages."""
+
     request: int
     done: bool
 
 
 class SessionCopy(NamedTuple):
-    """A session of the sender, for its standby. `token` < 0: none. `first`: flow key of its initial subflow."""
+    """A session of the sender, for its standby. `number` names the session. `token` < 0: none. `first`: flow key of the
+    session's initial subflow, 12 or 36 bytes."""
 
     number: int
     state: int
@@ -140,7 +150,8 @@ class SessionCopy(NamedTuple):
 
 
 class SubflowCopy(NamedTuple):
-    """A subflow of a session that was told. `isn` < 0: not known."""
+    """A subflow of the session `number`, which a SessionCopy announced before. `isn`: initial sequence number, < 0 if not
+    known. `key`: flow key, 12 or 36 bytes."""
 
     number: int
     kind: int
@@ -153,12 +164,17 @@ class SubflowCopy(NamedTuple):
 
 
 class CopyEnd(NamedTuple):
+    """Ends the copy of the session `number`."""
+
     number: int
 
 
 class LimitWish(NamedTuple):
-    """The sender's part of a limit is nearly used up. `place`: which kind of limit (core.selection.quotas.LIMITED); `key`:
-    whose it is, at most 255 bytes; `most`: the limit."""
+    """The sender's part of a limit is nearly used up. The sender asks for some of the receiver's part.
+
+    `place`: the kind of limit, an index of core.selection.quotas.LIMITED. `key`: what the limit counts for, such as a
+    subscriber, at most 255 bytes. `most`: the whole limit in sessions.
+    """
 
     place: int
     key: bytes | str | int
@@ -166,7 +182,8 @@ class LimitWish(NamedTuple):
 
 
 class LimitGift(NamedTuple):
-    """The receiver may have so many more sessions of a key, and the sender so many less."""
+    """Moves a part of a limit: the receiver may have `sessions` more of a key, the sender as many less. The other fields
+    are those of LimitWish."""
 
     place: int
     key: bytes | str | int
@@ -175,7 +192,7 @@ class LimitGift(NamedTuple):
 
 
 class NeighbourFact(NamedTuple):
-    """An MCP or a next hop behind a port of the sender's switches has told its MAC (6 bytes)."""
+    """The MAC (6 bytes) of an MCP or a next hop behind a port of the sender's switches."""
 
     dpid: int
     port: int
@@ -184,7 +201,7 @@ class NeighbourFact(NamedTuple):
 
 
 class PortFact(NamedTuple):
-    """A port of the sender's switches has a link, or has none."""
+    """Whether a port of the sender's switches has link."""
 
     dpid: int
     port: int
@@ -192,7 +209,7 @@ class PortFact(NamedTuple):
 
 
 class LinkFact(NamedTuple):
-    """A link is there, or is not: from port `port` of `dpid` to port `far_port` of `far`; one direction."""
+    """Whether a link exists from port `port` of switch `dpid` to port `far_port` of switch `far`. One direction only."""
 
     dpid: int
     port: int
@@ -202,25 +219,27 @@ class LinkFact(NamedTuple):
 
 
 class McpFact(NamedTuple):
-    """An MCP behind the sender's switches serves, or does not, as far as probes and its own reports tell."""
+    """Whether an MCP behind the sender's switches serves, as far as probes and the MCP's own reports show."""
 
     mcp: int
     serves: bool
 
 
 class RestQuestion(NamedTuple):
-    """A request to the sender's REST that the receiver has to answer for itself. `who` and `role`: whose request it is, which
-    the sender has checked; a token is never sent. `method`: a place in REST_METHODS. `target`: path and query."""
+    """A REST request that a client sent to the sender, and that the receiver has to answer for itself.
+
+    The sender has checked the client's token. The token itself is never sent.
+    """
 
     request: int
-    method: int
-    role: str
-    who: str
-    target: str
+    method: int  # index of peer_rest_codec.REST_METHODS
+    role: str  # of the client
+    who: str  # name of the client's token
+    target: str  # path and query
 
 
 class RestAnswer(NamedTuple):
-    """A part of an answer; parts come in order. `status`: of HTTP. `last`: it is the last part."""
+    """A part of the answer to a RestQuestion. Parts come in order. `status`: the HTTP status. `last`: no part follows."""
 
     request: int
     status: int

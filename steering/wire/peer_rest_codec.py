@@ -1,4 +1,4 @@
-"""Questions to another controller's REST and parts of its answers, to bytes and back. `peer_codec` frames them."""
+"""REST requests to another controller and parts of its answers, to bytes and back. `peer_codec` frames them."""
 
 from struct import Struct
 
@@ -17,7 +17,7 @@ LONGEST_PART = LONGEST - _ANSWER.size  # bytes of an answer in one message
 
 
 def rest_question(body: bytes) -> RestQuestion:
-    """Raises WireError."""
+    """The request in a message's body. Raises WireError."""
     if len(body) < _QUESTION.size:
         raise WireError(WireRefusal.BAD_MESSAGE_LENGTH)
     request, method, role, who = _QUESTION.unpack_from(body)
@@ -35,7 +35,7 @@ def rest_question(body: bytes) -> RestQuestion:
 
 
 def rest_question_body(one: RestQuestion) -> bytes:
-    """Raises WireError for a value that does not fit."""
+    """The body of a message with a request. Raises WireError for a value that does not fit."""
     try:
         role, who, target = one.role.encode(), one.who.encode(), one.target.encode()
     except UnicodeEncodeError:
@@ -50,7 +50,7 @@ def rest_question_body(one: RestQuestion) -> bytes:
 
 
 def rest_answer(body: bytes) -> RestAnswer:
-    """Raises WireError."""
+    """The part of an answer in a message's body. Raises WireError."""
     if len(body) < _ANSWER.size:
         raise WireError(WireRefusal.BAD_MESSAGE_LENGTH)
     request, status, last = _ANSWER.unpack_from(body)
@@ -60,4 +60,5 @@ def rest_answer(body: bytes) -> RestAnswer:
 
 
 def rest_answer_body(one: RestAnswer) -> bytes:
+    """The body of a message with a part of an answer."""
     return _ANSWER.pack(one.request, one.status, one.last) + one.data

@@ -1,7 +1,7 @@
-"""The stream between controllers, cut into messages. It carries what controllers tell each other of sessions.
+"""Cuts the stream between two controllers into messages.
 
-A message is its body's length (2 bytes), its type (1), a zero (1) and its body. TLS is below it, so there is no checksum. The
-types and bodies stand in `peer_messages`.
+A message consists of the length of its body (2 bytes), its type (1 byte), a zero (1 byte) and its body. The stream runs
+over TLS, so messages have no checksum. `peer_codec` has the types and bodies.
 """
 
 from struct import Struct
@@ -10,21 +10,23 @@ from .errors import WireError, WireRefusal
 
 HEAD = 4  # bytes before a body
 LONGEST = 16_384  # bytes of a body
-MESSAGES = 1_024  # cut at a time: cutting cannot be interrupted
+MESSAGES = 1_024  # most messages of one call of `cut`, because a call cannot be interrupted
 
 _HEAD = Struct(">HBB")
 
 
 def framed(kind: int, body: bytes) -> bytes:
-    """A message as it goes over the wire. Raises WireError for a body that is too long."""
+    """The bytes of a message of type `kind`. Raises WireError(message-too-long)."""
     if len(body) > LONGEST:
         raise WireError(WireRefusal.MESSAGE_TOO_LONG)
     return _HEAD.pack(len(body), kind, 0) + body
 
 
 def cut(stream: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole messages at the start of `stream` as (type, body), at most MESSAGES of them, and the bytes after these.
-    Raises WireError where no message can follow; the rest of such a stream means nothing."""
+    """The whole messages at the start of `stream` as (type, body), at most MESSAGES of them, and the bytes that remain.
+
+    Raises WireError for a head that no message has. The rest of such a stream cannot be read.
+    """
     found: list[tuple[int, bytes]] = []
     at, end = 0, len(stream)
     while at + HEAD <= end and len(found) < MESSAGES:

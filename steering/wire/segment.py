@@ -1,6 +1,6 @@
-"""Finds the TCP segment in a frame, in a bounded number of steps. Nothing is copied before the last step.
+"""Finds the TCP segment in a frame, in a bounded number of steps and without a copy.
 
-Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send it to the controller. `trace.links`
+Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send frames to the controller. `trace.links`
 reads the link layers of capture files. Network layers: IPv4 with options, IPv6 with extension headers. Fragments are
 refused, except the IPv6 "atomic" one (offset 0, nothing follows), which is a whole datagram (RFC 6946).
 """
@@ -45,7 +45,7 @@ class Flags(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One TCP segment. `src`/`dst` 4 or 16 bytes by `family` (4 or 6); `payload` as far as it was captured."""
+    """One TCP segment. `src` and `dst` have 4 or 16 bytes, by `family` (4 or 6). `payload` is what was captured of it."""
 
     family: int
     src: bytes
@@ -84,7 +84,7 @@ def read_segment(frame: Buffer) -> Segment:
 
 
 def segment_at(frame: Buffer, at: LayerOffsets, link_tag: bytes = b"") -> Segment:
-    """The segment whose layers were located in the frame."""
+    """The segment in a frame whose layers are at the offsets `at`."""
     sport, dport, seq, ack, _, flags, window = _TCP.unpack_from(frame, at.tcp)
     data = tcp_payload_offset(frame, at.tcp)
     addresses, size = (at.ip + 12, 4) if at.family == 4 else (at.ip + 8, 16)
@@ -106,16 +106,17 @@ def segment_at(frame: Buffer, at: LayerOffsets, link_tag: bytes = b"") -> Segmen
 
 
 def locate_tcp(frame: Buffer) -> LayerOffsets:
-    """Find the TCP header in an Ethernet frame. Its fixed 20 bytes are there, and the header fits into the datagram."""
+    """Find the TCP header in an Ethernet frame. Raises WireError unless the whole header with its options is in the frame
+    and in the datagram."""
     ethertype, ip = _skip_tags(frame, 12)
     return locate_tcp_in_ip(frame, ethertype, ip)
 
 
 def locate_tcp_in_ip(frame: Buffer, ethertype: int, ip: int, unsegmented: int | None = None) -> LayerOffsets:
-    """Find the TCP header in the datagram at `ip`.
+    """Find the TCP header in the datagram at offset `ip`. Raises WireError as `locate_tcp` does.
 
-    `unsegmented`: where a datagram ends whose IP length is 0, because the network card would have cut it into segments
-    and filled the length in. Without it such a datagram is refused (bad-ip-length).
+    A datagram captured before the network card segmented it has the IP length 0. `unsegmented` is the offset where such
+    a datagram ends. If `unsegmented` is None, such a datagram is refused (bad-ip-length).
     """
     if ethertype == ETH_IPV4:
         at = _locate_in_ipv4(frame, ip, unsegmented)
@@ -132,7 +133,7 @@ def locate_tcp_in_ip(frame: Buffer, ethertype: int, ip: int, unsegmented: int | 
 
 
 def tcp_payload_offset(frame: Buffer, tcp: int) -> int:
-    """Offset of the first byte after the TCP header at `tcp`."""
+    """Offset of the first byte after the TCP header at `tcp`. Raises WireError: truncated, bad-data-offset."""
     if tcp + TCP_HEADER_LENGTH > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     length = (frame[tcp + 12] >> 4) * 4
@@ -142,7 +143,7 @@ def tcp_payload_offset(frame: Buffer, tcp: int) -> int:
 
 
 def _skip_tags(frame: Buffer, at: int) -> tuple[int, int]:
-    """Skip VLAN tags, beginning with the EtherType at `at`: the last EtherType, and the offset of its payload."""
+    """Skip VLAN tags from the EtherType at `at`. Returns the EtherType after the tags, and the offset of its payload."""
     ethertype = u16(frame, at)
     at += 2
     tags = 0
@@ -193,7 +194,7 @@ def _locate_in_ipv6(frame: Buffer, ip: int, unsegmented: int | None) -> LayerOff
 
 
 def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:
-    """(next header after the extension headers, its offset)."""
+    """The type and the offset of the header after the extension headers."""
     for _ in range(MAX_EXTENSION_HEADERS + 1):
         if following in _EXTENSIONS:
             size = (u16(frame, at) & 0xFF) * 8 + 8

@@ -1,8 +1,8 @@
 """SOCKS version 5 (RFC 1928) with user name and password (RFC 1929): the messages of client and server.
 
 Only CONNECT to an IPv4 or IPv6 address is supported. BIND and UDP are refused. Domain names are refused too, because
-an MCP resolves no names. A function that reads takes one message from the start of a buffer, and returns the message
-and the number of bytes used, or None while the message is not complete.
+an MCP resolves no names. Each `read_` function reads one message at the start of a buffer. It returns the message and
+the number of bytes that the message took, or None while the message is not complete.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def read_greeting(data: bytes) -> tuple[frozenset[int], int] | None:
 
 
 def write_method(method: Method) -> bytes:
-    """The message that tells which method the server chose."""
+    """The message with the authentication method that the server chose."""
     return bytes((VERSION, method))
 
 
@@ -98,7 +98,7 @@ def read_credentials(data: bytes) -> tuple[tuple[bytes, bytes], int] | None:
 
 
 def write_verdict(granted: bool) -> bytes:
-    """The message that tells whether the credentials were right."""
+    """The message that accepts or refuses the credentials."""
     return bytes((AUTH_VERSION, 0 if granted else 1))
 
 
@@ -130,7 +130,7 @@ def write_answer(answer: Answer) -> bytes:
 
 
 def write_greeting(*methods: Method) -> bytes:
-    """The message that tells which methods this client can use, at least one."""
+    """The message with the authentication methods, at least one, that the client can use."""
     return bytes((VERSION, len(methods), *methods))
 
 
@@ -147,12 +147,12 @@ def write_credentials(name: bytes, password: bytes) -> bytes:
 
 
 def read_verdict(data: bytes) -> tuple[int, int] | None:
-    """0 where the server took the credentials. Raises SocksError."""
+    """The status: 0 if the server accepted the credentials. Raises SocksError."""
     return _two_bytes(data, AUTH_VERSION)
 
 
 def write_request(address: Address, port: int) -> bytes:
-    """The request CONNECT."""
+    """The request to connect to an address and port. Raises WireError for a port over 65535."""
     return bytes((VERSION, CONNECT, 0)) + _write_address(address, port)
 
 

@@ -1,4 +1,4 @@
-"""Knows: who may use an MCP: lists, the registry, authorisers; floods of SYNs.
-May touch: its own answers and questions, the meters of flooded ports.
+"""Knows: who may use an MCP, by lists, the registry and authorisers; floods of SYNs.
+May touch: its own records of questions and answers, and the meters of flooded ports.
 Must not: choose an MCP, or keep a session.
 """

@@ -1,4 +1,4 @@
-"""Access control lists: what a list says of a connection, and which sources it keeps from an MCP's address."""
+"""Evaluates access control lists: the verdict on a connection, and the sources that may not send to an MCP's address."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import summarize_address_range
@@ -11,7 +11,8 @@ _Span = tuple[int, int]  # addresses, both ends included
 
 
 def verdict(entries: Iterable[AclEntry], access: str, handshake: Handshake) -> Verdict:
-    """What the first entry that matches a SYN says; NO_OPINION where no entry matches."""
+    """The verdict of the first entry that matches a SYN, NO_OPINION if no entry matches. `access`: the name of the access
+    network where the SYN came in."""
     for entry in entries:
         if (
             (not entry.access_networks or access in entry.access_networks)
@@ -32,10 +33,10 @@ def holds(networks: Iterable[Network], address: bytes) -> bool:
 def kept_out(
     entries: Iterable[AclEntry], access: str, within: Iterable[Network], target: Address
 ) -> Iterator[Network]:
-    """Prefixes of `within` from which nothing may come to `target`, disjoint.
+    """The disjoint parts of the prefixes `within` from which no packet may come to `target`.
 
-    An entry with ports is for SYNs only, which the controller sees; one that allows such a port opens the way
-    for its packets.
+    An entry that denies certain ports only concerns SYNs, which the controller judges. An entry that allows certain ports
+    lets all packets of its sources through.
     """
     left = [_span(network) for network in within if network.version == target.version]
     out: list[_Span] = []

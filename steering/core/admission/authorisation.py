@@ -1,8 +1,9 @@
-"""Who may use an MCP: a chain of authorisers, asked once for each source, and closed when it fails (N-5.3, B24).
+"""Decides who may use an MCP, by a chain of authorisers (N-5.3, B24). An authoriser that fails counts as a denial, unless
+the policy says otherwise.
 
-Lists and the registry answer at once. For the others `Authorise` goes out and `Authorised` comes back; the SYN is
-held meanwhile, bounded in number (a share for each access port) and in time. Answers are cached by source
-address, so nobody is asked twice about one source while an answer lasts (N-5.3d).
+Lists and the registry answer at once. Other authorisers are asked by the output `Authorise`, and answer by the input
+`Authorised`. Meanwhile the SYN is held. The number of held SYNs is bounded, with a share for each access port, and so is
+the time. Answers are cached by source address: while an answer lasts, its source is not asked about again (N-5.3d).
 """
 
 from collections.abc import Callable, Iterator
@@ -23,20 +24,22 @@ from steering.model.session import Refusal
 Question = tuple[bytes, Authorizer]
 Flow = tuple[bytes, bytes, int, int]  # addresses and ports
 Replay = Callable[[Attachment, SynSeen, float], list[Output]]
-MOST_TTL = 86_400.0  # seconds; whatever an authoriser says
-LATE = 1.0  # seconds by which a question may be given up later than it should
-ERROR_TTL = 5.0  # seconds an authoriser that failed is not asked again about a source
+MOST_TTL = 86_400.0  # seconds; bounds the ttl that an authoriser gives
+LATE = 1.0  # most seconds by which a question is given up too late
+ERROR_TTL = 5.0  # seconds for which an authoriser that failed is not asked again about a source
 
 
 class AuthorizerAnswer(NamedTuple):
+    """A cached answer. `until`: engine time, seconds. `klass`: the class that the authoriser gave, "" for none."""
+
     verdict: Verdict
     until: float
     klass: str
 
 
 class PendingQuestion:
-    """A question that is out, and the SYNs that wait for its answer, by flow, so that a repeated SYN takes no more
-    room."""
+    """An open question, and the SYNs that wait for its answer. SYNs are stored by flow, so that a repeated SYN takes no
+    more room."""
 
     __slots__ = ("deadline", "number", "syns")
 
@@ -47,7 +50,7 @@ class PendingQuestion:
 
 
 class Authorisation(Part):
-    """The chain of authorisers. `granted` (source -> class) tells the chooser which class an authoriser named."""
+    """The chain of authorisers. `granted` (source -> class): the classes that authorisers gave, for the chooser."""
 
     def __init__(
         self, sitemap: SiteMap, policy: Policy, counters: Counters, granted: dict[bytes, str]
@@ -56,7 +59,7 @@ class Authorisation(Part):
         self._counters = counters
         self._granted = granted
         self._answers: dict[Question, AuthorizerAnswer] = {}
-        self._waiting: dict[Question, PendingQuestion] = {}  # in order of deadlines, as the timeout is one
+        self._waiting: dict[Question, PendingQuestion] = {}  # in order of deadlines: all have one timeout
         self._asked: dict[int, Question] = {}
         self._held_at: dict[int, int] = {}  # waypoint -> SYNs held
         self._held = 0
@@ -69,7 +72,7 @@ class Authorisation(Part):
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force. Answers that were given under another chain are dropped, and asked for again."""
+        """Another policy is in force. All cached answers are dropped, because the chain may have changed."""
         self._take(policy)
         return []
 
@@ -82,8 +85,8 @@ class Authorisation(Part):
         self._look()
 
     def _look(self) -> None:
-        """Find out whether anybody has to be asked. Nobody has where the only list is empty and all else is
-        allowed."""
+        """Set `asks`: whether SYNs have to be judged at all. They need not if the list is empty, no other authoriser is in
+        the chain, and everything else is allowed."""
         terms = self._terms
         self.asks = (
             terms.otherwise is ListAnswer.DENY
@@ -93,7 +96,7 @@ class Authorisation(Part):
         )
 
     def take(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
-        """Replace a live list. The caller brings the switches in line."""
+        """Replace a live list. The caller changes the switches' rules."""
         if isinstance(given, AclReplaced):
             self._live = given.entries
             self._look()
@@ -103,20 +106,20 @@ class Authorisation(Part):
             self._register(given.subscribers)
 
     def _register(self, registry: tuple[RegistryEntry, ...]) -> None:
-        """Index the registry; of two subscribers who have an address, the one with the narrower prefix counts."""
+        """Index the registry. If two subscribers have an address, the one with the longer prefix counts."""
         self._registry = registry
         self._members = PrefixTable((prefix, one) for one in registry for prefix in one.addresses)
 
     @property
     def acl(self) -> tuple[AclEntry, ...]:
-        """All entries in order: those of the live list, then the policy's own. The first match counts."""
+        """All entries in order: first those of the live list, then those of the policy. The first match counts."""
         return (*self._live, *self.policy.acl)
 
     # ---- what switches enforce ------------------------------------------------------------------
 
     def admitted(self, access: str, prefixes: tuple[Network, ...]) -> tuple[Network, ...]:
-        """The sources that an access network's ports let in: all of its prefixes, or where authorisation is
-        required the hosts that the registry allows (N-5.3a, N-7.2d)."""
+        """The sources that an access network's ports let in: all of its prefixes, or where authorisation is required only
+        the hosts that the registry allows (N-5.3a, N-7.2d)."""
         if access not in self._terms.required:
             return prefixes
         inside = {
@@ -129,7 +132,7 @@ class Authorisation(Part):
         return tuple(sorted(inside, key=str))
 
     def kept_out(self, access: str, prefixes: tuple[Network, ...]) -> Iterator[tuple[Network, Address]]:
-        """Pairs of a source prefix and an MCP's address: packets between the two end at their first switch
+        """Pairs of a source prefix and an MCP's address: the first switch drops packets from the prefix to the address
         (N-5.3b)."""
         entries = self.acl
         if not entries:
@@ -142,22 +145,22 @@ class Authorisation(Part):
     # ---- a SYN ----------------------------------------------------------------------------------
 
     def _is_stranger(self, source: bytes) -> bool:
-        """Whether a host may not open MPTCP to an MCP's own address, being neither a client of the MCP nor a paired
-        device (N-5.3f)."""
+        """Whether a host may not open MPTCP to an MCP's own address, because it is neither a client of the policy's
+        `cpe_acl` nor a paired device (N-5.3f)."""
         rule = self.policy.cpe_acl
         return rule.block and source not in self._paired and not holds(rule.clients, source)
 
     def listed(self, attachment: Attachment, seen: SynSeen) -> Refusal | None:
-        """The refusal that the lists alone give, where they are in the chain, else None. Joins are judged by this:
-        their token was authorised with the first SYN."""
+        """The refusal by the lists alone, if they are in the chain, else None. Joins are judged by this method only, because
+        their session was authorised with its first SYN."""
         if Authorizer.ACL not in self._terms.authorizers:
             return None
         denied = verdict(self.acl, attachment.name, seen.handshake) is Verdict.DENY
         return Refusal.ACL if denied else None
 
     def judge(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | Refusal | None:
-        """Judge a first SYN. None lets it pass, a Refusal ends it. Outputs mean that the SYN waits for an
-        authoriser; it is replayed when the answer is there."""
+        """Judge a first SYN. None lets it pass, a Refusal refuses it. A list of outputs means that the SYN waits for an
+        authoriser. It is replayed when the answer has come."""
         if seen.handshake.dst in self._map.mcp_addresses and self._is_stranger(seen.handshake.src):
             return Refusal.CPE_ACL
         for who in self._terms.authorizers:
@@ -230,8 +233,8 @@ class Authorisation(Part):
         return outputs
 
     def _keep_until(self, source: bytes, until: float) -> None:
-        """What others said about a source counts at least so long: while one that comes later in the chain is asked, or the
-        first would be asked anew when that one has answered, and so on without an end."""
+        """The least time for which answers about a source are kept, until a later authoriser of the chain can have
+        answered. If the first answer ended sooner, the first authoriser would be asked again, and so on without end."""
         for who in self._terms.authorizers:
             answer = self._answers.get((source, who))
             if answer is not None and answer.until < until:
@@ -241,7 +244,7 @@ class Authorisation(Part):
         """An authoriser answered. The SYNs that waited are replayed, or wait for the next authoriser of the chain."""
         question = self._asked.get(given.request)
         if question is None:
-            return []  # too late, or never asked
+            return []  # the answer came too late, or nobody asked
         return self._settle(question, given.verdict, given.klass, given.ttl, replay, now)
 
     def expire(self, replay: Replay, now: float) -> list[Output]:
@@ -264,7 +267,7 @@ class Authorisation(Part):
         self._counters.authorisations[who.value, outcome or said.value] += 1
         lasts = self._lasts(said) if ttl is None else min(max(ttl, 1.0), MOST_TTL)
         while len(self._answers) >= self._terms.cached:
-            # What others of the chain said about the same source is needed at once.
+            # Answers about the same source are kept: the chain needs them now.
             oldest = next((known for known in self._answers if known[0] != source), None)
             if oldest is None:
                 break

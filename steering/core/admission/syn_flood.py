@@ -1,11 +1,12 @@
-"""A port that gets many times as many SYNs as its meter lets through is flooded: its meter is cut further down, to
-spare all other ports.
+"""Lowers the meter of a flooded port, to protect all other ports. A port is flooded if it gets many times as many SYNs as
+its meter lets through.
 
-In such a flood no honest SYN had a chance, while each SYN that passes costs a decision, entries on three switches
-and an MCP's answer. With 200 a second of 30,000 let through, the p95 of other accesses' set-ups was 226 ms; cut to
-20 a second it was 109 ms (medians of three runs, in turns, on a busy machine; lab flood, N-7.2c).
+In such a flood an honest SYN hardly gets through anyway, while each SYN that passes costs a decision, entries on three
+switches and an MCP's answer. With 200 of 30,000 SYNs per second let through, the 95th percentile of set-up times at other
+accesses was 226 ms. With 20 per second it was 109 ms (medians of three alternating runs on a busy machine; lab flood,
+N-7.2c).
 
-Known hosts of an access port that is short have meters of their own meanwhile (core.pipeline.known_hosts).
+Meanwhile known hosts of the flooded port have meters of their own (core.pipeline.known_hosts).
 """
 
 from collections.abc import Mapping
@@ -21,18 +22,18 @@ from steering.model.network import PortRef, PortRole, Waypoint
 from steering.model.policy import Policy
 from steering.model.rules import Meter, MeterBand
 
-FLOODED, OVER = 10, 5  # times a meter's rate at which a port counts as flooded, and below which no more
-CUT = 10  # a flooded port's meter lets this part of its rate through
+FLOODED, OVER = 10, 5  # multiples of the meter's rate: a flood begins at the first, and ends below the second
+CUT = 10  # divisor of the meter's rate during a flood
 
 
 class HostMeters(Protocol):
-    """Who gives known hosts meters of their own."""
+    """Gives known hosts meters of their own."""
 
     def counted(self, at: Waypoint, rate: float, now: float) -> list[Output]:
-        """So many SYNs a second came to the meter of an access port."""
+        """The meter of an access port has counted `rate` SYNs per second."""
 
     def dropped(self, dpid: DatapathId, meter: int, now: float) -> PortRef | None:
-        """A host's own meter dropped SYNs: its port, None for a meter that is nobody's."""
+        """The meter of a host has dropped SYNs. Returns the host's port, None for a meter of no host."""
 
     def filled(self, dpid: DatapathId) -> None: ...
 
@@ -40,7 +41,7 @@ class HostMeters(Protocol):
 
 
 class SynFloods(Part):
-    """Watches the ports' rates and cuts meters. `disabled`, for the negative control: no meter is ever cut."""
+    """Watches the SYN rates of ports and lowers meters. `disabled`, for the negative control: no meter is ever lowered."""
 
     def __init__(
         self, sitemap: SiteMap, policy: Policy, counters: Counters, disabled: bool, hosts: HostMeters
@@ -56,7 +57,7 @@ class SynFloods(Part):
         return {SynRate: self.rate, HostSynsLost: self.hosts_lost}
 
     def rate(self, told: SynRate, now: float) -> list[Output]:
-        """A port's rate was measured: SYNs a second, and what its meter lets through by the policy."""
+        """A port's SYN rate was measured."""
         port = PortRef(told.dpid, told.port)
         attachment = self._map.attachments.get(port)
         if attachment is None or attachment.role.is_mcp:
@@ -67,7 +68,7 @@ class SynFloods(Part):
         return outputs
 
     def hosts_lost(self, told: HostSynsLost, now: float) -> list[Output]:
-        """So many SYNs of hosts with meters of their own were dropped."""
+        """Count SYNs that the meters of single hosts have dropped."""
         for meter, count in told.lost:
             port = self._hosts.dropped(told.dpid, meter, now)
             if port is not None:
@@ -86,13 +87,14 @@ class SynFloods(Part):
         return []
 
     def filled(self, dpid: DatapathId) -> None:
-        """A switch was filled with the meters of the policy. If a port is still flooded, its next count tells so."""
+        """A switch was filled, with the meters of the policy. The meter of a port that is still flooded is lowered again
+        after its next measurement."""
         self._cut = {port for port in self._cut if port.dpid != dpid}
         self._hosts.filled(dpid)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Ports get other limits, and all meters are as the policy says. A flooded port's meter is cut again at its
-        next count."""
+        """Another policy is in force. If it has another rate, all meters get the new rate. The meter of a flooded port is
+        lowered again after its next measurement."""
         self._hosts.policy_replaced(policy)
         if policy.meters.syn_per_port != self._limit:
             self._limit = policy.meters.syn_per_port

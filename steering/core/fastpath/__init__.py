@@ -1,4 +1,4 @@
-"""Knows: what the usual segments of a handshake come to where nothing unusual is in force.
-May touch: whatever handlers of handshakes may, by the same methods.
-Must not: decide anything that a handler does not; what it does not do in one go, it gives to the handlers.
+"""Knows: the results of the usual segments of a handshake, where nothing unusual is in force.
+May touch: the same as the handlers of handshakes, by the same methods.
+Must not: decide anything that the handlers do not decide. A segment that is not usual goes to the handlers.
 """

@@ -1,9 +1,10 @@
-"""The usual first SYN, its answer and the usual join, each in one function: what the handlers do for them in twenty.
+"""The fast path: handles the usual first SYN, its answer and the usual join in one function each. The handlers
+(handshakes.dispatcher) need some twenty functions for the same.
 
-Nothing is decided here that the handlers do not decide, and nothing is remembered from one segment to the next: each
-function asks what they ask, by the same methods. As long as all answers are the usual ones, it goes on. At the first
-other one it has changed nothing yet, and gives the segment to the handlers, who see it as if it had come to them
-(handshakes.dispatcher). A property test compares the two ways byte by byte (tests/property/fastpath).
+The fast path decides nothing by itself and keeps no state. Each function makes the same checks as the handlers, by the same
+methods. As long as all checks have their usual result, the function goes on. At the first unusual result it has changed
+nothing yet. Then it gives the segment to the handlers, as if it had come to them first. A property test compares the outputs
+of both ways byte by byte (tests/property/fastpath).
 """
 
 from steering.core.admission.authorisation import Authorisation
@@ -34,18 +35,18 @@ from steering.model.session import EntryKind, SessionState
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 from steering.wire.handshake import read_handshake
 
-# Members under names of their own, as every segment asks for them (core.sessions.records says why).
+# Names for members of enums, because every segment reads them (core.sessions.records says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 SYN_STEERED, JOINED = Beginning.SYN_STEERED, Event.JOINED
 SYN_PINNED, ANSWERED, ESTABLISHED = SessionState.SYN_PINNED, SessionState.ANSWERED, SessionState.ESTABLISHED
 HMAC, PROXY, TAKE_OVER, SELF = Authentication.HMAC, Action.PROXY, Mode.TAKE_OVER, Interception.SELF
 PINNED = JoinResult.PINNED
-_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
+_new = tuple.__new__  # makes a NamedTuple without the call of its constructor
 
 
 class UsualSegments:
-    """Handles usual segments. `enabled`: otherwise all go to the handlers (negative controls change these)."""
+    """Handles usual segments. `enabled`: if False, all segments go to the handlers, for negative controls."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class UsualSegments:
     # ---- the first SYN (handshakes.mp_capable) ---------------------------------------------------
 
     def syn(self, seen: UsualSyn, now: float) -> list[Output]:
-        """A first SYN. It is led to an MCP, or the handlers have it."""
+        """Steer a first SYN to an MCP, or give it to the handlers."""
         dpid, port, key, isn, version, frame = seen
         table, sitemap = self._table, self._map
         attachment = sitemap.at.get((dpid, port))
@@ -104,9 +105,8 @@ class UsualSegments:
             return self._other_syn(seen, now)
         chooser = self._chooser
         flow = _new(UsualFlow, (family, src, dst, sport, dport, version))
-        dscp = (
-            frame[15] >> 2 if family == 4 else dscp_of(frame)
-        )  # in an untagged frame, as all usual ones are
+        # Usual frames are untagged.
+        dscp = frame[15] >> 2 if family == 4 else dscp_of(frame)
         answer = chooser.ask_of(attachment.part, flow, dscp)
         terms = answer.terms
         if (
@@ -132,7 +132,7 @@ class UsualSegments:
         keys = quota_keys(ruling.counted or table.origin_of(src), ruling.application, dst, dport, number)
         if allowed.limited and table.ledger.full(allowed, keys) is not None:
             return self._other_syn(seen, now)
-        # All is usual: the session begins.
+        # All checks are passed: the session begins.
         chooser.chosen(dpid, number)
         returns: Returns = ()
         if mcp.source_modes.preserves(family):
@@ -156,7 +156,7 @@ class UsualSegments:
     # ---- its answer (handshakes.syn_ack, sessions.first_answer) ----------------------------------
 
     def syn_ack(self, seen: UsualSynAck, now: float) -> list[Output]:
-        """An MCP's SYN/ACK with a key. It teaches its session's token, or the handlers have it."""
+        """Learn a session's token from its MCP's SYN/ACK, or give the SYN/ACK to the handlers."""
         dpid, port, key, ack, version, sender_key, _ = seen
         attachment = self._map.at.get((dpid, port))
         subflow = self._table.flows.get(key)
@@ -184,7 +184,7 @@ class UsualSegments:
     # ---- a join (handshakes.mp_join) -------------------------------------------------------------
 
     def join(self, seen: UsualJoin, now: float) -> list[Output]:
-        """A join of a session that is known. It is led to its session's MCP, or the handlers have it."""
+        """Steer a join to its session's MCP, or give it to the handlers."""
         dpid, port, key, isn, token, address_id, backup, frame = seen
         table, sitemap = self._table, self._map
         attachment = sitemap.at.get((dpid, port))
@@ -196,7 +196,7 @@ class UsualSegments:
         (session,) = owners
         server = server_of(key)
         if server_of(session.first) != server:
-            return self._other_syn(seen, now)  # it may fit all the same (sessions.token_owners)
+            return self._other_syn(seen, now)  # the join may fit nevertheless (sessions.token_owners)
         state, number, chooser = session.state, session.mcp, self._chooser
         inside = sitemap.inside.get(number)
         answer = chooser.answer_for_all()
@@ -214,7 +214,7 @@ class UsualSegments:
             or self._slots.refusal(session, chooser.allowance(answer).subflows) is not None
         ):
             return self._other_syn(seen, now)
-        # All is usual: the join becomes a subflow.
+        # All checks are passed: the join becomes a subflow.
         waypoint, counters = inside.id, self._counters
         subflow = table.begin_subflow(
             session, JOIN, key, dpid, ACCESS, waypoint, isn, now, port, address_id, backup
@@ -223,7 +223,7 @@ class UsualSegments:
         self._outcomes.joins(attachment.waypoint.id, subflow, now)
         session.touch(now)
         counters.joins[PINNED] += 1
-        if state is ANSWERED:  # who knows its token got the answer
+        if state is ANSWERED:  # a host that knows the token has got the MCP's answer
             self._life.happened(session, JOINED)
         entry = session.entry(subflow)
         entries = () if entry is None else (entry,)

@@ -1,4 +1,4 @@
-"""Knows: what a SYN, its answer and a join mean, in every mode.
-May touch: sessions, by what the room of sessions offers.
-Must not: make a static rule, or look into a switch.
+"""Knows: how a SYN, its answer and a join are handled, in every mode.
+May touch: sessions, by the public methods of core.sessions.
+Must not: make a static rule, or read the state of a switch.
 """

@@ -1,7 +1,7 @@
-"""Gives each segment of a handshake or of a connection's end, as the network shows it, to the handler it is for.
+"""Gives each segment of a handshake or of a connection's end to its handler.
 
-Nothing waits here. A join that came before its token is kept (`early_joins`), and is replayed when a handler
-returns the fact that the token is known. Handlers do not call each other.
+Handlers do not call each other. A join that comes before its token is known is held (`early_joins`). When a handler returns a
+token that has become known, the dispatcher replays the joins that waited for it.
 """
 
 from steering.core.admission.authorisation import Authorisation
@@ -27,11 +27,11 @@ from steering.model.ids import Token
 from steering.model.network import PortRole
 from steering.model.session import Refusal
 
-ACCESS = PortRole.ACCESS  # by a name of its own: core.sessions.records says why
+ACCESS = PortRole.ACCESS  # core.sessions.records says why it has a name
 
 
 class HandshakeDispatcher(Part):
-    """Takes every input of the engine that shows a segment of TCP."""
+    """Takes every input of the engine that carries a TCP segment."""
 
     def __init__(
         self,
@@ -90,8 +90,8 @@ class HandshakeDispatcher(Part):
         return outputs + waited if waited else outputs
 
     def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
-        """A session entry showed a segment: one of a watched subflow, or one of the way back of a session that a
-        server opened."""
+        """A segment of a watched session entry: of a watched subflow, or of the return direction of a session that a server
+        opened."""
         answer = self._watched.of_ending(seen, now)
         if answer is not None:
             return answer
@@ -112,7 +112,7 @@ class HandshakeDispatcher(Part):
         return [] if attachment is None else self._teardown.fin(attachment.role, seen, now)
 
     def reported(self, given: McpSessions, now: float) -> list[Output]:
-        """An MCP told of its sessions; also a token whose SYN/ACK nobody saw."""
+        """An MCP reported its sessions, perhaps with tokens that were not known yet."""
         outputs, tokens = self._reports.reported(given, now)
         for token in tokens:
             outputs += self.learnt(token, now)
@@ -123,14 +123,14 @@ class HandshakeDispatcher(Part):
         return self._authorisation.answered(given, self._syns.seen, now)
 
     def tick(self, now: float) -> list[Output]:
-        """End waits that took too long: joins for their token, SYNs for an authoriser."""
+        """End what has waited too long: joins for their token, SYNs for an authoriser."""
         self._attempts.tick(now)
         self._server_sessions.tick(now)
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 
     def learnt(self, token: Token, now: float) -> list[Output]:
-        """A token is known from now on: blocks of its flows end, and joins that waited for it are replayed."""
+        """A token is known from now on. Blocks of flows with this token end, and joins that waited for it are replayed."""
         outputs = self._blocks.learnt(token)
         if token in self._waiting.by_token:
             for attachment, join in self._waiting.take(token):
@@ -141,7 +141,6 @@ class HandshakeDispatcher(Part):
         return outputs
 
     def _learnt_of_hosts(self, now: float) -> None:
-        """Where keys are kept, the key of a host that opened a session may be known from now on: joins of its MCP that
-        came before are kept account of."""
+        """Host tokens have become known, where keys are kept: record the MCPs' joins that came before."""
         for token in self._keys.take_host_tokens():
             self._server_sessions.learnt(token, now)

@@ -1,5 +1,5 @@
-"""Joins whose token nobody knows. The token may be a packet away, so a join waits a moment; after that its sender
-counts as a stranger.
+"""Joins with an unknown token. The packet with the token may still be under way. Therefore a join waits a moment. After that,
+its token counts as wrong.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,11 @@ from steering.wire.mptcp import ResetReason
 
 
 class EarlyJoins:
-    """`disabled` names mechanisms that are off for negative controls: holding joins, blocking strangers. `is_certain`:
-    whether a token that is not known here is nobody's, which it is not while another controller may know it. `origin_of`:
-    who sends with an address."""
+    """Holds joins with an unknown token.
+
+    `is_certain` returns whether an unknown token belongs to no session at all. It returns False while another controller may
+    know the token. `origin_of`: see SiteMap.origin_of. `disabled` names mechanisms that are off for negative controls.
+    """
 
     def __init__(
         self,
@@ -54,12 +56,13 @@ class EarlyJoins:
         self._blocking = Mechanism.STRAY_DROP not in disabled
 
     def came(self, attachment: Attachment, seen: SynSeen, token: Token, now: float) -> list[Output]:
-        """A join with an unknown token: hold it (G5). Forwarding it would end the subflow for good."""
+        """Hold a join with an unknown token (G5). If it were forwarded, it would fail and the host would give the subflow
+        up."""
         if not self._holds:
             return [naturally(attachment, seen)]
         if self._readiness.recovering:
             self._refused(Refusal.RECOVERING)
-            return []  # dropped without an answer: a moment later the token may be known again
+            return []  # dropped without an answer: the host repeats it, and the token may be known then
         if not self._waiting.add(token, attachment, seen, now):
             self._refused(Refusal.HOLD_QUEUE_FULL)
             self._wrong(seen, now)
@@ -68,8 +71,11 @@ class EarlyJoins:
         return []
 
     def tick(self, now: float) -> list[Output]:
-        """Held joins whose token never came: dropped in silence, or reset where the policy says so. Towards a server
-        that may have sessions of its own they go their natural way: the server knows whether the token is one of its."""
+        """End the wait of joins whose token did not become known. They are dropped silently, or reset if the policy says so.
+
+        A join to a server that may itself speak MPTCP with hosts takes its natural path, because only the server knows its
+        tokens.
+        """
         outputs: list[Output] = []
         self.guesses.tick(now)
         for attachment, seen in self._waiting.expire(now):
@@ -92,7 +98,7 @@ class EarlyJoins:
         self.guesses.wrong(flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport), now)
 
     def barred(self) -> list[Output]:
-        """A join came of a source that guesses: nobody answers it, whatever its token is."""
+        """Refuse a join from a source that guesses tokens. It gets no answer, whatever its token is."""
         self._refused(Refusal.TOKEN_GUESSES)
         return []
 

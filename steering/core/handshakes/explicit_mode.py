@@ -1,8 +1,8 @@
-"""Explicit mode (N-5.2.1): a host addresses its MCP itself, or an address that several MCPs stand behind.
+"""Explicit mode (N-5.2.1): a host addresses its MCP itself, or a virtual address that several MCPs share.
 
-What goes to an MCP's own address is routed there like any packet and has no entry (N-5.2.1c); it has a record all the
-same, so that the joins of its token pass and a stranger's do not. Behind a virtual address the MCP is chosen as for
-any session, among those that own the address; its entries lead every subflow to that one.
+A session to an MCP's own address is routed like any traffic and has no entries (N-5.2.1c). It has a record nevertheless, so
+that joins with its token are let through and joins with wrong tokens are not. For a virtual address, the MCP is chosen as for
+any session, among the MCPs that have the address. Entries lead every subflow of the session to this MCP.
 """
 
 from dataclasses import replace
@@ -32,12 +32,12 @@ class ExplicitMode(Part):
         self._exits = tuple(dict.fromkeys(port for g in sitemap.site.gateways for port in g.ports))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs: an address may be another MCP's now."""
+        """The site has other MCPs, so an address may belong to another MCP."""
         self._terms.clear()
         return []
 
     def owners(self, handshake: Handshake) -> tuple[Mcp, ...]:
-        """The MCPs that a first SYN's destination addresses; none where the destination is no MCP's address."""
+        """The MCPs that have a first SYN's destination as their address. Empty if no MCP has."""
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is not None:
             return (own,)
@@ -59,21 +59,22 @@ class ExplicitMode(Part):
         now: float,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:
-        """The MCP that was addressed, or the best of those behind a virtual address. The server is not known here,
-        so paths are computed to the nearest gateway."""
+        """Decide for the MCP that was addressed, or for the best MCP of a virtual address. The server is not known, so paths
+        are computed to the nearest gateway."""
         narrowed = self._narrowed(terms, handshake)
         decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now, edge)
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is None:
             return decision
-        # The host has chosen. The filters' and scores' results are kept as an explanation, and bind nobody.
+        # The host itself has chosen. Filters and scores are only kept to explain the decision.
         winner = decision.candidates.ids.index(own.id)
         return decision._replace(outcome=Outcome.PROXY, winner=winner, reason="addressed")
 
     def _narrowed(self, terms: Terms, handshake: Handshake) -> Terms:
-        """A rule's terms for one address: the same object for the same rule, because caches go by identity. Of the
-        MCPs behind a virtual address those that the rule names are left; where the rule names none of them, all
-        are."""
+        """A rule's terms, restricted to the MCPs of one address. If the rule names some of these MCPs, only those are left.
+
+        The same rule and address give the same object, because caches go by identity.
+        """
         key = (id(terms), handshake.dst)
         known = self._terms.get(key)
         if known is None or known[0] is not terms:

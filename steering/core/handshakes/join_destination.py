@@ -1,4 +1,4 @@
-"""The MCP that a join is led to: its session's. A strategy object, so that a lab can inject one that is wrong."""
+"""The MCP to which a join is led: the MCP of its session. It is a strategy object, so that a lab can inject a wrong one."""
 
 from typing import Protocol
 
@@ -8,14 +8,14 @@ from steering.model.ids import NO_WAYPOINT, WaypointId
 
 
 class Destination(Protocol):
-    """Tells which MCP a session's joins are led to."""
+    """Decides to which MCP a session's joins are led."""
 
     def waypoint(self, session: Session) -> WaypointId:
-        """The waypoint of its inside; NO_WAYPOINT if there is none any more."""
+        """The waypoint of the MCP's inside port, NO_WAYPOINT if the site no longer has the MCP."""
 
 
 class OwnMcp:
-    """A join comes to exactly the MCP of its session (D-6.2c)."""
+    """Leads joins to the MCP of their session (D-6.2c)."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap

@@ -1,4 +1,4 @@
-"""First SYNs (MP_CAPABLE): an MCP for each, its natural way, or a refusal."""
+"""First SYNs (MP_CAPABLE): each is steered to an MCP, left on its natural path, or refused."""
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters
@@ -31,17 +31,17 @@ from steering.model.session import EntryKind, Refusal
 from steering.wire.mptcp import ResetReason
 from steering.wire.options import CAPABLE_SYN, OPTION_SPACE
 
-# Members under names of their own, as every SYN asks for them (core.sessions.records says why).
+# Names for members of enums, because every SYN reads them (core.sessions.records says why).
 GATEWAY, INITIAL, SYN_STEERED = PortRole.GATEWAY, EntryKind.INITIAL, Beginning.SYN_STEERED
 HMAC = Authentication.HMAC
 DENY, PROXY, TAKE_OVER = Action.DENY, Action.PROXY, Mode.TAKE_OVER
 SELF = Interception.SELF
-_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
-ROOMY = OPTION_SPACE - CAPABLE_SYN  # bytes of options beside which MP_CAPABLE has room
+_new = tuple.__new__  # makes a NamedTuple without the call of its constructor
+ROOMY = OPTION_SPACE - CAPABLE_SYN  # most bytes of other options that leave room for MP_CAPABLE
 
 
 class FirstSyns:
-    """Decides on first SYNs from access networks, and begins their sessions."""
+    """Decides about first SYNs from access networks, and begins their sessions."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class FirstSyns:
         self._proactive = proactive
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        """A first SYN came in. The outputs lead it to an MCP, let it go its natural way, or refuse it."""
+        """A first SYN came in. The outputs steer it to an MCP, let it take its natural path, or refuse it."""
         handshake, in_force = seen.handshake, self._in_force
         exits = self._map.exits_to(handshake.dst)
         addressed = not exits and self._explicit.addressed(handshake)
@@ -150,14 +150,15 @@ class FirstSyns:
         if not waypoint:
             return [naturally(attachment, seen)]  # no entry is needed
         if mcp.interception is SELF and self._chooser.in_line(decision):
-            # The SYN waits for no entry, but an entry has to count the third ACK.
+            # The SYN need not wait for the entries. They only count the third ACK.
             return [Steer(session.entries(GATEWAY), None), naturally(attachment, seen)]
         return [_new(Steer, (session.entries(GATEWAY), steered(attachment, seen, waypoint)))]
 
     def _again(
         self, attachment: Attachment, seen: SynSeen, exits: tuple[PortRef, ...], terms: Terms, now: float
     ) -> Decision:
-        """No MCP has room. Half-open sessions of other accesses may be what fills one: that does not count here."""
+        """Decide once more, because no MCP has room. Perhaps half-open sessions from other access ports (a flood) fill the
+        MCPs. These are not counted this time."""
         edge = attachment.waypoint.id
         load = self._table.load_seen_at(edge)
         if exits:
@@ -167,8 +168,11 @@ class FirstSyns:
     def taken(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, number: McpId, now: float
     ) -> list[Output]:
-        """An MCP (its id) answered a SYN that nobody decided on, since the SYN's 5-tuple was pinned to it: a session
-        begins there, whatever would be chosen now. No limit stops what is there already. Nothing where it cannot be."""
+        """The MCP `number` has answered a SYN that came there by the pin of an older session with the same 5-tuple.
+
+        A new session begins at this MCP, whatever MCP would be chosen now. No limit refuses it, because the connection exists
+        already. Returns [] if the session cannot be recorded.
+        """
         handshake, active, edge = seen.handshake, self._table.active, attachment.waypoint.id
         exits = self._map.exits_to(handshake.dst)
         if not self._table.has_room or not (exits or self._explicit.addressed(handshake)):
@@ -204,7 +208,7 @@ class FirstSyns:
         outside = self._map.outside[mcp.id].id
         returns: Returns = ()
         if not mcp.source_modes.preserves(handshake.family):
-            pass  # the server leg comes back to the MCP's pool, by a route of its own (N-5.4.2.1b)
+            pass  # a static route leads packets to the MCP's pool back to the MCP (N-5.4.2.1b)
         elif len(exits) == 1:
             returns = ((exits[0].dpid, outside),)
         else:
@@ -225,7 +229,7 @@ class FirstSyns:
         return subflow
 
     def _barred(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | None:
-        """None if the source is authorised. Else the refusal, or the outputs that ask an authoriser while the SYN
+        """None if the source is authorised. Else the outputs that refuse the SYN, or that ask an authoriser while the SYN
         waits."""
         judged = self._authorisation.judge(attachment, seen, now)
         if not isinstance(judged, Refusal):
@@ -236,14 +240,15 @@ class FirstSyns:
         return self._replies.refuse(seen, reason, transient=full)
 
     def _without_room(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        """No MCP can take the session. Its server may speak MPTCP itself, and get joins."""
+        """Leave a SYN on its natural path, because no MCP can take the session. The server may speak MPTCP itself and get
+        joins later."""
         self._natives.found_no_room(key, seen.handshake.dst, now)
         return self._replies.leave(attachment, seen)
 
     def _over_limit(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, full: FullLimit, now: float
     ) -> list[Output]:
-        """The natural path, or a refusal that may be tried again (G3)."""
+        """A limit is reached. The SYN takes its natural path, or is refused so that the host may try again (G3)."""
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
         self._counters.full(full)
         if self._in_force.policy.over_limit is OverLimit.NATURAL:

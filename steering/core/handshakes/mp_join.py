@@ -1,4 +1,4 @@
-"""Later subflows (MP_JOIN): the token tells whose a join is, and the join is led to exactly the MCP of its session
+"""Later subflows (MP_JOIN): the token names the session of a join, and the join is steered to the MCP of this session
 (D-6.2c).
 """
 
@@ -31,7 +31,7 @@ from steering.model.policy import Authentication
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.mptcp import ResetReason
 
-# Members under names of their own, as every join asks for them (core.sessions.records says why).
+# Names for members of enums, because every join reads them (core.sessions.records says why).
 GATEWAY, JOIN, HMAC = PortRole.GATEWAY, EntryKind.JOIN, Authentication.HMAC
 ANSWERED, ESTABLISHED = SessionState.ANSWERED, SessionState.ESTABLISHED
 _new = tuple.__new__
@@ -39,8 +39,8 @@ PINNED, OWN_ADDRESS = JoinResult.PINNED, JoinResult.OWN_ADDRESS
 
 
 class JoinHandler:
-    """Finds the session of a join by the token, asks whether the session may have the subflow, and leads it to the
-    session's MCP."""
+    """Finds the session of a join by its token, checks whether the session may have one more subflow, and steers the join
+    to the session's MCP."""
 
     def __init__(
         self,
@@ -107,15 +107,15 @@ class JoinHandler:
     def _refusal(
         self, attachment: Attachment, seen: SynSeen, session: Session, answer: RuleMatch
     ) -> Refusal | None:
-        """Why a session gets no subflow from here now, None if it may: the session is over, or a list or the policy
-        denies it."""
+        """Why a session gets no further subflow from this attachment now, None if it may. Either the session is over, or a
+        list or the policy denies the join."""
         refusal = self._aborted.refusal(session)
         if refusal is None and self._authorisation.asks:
             refusal = self._authorisation.listed(attachment, seen)
         return self._preferring.refusal(session, attachment.name, answer) if refusal is None else refusal
 
     def _deny(self, seen: SynSeen, reason: Refusal) -> list[Output]:
-        """Refuse a join by policy: the host should not try again."""
+        """Refuse a join for good: the host should not try again."""
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[reason] += 1
         return self._replies.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
@@ -129,7 +129,7 @@ class JoinHandler:
     def _pin(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, now: float
     ) -> list[Output]:
-        """Lead a later subflow to exactly the MCP of its session (D-6.2c)."""
+        """Steer a join to the MCP of its session (D-6.2c), or refuse it."""
         handshake = seen.handshake
         answer = self._chooser.ask_join(attachment, handshake, session.onset.version, seen.frame)
         refusal = self._refusal(attachment, seen, session, answer)
@@ -153,7 +153,7 @@ class JoinHandler:
         proving = terms.authentication is HMAC
         if proving and not self._keys.has_room():
             return [*freed, *self._deny_for_now(seen, Refusal.HALF_OPEN_FULL)]
-        # What goes to the MCP's own address needs no entry, unless it has to be watched.
+        # A join to the MCP's own address needs no entry, unless its segments have to be watched.
         waypoint = inside if owner is None or proving else NO_WAYPOINT
         begun = self._begin(attachment, seen, key, session, waypoint, proving, now)
         return freed + begun if freed else begun
@@ -177,7 +177,7 @@ class JoinHandler:
             self._counters.joins[PINNED if waypoint else OWN_ADDRESS] += 1
             if proving:
                 self._counters.joins[JoinResult.TOKEN_ONLY] += 1
-        if session.state is ANSWERED:  # who knows its token got the answer
+        if session.state is ANSWERED:  # a host that knows the token has got the MCP's answer
             self._life.happened(session, Event.JOINED)
         elif session.state is not ESTABLISHED:
             return self._revive(attachment, seen, session, subflow)
@@ -189,8 +189,8 @@ class JoinHandler:
     def _revive(
         self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow
     ) -> list[Output]:
-        """A session whose record outlived its entries is a load again: a host may rejoin after all its subflows
-        died (B42)."""
+        """Bring a session back whose entries are gone and whose record has stayed. A host may join again after all its
+        subflows died (B42)."""
         self._life.happened(session, Event.JOINED)
         entries = session.entries(GATEWAY)
         if not subflow.waypoint:

@@ -1,13 +1,15 @@
-"""SYNs on the 5-tuple of a live subflow: nothing changes until its MCP answers them (RFC 5961 4).
+"""SYNs on the 5-tuple of a live subflow: nothing changes until the subflow's MCP answers them (RFC 5961 section 4).
 
-A SYN proves nothing, since a neighbour can send one with a host's address. So the pin stays, and the SYN goes to the MCP
-that the pin leads to. Whose connection lives there is told by its kernel: it answers with an ACK where the old one lives,
-and then the host, if it really began anew, resets that one and repeats its SYN. It answers with a SYN/ACK that
-acknowledges this SYN where the old one is gone. Then the old subflow is over, and what the SYN began takes its place,
-at the MCP that has it already.
+A SYN proves nothing, because a neighbour can send it with a host's address. Therefore the pin stays, and the SYN goes to the
+MCP of the pin. The kernel of the MCP knows whether the old connection lives:
 
-A connection that a server opened anew keeps the pin of the old one, and its record: the controller sees no SYN/ACK of
-an MCP towards a server.
+* If the old connection lives, the MCP answers with an ACK. If the host has really begun anew, it resets the old connection
+  and repeats its SYN.
+* If the old connection is gone, the MCP answers with a SYN/ACK that acknowledges this SYN. Then the old subflow is over, and
+  the new connection takes its place, at the same MCP.
+
+If a server opens a connection anew, the connection keeps the pin and the record of the old one, because the controller sees
+no SYN/ACK from an MCP to a server.
 """
 
 from typing import NamedTuple
@@ -30,26 +32,27 @@ from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import PortRole
 from steering.wire.handshake import Handshake, Kind
 
-MOST = 16_384  # attempts in all; of more, the oldest is forgotten
-MOST_AT_PORT = 256  # the same for each port
-SECONDS = 5.0  # an MCP answers within a round trip, and a SYN that is repeated comes here again
+MOST = 16_384  # most attempts in all; beyond that the oldest is forgotten
+MOST_AT_PORT = 256  # most attempts of one port
+SECONDS = 5.0  # how long an answer is awaited; an MCP answers within a round trip, and hosts repeat SYNs
 SYN_DATA = 1_460  # bytes that a SYN may carry and its SYN/ACK acknowledge (RFC 7413)
 _SEQUENCE = 0xFFFF_FFFF
 GATEWAY, JOIN = PortRole.GATEWAY, Kind.JOIN
 
 
 def acknowledges(answer: Handshake, isn: int) -> bool:
-    """Whether a SYN/ACK answers the SYN with this initial sequence number; any, where that is not known (-1)."""
+    """Whether a SYN/ACK answers the SYN with the initial sequence number `isn`. True if `isn` is not known (-1)."""
     return acknowledges_isn(answer.ack, isn)
 
 
 def acknowledges_isn(ack: int, isn: int) -> bool:
-    """Whether a SYN/ACK with this acknowledgement number answers the SYN with this initial sequence number (-1: any)."""
+    """Whether a SYN/ACK with acknowledgement number `ack` answers the SYN with the initial sequence number `isn`. True if
+    `isn` is not known (-1)."""
     return isn < 0 or ack - isn - 1 & _SEQUENCE <= SYN_DATA
 
 
 class SynAttempt(NamedTuple):
-    """A SYN that may begin a connection where another lives."""
+    """A SYN on the 5-tuple of a live subflow. `until`: engine time until which an answer is awaited."""
 
     attachment: Attachment
     seen: SynSeen
@@ -61,7 +64,8 @@ class SynAttempt(NamedTuple):
 
 
 class NewAttempts:
-    """At most one for each 5-tuple: the last; `tried` has them. `enabled`: otherwise a SYN takes the pin at once (a negative control)."""
+    """The latest attempt of each 5-tuple (`tried`). `enabled`: False for the negative control, in which a SYN replaces a
+    subflow at once."""
 
     def __init__(
         self,
@@ -91,8 +95,8 @@ class NewAttempts:
         return len(self.tried)
 
     def lives(self, subflow: Subflow) -> bool:
-        """Whether only its MCP can say that a subflow is over. Not if both ends closed it, or where the session is
-        being ended, or its MCP is not there, or is sick and has not answered."""
+        """Whether a subflow may live, so that only its MCP can say that it is over. False if both ends have closed it, if the
+        session is being aborted, or if its MCP is gone, or is sick and has not answered."""
         session = subflow.session
         over = subflow.closed == BOTH_FINS or self._aborted.lost(session)
         return self._enabled and not over and self._aborted.refusal(session) is None
@@ -100,21 +104,20 @@ class NewAttempts:
     def came(
         self, attachment: Attachment, subflow: Subflow, seen: SynSeen, key: FlowKey, now: float
     ) -> list[Output]:
-        """A SYN on the 5-tuple of a subflow that lives: it goes where the pin leads."""
+        """Send a SYN on the 5-tuple of a live subflow to the MCP of the subflow's pin."""
         self._counters.challenged_syns += 1
         if attachment.role is not GATEWAY or seen.handshake.kind is JOIN:
             self._remember(key, SynAttempt(attachment, seen, now + SECONDS))
         outputs: list[Output] = []
         if not subflow.waypoint and subflow.session.unit is not None:
-            outputs += self._proactive.pin(
-                subflow.session
-            )  # entries set ahead lead no SYN that was looked at
+            # The entries of proactive insertion do not match a SYN that was sent to the controller.
+            outputs += self._proactive.pin(subflow.session)
         if not subflow.waypoint:
             return [*outputs, naturally(attachment, seen)]
         return [*outputs, steered(attachment, seen, subflow.waypoint)]
 
     def answered(self, subflow: Subflow, key: FlowKey, answer: Handshake, now: float) -> list[Output]:
-        """The MCP that has a subflow sent a SYN/ACK: if it answers an attempt, that takes the subflow's place."""
+        """The MCP of a subflow sent a SYN/ACK. If it answers an attempt, the attempt takes the subflow's place."""
         attempt = self.tried.get(key)
         if attempt is None or not acknowledges(answer, attempt.seen.handshake.seq):
             return []
@@ -123,7 +126,7 @@ class NewAttempts:
             return []
         made = self._begin(attempt, subflow.session.mcp, key, answer, now)
         if self._table.flows.get(key) is subflow:
-            return made  # no room for it, or nobody's: what it sends still goes to its MCP
+            return made  # the attempt has no session; its segments still go to the MCP by the old pin
         if subflow in subflow.session.subflows:
             made += self._teardown.end_subflow(subflow, now)
         return _without_gap(made)
@@ -131,7 +134,7 @@ class NewAttempts:
     def _begin(
         self, attempt: SynAttempt, mcp: McpId, key: FlowKey, answer: Handshake, now: float
     ) -> list[Output]:
-        """What the SYN began is known, if it may be. The SYN itself went to its MCP already."""
+        """Begin the session or subflow of an attempt, if possible. The SYN itself has gone to the MCP already."""
         seen = attempt.seen
         if seen.handshake.kind is not JOIN:
             room = [] if self._table.has_room else self._teardown.make_room()
@@ -174,7 +177,7 @@ class NewAttempts:
 
 
 def _without_gap(outputs: list[Output]) -> list[Output]:
-    """What goes is removed last, and not at all where an entry with the same match takes its place."""
+    """The same outputs with all removals at the end. An entry is not removed if an added entry has the same match."""
     added = {entry[:7] for one in outputs if isinstance(one, Steer) for entry in one.entries}
     gone = [entry for one in outputs if isinstance(one, RemoveEntries) for entry in one.entries]
     removed = tuple(entry for entry in gone if entry[:7] not in added)

@@ -1,4 +1,4 @@
-"""The policy that handshakes go by now, with what every SYN asks of it computed in advance."""
+"""The policy in force for handshakes. What every SYN needs of it is computed in advance."""
 
 from collections.abc import Container
 
@@ -9,7 +9,7 @@ from steering.model.policy import Action, Denial, Policy, Ports, Presence
 
 
 class PolicyInForce(Part):
-    """Replaced as a whole: the next SYN goes by the new policy, live sessions keep their MCP."""
+    """The policy in force. A new policy counts from the next SYN on. Live sessions keep their MCP."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy) -> None:
         self._map = sitemap
@@ -32,12 +32,12 @@ class PolicyInForce(Part):
         self.ports = _ports(policy.eligible_ports)
 
     def eligible(self, port: int) -> bool:
-        """Whether connections to a service port are looked at."""
+        """Whether connections to a service port may be steered."""
         return port in self.ports
 
 
 def _ports(ranges: Ports) -> Container[int]:
-    """A set of all ports would take 5 ms to make, and every SYN asks."""
+    """The ports in some ranges. A single range stays a range, because a set of all ports takes 5 ms to make."""
     if len(ranges) == 1:
         ((low, high),) = ranges
         return range(low, high + 1)

@@ -1,4 +1,4 @@
-"""Replies to a SYN that is not steered: its natural way, or a reset that tells why."""
+"""What happens to a SYN that is not steered: it takes its natural path, or is refused."""
 
 from steering.core.counters import Counters
 from steering.core.handshakes.policy_in_force import PolicyInForce
@@ -11,19 +11,19 @@ from steering.wire.mptcp import ResetReason
 
 
 class Replies:
-    """Replies to SYNs, for all handlers."""
+    """Makes the outputs for SYNs that are not steered, for all handlers."""
 
     def __init__(self, in_force: PolicyInForce, counters: Counters) -> None:
         self._in_force = in_force
         self._counters = counters
 
     def leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
-        """Let a SYN that no MCP takes go its natural way, and count it as such."""
+        """Let a SYN that no MCP takes go on its natural path, and count it."""
         self._counters.natural_syns += 1
         return [naturally(attachment, seen)]
 
     def refuse_plain(self, seen: SynSeen) -> list[Output]:
-        """Refuse a SYN that speaks no MPTCP: a reset without an option, unless the policy says drop."""
+        """Refuse a SYN without MPTCP, by a reset without options. Nothing is sent if the policy's `refusal` is drop."""
         if self._in_force.policy.refusal is RefusalForm.DROP:
             return []
         return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame))]
@@ -31,8 +31,8 @@ class Replies:
     def refuse(
         self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
     ) -> list[Output]:
-        """Refuse a SYN so that its host need not wait: a reset with MP_TCPRST (RFC 8684 section 3.6), unless the
-        policy says drop."""
+        """Refuse a SYN by a reset with MP_TCPRST (RFC 8684 section 3.6), so that its host need not wait. Nothing is sent if
+        the policy's `refusal` is drop. `transient`: the host may try again later."""
         if self._in_force.policy.refusal is RefusalForm.DROP:
             return []
         return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame, reason, transient))]

@@ -1,4 +1,4 @@
-"""Whether one more session may begin here and now, and how ready the controller and its switches are for it."""
+"""Whether one more session may begin: bounds on sessions, and the readiness of controller and switches."""
 
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.network.site_index import Attachment
@@ -10,8 +10,8 @@ from steering.model.session import Refusal
 
 
 class Readiness:
-    """What handshakes have to know of the switches. `offline`: datapath ids of edge switches that cannot take
-    entries now. `recovering`: not every switch has told of its sessions after a restart."""
+    """The readiness of controller and switches. `offline`: edge switches that cannot take entries now. `recovering`: after a
+    restart, the entries of some switches were not read yet."""
 
     def __init__(self, switches: frozenset[DatapathId] | set[DatapathId]) -> None:
         self.offline = set(switches)
@@ -19,7 +19,7 @@ class Readiness:
 
 
 class Room:
-    """Bounds on half-open sessions and on records; gateways that can hold an entry."""
+    """Checks the bounds on half-open sessions and on session records, and the gateways' switches."""
 
     def __init__(self, table: SessionTable, readiness: Readiness, in_force: PolicyInForce) -> None:
         self._table = table
@@ -27,12 +27,14 @@ class Room:
         self._in_force = in_force
 
     def refusal(self, attachment: Attachment, exits: tuple[PortRef, ...], key: FlowKey) -> Refusal | None:
-        """Why no session of a flow may begin at an attachment now, None if one may. `exits`: the ports where its
-        return entries would stand. An access port may have as many half-open sessions as are free: one that is
-        flooded leaves half to the others."""
+        """Why no session of a flow may begin at an attachment now, None if one may.
+
+        `exits`: the ports whose switches would get the return entries. An access port may have at most as many half-open
+        sessions as are still free in all. Thus a flooded port leaves half of them to the others.
+        """
         offline = self._readiness.offline
         if offline and any(port.dpid in offline for port in exits):
-            return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
+            return Refusal.MCP_UNREACHABLE  # without a return entry, the server's packets would miss the MCP
         table, in_force = self._table, self._in_force
         half_open = table.half_open.size
         if half_open:

@@ -1,6 +1,5 @@
-"""Joins handled wrongly on purpose, as negative controls whose effect a lab has to see (`--disable wrong-mcp`,
-`token-lookup`). The assembly gives these to the handlers in place of the right ones. The handlers know nothing of
-it.
+"""Handles joins wrongly on purpose, for negative controls whose effect a lab has to see (`--disable wrong-mcp`,
+`token-lookup`). The assembly uses these objects in place of the right ones. The handlers do not know this.
 """
 
 from steering.core.handshakes.join_destination import Destination, OwnMcp
@@ -16,7 +15,7 @@ from steering.model.mechanism import Mechanism
 
 
 class AnotherMcp:
-    """A join comes to any other MCP than its session's, if there is one."""
+    """Leads joins to another MCP than that of their session, if there is another one."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap
@@ -29,7 +28,7 @@ class AnotherMcp:
 
 
 class JoinsTakenForFirstSyns:
-    """No token is looked up, and a join is decided as if it were a first SYN."""
+    """Handles a join as if it were a first SYN, without looking up its token."""
 
     def __init__(self, first_syns: FirstSyns) -> None:
         self._first_syns = first_syns
@@ -43,7 +42,7 @@ _HANDLERS = {Mechanism.TOKEN_LOOKUP: JoinsTakenForFirstSyns}
 
 
 def destination(sitemap: SiteMap, disabled: frozenset[Mechanism]) -> Destination:
-    """Where joins go, by what a lab has switched off."""
+    """The strategy that leads joins: the right one, unless a lab has switched it off."""
     for mechanism, wrong in _DESTINATIONS.items():
         if mechanism in disabled:
             return wrong(sitemap)

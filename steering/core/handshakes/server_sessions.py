@@ -1,13 +1,13 @@
-"""Sessions that begin at a server (S-20), and joins that an MCP opens towards a host.
+"""Sessions that a server opens (S-20), and joins that an MCP opens towards a host.
 
-A server opens TCP towards a host; an MCP takes it and speaks MPTCP to the host. Host and server have changed
-places: the first SYN's entry is at the gateway, and the return's entry is at the host's access edge. The token is
-that of the *host's* key, and the host's SYN/ACK shows that key, so the return's entry shows its segments until
-then. Only where a rule says `direction: server`.
+A server opens a TCP connection to a host. An MCP takes the connection and speaks MPTCP with the host. Compared with other
+sessions, host and server have changed places: the entry of the first SYN is at the gateway, and the return entry is at the
+host's access edge. The token is made from the *host's* key, which is in the host's SYN/ACK. Therefore the return entry is
+watched until this SYN/ACK was seen. Such sessions exist only where a rule has `direction: server`.
 
-Joins of the MCP go from its own address to an address that the host announced. Both are routed as they are; a copy
-of the SYN tells whose the join is. It comes by another switch than the host's SYN/ACK, so it may come before the token is known:
-then it waits for it.
+A join of the MCP goes from the MCP's own address to an address that the host announced. It is routed as any traffic, and the
+controller gets a copy of its SYN. The copy comes from another switch than the host's SYN/ACK, so it may come before the token
+is known. Then the copy waits for the token.
 """
 
 from steering.core.counters import Counters, JoinResult
@@ -34,11 +34,11 @@ from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
 
 SYN_ACK = Flags.SYN | Flags.ACK
-WAIT = 5.0  # seconds for an MCP's join that nobody knows: it went on, so nothing waits for this
+WAIT = 5.0  # seconds for which a copy of an MCP's join waits for its token; the join itself does not wait
 
 
 class ServerSessions:
-    """Begins servers' sessions, learns their tokens, and keeps account of MCPs' joins."""
+    """Begins the sessions of servers, learns their tokens, and records the joins of MCPs."""
 
     def __init__(
         self,
@@ -68,8 +68,7 @@ class ServerSessions:
     # ---- a server's SYN -------------------------------------------------------------------------
 
     def begin(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        """A plain SYN came from a gateway towards a host. The outputs lead it to an MCP; none if no MCP is to take
-        it."""
+        """A plain SYN came from a gateway towards a host. The outputs steer it to an MCP. [] if no MCP is to take it."""
         handshake = seen.handshake
         access = self._map.access_of(handshake.dst)
         if access is None:
@@ -136,8 +135,8 @@ class ServerSessions:
     # ---- the host's SYN/ACK ---------------------------------------------------------------------
 
     def shown(self, seen: WatchedSeen, now: float) -> LearntToken:
-        """A return's entry showed a segment. The host's SYN/ACK among them tells the token, or that the host speaks
-        plain TCP."""
+        """A segment of a watched return entry. The host's SYN/ACK gives the token, or shows that the host speaks plain
+        TCP."""
         handshake = seen.handshake
         subflow = self._table.flows.get(
             flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
@@ -145,7 +144,7 @@ class ServerSessions:
         if subflow is None or not subflow.session.reverse:
             return LearntToken([])
         session = subflow.session
-        if session.ruling is None:  # an earlier controller watched it, and its SYN/ACK is over
+        if session.ruling is None:  # an earlier controller began it, and its SYN/ACK has passed
             return LearntToken([Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)])
         if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
             return LearntToken([])
@@ -155,7 +154,7 @@ class ServerSessions:
     # ---- an MCP's join --------------------------------------------------------------------------
 
     def joined(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
-        """An MCP's SYN from its own address to a host was forwarded: its session has one more subflow."""
+        """A copy of an MCP's join to a host, which its switch has forwarded: the session has one more subflow."""
         handshake = seen.handshake
         mcp, access = attachment.part, self._map.access_of(handshake.dst)
         if handshake.kind is not Kind.JOIN or not isinstance(mcp, Mcp) or access is None:
@@ -171,7 +170,7 @@ class ServerSessions:
             return []
         session = owners[0]
         if len(session.subflows) >= self._in_force.policy.limits.subflows_per_session:
-            return []  # the MCP's own doing: it goes its way, and is not kept
+            return []  # the MCP's join is not refused, but it gets no record
         self._table.begin_subflow(
             session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, NO_WAYPOINT, -1, now, NO_PORT,
             handshake.address_id, handshake.backup,
@@ -183,13 +182,13 @@ class ServerSessions:
         return []
 
     def learnt(self, token: Token, now: float) -> None:
-        """A token is known from now on: MCPs' joins that came before it are kept account of. They went on long ago."""
+        """A token is known from now on. Record the joins of MCPs whose copies waited for it."""
         if token in self._early.by_token:
             for attachment, seen in self._early.take(token):
                 self.joined(attachment, seen, now)
 
     def tick(self, now: float) -> None:
-        """MCPs' joins whose token never came are of no session that is known."""
+        """Count joins of MCPs whose token did not become known in time."""
         over = len(self._early.expire(now))
         if over:
             self._counters.joins[JoinResult.REVERSE_UNKNOWN] += over

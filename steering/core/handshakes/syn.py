@@ -1,6 +1,4 @@
-"""Tells what a SYN is, and who handles it: a repeated SYN, a join, a first SYN, a server's SYN, or one that no MCP
-takes.
-"""
+"""Classifies SYNs: repeated SYNs, joins, first SYNs, SYNs of servers, and SYNs that no MCP takes."""
 
 from typing import Protocol
 
@@ -27,7 +25,7 @@ from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.mptcp import ResetReason
 
-# Members under names of their own, as every SYN asks for them (core.sessions.records says why).
+# Names for members of enums, because every SYN reads them (core.sessions.records says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 SYN_PINNED = SessionState.SYN_PINNED
@@ -42,7 +40,7 @@ class JoinReceiver(Protocol):
 
 
 class SynHandler:
-    """Tells SYNs apart by what they carry and where they came in, and gives each to its handler."""
+    """Classifies SYNs by their options and by where they came in, and gives each to its handler."""
 
     def __init__(
         self,
@@ -91,13 +89,13 @@ class SynHandler:
         if known is not None:
             same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
             if same and not signed:
-                # A subflow that was read back while its SYN/ACK was under way has no known sequence number: this SYN
-                # is taken for its own, repeated.
+                # If a subflow was read back from a switch while its SYN/ACK was under way, its sequence number is not
+                # known. Then this SYN counts as its own SYN, repeated.
                 known.renumber(handshake.seq)
                 if not self._aborted.lost(known.session):
                     return self._again(attachment, known, seen)
             if not self._attempts.lives(known) or (signed and known.isn == handshake.seq):
-                # What was pinned is over, or its MCP went before it was there, or it was not for an MCP.
+                # The old subflow is over, or its MCP is gone, or its SYN is signed and never was for an MCP.
                 outputs = self._teardown.end_subflow(known, now)
             elif not signed:
                 return self._attempts.came(attachment, known, seen, key, now)
@@ -110,7 +108,7 @@ class SynHandler:
                     outputs += self._teardown.make_room()
                 begun = self._first_syns.seen(attachment, seen, key, now)
                 return outputs + begun if outputs else begun
-            # The Internet side may not open MPTCP to an MCP (N-5.3e, N-7.2); to hosts it may, unless a rule denies it.
+            # MPTCP from the Internet to an MCP is refused (N-5.3e, N-7.2). To hosts it is allowed, unless a rule denies it.
             to_mcp = self._map.is_mcp_address(handshake.dst)
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
@@ -136,13 +134,12 @@ class SynHandler:
         return terms.action is Action.DENY and terms.deny is Denial.ALL
 
     def _again(self, attachment: Attachment, known: Subflow, seen: SynSeen) -> list[Output]:
-        """A retransmitted SYN gets the same answer as before, also when it comes without MPTCP (fallback) or by
-        another switch (D-3.3a)."""
+        """Answer a retransmitted SYN as before, also if it comes without MPTCP (fallback) or at another switch (D-3.3a)."""
         self._counters.retransmitted_syns += 1
         if known.kind is JOIN:
             self._counters.joins[JoinResult.RETRANSMITTED] += 1
         if not known.waypoint and known.session.unit is not None:
-            self._proactive.pin(known.session)  # known by its MCP's SYN/ACK alone until now
+            self._proactive.pin(known.session)  # until now known by its MCP's SYN/ACK only
         if not known.waypoint:
             return [naturally(attachment, seen)]
         known.enters_at(seen.dpid, seen.port, attachment.role)
@@ -152,6 +149,6 @@ class SynHandler:
         here = tuple(e for e in entries if e.dpid == seen.dpid)
         if session.state is not SYN_PINNED or len(here) in (0, len(entries)):
             return [Steer(entries, release)]
-        # This SYN waits for other switches, and meanwhile the MCP may answer the first one. What is written here with that
-        # answer has the token, so the entries of now must not come after it.
+        # This SYN waits for entries of other switches. Meanwhile the MCP may answer the first SYN, and the entries here are
+        # written again with the token. The entries without token, written now, must not come after them.
         return [Steer(here, None), Steer(tuple(e for e in entries if e.dpid != seen.dpid), release)]

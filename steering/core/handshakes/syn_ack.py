@@ -1,4 +1,4 @@
-"""SYN/ACKs. An MCP's SYN/ACK teaches a session's token; a server's tells whether the server speaks MPTCP."""
+"""SYN/ACKs: an MCP's SYN/ACK gives the session's token, a server's SYN/ACK shows whether the server speaks MPTCP."""
 
 from steering.core.counters import Counters
 from steering.core.handshakes.native_mptcp import NativeSessions
@@ -19,7 +19,7 @@ from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
 
-# Members under names of their own: core.sessions.records says why.
+# Names for members of enums: core.sessions.records says why.
 ACCESS, GATEWAY, INITIAL = PortRole.ACCESS, PortRole.GATEWAY, EntryKind.INITIAL
 SYN_PINNED = SessionState.SYN_PINNED
 TAUGHT_BY_KEY = (SessionState.PLAIN, SessionState.ANSWERED)
@@ -27,8 +27,8 @@ _new = tuple.__new__
 
 
 class SynAckHandler:
-    """Handles copies of SYN/ACKs, which their switch has forwarded already: learns tokens, and writes entries again
-    whose cookies change."""
+    """Handles copies of SYN/ACKs, whose originals the switch has forwarded. It learns tokens, and writes entries again whose
+    cookies change."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SynAckHandler:
         self._withdrawal = withdrawal
 
     def seen(self, attachment: Attachment, seen: SynAckSeen, now: float) -> LearntToken:
-        """A SYN/ACK came in at a gateway's port or an MCP's."""
+        """A SYN/ACK came in at the port of a gateway or an MCP."""
         handshake = seen.handshake
         if attachment.role is GATEWAY:
             return LearntToken([], self._server_answered(handshake, now))
@@ -68,23 +68,24 @@ class SynAckHandler:
         else:  # explicit mode
             chosen = isinstance(attachment.part, Mcp) and attachment.part.id == subflow.session.mcp
         if not chosen:
-            return LearntToken([])  # nobody but the MCP that was chosen teaches a token
+            return LearntToken([])  # only a SYN/ACK of the chosen MCP counts
         if self._attempts:
             return self._after_attempts(subflow, key, handshake, now)
         return self._taught(subflow, handshake, now)
 
     def _taught(self, subflow: Subflow, handshake: Handshake, now: float) -> LearntToken:
-        """What the answer of its MCP tells of a subflow."""
+        """Take the answer of its MCP to the SYN of a subflow."""
         if subflow.course.kind is not INITIAL:
             if acknowledges(handshake, subflow.isn):
                 subflow.was_answered()
             return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])
         session = subflow.session
-        # One of those others was taken for plain since its first SYN/ACK was not seen, or carried no key.
+        # A session may count as plain because its first SYN/ACK was not seen, or had no key. A later SYN/ACK with a key
+        # corrects this.
         late = session.token < 0 and handshake.key and session.state in TAUGHT_BY_KEY
         taught = session.state is SYN_PINNED or late
         if not taught or not acknowledges(handshake, subflow.isn):
-            return LearntToken([])  # repeated, or of another connection
+            return LearntToken([])  # a repeated SYN/ACK, or one of another connection
         token = self._first_answers.seen(session, handshake, now)
         outputs: list[Output] = [_new(Steer, (session.entries(GATEWAY), None))]
         return _new(LearntToken, (outputs, token))
@@ -92,14 +93,14 @@ class SynAckHandler:
     def _after_attempts(
         self, subflow: Subflow, key: FlowKey, handshake: Handshake, now: float
     ) -> LearntToken:
-        """The first answer of a flow that has attempts: it may answer a SYN that came while the subflow was there."""
+        """Take a SYN/ACK while there are attempts: it may answer an attempt on this subflow's 5-tuple."""
         made = self._attempts.answered(subflow, key, handshake, now)
         outputs, token = self._taught(self._table.flows.get(key, subflow), handshake, now)
         return LearntToken(made + outputs, token)
 
     def _server_answered(self, handshake: Handshake, now: float) -> Token:
-        """A server on the natural path answered; only an answer to a noted SYN counts. Returns the token of a
-        session that was left to its ends, or NO_TOKEN."""
+        """Take a server's SYN/ACK on the natural path. It counts only if it is awaited. Returns the token of a native
+        session, or NO_TOKEN."""
         self._capabilities.answered(handshake, now)
         flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         token = self._natives.answered(flow, handshake, now)

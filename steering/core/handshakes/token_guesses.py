@@ -1,19 +1,20 @@
-"""Sources that guess tokens: who sends many joins whose token nobody knows gets no answer to any, right or wrong.
+"""Protects tokens from being guessed: a source that sends many joins with unknown tokens gets no answer to any join, whether
+its token is right or wrong.
 
-An MCP answers each join with a token of its own (RFC 8684 3.2), so a right guess shows. A source, an address or an IPv6 /64
-that is one host's (SiteMap.origin_of), has a few wrong ones free: a host may join while its token is a packet away, or after
-a restart.
+Without this, a guesser could see a right guess, because an MCP answers a join with a right token (RFC 8684 section 3.2). A
+source is an address, or an IPv6 /64 that belongs to one host (SiteMap.origin_of). It may send some wrong tokens, because an
+honest join may come before its token is known, or after a restart.
 """
 
 from steering.core.sessions.flow_key import FlowKey, Origin, source_of
 
-FREE = 256  # wrong tokens of a source: others may be behind its address, and get no answer then either
-SECONDS = 10.0  # for which one counts, and for which a source that had too many gets no answer
-MOST = 4_096  # sources that are remembered; of more, the oldest is forgotten
+FREE = 256  # wrong tokens that a source may send: several hosts may share the source's address
+SECONDS = 10.0  # how long a wrong token counts, and how long a source with too many gets no answer
+MOST = 4_096  # most sources that are remembered; beyond that the oldest is forgotten
 
 
 class TokenGuesses:
-    """Counts wrong tokens by source. `disabled`, for the negative control: nobody is counted."""
+    """Counts wrong tokens by source. `disabled`, for the negative control: nothing is counted."""
 
     def __init__(self, origin_of: Origin, disabled: bool = False) -> None:
         self._origin_of = origin_of
@@ -24,7 +25,7 @@ class TokenGuesses:
         return len(self._wrong)
 
     def wrong(self, key: FlowKey, now: float) -> None:
-        """A join of this flow had a token that nobody knows."""
+        """Count a wrong token in a join of this flow."""
         if self._disabled:
             return
         source = self._origin_of(source_of(key))
@@ -34,14 +35,14 @@ class TokenGuesses:
         self._wrong[source] = (now + SECONDS, count + 1 if until > now else 1)
 
     def bars(self, key: FlowKey, now: float) -> bool:
-        """Whether the flow's source had too many wrong ones."""
+        """Whether the flow's source has sent too many wrong tokens."""
         if not self._wrong:
             return False
         until, count = self._wrong.get(self._origin_of(source_of(key)), (0.0, 0))
         return count >= FREE and until > now
 
     def tick(self, now: float) -> None:
-        """Forget those whose time is over."""
+        """Forget sources whose time is over."""
         while self._wrong:
             source, (until, _) = next(iter(self._wrong.items()))
             if until > now:

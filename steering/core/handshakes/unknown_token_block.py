@@ -1,7 +1,7 @@
-"""Flows that sent a join with an unknown token: each is dropped at its edge for a while (D-6.4h).
+"""Blocks flows that sent a join with an unknown token: their edge switch drops their SYNs for a while (D-6.4h).
 
-A switch cannot match a token, so the dropping entry is for the exact flow: other hosts behind the stranger's
-address, as behind a NAT, are not touched. The SYN meter of the port bounds new flows of the same stranger.
+A switch cannot match a token. Therefore the entry that drops matches the exact flow, so that other hosts behind the same
+address (NAT) are not affected. New flows of the same sender are bounded by the SYN meter of the port.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.ids import DatapathId, Token, read_token
 from steering.model.rules import Rule, Table, static_cookie
 
-SECONDS = 10.0
-MOST = 1_024  # flows; what is more is only metered
+SECONDS = 10.0  # how long a flow is blocked
+MOST = 1_024  # most blocked flows; further ones are only metered
 
 
 class UnknownTokenBlocks(Part):
-    """The blocks: at most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
+    """The blocked flows. `epochs`: by switch, the epoch of its latest filling."""
 
     def __init__(self, epochs: Mapping[DatapathId, int]) -> None:
         self._epochs = epochs
@@ -32,7 +32,7 @@ class UnknownTokenBlocks(Part):
         return len(self._blocked)
 
     def block(self, seen: SynSeen, now: float) -> list[Output]:
-        """Drop the flow's next SYNs at its edge."""
+        """Have the edge switch drop further SYNs of the flow."""
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         if key in self._blocked or len(self._blocked) >= MOST:
@@ -40,7 +40,7 @@ class UnknownTokenBlocks(Part):
         family = handshake.family
         fields = match(
             in_port=seen.port,
-            metadata=asked_match(),  # without a controller nobody would end it
+            metadata=asked_match(),  # only while there is a controller, because only it ends the block
             eth_type=IPV4 if family == 4 else IPV6,
             ip_proto=TCP,
             tcp_flags=SYN,
@@ -57,7 +57,7 @@ class UnknownTokenBlocks(Part):
         return [SyncRules(seen.dpid, (rule,), ())]
 
     def learnt(self, token: Token) -> list[Output]:
-        """A token is known now, so the flows that sent it are no strangers': their blocks end."""
+        """A token is known now. The blocks of flows that sent it end."""
         if not self._blocked:
             return []
         return self._free([key for key, (_, of, _, _) in self._blocked.items() if of == token])

@@ -1,11 +1,11 @@
-"""MCPs that leave host and server to themselves where both speak MPTCP: `mcp_presence: withdraw` (N-5.6.1i,
-N-5.6.1l).
+"""Leaves a session to host and server without an MCP if both speak MPTCP: `mcp_presence: withdraw` (N-5.6.1i, N-5.6.1l).
 
-A relay that terminates a connection cannot step out of it again. So the controller finds out first: a first SYN
-goes its natural way, and the server's SYN/ACK decides. If it carries MP_CAPABLE, the session belongs to its two
-ends: no MCP, no entries, its joins go their natural way (native_mptcp knows their token), and a record only tells
-what became of it. If not, the server is known as plain (server_capability), and an MCP serves from the next
-connection on.
+A relay that terminates a connection cannot withdraw from it. Therefore the controller finds out first whether the server
+speaks MPTCP. A first SYN takes its natural path, and the server's SYN/ACK decides:
+
+* With MP_CAPABLE, the session is native: it has no MCP and no entries, and its joins take their natural path
+  (native_mptcp knows their token). A record shows the session to operators.
+* Without MP_CAPABLE, the server is remembered as plain (server_capability). An MCP serves from the next connection on.
 """
 
 from collections import OrderedDict
@@ -22,23 +22,23 @@ from steering.model.ids import NO_MCP, NO_WAYPOINT, Token, WaypointId
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
 from steering.wire.handshake import Handshake
 
-# Members under names of their own: core.sessions.records says why.
+# Names for members of enums: core.sessions.records says why.
 LEFT_TO_ITS_ENDS = Beginning.LEFT_TO_ITS_ENDS
 BYPASS, PROXY = Action.BYPASS, Action.PROXY
 TAKE_OVER, TRANSPARENT, WITHDRAW = Mode.TAKE_OVER, Mode.TRANSPARENT, Presence.WITHDRAW
 
 
 def withdraws(policy: Policy, terms: Terms) -> bool:
-    """Whether an MCP that these terms grant leaves capable pairs of host and server to themselves."""
+    """Whether an MCP under these terms withdraws where host and server both speak MPTCP."""
     return policy.mcp_presence is WITHDRAW and terms.action is PROXY and terms.mode is TAKE_OVER
 
 
 def goes_naturally(
     policy: Policy, capabilities: Capabilities, terms: Terms, handshake: Handshake, key: FlowKey, now: float
 ) -> bool:
-    """Whether a first SYN goes its natural way: it is bypassed, the mode is `transparent`, the rule serves marked
-    connections only, or the server may speak MPTCP itself and is then left alone (`hybrid`, D-3.4, or a withdrawn
-    MCP)."""
+    """Whether a first SYN takes its natural path. The reasons: the action is bypass, the mode is `transparent`, the rule
+    serves marked connections only, or the server may speak MPTCP itself and the mode is `hybrid` (D-3.4) or the MCP
+    withdraws. If the server is not known, the SYN becomes a trial (server_capability)."""
     if terms.action is BYPASS or terms.mode is TRANSPARENT:
         return True
     if terms.terminate_only and excluded(policy, terms, handshake):
@@ -52,7 +52,7 @@ def goes_naturally(
 
 
 class Withdrawal(Part):
-    """Initial subflows that are tracked until their server answers. Bounded: the latest stay."""
+    """Tracks first SYNs on their natural path until the server answers. The number is bounded: the latest stay."""
 
     def __init__(self, table: SessionTable, life: SessionLife, timers: Timers, counters: Counters) -> None:
         self._table = table
@@ -66,16 +66,18 @@ class Withdrawal(Part):
         return []
 
     def left(self, flow: FlowKey, edge: WaypointId, now: float) -> None:
-        """A first SYN that came in at waypoint `edge` went its natural way."""
+        """Track a first SYN that came in at waypoint `edge` and took its natural path."""
         self._tracked[flow] = (now + OPENING_SECONDS, edge)
         self._tracked.move_to_end(flow)
         if len(self._tracked) > OPENING:
             self._tracked.popitem(last=False)
 
     def answered(self, flow: FlowKey, token: Token, version: int, now: float) -> None:
-        """The server speaks MPTCP, and `token` is of its key. The subflow is no longer tracked. The session's
-        record is no load and holds no entries; it is the first to go when room is needed, and goes after
-        `session_linger` seconds."""
+        """The server has answered a tracked SYN with MPTCP. `token` is made from the server's key.
+
+        The session gets a record, which counts as no load and has no entries. The record is dropped after `session_linger`
+        seconds, and before any other if room is needed.
+        """
         deadline, edge = self._tracked.pop(flow, (0.0, NO_WAYPOINT))
         if deadline <= now or not self._table.has_room:
             return

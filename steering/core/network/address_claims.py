@@ -1,8 +1,9 @@
-"""Addresses that somebody claims at another place than where they are known: the old place is asked first.
+"""Claims: a host says that an address is at another port than the port where the address is known.
 
-ARP and neighbour discovery prove nothing, so a host could take another's traffic by one claim. An address that
-still answers where it is keeps its place. One that is silent there has moved, or is gone, and the claim is believed.
-Bounded: claims open in all and at one port; a claim that was refused is not looked at again for a moment.
+ARP and neighbour discovery prove nothing: a host could take another host's traffic by one claim. So the old port is
+asked first. If a host answers there, the claim is refused. If nobody answers, the host has moved or is gone, and the
+claim is believed. The number of open claims is bounded, in all and for each port. A refused claim is not looked at
+again for REFUSED_FOR seconds.
 """
 
 from collections import Counter
@@ -16,22 +17,24 @@ from steering.core.outputs import Output
 from steering.model.ids import WaypointId
 from steering.model.network import Attachment
 
-PATIENCE = 0.6  # seconds that the old place has to answer: a move that is real stays well below a second
-ASK_AGAIN = 0.2  # seconds between two questions to the old place
-CLAIMS = 1024  # open at once
-CLAIMS_EACH = 32  # of those at one port, so that one port does not take another's share
+PATIENCE = 0.6  # seconds that the old port has to answer: a host that really moves waits less than a second
+ASK_AGAIN = 0.2  # seconds between two questions to the old port
+CLAIMS = 1024  # most open claims
+CLAIMS_EACH = 32  # most open claims of one port
 REFUSED_FOR = 0.5  # seconds in which a refused claim is not looked at again
-REMEMBERED = 4096  # refused claims that are remembered
+REMEMBERED = 4096  # most refused claims that are remembered
 
 
 @dataclass(slots=True)
 class Claim:
-    """An address, the place and MAC that it is claimed for, and when that is believed.
+    """A claim of an address. It is believed at `deadline` unless a host answers at the old port.
 
-    `claimant` is None where nobody claims the address: its place has to prove that it still has it, since
-    others wait for its room. `lease`: what the network's DHCP server gave the claimant, if that is why it claims the address,
-    and `told`: the server's answer, which the claimant gets when the claim is believed; `declined`: what the server gets when it
-    is refuted.
+    * `old`: the waypoint where the address is known.
+    * `claimant`, `mac`: the place and the MAC that the address is claimed for. `claimant` is None where nobody claims
+      the address: another address needs room at its port, so the host has to prove that it still has this one.
+    * `lease`: the DHCP lease of the claimant, if the claim comes from a lease.
+    * `told`: the DHCP server's answer. The claimant gets it when the claim is believed.
+    * `declined`: the message that the DHCP server gets when the claim is refused.
     """
 
     address: bytes
@@ -49,11 +52,11 @@ class ClaimOutcome(Enum):
     """What became of a claim of an address by ARP or ND."""
 
     KNOWN = 0  # nothing new
-    BOUND = 1  # known there from now on, and nowhere before
-    MOVED = 2  # known there from now on, and no more where it was
-    CONTESTED = 3  # known elsewhere: the address's old place is asked
-    KEPT = 4  # it answered where it is, though somebody claimed it elsewhere
-    REFUSED = 5  # not believed
+    BOUND = 1  # the address is known there now, and was known nowhere before
+    MOVED = 2  # the address is known there now, and no longer at its old port
+    CONTESTED = 3  # the address is known elsewhere: its old port is asked
+    KEPT = 4  # the host answered at its old port: a claim for another port is refused
+    REFUSED = 5  # the claim is not believed
 
 
 class HeardClaim(NamedTuple):
@@ -64,7 +67,8 @@ class HeardClaim(NamedTuple):
 
 
 class AddressClaims:
-    """The open claims. Time is an argument. The neighbour table sends the questions and acts on the answers."""
+    """The open claims. The neighbour table sends the questions and acts on the answers. Times are seconds of the
+    engine's clock."""
 
     def __init__(self) -> None:
         self._open: dict[bytes, Claim] = {}
@@ -79,7 +83,7 @@ class AddressClaims:
 
     @property
     def due_at(self) -> float:
-        """The time at which `due` has something to tell; infinity while no claim is open."""
+        """The time at which `due` next returns something. Infinity while no claim is open."""
         return min((min(c.deadline, c.next_question) for c in self._open.values()), default=inf)
 
     def open(
@@ -93,8 +97,8 @@ class AddressClaims:
         told: tuple[Output, ...] = (),
         declined: tuple[Output, ...] = (),
     ) -> bool:
-        """Whether this opened a new claim, so that the address's old place has to be asked now. A claim that is
-        open already, a claim that was refused a moment ago, and one beyond the bounds are not opened."""
+        """Open a claim. True if it was opened: then the caller has to ask the old port now. No claim is opened if one
+        is open for this address, if the same claim was refused a moment ago, or if a bound is reached."""
         place = 0 if claimant is None else claimant.waypoint.id
         if address in self._open or len(self._open) >= CLAIMS or self._at[place] >= CLAIMS_EACH:
             return False
@@ -108,7 +112,7 @@ class AddressClaims:
         return True
 
     def answered(self, address: bytes, now: float) -> Claim | None:
-        """The old place answered: the claim that this refutes, if one is open."""
+        """A host answered at the old port. Closes the claim that is open for the address, and returns it."""
         claim = self._close(address)
         if claim is not None and claim.claimant is not None:
             if len(self._refused) >= REMEMBERED:
@@ -118,11 +122,11 @@ class AddressClaims:
         return claim
 
     def withdraw(self, address: bytes) -> None:
-        """It is settled otherwise who has the address."""
+        """Close the claim of an address: the address got its place in another way."""
         self._close(address)
 
     def end_of(self, claimant: WaypointId) -> None:
-        """Whatever is claimed for a port is nobody's claim any more: the port has no carrier."""
+        """Close all claims for a port. The port lost carrier."""
         if self._at[claimant]:
             places = (
                 (a, None if c.claimant is None else c.claimant.waypoint.id) for a, c in self._open.items()
@@ -131,8 +135,8 @@ class AddressClaims:
                 self._close(address)
 
     def left(self, address: bytes) -> None:
-        """The address is no longer known anywhere, so its old place need not be asked. Whom the DHCP server gave it
-        to has it at once, since he would not ask again. Any other claim is withdrawn."""
+        """The address is no longer known anywhere, so its old port need not be asked. A claim with a lease is believed
+        at once, since a DHCP client does not ask again. Any other claim is closed."""
         claim = self._open.get(address)
         if claim is None or claim.lease is None:
             self._close(address)
@@ -140,8 +144,8 @@ class AddressClaims:
             claim.deadline = 0.0
 
     def due(self, now: float) -> tuple[list[Claim], list[Claim]]:
-        """Two lists: claims whose old place stayed silent, which are closed by this call; and claims whose old
-        place has to be asked again."""
+        """Two lists. The first has the claims whose old port stayed silent; this call closes them. The second has the
+        claims whose old port has to be asked again."""
         silent = [claim for claim in self._open.values() if claim.deadline <= now]
         for claim in silent:
             self._close(claim.address)

@@ -1,7 +1,8 @@
-"""Addresses whose hosts are asked for, and what waits for their answers.
+"""Questions for the MACs of hosts (ARP, ND), and the packets that wait for the answers.
 
-Bounded for each port and in all. Where a port has no room its oldest question gives way: hosts that are there answer
-within milliseconds, so that a scan of a whole prefix keeps nobody's question from its answer.
+The number of questions is bounded, for each port and in all. A port that has no room drops its oldest question. A
+host that exists answers within milliseconds, so a scan of a whole prefix does not push out the questions for real
+hosts.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,19 +14,24 @@ from steering.core.part import NEVER
 from steering.model.ids import WaypointId
 from steering.model.network import AccessNetwork, Gateway, Mcp
 
-WAITING_EACH = 4  # packets kept for one address
-PLACES_EACH = 4  # ports behind which one address is asked for
-QUESTIONS = 1_024  # addresses asked for at once
-QUESTIONS_EACH = 64  # of those behind one port
-RETRY, TRIES = 1.0, 3
+WAITING_EACH = 4  # most packets kept for one address
+PLACES_EACH = 4  # most ports behind which one address is asked for
+QUESTIONS = 1_024  # most open questions
+QUESTIONS_EACH = 64  # most open questions of one port
+RETRY, TRIES = 1.0, 3  # seconds between two tries, and tries
 
 Ask = Callable[[Attachment, bytes], list[Output]]
 
 
 @dataclass(slots=True)
 class AddressQuery:
-    """An address being asked for, and the packets that wait for it: `frames` to its host, `sent` by it, each with where.
-    `waypoint`: whose share of questions it takes; `places`: behind which it is asked."""
+    """A question for one address, and the packets that wait for the answer.
+
+    * `waypoint`: the waypoint whose bound QUESTIONS_EACH counts the question.
+    * `frames`: packets to the host.
+    * `sent`: packets from the host, each with the waypoint where it came in.
+    * `places`: the waypoints behind which the host is asked.
+    """
 
     waypoint: WaypointId
     next_try: float
@@ -36,13 +42,13 @@ class AddressQuery:
 
 
 class AddressQueries:
-    """The open questions. `ask` makes the frame that asks; an unknown waypoint's question is dropped."""
+    """The open questions. `ask` makes the frame that asks. A question is dropped when its waypoints left the site."""
 
     def __init__(self, by_waypoint: Callable[[], Mapping[WaypointId, Attachment]], ask: Ask) -> None:
         self._by_waypoint = by_waypoint
         self._ask = ask
         self._open: dict[bytes, AddressQuery] = {}
-        self._at: dict[WaypointId, dict[bytes, None]] = {}  # in order of age
+        self._at: dict[WaypointId, dict[bytes, None]] = {}  # waypoint -> its addresses, the oldest first
 
     def __len__(self) -> int:
         return len(self._open)
@@ -51,9 +57,9 @@ class AddressQueries:
         return address in self._open
 
     def wait(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
-        """A packet waits for a host's answer: `to` the host, or sent `by` it. The host is asked behind every port where such
-        a packet came, unless it was: packets to a host that moved still come to its old place, where nobody answers.
-        """
+        """Keep a packet until a host answers: `to` the host, or sent `by` the host. The host is asked behind every
+        port where such a packet came, once for each port. Packets to a host that moved still come to its old port,
+        where nobody answers."""
         waypoint = attachment.waypoint.id
         query = self._open.get(address)
         if query is None:
@@ -77,7 +83,7 @@ class AddressQueries:
             self.take(next(iter(most)))
 
     def take(self, address: bytes) -> AddressQuery | None:
-        """The question about an address, which is closed by this."""
+        """Close the question for an address, and return it."""
         query = self._open.pop(address, None)
         if query is not None:
             here = self._at[query.waypoint]
@@ -87,11 +93,11 @@ class AddressQueries:
         return query
 
     def due(self) -> float:
-        """The time at which `again` has something to do."""
+        """The time at which `again` next has something to do."""
         return min((query.next_try for query in self._open.values()), default=NEVER)
 
     def again(self, now: float) -> list[Output]:
-        """Ask again for what has not answered; give up what was asked for often enough."""
+        """Ask again for hosts that have not answered. Give up a question after TRIES tries."""
         outputs: list[Output] = []
         for address, query in list(self._open.items()):
             if now < query.next_try:
@@ -108,7 +114,8 @@ class AddressQueries:
 
 
 def transit_addresses(attachment: Attachment) -> frozenset[bytes]:
-    """The addresses of the MCP or next hop behind an attachment: whoever answers for one gets all traffic there."""
+    """The addresses of the MCP or next hop behind an attachment. The MAC that answers for one of them gets all traffic
+    of the attachment."""
     part = attachment.part
     if isinstance(part, Mcp):
         return frozenset(address.packed for address in part.addresses)
@@ -119,6 +126,7 @@ def transit_addresses(attachment: Attachment) -> frozenset[bytes]:
 
 
 def stands_for_network(attachment: Attachment) -> bool:
-    """Whether the network's prefix route leads to this very port. Gateways: every port may answer."""
+    """Whether the route for the network's prefix leads to this port: the network's first one. True for gateways and
+    MCPs."""
     part = attachment.part
     return not isinstance(part, AccessNetwork) or part.ports[0] == attachment.waypoint.port

@@ -1,8 +1,8 @@
-"""The way around a link that is down: from its near switch to its far one, without it.
+"""Detours: the way around a link that is down, from its near switch to its far switch.
 
-It leads to the far end of the link and no further, so all destinations share one, and what arrives there is where it would
-have been anyway. From there on its way to the destination is shorter than it was before the link, so however many links
-fail, nothing goes round in circles as long as the switches agree on the ways.
+A detour ends at the far end of the link, so all destinations share one detour. A packet that arrives at the far end
+is nearer to its destination than it was at the near end. So no packet goes round in circles, however many links
+fail, as long as the switches agree on the ways.
 """
 
 from heapq import heappop, heappush
@@ -11,13 +11,14 @@ from itertools import pairwise
 from steering.core.network.graph import Ends, Graph
 from steering.model.ids import DatapathId
 
-LONGEST = 32  # links: what goes further is no failover, and a ring has as many rules for each link as it has switches
+LONGEST = 32  # most links of a detour: in a ring, each link's detour needs a rule at every switch
 
 
 def way_around(graph: Graph, a: DatapathId, b: DatapathId) -> tuple[tuple[Ends, ...], int]:
-    """The links, in order, of the cheapest way from a switch to the next one that does without the link that paths use
-    between the two; another link between them comes first. Empty where there is none of at most LONGEST links. Beside
-    it how many switches were settled on the search, which is what it costs."""
+    """The cheapest way from a switch to its neighbour without the link that paths use between the two.
+
+    Returns the links of the way in order, and how many switches the search settled (its cost). Another link between
+    the two switches is preferred. The links are empty where there is no way of at most LONGEST links."""
     own = graph.link_used(a, b)
     spare = [
         (weight, ends)

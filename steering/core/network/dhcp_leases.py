@@ -1,15 +1,19 @@
-"""DHCP snooping (`hosts: dhcp`): an address belongs to the port whose host got it from the network's own server.
+"""DHCP snooping (`hosts: dhcp`): an IPv4 address belongs to the port whose host got it from the network's own server.
 
-What clients send is handed on to the ports that the site file says the server is behind, and what comes from there to
-the port of the client that it is for. A host's server at any other port is heard by nobody. An address that was
-acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another. Where a host
-has it already, that one is asked first, as for any claim: MACs and client identifiers are no secret. The server's answer
-goes on when nobody answers. Where somebody does it is dropped, and the server is told (DHCPDECLINE), so that the client gets
-another address. Not where the server may take the client for whoever has the address: that one would lose it.
+The site file names the ports of the network's DHCP server. Messages of clients go to those ports only. Messages of
+the server go to the port of their client only. Server messages from any other port are dropped.
 
-Bounded: clients and leases that are remembered, of which the oldest client gives way; by how many may come up (meters).
-The store keeps leases, so that the next controller knows them. Who was bound before and has no lease there stays so until
-the network's server says otherwise. IPv6 hosts are probed.
+A DHCPACK binds its address to the client's port and MAC until the lease ends, is released, or the server gives the
+address to another client. MACs and client identifiers are no secret. So if another host has the address, that host
+is asked first, as for any claim (address_claims). If nobody answers, the client gets the DHCPACK. If the host
+answers, the DHCPACK is dropped and the server gets a DHCPDECLINE, so that it gives the client another address. No
+DHCPDECLINE is sent where the server may mistake the client for the host that has the address: that host would lose
+its lease.
+
+The number of remembered clients is bounded: the oldest client is dropped. So is the number of leases. Meters bound
+how many messages come to the controller. The store keeps the leases for the next controller. A host that was bound
+before, and has no lease, stays bound until the server gives its address to another client. Hosts with IPv6
+addresses are probed instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,18 +35,18 @@ from steering.model.network import AccessNetwork, Attachment, PortRef
 from steering.model.session import Refusal
 from steering.wire.dhcp import INFINITE, DhcpMessage, DhcpType, decline
 
-CLIENTS = 4_096  # remembered with their port
-CLIENTS_EACH = 256  # of those of one port
-LEASES = 65_536
-EXPIRED_AT_ONCE = 100
-TOLD_AT_ONCE = 1_000  # changes for the store
-ETHERNET = b"\1"  # the type of an identifier that is a MAC (RFC 2132 9.14)
+CLIENTS = 4_096  # most clients that are remembered with their port
+CLIENTS_EACH = 256  # most of them at one port
+LEASES = 65_536  # most leases
+EXPIRED_AT_ONCE = 100  # most leases that end in one tick
+TOLD_AT_ONCE = 1_000  # most changes that one call of `news` returns
+ETHERNET = b"\1"  # the type of a client identifier that is a MAC (RFC 2132 section 9.14)
 
 Asked = tuple[str, bytes, bytes]
 
 
 class DhcpLeases(Part):
-    """The leases that were seen; the neighbour table asks for them through `leases`."""
+    """Follows DHCP messages. The leases themselves are in the neighbour table (`Neighbours.leases`)."""
 
     def __init__(
         self,
@@ -51,24 +55,25 @@ class DhcpLeases(Part):
         counters: Counters,
         moved: Callable[[Attachment, bytes], list[Output]],
     ) -> None:
-        """`moved`: what an address needs whose host is at another place now."""
+        """`moved`: makes the outputs for an address whose host is now at another place."""
         self._moved = moved
         self._map = sitemap
         self._neighbours = neighbours
         self._counters = counters
-        # Network's name, MAC and number of the question -> where the client asked, in order of age. Without the number,
-        # which nobody else sees, a host at another port could ask in a client's name, and get what the server gives the client.
+        # Name of the network, client's MAC and transaction id -> waypoint of the client, the oldest first. Other hosts
+        # do not see the transaction id. Without it, a host at another port could ask with the client's MAC, and get
+        # the server's answer to the client.
         self._clients: dict[Asked, WaypointId] = {}
         self._at: dict[WaypointId, dict[Asked, None]] = {}
         self._ends = inf
-        self._changed: dict[bytes, None] = {}  # addresses whose lease the store has to hear of
+        self._changed: dict[bytes, None] = {}  # addresses whose lease changed since `news` last returned them
         self._restored = False
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {DhcpSeen: self.seen}
 
     def seen(self, given: DhcpSeen, now: float) -> list[Output]:
-        """A DHCP message came in at an access port."""
+        """Handle a DHCP message that came in at a port."""
         attachment = self._map.at.get((given.dpid, given.port))
         part = None if attachment is None else attachment.part
         if attachment is None or not isinstance(part, AccessNetwork) or not part.dhcp_ports:
@@ -80,7 +85,7 @@ class DhcpLeases(Part):
             self._counters.refusals[Refusal.DHCP_SERVER] += 1
             return []
         if trusted:
-            return []  # the server's own segment: it heard it
+            return []  # the client is on the server's own segment: the server heard the message
         message = given.message
         self._remember(attachment, message)
         freed: list[Output] = []
@@ -94,7 +99,7 @@ class DhcpLeases(Part):
         return [*freed, *(_out(port, given.frame) for port in part.dhcp_ports)]
 
     def _answered(self, part: AccessNetwork, given: DhcpSeen, now: float) -> list[Output]:
-        """The server says something to a client, whose port is known since it asked there."""
+        """Pass a message of the server to its client. The client's port is known from the client's own message."""
         message = given.message
         waypoint = self._clients.get((part.name, message.client, message.transaction))
         attachment = None if waypoint is None else self._map.by_waypoint.get(waypoint)
@@ -117,7 +122,7 @@ class DhcpLeases(Part):
         heard = self._neighbours.lease(attachment, address, lease, now, told, declined)
         if heard.standing is ClaimOutcome.CONTESTED:
             return heard.outputs
-        if leases.get(address) is lease:  # the address is on this link
+        if leases.get(address) is lease:  # the neighbour table took the lease: the address is on this link
             self._ends = min(self._ends, lease.until)
             self._changed[address] = None
         has_moved = heard.standing in (ClaimOutcome.BOUND, ClaimOutcome.MOVED)
@@ -151,7 +156,7 @@ class DhcpLeases(Part):
         return self._ends
 
     def tick(self, now: float) -> list[Output]:
-        """Leases that are over."""
+        """End the leases that are over."""
         self._take_moved()
         leases = self._neighbours.leases
         over = [address for address, lease in leases.items() if lease.until <= now][:EXPIRED_AT_ONCE]
@@ -162,8 +167,8 @@ class DhcpLeases(Part):
     # ---- over a restart -------------------------------------------------------------------------
 
     def news(self, now: float) -> tuple[list[tuple[bytes, KeptLease]], list[bytes]]:
-        """Leases by address that began or were renewed since the last call, and the addresses of those that are over,
-        of these some at each call."""
+        """For the store: addresses with leases that began or were renewed since the last call, and addresses whose
+        lease is over. At most TOLD_AT_ONCE in all; the others follow with the next calls."""
         self._take_moved()
         begun: list[tuple[bytes, KeptLease]] = []
         over: list[bytes] = []
@@ -179,7 +184,8 @@ class DhcpLeases(Part):
         return begun, over
 
     def _take_moved(self) -> None:
-        """Claims of leases that were settled: such a lease may end before all others, and the store has to hear of it."""
+        """Note the leases that the neighbour table took when it settled a claim. Such a lease may end before all others,
+        and it has to go to the store."""
         for address in self._neighbours.leases_moved:
             lease = self._neighbours.leases.get(address)
             self._ends = self._ends if lease is None else min(self._ends, lease.until)
@@ -188,12 +194,13 @@ class DhcpLeases(Part):
 
     @property
     def all_told(self) -> bool:
-        """Whether `news` has told of every lease that was taken back."""
+        """Whether `restore` was called and `news` has returned every change since."""
         self._take_moved()
         return self._restored and not self._changed
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        """What a lease binds leaves with the filling of its switch. One that has run out since is not lost, but over."""
+        """Take the leases back. Their rules go to the switches when the switches are filled. A lease that has run out
+        meanwhile does not count as lost."""
         self._restored = True
         lost = 0
         for told in kept.leases:
@@ -211,8 +218,8 @@ class DhcpLeases(Part):
 
 
 def _declined(part: AccessNetwork, given: DhcpMessage) -> tuple[Output, ...]:
-    """What tells a server that an address which it gave is in use, so that it gives another next time. Not where a client's
-    identifier is more than its MAC: it may be that of whoever has the address, who would lose it."""
+    """A DHCPDECLINE: tells the server that the address it gave is in use. Empty where the client's identifier is other
+    than its MAC: the host that has the address may use the same identifier, and would lose its lease."""
     if given.identifier not in (b"", ETHERNET + given.client):
         return ()
     frame = decline(given)

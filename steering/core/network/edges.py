@@ -1,4 +1,4 @@
-"""Edges between switches, and when each changed last."""
+"""Directed edges between switches, and the version of each edge's last change."""
 
 from steering.model.ids import DatapathId, PortNumber
 
@@ -6,8 +6,12 @@ Pair = tuple[DatapathId, DatapathId]  # a directed edge, by its two switches' da
 
 
 class Edges:
-    """Directed, weighted edges. `out` and `incoming`: a switch's edges to and from others, with their weights. `ports`:
-    by which port an edge leaves its switch. `version` counts changes."""
+    """Directed, weighted edges between switches.
+
+    * `out`: switch -> the switches it has an edge to -> weight. `incoming`: the same, for edges to the switch.
+    * `ports`: edge -> the port by which the edge leaves its switch.
+    * `version`: the number of changes so far.
+    """
 
     __slots__ = ("_changes", "incoming", "out", "ports", "version")
 
@@ -19,14 +23,14 @@ class Edges:
         self._changes: dict[Pair, int] = {}  # edge -> version of its last change, in that order
 
     def set(self, a: DatapathId, b: DatapathId, weight: float, port: PortNumber) -> None:
-        """There is an edge from `a` to `b`. Another port alone is no change."""
+        """Add the edge from `a` to `b`, or change its weight and port. Another port alone is no new version."""
         self.ports[a, b] = port
         if self.out.get(a, {}).get(b) != weight:
             self.out.setdefault(a, {})[b] = self.incoming.setdefault(b, {})[a] = weight
             self._note(a, b)
 
     def remove(self, a: DatapathId, b: DatapathId) -> None:
-        """There is no such edge any more. Its port is remembered."""
+        """Remove the edge from `a` to `b`. Its port stays in `ports`."""
         if b in self.out.get(a, ()):
             del self.out[a][b], self.incoming[b][a]
             self._note(a, b)
@@ -37,7 +41,7 @@ class Edges:
         self._changes[a, b] = self.version
 
     def changed_since(self, version: int) -> list[Pair]:
-        """Edges that changed after that version, the last one first."""
+        """The edges that changed after `version`, the latest change first."""
         changed: list[Pair] = []
         for pair, changed_at in reversed(self._changes.items()):
             if changed_at <= version:

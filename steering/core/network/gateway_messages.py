@@ -1,4 +1,4 @@
-"""What virtual gateways send: questions for addresses, router advertisements, and ICMP errors where a TTL ran out."""
+"""Frames that the virtual gateways send: ARP and ND questions, router advertisements, ICMP time exceeded."""
 
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame
@@ -36,7 +36,8 @@ class Advertisements(Part):
 
 
 def advertisement(sitemap: SiteMap, port: PortRef) -> list[Output]:
-    """A router advertisement out of one port, to all nodes: RFC 4861 6.2.6 allows that as an answer."""
+    """A router advertisement out of one port, to all nodes. RFC 4861 section 6.2.6 allows this as an answer to a
+    solicitation."""
     attachment = sitemap.attachments.get(port)
     if attachment is None or not isinstance(attachment.part, AccessNetwork):
         return []
@@ -48,7 +49,7 @@ def advertisement(sitemap: SiteMap, port: PortRef) -> list[Output]:
 
 
 def ttl_expired(sitemap: SiteMap, seen: TtlExpired) -> list[Output]:
-    """Time exceeded, from the gateway of the port where the packet came in."""
+    """An ICMP time exceeded message for a packet, from the gateway of the port where the packet came in."""
     attachment = sitemap.at.get((seen.dpid, seen.port))
     if attachment is None:
         return []
@@ -61,7 +62,8 @@ def ttl_expired(sitemap: SiteMap, seen: TtlExpired) -> list[Output]:
 
 
 def question_to(attachment: Attachment, address: bytes) -> list[Output]:
-    """Who has an address, asked out of the port of an attachment. Nothing where no gateway could ask for IPv4."""
+    """An ARP request or neighbour solicitation for an address, out of the port of an attachment. Empty for IPv4 where
+    the attachment has no IPv4 gateway address to ask from."""
     version = 4 if len(address) == 4 else 6
     port = attachment.waypoint.port
     source = next((g.packed for g in attachment.part.gateways if g.version == version), None)

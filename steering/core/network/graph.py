@@ -1,7 +1,7 @@
-"""Switches and links as a graph; distances and next hops are kept and follow each change of a link.
+"""The graph of switches and links. Distances and next hops are kept, and updated after each change of a link.
 
-Only label forwarding runs over these links. An in-line MCP (`interception: self`) is not a link: a packet
-ends at its inside port and a new one begins at its outside port.
+Only label forwarding runs over these links. An in-line MCP (`interception: self`) is not a link: label forwarding
+ends at its inside port, and begins anew at its outside port.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ Ends = tuple[PortRef, PortRef]  # a directed link
 
 @dataclass(frozen=True, slots=True)
 class NaturalPath:
-    """What a packet takes with steering off (D-2.7): switches in order, and the in-line MCP it crosses."""
+    """The path that a packet takes with steering off (D-2.7): its cost, its switches in order, and the in-line MCP
+    that it crosses, if any."""
 
     cost: float
     switches: tuple[DatapathId, ...]
@@ -55,8 +56,8 @@ class SwitchPaths:
         return tuple(hops)
 
     def natural(self, source: DatapathId, target: DatapathId) -> NaturalPath:
-        """The natural path between two edge switches, through an in-line MCP where one stands on it: that is where
-        going through the MCP's two ports costs no more than going past it."""
+        """The natural path between two edge switches. It leads through an in-line MCP if that costs no more than the
+        path without it."""
         cost, mcp = self._natural(source, target)
         if mcp is None:
             return NaturalPath(cost, self.path(source, target))
@@ -68,7 +69,7 @@ class SwitchPaths:
         return self._natural(source, target)[0]
 
     def natural_mcp(self, source: DatapathId, target: DatapathId) -> Mcp | None:
-        """The in-line MCP that stands on the natural path between two edge switches."""
+        """The in-line MCP on the natural path between two edge switches, or None."""
         return self._natural(source, target)[1] if self.in_line else None
 
     def _natural(self, source: DatapathId, target: DatapathId) -> tuple[float, Mcp | None]:
@@ -83,19 +84,19 @@ class SwitchPaths:
 class Graph(SwitchPaths):
     """Directed links between switch ports. Every change makes a new `version`.
 
-    Of parallel links between two switches the cheapest is used, of equal ones that with the lowest ports, so that every
-    controller takes the same one.
+    Of parallel links between two switches the cheapest is used. Of equally cheap ones the link with the lowest ports
+    is used, so that all controllers use the same one.
     """
 
     def __init__(self, site: Site) -> None:
         self._links: dict[Ends, float] = {}
-        self._between: dict[Pair, dict[Ends, float]] = {}  # the same by the two switches
-        self._at: dict[PortRef, dict[Ends, None]] = {}  # those that begin or end at a port
+        self._between: dict[Pair, dict[Ends, float]] = {}  # the same links, by their two switches
+        self._at: dict[PortRef, dict[Ends, None]] = {}  # port -> the links that begin or end there
         self._core: dict[DatapathId, set[PortNumber]] = {}  # switch -> its ports with a link
         super().__init__(ShortestPaths(), ())
         self.version = 0
-        self._changes: dict[Pair, int] = {}  # version of the last change between them
-        self._set: dict[Ends, float] = {}  # by an operator (D-1.d)
+        self._changes: dict[Pair, int] = {}  # switches -> version of the last change between them
+        self._set: dict[Ends, float] = {}  # weights that an operator set (D-1.d)
         self._declared = {(a, b): n.weight for n in site.links for a, b in ((n.a, n.b), (n.b, n.a))}
         self.replace(site)
         for link in site.links:
@@ -103,7 +104,8 @@ class Graph(SwitchPaths):
             self.add(link.b, link.a)
 
     def replace(self, site: Site) -> None:
-        """The same switches and links with other MCPs: natural paths may lead through one in line, or no more."""
+        """Take over the MCPs of a changed site, whose switches and links are the same. Natural paths may then lead
+        through other in-line MCPs."""
         self.in_line = tuple(mcp for mcp in site.mcps if mcp.interception is Interception.SELF)
         self.version += 1
 
@@ -134,7 +136,7 @@ class Graph(SwitchPaths):
         return changed
 
     def own_weight(self, a: PortRef, b: PortRef) -> float:
-        """What the site file says, 1 where it says nothing."""
+        """The weight in the site file, or 1 if the site file gives none."""
         return self._declared.get((a, b), 1.0)
 
     def set_weight(self, a: PortRef, b: PortRef) -> float | None:
@@ -163,7 +165,7 @@ class Graph(SwitchPaths):
         return (a, b) in self._links
 
     def copy(self) -> SwitchPaths:
-        """The ways as they are now, which no later change reaches."""
+        """A copy of the paths as they are now. Later changes do not reach the copy."""
         return SwitchPaths(self.paths.copy(), self.in_line)
 
     def leads(self, port: PortRef) -> bool:
@@ -179,11 +181,11 @@ class Graph(SwitchPaths):
         return self._between.get((a, b), {})
 
     def link_used(self, a: DatapathId, b: DatapathId) -> Ends:
-        """Of the links from one switch to another the one that paths lead over. ValueError where there is none."""
+        """The link that paths use from one switch to another. Raises ValueError where there is no link."""
         return _cheapest(self.links_between(a, b))[1]
 
     def pairs(self) -> list[Pair]:
-        """The switches that a link leads from, and to, each pair once."""
+        """The pairs of switches with a link from the first to the second."""
         return [pair for pair, links in self._between.items() if links]
 
     def core_ports(self, dpid: DatapathId) -> set[PortNumber]:
@@ -200,7 +202,7 @@ class Graph(SwitchPaths):
         lay_edge(self.paths, a, b, self._between[a, b])
 
     def changed_since(self, version: int) -> Iterator[Pair]:
-        """Pairs of switches between which, in that direction, a link came, went or changed its weight."""
+        """The pairs of switches whose links, in that direction, changed after `version`."""
         for pair, changed in reversed(self._changes.items()):
             if changed <= version:
                 return

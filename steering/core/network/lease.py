@@ -1,4 +1,4 @@
-"""Who may have an address where a network says so for each host: by its site file, or by the leases of its DHCP server."""
+"""DHCP leases, and the check whether a host may have an address (`hosts: dhcp`, `hosts: static`)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from steering.model.network import AccessNetwork, Attachment, HostLearning
 
 
 class Lease(NamedTuple):
-    """Whose an address is, and until when."""
+    """The waypoint and the MAC (`client`) that an address is leased to, and until when (the engine's clock)."""
 
     waypoint: WaypointId
     client: bytes
@@ -22,13 +22,14 @@ def may_have(
     leases: Mapping[bytes, Lease],
     known: Mapping[bytes, bytes],
 ) -> bool:
-    """Whether a host behind a port may have an address. `known`: address -> MAC of those behind the port."""
+    """Whether a host with a MAC behind a port may have an address. `known`: address -> MAC of the hosts that are known
+    behind the port."""
     part, port = attachment.part, attachment.waypoint.port
     if not isinstance(part, AccessNetwork):
         return True
     if part.hosts is HostLearning.DHCP and len(address) == 4:
         lease = leases.get(address)
-        if lease is None:  # who was there before this controller keeps it until the server says otherwise
+        if lease is None:  # a host that was known before keeps the address until it is leased
             return port in part.dhcp_ports or known.get(address) == mac
         return (lease.waypoint, lease.client) == (attachment.waypoint.id, mac)
     if part.hosts is not HostLearning.STATIC:

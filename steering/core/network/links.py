@@ -1,7 +1,7 @@
-"""Links as they are believed: what discovery or the site file says, less what a switch that is away cannot show.
+"""The links that the controller counts as up, by discovery or by the site file.
 
-Silence of a switch that cannot be reached says nothing about its links: such a link stays for as long as the switch is
-away, and for `REVERIFY` seconds after it came back. A link that an earlier controller kept is believed likewise.
+A link of a switch that is not connected cannot be checked. Such a link stays up while the switch is away, and for
+`REVERIFY` seconds after the switch came back. The same holds for a link that an earlier controller kept in the store.
 """
 
 from collections import defaultdict
@@ -17,14 +17,14 @@ from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece
 from steering.model.network import Link, PortRef
 
-REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
-FLAPPING = 10.0  # a declared link that was lost twice within so many seconds ...
-STEADY = 2.0  # ... counts again when its ports were up for so long
+REVERIFY = 10.0  # seconds that a link may stay unconfirmed after its switch came back
+FLAPPING = 10.0  # a declared link flaps if it was lost twice within so many seconds ...
+STEADY = 2.0  # ... and a link that flaps counts as up only after its ports were up for so many seconds
 
 
 class BelievedLinks(Part):
-    """The one writer of the graph's links. `changed` tells that static rules have to follow; a caller that brings
-    the switches in line at once uses the answers of `down` and `port_down` instead."""
+    """The only writer of the graph's links. `changed` says that static rules have to follow. `down` and `port_down`
+    return the same instead, so that their caller can change the rules at once."""
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK
 
@@ -32,7 +32,7 @@ class BelievedLinks(Part):
         self._map = sitemap
         self._graph = graph
         self._switches = switches
-        # The site's own links by port; none where links are discovered.
+        # Port -> the links of the site file there. Empty where links are discovered.
         self._declared: defaultdict[PortRef, list[Link]] = defaultdict(list)
         for link in () if sitemap.site.discover else sitemap.site.links:
             for end in {link.a, link.b}:
@@ -40,27 +40,28 @@ class BelievedLinks(Part):
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
         ] = {}  # links whose loss is not believed yet -> until when
-        # Both are about links that the site declares, so neither grows beyond their number.
-        self._lost: dict[Link, float] = {}  # when each was lost last
+        # These three hold links of the site file only, so their number bounds them.
+        self._lost: dict[Link, float] = {}  # link -> when it was lost last
         self._flapping: set[Link] = set()
-        self._returning: dict[Link, float] = {}  # when a link that comes and goes counts again
+        self._returning: dict[Link, float] = {}  # flapping link -> when it counts as up again
 
     def up(self, a: PortRef, b: PortRef) -> None:
-        """The direction a -> b was seen. An attachment is never a link, whatever arrives there."""
+        """Discovery saw the direction a -> b. Nothing happens if a port is an attachment, which is never a link."""
         self._unconfirmed.pop((a, b), None)
         if a not in self._map.attachments and b not in self._map.attachments:
             self.changed |= self._graph.add(a, b)
 
     def down(self, a: PortRef, b: PortRef) -> bool:
-        """The direction a -> b is not seen any more. True if it is believed, and was there."""
+        """Discovery no longer sees the direction a -> b. True if the link was up and counts as down now. It does not
+        while one of its switches is away."""
         if not all(self._switches.is_connected(end.dpid) for end in (a, b)):
             self._unconfirmed[(a, b)] = NEVER
             return False
         return self._graph.remove(a, b)
 
     def port_up(self, port: PortRef, now: float) -> None:
-        """A port has carrier again. The site's declared links at the port count as soon as both ends have carrier.
-        A link that comes and goes counts only when it has been steady, so that no rule follows each of its turns."""
+        """A port has carrier again. A link of the site file counts as up when both its ends have carrier. A flapping
+        link waits STEADY seconds more, so that rules do not follow each of its changes."""
         for link in self._declared.get(port, ()):
             if not self._is_up(link.a) or not self._is_up(link.b):
                 continue
@@ -70,11 +71,11 @@ class BelievedLinks(Part):
                 self._add(link)
 
     def port_down(self, port: PortRef, now: float) -> bool:
-        """A port lost carrier, so every link at it is gone. True if there was one."""
+        """A port lost carrier: its links are down. True if one was up."""
         for link in self._declared.get(port, ()):
             waited = self._returning.pop(link, None) is not None
             if not waited and not self._graph.has(link.a, link.b) and not self._graph.has(link.b, link.a):
-                continue  # its other end told of this loss already
+                continue  # the link's other end reported this loss already
             if now - self._lost.get(link, -FLAPPING) < FLAPPING:
                 self._flapping.add(link)
             else:
@@ -84,7 +85,7 @@ class BelievedLinks(Part):
         return any(gone)
 
     def _is_up(self, port: PortRef) -> bool:
-        """Whether a port has carrier, as far as is known; a port that no switch told of counts as up."""
+        """Whether a port has carrier. True for a port whose state is not known."""
         switch = self._switches.get(port.dpid)
         return switch is None or switch.ports.get(port.port, True)
 
@@ -93,8 +94,8 @@ class BelievedLinks(Part):
         self.changed |= self._graph.add(link.b, link.a)
 
     def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> None:
-        """A switch connected, again or for the first time, and told its ports. From now on its links can be seen,
-        or are known to be down. Nobody told what its ports did while it was away."""
+        """A switch connected and reported its ports, which may have changed while it was away. Its links with a port
+        that is down are removed. Its other unconfirmed links stay up for REVERIFY seconds."""
         for number, up in ports.items():
             port = PortRef(dpid, number)
             if up:
@@ -139,8 +140,8 @@ class BelievedLinks(Part):
         return {LostPiece.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
 
     def _take_back(self, a: PortRef, b: PortRef) -> bool:
-        """Links of an earlier controller count until both ends had time to show them, as those of a switch that was
-        away for a moment."""
+        """Take back a link of an earlier controller. It stays up until REVERIFY seconds after its switches connected.
+        False if the site does not discover links, or the link does not fit the site."""
         known = self._map.switches
         ends = self._map.attachments
         if not self._map.site.discover or a.dpid not in known or b.dpid not in known or {a, b} & ends.keys():

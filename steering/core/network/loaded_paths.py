@@ -1,4 +1,4 @@
-"""Distances over links whose weight grows with their utilisation (D-6.6.2)."""
+"""Path costs over links whose weight grows with their utilisation (D-6.6.2)."""
 
 from steering.core.network.graph import Graph, lay_edge
 from steering.core.network.shortest_paths import ShortestPaths
@@ -7,16 +7,15 @@ from steering.model.network import PortRef
 
 
 class LoadedPaths:
-    """The links of a graph, the weight of each multiplied by the factor of the port that it leaves by.
-
-    Follows the graph: after a change of links only the edges between switches where something changed are laid again.
+    """The links of a graph, with weights multiplied by factors. A factor belongs to the port by which a link leaves
+    its switch. After a change of the graph only the changed edges are computed again.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._factors: dict[PortRef, float] = {}
         self._paths = ShortestPaths()
-        self._version = -1  # of the graph, as it was followed last
+        self._version = -1  # the version of the graph that the paths are for
 
     @property
     def any(self) -> bool:
@@ -24,7 +23,7 @@ class LoadedPaths:
         return bool(self._factors)
 
     def weigh(self, port: PortRef, factor: float) -> bool:
-        """Set another factor for the links that leave a port. True if the factor is another than before."""
+        """Set the factor for the links that leave a port. True if the factor changed."""
         if factor == self._factors.get(port, 1.0):
             return False
         if factor == 1.0:

@@ -1,5 +1,7 @@
-"""Hosts of ports that went down, and that have not been found elsewhere: for some time they are asked for behind all ports
-of their network. Bounded in number, in time, in how often one is asked for, and in what all of them ask together.
+"""Lost hosts: their port went down, and they are not known at another port yet.
+
+For SOUGHT seconds a lost host is asked for behind all ports of its network. Bounded are the number of lost hosts, the
+time, the questions for one host, and the questions for all of them together.
 """
 
 from dataclasses import dataclass
@@ -8,36 +10,36 @@ from steering.core.counters import Counters
 from steering.core.network.address_queries import RETRY, TRIES
 from steering.model.token_bucket import TokenBucket
 
-MOST = 1_024  # addresses; of the network that has most of them the one that was lost first gives way
-# Seconds after its port went down in which a host is sought. One that moves has carrier again within seconds; one that
-# was switched off stays silent, and asks for its gateway by itself when it returns.
+MOST = 1_024  # most lost addresses; the network that has most of them drops its oldest
+# Seconds in which a lost host is sought. A host that moves has carrier again within seconds. A host that was switched
+# off asks for its gateway by itself when it returns.
 SOUGHT = 30.0
-# Least seconds between two questions for one address behind all ports: as long as a question is open. A question that gave
-# way to others is opened anew by the next packet, and packets with a spoofed source open questions, too.
+# Least seconds between two questions for one address behind all ports: a question is open for so long. A question that
+# was dropped for lack of room is opened again by the next packet. Packets with a spoofed source open questions, too.
 BETWEEN = RETRY * TRIES
-# Questions a second behind further ports, and at once, of all lost hosts together: a switch that reboots may lose hosts
-# by the hundred, each of which would be asked for behind every port. One network takes half of it at most.
+# Questions a second behind further ports, and most at once, for all lost hosts together. A switch that reboots may lose
+# hundreds of hosts, and each would be asked for behind every port of its network.
 RATE, BURST = 500.0, 4_000.0
-PART = 0.5
+PART = 0.5  # the share of RATE and BURST that one network has at most
 
 
 @dataclass(slots=True)
 class LostHost:
-    """Times in seconds of the engine's clock: when it is sought no more, and before which it is not asked for again."""
+    """A lost host: it is sought until `until`, and not asked for before `next_turn` (seconds of the engine's clock)."""
 
     until: float
     next_turn: float
 
 
 class LostHosts:
-    """By name of the network, and address."""
+    """The lost hosts, by name of their network and by address."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._lost: dict[str, dict[bytes, LostHost]] = {}  # of each network in order of age
+        self._lost: dict[str, dict[bytes, LostHost]] = {}  # network -> address -> host, the oldest first
         self._count = 0
         self._all: TokenBucket | None = None
-        self._of: dict[str, TokenBucket] = {}  # by name of a network, of which a site has no more than it has
+        self._of: dict[str, TokenBucket] = {}  # by name of the network, so the site's networks bound it
 
     def __len__(self) -> int:
         return self._count
@@ -58,8 +60,8 @@ class LostHosts:
                 del self._lost[network]
 
     def has_turn(self, address: bytes, network: str, questions: int, now: float) -> bool:
-        """Whether an address is to be asked for behind all ports now, after which its next turn is BETWEEN seconds away.
-        `questions`: how many that takes, and `network` whose."""
+        """Whether a lost address may be asked for behind all ports of its network now. If so, its next turn is BETWEEN
+        seconds later. `questions`: how many questions that takes."""
         host = self._lost.get(network, {}).get(address)
         if host is None:
             return False
@@ -72,13 +74,13 @@ class LostHosts:
         return True
 
     def may_ask(self, network: str, questions: int, now: float) -> bool:
-        """Whether so many questions behind further ports of a network are left of RATE and BURST. Refusals are counted."""
+        """Whether RATE and BURST allow so many questions for a network now. A refusal is counted."""
         if self._all is None:
             self._all = TokenBucket(RATE, BURST, now)
         if network not in self._of:
             self._of[network] = TokenBucket(RATE * PART, BURST * PART, now)
         cost = min(questions, BURST * PART)
-        # The network's own first: one that asks without end takes nothing of what others may.
+        # The network's own bucket is asked first: a network that asks without end leaves the common one to others.
         if not self._of[network].take(now, cost) and not self._all.take(now, cost):
             return True
         self._counters.lost_hosts_unasked += 1

@@ -1,11 +1,13 @@
-"""Hosts behind attachment ports: learned from ARP and ND, asked for when missing. Of MCPs and next hops see transit_neighbours.
+"""The neighbour table: hosts behind attachment ports, learned from ARP and ND or asked for.
 
-Their entries have no time-out, so the entries survive the controller; a record here says which entry stands where.
-Bounded: hosts behind a port, addresses of one host; packets and questions that wait for an answer (address_queries).
+(Of MCPs and next hops see transit_neighbours.)
 
-A known address that is claimed elsewhere stays until its old place was asked (address_claims). But where a
-network's hosts are `learned` the last claim counts at once, and where they are `static` the site file alone counts.
-Everywhere but where they are `learned`, a port may send with the addresses that are known there only (source_bindings).
+Host entries in switches have no time-out, so they outlive the controller. The table knows which entry is where.
+The hosts of a port and the addresses of a host are bounded, and so is all that waits for answers (address_queries).
+
+If a known address is claimed for another port, its old port is asked first (address_claims). Where a network's
+hosts are `learned`, the last claim counts at once. Where they are `static`, only the site file counts. Except for
+`learned`, a port may only send with the source addresses that are known there (source_bindings).
 """
 
 from collections.abc import Iterator
@@ -33,7 +35,7 @@ from steering.model.session import Refusal
 
 
 class Neighbours(Part):
-    """The table of hosts. Methods return what has to be sent or changed."""
+    """The neighbour table. Methods return the outputs: frames to send and rules to change."""
 
     sends_changes: ClassVar[bool] = True
 
@@ -52,13 +54,13 @@ class Neighbours(Part):
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._made = made
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
-        # Waypoint -> address -> MAC
+        # Waypoint -> address -> MAC.
         self.hosts_at: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
         self.transit = TransitNeighbours(sitemap, made)
         self._routes = HostRoutes(sitemap, made, self.hosts_at)
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, question_to)
         self._lost = LostHosts(counters)
-        # Of networks whose hosts are told by DHCP; dhcp_leases keeps them. Below: those that moved once their old port was silent.
+        # Leases by address (dhcp_leases writes them), and the addresses of leases that `settle` took.
         self.leases: dict[bytes, Lease] = {}
         self.leases_moved: dict[bytes, None] = {}
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
@@ -68,11 +70,11 @@ class Neighbours(Part):
         return DesiredRules(forwarding=tuple(self._rules(dpid)))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """MCPs that came are asked for at once."""
+        """Take over changed MCPs. New MCPs are asked for their MAC at once."""
         before, after = change.before, self._map.attachments
         origins = {port.dpid for port, a in before.items() if not isinstance(a.part, AccessNetwork)}
         outputs: list[Output] = []
-        # A switch without gateways and MCPs needs no ways to hosts any more.
+        # A switch that no longer has a gateway or an MCP needs no own routes of hosts.
         for dpid in origins - self._map.origins:
             routes = tuple(self._routes.from_origin(dpid))
             if routes:
@@ -88,7 +90,7 @@ class Neighbours(Part):
                 continue
             self.hosts_at.setdefault(new.waypoint.id, {})
             for address in self.transit.came(new):
-                outputs += self._forget(address)  # the host that had it was no MCP
+                outputs += self._forget(address)  # it was known as a host's address
                 self._queries.take(address)
         for dpid in self._map.origins - origins:
             ways = tuple(self._routes.from_origin(dpid))
@@ -103,12 +105,12 @@ class Neighbours(Part):
             yield from ((a, mac, self._map.by_waypoint[waypoint].waypoint.port) for a, mac in known.items())
 
     def port_of(self, address: bytes) -> PortRef | None:
-        """The port a known host hangs at."""
+        """The port of a known host, or None."""
         waypoint = self._where.get(address)
         return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
 
     def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
-        """ARP or ND told that `address` has `mac` behind an attachment."""
+        """ARP or ND says that `address` has `mac` behind an attachment."""
         waypoint = attachment.waypoint.id
         if address in self.transit.wanted_at(waypoint):
             return HeardClaim(ClaimOutcome.KNOWN, self.transit.answered(attachment, address, mac, now))
@@ -122,13 +124,13 @@ class Neighbours(Part):
         if where is not None and self._is_probed(self._map.by_waypoint[where]):
             return self._contested(attachment, address, mac, now)
         if where is None and (other := self._sources.elsewhere(attachment, address)) is not None:
-            return self._contested(attachment, other, mac, now)  # whose /64 it is has to be known first
+            return self._contested(attachment, other, mac, now)  # the port with the /64 is asked
         return self._bind_in_room(attachment, address, mac, ClaimOutcome.REFUSED, now)
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
-        """An address is where it was: a claim of it elsewhere is refuted, and packets that waited go on."""
+        """An address is still at its port. A claim for another port is refused. Waiting packets are sent."""
         known = self.hosts_at[attachment.waypoint.id]
-        mac = known[address] = known.pop(address)  # the one that was silent for longest stands first
+        mac = known[address] = known.pop(address)  # to the end: the first has been silent for longest
         claim = self._claims.answered(address, now)
         if claim is not None and claim.claimant is not None:
             self._counters.refusals[Refusal.ADDRESS_TAKEN] += 1
@@ -148,15 +150,15 @@ class Neighbours(Part):
         old = self._where[address]
         if self._claims.open(address, old, attachment, mac, now, lease, told, declined):
             return HeardClaim(ClaimOutcome.CONTESTED, question_to(self._map.by_waypoint[old], address))
-        # One that was refused a moment ago is nothing, however often it is repeated.
+        # A claim that was refused a moment ago stays refused.
         is_asked = lease is not None or address in self._claims
         return HeardClaim(ClaimOutcome.CONTESTED if is_asked else ClaimOutcome.REFUSED, [])
 
     def _bind_in_room(
         self, attachment: Attachment, address: bytes, mac: bytes, otherwise: ClaimOutcome, now: float
     ) -> HeardClaim:
-        """An address is here from now on, if its port has room for it. Otherwise the oldest there is asked whether it still has
-        its own."""
+        """Bind an address to a port if the port has room. Otherwise the host that has been silent there for longest is
+        asked whether it still has its address."""
         known = self.hosts_at[attachment.waypoint.id]
         if address in known or (refusal := self._no_room(attachment, mac)) is None:
             return self._bind(attachment, address, mac)
@@ -166,7 +168,7 @@ class Neighbours(Part):
         return HeardClaim(otherwise, question_to(attachment, oldest) if asks else [])
 
     def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
-        """An address is here from now on, wherever it was before."""
+        """Bind an address to a port, wherever it was before."""
         waypoint = attachment.waypoint.id
         before = self._where.get(address)
         outputs = self._forget(address) if before not in (None, waypoint) else []
@@ -183,8 +185,8 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
     def _ask(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
-        """A packet waits for an address, which is asked for behind a port. When the question for a lost host opens, the
-        other ports of the network are asked, too; they are left out when the question is repeated."""
+        """Keep a packet and ask for its address behind a port. For a lost host, the other ports of the network are
+        asked, too, when the question is opened but not when it is repeated."""
         opens = address not in self._queries
         outputs = self._queries.wait(attachment, address, now, **frame)
         others = self._others(attachment) if opens else []
@@ -198,17 +200,17 @@ class Neighbours(Part):
         return [self._map.attachments[port] for port in ports if port != attachment.waypoint.port]
 
     def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
-        """Send the packets that waited for a host's MAC, and let those go on that came from it."""
+        """Send the packets that waited for a host's MAC, and resubmit those that came from the host."""
         query = self._queries.take(address)
         if query is None:
             return []
         port = attachment.waypoint.port
         sent = [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in query.frames]
-        here = attachment.waypoint.id  # what came in elsewhere was sent by somebody else
+        here = attachment.waypoint.id  # packets that came in at other ports are from other hosts
         return [*sent, *(anew(port, frame) for place, frame in query.sent if place == here)]
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
-        """Why a port has no room for one more address, or None. A host with many addresses pushes nobody out."""
+        """Why a port has no room for one more address, or None. One MAC has `addresses_per_host` addresses at most."""
         known = self.hosts_at[attachment.waypoint.id]
         if len(known) >= self._bound:
             return Refusal.TOO_MANY_HOSTS
@@ -222,10 +224,10 @@ class Neighbours(Part):
         self, attachment: Attachment, address: bytes, lease: Lease, now: float, told: tuple[Output, ...],
         declined: tuple[Output, ...],
     ) -> HeardClaim:  # fmt: skip
-        """An address was given to a host, which is `told` so. An address of another host or port is asked for there
-        first: anybody may ask a server with a MAC or a client's name that he has not. Then the outcome is CONTESTED, and
-        the host is told by `settle` if nobody answers, or else never: it asks the server again. `declined`: what the server is
-        told then, where it took the host for another one than whoever has the address."""
+        """The DHCP server leased an address to a host. `told`: its message for the host. A host that is known to have
+        the address is asked first, since any host can use another's MAC or client identifier. Then the outcome is
+        CONTESTED: `settle` returns `told` if nobody answers. If the old host answers, the server gets `declined`,
+        unless the old host has the same MAC."""
         if not self._map.is_on_link(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
         known, old = self.hosts_at[lease.waypoint], self._where.get(address)
@@ -240,12 +242,12 @@ class Neighbours(Part):
         return self._bind_in_room(attachment, address, lease.client, ClaimOutcome.REFUSED, now)
 
     def unlease(self, address: bytes) -> list[Output]:
-        """An address is nobody's any more."""
+        """The lease of an address is over: forget the lease and the host."""
         self.leases.pop(address, None)
         return self._forget(address)
 
     def _is_probed(self, old: Attachment) -> bool:
-        """Whether hosts at a place are asked before another place is believed to have them."""
+        """Whether hosts at a place are asked before a claim for another place is believed."""
         part = old.part
         return self._probes and not (
             isinstance(part, AccessNetwork | Gateway) and part.hosts is HostLearning.LEARNED
@@ -256,17 +258,18 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.REFUSED, [])
 
     def claims_due(self) -> float:
-        """The time at which `settle` has something to do."""
+        """The time at which `settle` next has something to do."""
         return self._claims.due_at
 
     def settle(self, now: float) -> Iterator[tuple[Claim, HeardClaim]]:
-        """Claims whose old place stayed silent, with outputs. A claim says who has the address from now on."""
+        """Settle the claims whose old port stayed silent, and repeat the questions for others. Yields claims with their
+        outcome and outputs."""
         silent, again = self._claims.due(now)
         for claim in silent:
             claimant, address = claim.claimant, claim.address
             if claimant is None:
                 yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(address))
-            # Its waypoint may have left the site meanwhile, or the address be an MCP's.
+            # The claimant's waypoint may have left the site meanwhile, or the address may be an MCP's now.
             elif claimant.waypoint.id in self.hosts_at and self._map.is_on_link(claimant, address):
                 heard = self._bind_in_room(claimant, address, claim.mac, ClaimOutcome.KEPT, now)
                 has_it = heard.standing is not ClaimOutcome.KEPT
@@ -280,7 +283,7 @@ class Neighbours(Part):
                 yield claim, HeardClaim(ClaimOutcome.CONTESTED, asked)
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
-        """A packet found no host entry: keep it and ask for its destination."""
+        """A packet found no host entry for its destination: keep the packet and ask for the host."""
         known = self.hosts_at[attachment.waypoint.id].get(address)
         if known is not None:  # learned while the packet was under way
             port = attachment.waypoint.port
@@ -290,8 +293,8 @@ class Neighbours(Part):
         )
 
     def unbound(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> HeardClaim:
-        """A packet came with a source that is not bound to its port. Whoever has the address answers there, and then
-        the packet goes on; where it is known elsewhere this is a claim like any other."""
+        """A packet came with a source address that is not bound to its port. The host there is asked, and the packet
+        goes on when it answers. If the address is known at another port, the packet is a claim."""
         waypoint = attachment.waypoint.id
         if address in self.hosts_at[waypoint]:  # learned while the packet was under way
             return HeardClaim(ClaimOutcome.KNOWN, [anew(attachment.waypoint.port, frame)])
@@ -305,8 +308,8 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.REFUSED, asked)
 
     def port_down(self, attachment: Attachment, now: float) -> list[Output]:
-        """A port lost carrier. Its hosts are asked for behind the other ports of the same network, now and for some time
-        when somebody sends to them (lost_hosts): one that moves has its new port a moment later."""
+        """A port lost carrier. Its hosts may have moved, so they are asked for behind the other ports of the network:
+        now, and later when a packet for them comes (lost_hosts)."""
         others = self._others(attachment)
         outputs: list[Output] = []
         self._claims.end_of(attachment.waypoint.id)
@@ -325,7 +328,7 @@ class Neighbours(Part):
         return min(self._refresh, self._queries.due())
 
     def tick(self, now: float) -> list[Output]:
-        """Ask again for what has not answered; ask for every MCP and next hop now and then."""
+        """Ask again for hosts that have not answered. Ask for every MCP and next hop each REFRESH seconds."""
         outputs = self._queries.again(now)
         if now >= self._refresh:
             self._refresh = now + REFRESH
@@ -333,9 +336,9 @@ class Neighbours(Part):
         return outputs
 
     def adopt(self, seen: ObservedHost, now: float) -> list[Output]:
-        """An entry read back from a switch: a host, or with an empty address an MCP or next hop.
+        """Take an entry that was read from a switch: a host, or with an empty address an MCP or next hop.
 
-        The output is for switches that were filled before: they lack the route to a host of another one.
+        The outputs are for switches that were filled earlier: they lack the routes to the host.
         """
         attachment = self._map.by_waypoint.get(WaypointId(seen.waypoint))
         if attachment is None:

@@ -1,4 +1,4 @@
-"""What of the ways to one destination is another after links changed, and which old ways lead over that."""
+"""The old ways to one destination that change after links changed. A way is a chain of next hops."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ from steering.model.ids import DatapathId, PortNumber
 
 
 class OldWays(NamedTuple):
-    """Old ways to one destination: those that are others now, and no more.
+    """The old ways to one destination that differ from the new ones.
 
-    `ports`: switch -> the port by which the old ways leave it, None at the destination. `left`: the switches whose own
-    way is another now. Who is not among them never sends to one that is.
+    * `ports`: switch -> the port by which the old ways leave it, None at the destination.
+    * `left`: the switches whose way differs. No other switch sends to one of these.
     """
 
     ports: dict[DatapathId, PortNumber | None]
@@ -18,10 +18,10 @@ class OldWays(NamedTuple):
 
 
 def old_ways(before: SwitchPaths, now: SwitchPaths, target: DatapathId) -> OldWays | None:
-    """The ways to `target` that lead elsewhere now. None where there are none."""
+    """The old ways to `target` that differ now, or None."""
     old, new = before.paths.hops_to(target), now.paths.hops_to(target)
     old_port, new_port = before.paths.port, now.paths.port
-    # Where nobody knew the ways before, nobody noted either what moved.
+    # Changes of next hops are noted only for destinations whose ways were known before.
     looked_at = now.paths.moved(target) if before.paths.is_copied(target) else old
     left = [d for d in looked_at if d in old and old_port(d, old[d]) != new_port(d, new.get(d))]
     if not left:

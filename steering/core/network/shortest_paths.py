@@ -1,8 +1,8 @@
-"""Shortest paths between switches, kept while single links come and go.
+"""Shortest paths between switches. They are updated, not computed anew, when links change.
 
-A destination's distances are computed the first time they are asked for, and brought up to date after a change
-(`tree_update`). That is done when the destination is asked for, so that a link's change itself costs next to nothing. Who
-has time can do it in small portions before (`advance`), also the first computation.
+The distances to a destination are computed when they are first asked for. After a change they are updated
+(`tree_update`) when the destination is next asked for, so a change of a link itself costs little. `advance` does
+either in small portions beforehand.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,46 +16,47 @@ from steering.model.ids import DatapathId, PortNumber
 
 
 class CopySource(NamedTuple):
-    """Where a copy is from, and the versions of its destinations when the copy was made."""
+    """The original of a copy, and the versions of the original's destinations when the copy was made."""
 
     paths: "ShortestPaths"
     versions: dict[DatapathId, int]
 
 
 class ShortestPaths:
-    """Directed, weighted edges between switches; each leaves its switch by one port. Weights are positive."""
+    """Directed, weighted edges between switches, and the shortest paths over them. An edge leaves its switch by one
+    port. Weights are positive."""
 
     def __init__(self, edges: Edges | None = None) -> None:
         self._edges = edges or Edges()
         self._updates = TreeUpdates(self._edges)
         self._trees: dict[DatapathId, Tree] = {}
         self._copies: WeakSet[ShortestPaths] = WeakSet()
-        self._origin: CopySource | None = None  # of a copy
-        self._begun: Tree | None = None  # the one whose update has begun and is not finished
+        self._origin: CopySource | None = None  # only in a copy
+        self._begun: Tree | None = None  # the tree whose update has begun and is not finished
 
     @property
     def work(self) -> int:
-        """Switches looked at by updates so far, counted anew in each of three passes: a unit that no machine changes."""
+        """The work of updates so far: switches looked at, in each of three passes. It does not depend on the machine."""
         return self._updates.work
 
     def set_edge(self, a: DatapathId, b: DatapathId, weight: float, port: PortNumber) -> None:
-        """There is an edge from switch `a` to switch `b`, and this is its weight and its port of `a`."""
+        """Add the edge from switch `a` to switch `b`, or change it. `port`: the port of `a` by which the edge leaves."""
         self._finish()
         if self._edges.ports.get((a, b), port) != port:
-            # Switches that go on to the same next switch by another port: their distances tell nothing of it.
+            # The next switch stays the same and only the port changes, which an update of distances does not notice.
             for tree in self._trees.values():
                 if tree.hops.get(a) == b:
                     tree.moved.add(a)
         self._edges.set(a, b, weight, port)
 
     def remove_edge(self, a: DatapathId, b: DatapathId) -> None:
-        """There is no edge from `a` to `b` any more. Its port is remembered, to be compared with when it comes back."""
+        """Remove the edge from `a` to `b`. Its port is remembered, so that another port is noticed when it comes back."""
         self._finish()
         self._edges.remove(a, b)
 
     def copy(self) -> "ShortestPaths":
-        """A copy of the edges and of what is known of ways. Later changes of one do not reach the other. What is known of a
-        destination is copied when it changes here, or is asked for there."""
+        """A copy of the edges and the paths. Later changes of one do not reach the other. The paths to a destination are
+        copied only when they change in the original, or are asked for in the copy."""
         self._finish()
         other = ShortestPaths(self._edges.copy())
         other._origin = CopySource(self, {target: tree.version for target, tree in self._trees.items()})
@@ -63,13 +64,13 @@ class ShortestPaths:
         return other
 
     def _keep(self, target: DatapathId) -> None:
-        """What is known of a destination is about to change: copies keep it as it is."""
+        """The paths to a destination are about to change: give them to the copies first."""
         for copy in self._copies:
             if target not in copy._trees:
                 copy._known(target)
 
     def _known(self, target: DatapathId) -> Tree | None:
-        """What is known of a destination, perhaps from where this is a copy of."""
+        """The tree of a destination, or None. A copy takes it from its original if it has none yet."""
         tree = self._trees.get(target)
         if tree is None and self._origin is not None and target in self._origin.versions:
             known = self._origin.paths._trees[target]
@@ -83,7 +84,7 @@ class ShortestPaths:
         return self._tree(target).distances
 
     def distance(self, source: DatapathId, target: DatapathId) -> float:
-        """Path cost, `inf` where there is no path. Where changes did not touch that one way, nothing is updated."""
+        """Path cost, `inf` where there is no path. Nothing is updated if no change touched this path."""
         tree = self._known(target)
         if (
             tree is None
@@ -98,7 +99,7 @@ class ShortestPaths:
         return self._tree(target).hops.get(source)
 
     def next_port(self, source: DatapathId, target: DatapathId) -> PortNumber | None:
-        """The port by which that way leaves `source`."""
+        """The port by which the way to `target` leaves `source`, or None."""
         hop = self._tree(target).hops.get(source)
         return None if hop is None else self._edges.ports[source, hop]
 
@@ -131,29 +132,29 @@ class ShortestPaths:
         return list(self._trees)
 
     def moved(self, target: DatapathId) -> frozenset[DatapathId]:
-        """What `take_moved` would tell."""
+        """What `take_moved` would return, without a reset."""
         return frozenset(self._tree(target).moved)
 
     def forget_one(self) -> bool:
-        """Of a copy that nobody asks any more: forget the ways to one destination, since to free all at once takes
-        time. False when there are none left."""
+        """Free a copy that is no longer used, one destination at each call: to free all at once takes long. False when
+        no destination is left."""
         self._origin = None
         if self._trees:
             self._trees.popitem()
         return bool(self._trees)
 
     def is_copied(self, target: DatapathId) -> bool:
-        """Whether the ways to `target` were known where this is a copy of, when it was made."""
+        """Whether this is a copy, and the original knew the ways to `target` when the copy was made."""
         return self._origin is not None and target in self._origin.versions
 
     def take_moved(self, target: DatapathId) -> set[DatapathId]:
-        """Switches whose next port towards `target` changed since this was last asked; perhaps back again."""
+        """Switches whose next port towards `target` changed since the last call. It may have changed back."""
         tree = self._tree(target)
         moved, tree.moved = tree.moved, set()
         return moved
 
     def take_measured(self, target: DatapathId) -> set[DatapathId]:
-        """Switches whose distance to `target` changed since this was last asked; perhaps back again."""
+        """Switches whose distance to `target` changed since the last call. It may have changed back."""
         tree = self._tree(target)
         measured, tree.measured = tree.measured, set()
         return measured
@@ -169,7 +170,7 @@ class ShortestPaths:
         return tree
 
     def advance(self, target: DatapathId) -> bool:
-        """Do a portion of what brings a destination up to date. True when it is."""
+        """Do one portion of the update of a destination. True when the destination is up to date."""
         tree = self._known(target)
         if tree is None:
             tree = self._trees[target] = Tree({target: 0.0}, UNKNOWN)
@@ -191,7 +192,7 @@ class ShortestPaths:
         return True
 
     def _finish(self) -> None:
-        """Edges stay as they are while an update is under way."""
+        """Finish the update that has begun. Edges may not change during an update."""
         if self._begun is not None and self._begun.update is not None:
             for _ in self._begun.update:
                 pass
@@ -199,7 +200,7 @@ class ShortestPaths:
         self._begun = None
 
     def _is_untouched(self, tree: Tree, source: DatapathId, target: DatapathId) -> bool:
-        """Whether a way that was known is as long as before: it leads over no changed edge, and none leads nearer."""
+        """Whether a known path has kept its cost: it uses no changed edge, and no changed edge gives a shorter path."""
         distances, hops = tree.distances, tree.hops
         changed = self._edges.changed_since(tree.version)
         for a, b in changed:

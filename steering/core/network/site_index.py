@@ -25,14 +25,14 @@ CACHED_ADDRESSES = 65_536
 
 
 class SiteMap:
-    """Indexes of one site. They are built once, and rebuilt in place when the site gets other MCPs, so that every
-    holder of this object sees the new ones."""
+    """Indexes of one site. When the site gets other MCPs, the indexes are rebuilt in this same object, so that every
+    part that holds it sees the new ones."""
 
     def __init__(self, site: Site) -> None:
         self.replace(site)
 
     def replace(self, site: Site) -> None:
-        """Index another site."""
+        """Rebuild the indexes for another site."""
         self.site = site
         parts: dict[str, AccessNetwork | Gateway | Mcp] = {}
         parts |= {p.name: p for p in site.access_networks}
@@ -42,7 +42,7 @@ class SiteMap:
         self.at_switch: dict[DatapathId, tuple[Attachment, ...]] = {}
         for port, attachment in self.attachments.items():
             self.at_switch[port.dpid] = (*self.at_switch.get(port.dpid, ()), attachment)
-        # Switch -> port -> the tagged ports that it carries.
+        # Switch -> physical port -> the tagged ports (VLANs) that the physical port carries.
         self.carried: dict[DatapathId, dict[PortNumber, tuple[PortRef, ...]]] = {}
         for port in self.attachments:
             if port.line is not None:
@@ -64,7 +64,7 @@ class SiteMap:
             if mcp.access_networks
         }
         self.switches = set(self.at_switch)
-        # Switches where traffic for hosts comes from: those of gateways and MCPs.
+        # Switches with a gateway or an MCP: most traffic for hosts comes from there.
         self.origins = {p.dpid for p, a in self.attachments.items() if not isinstance(a.part, AccessNetwork)}
         exits: dict[Network, dict[PortRef, None]] = {}
         for gateway in site.gateways:
@@ -78,13 +78,13 @@ class SiteMap:
         self._cache: dict[bytes, tuple[PortRef, ...]] = {}
 
     def with_carried(self, dpid: DatapathId, ports: Mapping[PortNumber, bool]) -> dict[PortNumber, bool]:
-        """Ports of a switch, and whether they are up; the tagged ports among them are as what carries them."""
+        """Ports of a switch, and whether they are up. Adds the tagged ports: each is up if its physical port is."""
         lines = self.carried.get(dpid, {})
         tagged = {one.port: ports[port] for port, found in lines.items() if port in ports for one in found}
         return dict(ports) | tagged
 
     def line_of(self, dpid: DatapathId, port: PortNumber) -> VlanLine | None:
-        """What carries a tagged port; None for any other."""
+        """The VLAN and the physical port of a tagged port; None for any other port."""
         attachment = self.at.get((dpid, port)) if dpid in self.carried else None
         return None if attachment is None else attachment.waypoint.port.line
 
@@ -94,8 +94,9 @@ class SiteMap:
         return any(len(set(a.ports)) > 1 for a in self.site.access_networks)
 
     def exits_to(self, address: bytes) -> tuple[PortRef, ...]:
-        """The ports of the gateways with the longest prefix that holds an address of 4 or 16 bytes; none
-        for addresses of access networks, MCPs and their pools. Behind a NAT64 prefix the IPv4 address counts."""
+        """The ports of the gateways whose prefix is the longest match for an address (4 or 16 bytes). Empty for addresses
+        of access networks, MCPs and their pools. For an address under a NAT64 prefix, the embedded IPv4 address is
+        looked up."""
         known = self._cache.get(address)
         if known is None:
             if len(self._cache) >= CACHED_ADDRESSES:
@@ -104,11 +105,11 @@ class SiteMap:
         return known
 
     def beyond_reach(self, dpid: DatapathId) -> dict[McpId, FilterReason]:
-        """MCPs, by id, that no access network at a switch reaches."""
+        """The MCPs, by id, that serve no access network at a switch."""
         return {number: FilterReason.ACCESS for number, edges in self._reached.items() if dpid not in edges}
 
     def reaches(self, name: str, mcp: McpId) -> bool:
-        """Whether an attachment of that name leads to an MCP."""
+        """Whether the access network or gateway of a name may use an MCP. True for an MCP that is not known."""
         known = self.mcps.get(mcp)
         return known is None or not known.access_networks or name in known.access_networks
 
@@ -122,12 +123,12 @@ class SiteMap:
         return self._exits.of(address) or ()
 
     def is_mcp_address(self, address: bytes) -> bool:
-        """Whether an address is an MCP's own, or one that MCPs stand behind."""
+        """Whether an address is an MCP's own, or a virtual address of MCPs."""
         return address in self.mcp_addresses or address in self.virtual
 
     def is_on_link(self, attachment: Attachment, address: bytes) -> bool:
-        """Whether a host with an address may be behind an attachment: the address is on this link, and neither the virtual
-        gateway's nor an MCP's own (N-7.2a)."""
+        """Whether a host with an address may be behind an attachment (N-7.2a): the address is in a prefix of the
+        attachment, and is not that of a virtual gateway or an MCP."""
         part = attachment.part
         if isinstance(part, Mcp) or self.is_mcp_address(address):
             return False
@@ -141,23 +142,24 @@ class SiteMap:
         return self._accesses.of(address)
 
     def origin_of(self, address: bytes) -> bytes:
-        """Who sends with an address, as far as one host can change it: the address, or of IPv6 the /64, unless its network
-        binds a host to its addresses. Then hosts of one /64 are others."""
+        """The origin of an address: the part that a host cannot choose. It is the IPv4 address, or the IPv6 /64. It is the
+        whole IPv6 address where the access network binds hosts to their addresses."""
         if len(address) == 4:
             return address
         access = self._accesses.of(address)
         return address if access is not None and access.binds_addresses else address[:8]
 
     def behind_nat64(self, address: bytes) -> bool:
-        """Whether an address is an IPv4 server's as some MCP shows it to IPv6 hosts (RFC 6052, /96)."""
+        """Whether an address is under the NAT64 prefix of an MCP: it embeds the address of an IPv4 server (RFC 6052,
+        /96)."""
         return bool(self._nat64) and len(address) == 16 and address[:12] in self._nat64
 
     def given(self, mcp: Mcp) -> list[Prefix]:
-        """The prefixes that an MCP's server legs come from; empty where the MCP preserves hosts' addresses."""
+        """The source prefixes of an MCP's server legs. Empty where the MCP keeps the addresses of hosts."""
         return given_under(mcp.source_modes, mcp.pools, self.access_prefixes())
 
     def identifiers_under(self, prefixes: tuple[Network, ...]) -> Iterator[Identifiers]:
-        """Interface identifiers under these prefixes that belong to MCPs: no host may send from them."""
+        """The interface identifiers under these prefixes that MCPs use as sources. No host may send from them."""
         for prefix in self._pools:
             if isinstance(prefix, Identifiers) and prefix.prefix in prefixes:
                 yield prefix
@@ -166,7 +168,7 @@ class SiteMap:
         return [prefix for access in self.site.access_networks for prefix in access.prefixes]
 
     def numbered_accesses(self) -> tuple[tuple[Network, int], ...]:
-        """Each prefix of an access network with that network's number in the site."""
+        """Each prefix of an access network, with the network's position in the site file."""
         accesses = enumerate(self.site.access_networks)
         return tuple((prefix, number) for number, access in accesses for prefix in access.prefixes)
 

@@ -1,8 +1,8 @@
-"""Which sources a port may send with: the addresses of the hosts that are known behind it (source guard).
+"""Source guard: a port may only send with the addresses of the hosts that are known behind the port.
 
-Where hosts are probed, static or told by DHCP, an address is bound to the port at which its host is known, and the port's
-switch drops what comes with any other. IPv6 may be bound by /64, for networks that give each host one (RFC 8273): then
-a /64 is of the ports that have an address of it, and no other port gets one.
+This holds where a network's hosts are probed, static, or known by DHCP. The port's switch drops packets with any
+other source. IPv6 sources may be bound by /64, for networks that give each host a /64 (RFC 8273). Then the ports
+that have an address of a /64 hold it, and no other port can get an address of it.
 """
 
 from collections.abc import Iterable
@@ -16,36 +16,36 @@ from steering.model.rules import Rule
 
 
 class SourceRules(Protocol):
-    """The maker of the rules that let sources pass (core.pipeline.host_rules)."""
+    """Makes the rules that let sources pass (core.pipeline.host_rules)."""
 
     def source(self, at: Waypoint, source: Network) -> Rule:
-        """The rule that lets a source pass, at the switch of its waypoint's port."""
+        """The rule that lets packets with a source pass, at the switch of the waypoint's port."""
 
 
 class SourceBindings:
-    """Makes the rules of bound sources, and says whose a /64 is. `enabled`: otherwise nothing is bound."""
+    """Makes the rules of bound sources, and knows which ports hold a /64. `enabled`: False makes no rules."""
 
     def __init__(self, made: SourceRules, enabled: bool) -> None:
         self._made = made
         self._enabled = enabled
-        # /64 -> waypoint -> its addresses there, of networks that bind by it.
+        # /64 -> waypoint -> the addresses there. Only of networks that bind by /64.
         self._held: dict[bytes, dict[WaypointId, dict[bytes, None]]] = {}
 
     def elsewhere(self, attachment: Attachment, address: bytes) -> bytes | None:
-        """An address of the same /64 that another port has, where this port has none of it."""
+        """An address of the same /64 at another port, if this port has no address of the /64. Otherwise None."""
         holders = self._held.get(address[:8], {}) if self._by_prefix(attachment, address) else {}
         if attachment.waypoint.id in holders:
             return None
         return next((known for addresses in holders.values() for known in addresses), None)
 
     def add(self, attachment: Attachment, address: bytes) -> tuple[Rule, ...]:
-        """An address is bound to a port from now on: the rules that this wants there."""
+        """Bind an address to a port. Returns the rules to add."""
         if self._by_prefix(attachment, address):
             self._held.setdefault(address[:8], {}).setdefault(attachment.waypoint.id, {})[address] = None
         return self._rules(attachment, address)
 
     def remove(self, attachment: Attachment, address: bytes) -> tuple[Rule, ...]:
-        """An address is not there any more: the rules that go."""
+        """Unbind an address from a port. Returns the rules to remove."""
         if self._by_prefix(attachment, address):
             holders = self._held[address[:8]]
             here = holders[attachment.waypoint.id]
@@ -58,7 +58,7 @@ class SourceBindings:
         return self._rules(attachment, address)
 
     def rules(self, attachment: Attachment, addresses: Iterable[bytes]) -> Iterable[Rule]:
-        """All rules of a port whose hosts have these addresses."""
+        """All source rules of a port whose hosts have these addresses."""
         found = {rule.key: rule for address in addresses for rule in self._rules(attachment, address)}
         return found.values()
 

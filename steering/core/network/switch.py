@@ -1,4 +1,4 @@
-"""What the engine remembers of a switch."""
+"""The switches that the engine knows, and their ports."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -10,7 +10,8 @@ MAX_SWITCHES = 4_096
 
 
 class Switch:
-    """A switch that is, or once was, connected."""
+    """A switch that is connected, or once was. `filled`: it holds all rules that it should. `fills`: how often it was
+    filled. `ports`: port -> whether it is up."""
 
     __slots__ = ("connected", "filled", "fills", "names", "ports", "speeds", "takes_groups")
 
@@ -19,23 +20,23 @@ class Switch:
         self.filled = False
         self.fills = 0
         self.ports: dict[PortNumber, bool] = {}
-        self.names: dict[PortNumber, str] = {}  # as the switch calls its ports
-        self.speeds: Mapping[PortNumber, int] = {}  # kbit/s, of the ports that tell it
-        self.takes_groups = True  # until it refuses one
+        self.names: dict[PortNumber, str] = {}  # port -> the switch's name for it
+        self.speeds: Mapping[PortNumber, int] = {}  # port -> kbit/s; without ports that report no speed
+        self.takes_groups = True  # False once the switch has refused a group
 
     def came_up(self, speeds: Mapping[PortNumber, int], names: Mapping[PortNumber, str]) -> None:
-        """The switch has a channel, and holds nothing yet of what it should."""
+        """The switch has connected. It is not filled yet."""
         self.connected, self.filled = True, False
         self.speeds, self.names = speeds, dict(names)
 
     def take(self, port: PortNumber, up: bool, name: str) -> None:
-        """A port's state, and its name where that is told."""
+        """Note a port's state, and its name if `name` is not empty."""
         self.ports[port] = up
         if name:
             self.names[port] = name
 
     def drop(self, port: PortNumber) -> bool | None:
-        """The state of a port that changes or goes, and is told anew; None for none."""
+        """Forget a port, which changes or goes. Returns the state it had, or None if it was not known."""
         self.names.pop(port, None)
         return self.ports.pop(port, None)
 
@@ -53,11 +54,11 @@ class Switches(dict[DatapathId, Switch]):
         return switch is not None and switch.filled
 
     def to_filled(self, outputs: Iterable[Output]) -> list[Output]:
-        """Leave out rule changes for switches that are not filled yet: they come with the filling."""
+        """The outputs without rule changes for switches that are not filled yet: filling a switch sends all its rules."""
         return [o for o in outputs if not isinstance(o, SyncRules) or self.is_filled(o.dpid)]
 
     def is_connected(self, dpid: DatapathId) -> bool:
-        """Whether a switch has a channel now."""
+        """Whether a switch is connected now."""
         switch = self.get(dpid)
         return switch is not None and switch.connected
 
@@ -75,9 +76,9 @@ class Switches(dict[DatapathId, Switch]):
 def make_room(
     switches: dict[DatapathId, Switch], dpid: DatapathId, needed: Collection[DatapathId]
 ) -> DatapathId | None:
-    """Forget one switch where MAX_SWITCHES are known and another one connects, since a stranger may claim any
-    datapath id: the one known for longest that is neither connected nor the place of an attachment. Its datapath
-    id, or None."""
+    """Forget one switch if MAX_SWITCHES are known and the unknown switch `dpid` connects. Any device may claim any
+    datapath id, so the number must be bounded. The switch to forget is the one known for longest that is neither
+    connected nor `needed` (it has an attachment). Returns its datapath id, or None."""
     if dpid in switches or len(switches) < MAX_SWITCHES:
         return None
     spare = (known for known, one in switches.items() if not one.connected and known not in needed)

@@ -1,7 +1,7 @@
 """MCPs and next hops behind their ports: their MACs, and when each answered last.
 
-Each has addresses that the site file names, and whoever answers for one of them gets all traffic of its port. All are asked
-every second, since silence is how their death is seen.
+The site file gives their addresses. The MAC that answers for one of these gets all traffic of the port. All are asked
+every REFRESH seconds: silence shows that one has failed.
 """
 
 from collections.abc import Collection, Iterator
@@ -16,12 +16,12 @@ from steering.core.part import NEVER
 from steering.model.ids import McpId, WaypointId
 from steering.model.rules import Rule
 
-REFRESH = 1.0  # MCPs and next hops are asked this often
-SILENT = 3.5  # seconds without an answer after which nothing new is led to them
+REFRESH = 1.0  # seconds between two questions to an MCP or next hop
+SILENT = 3.5  # seconds without an answer after which an MCP or next hop gets nothing new
 
 
 class TransitNeighbours:
-    """By waypoint. Methods return what has to be sent or changed."""
+    """The MCPs and next hops, by waypoint. Methods return the outputs: frames to send and rules to change."""
 
     def __init__(self, sitemap: SiteMap, made: NeighbourRules) -> None:
         self._map = sitemap
@@ -36,11 +36,11 @@ class TransitNeighbours:
         return self._macs.get(waypoint)
 
     def heard(self, waypoint: WaypointId) -> float:
-        """When an MCP or next hop behind a waypoint answered last, or told of itself; minus infinity for never."""
+        """When an MCP or next hop behind a waypoint last sent ARP or ND; minus infinity for never."""
         return self._answered.get(waypoint, -NEVER)
 
     def wanted_at(self, waypoint: WaypointId) -> Collection[bytes]:
-        """The addresses of the MCP or next hop behind a waypoint, any of which tells its MAC."""
+        """The addresses of the MCP or next hop behind a waypoint. An answer for any of them gives its MAC."""
         return self._wanted.get(waypoint, ())
 
     def question(self, waypoint: WaypointId) -> list[Output]:
@@ -60,11 +60,11 @@ class TransitNeighbours:
         ]
 
     def speaks(self, waypoint: WaypointId, now: float) -> bool:
-        """Whether the neighbour of an MCP's or next hop's port is known, and has not fallen silent."""
+        """Whether the MAC of an MCP or next hop is known, and it answered within SILENT seconds."""
         return waypoint in self._macs and now - self._answered.get(waypoint, now) <= SILENT
 
     def unresolved(self, now: float) -> frozenset[McpId]:
-        """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
+        """Ids of the MCPs that are not known, or are silent, at one of their ports."""
         heard = {w for w in self._macs if now - self._answered.get(w, now) <= SILENT}
         return frozenset(
             mcp.id
@@ -73,7 +73,7 @@ class TransitNeighbours:
         )
 
     def answered(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> list[Output]:
-        """The MCP or next hop behind an attachment told the MAC of one of its addresses."""
+        """The MCP or next hop behind an attachment answered with the MAC of one of its addresses."""
         at = attachment.waypoint
         self._answered[at.id] = now
         self._probed.answered(at.id, address)
@@ -83,17 +83,17 @@ class TransitNeighbours:
         return [SyncRules(at.port.dpid, self._made.transit(at, mac), ())]
 
     def adopt(self, waypoint: WaypointId, mac: bytes, now: float) -> None:
-        """A switch's entry for an MCP or next hop was read back. What was heard since is newer."""
+        """Take the entry of an MCP or next hop that was read from a switch, unless an answer was heard since."""
         self._macs.setdefault(waypoint, mac)
         self._answered.setdefault(waypoint, now)
 
     def came(self, attachment: Attachment) -> Collection[bytes]:
-        """An attachment is new, or another one than before. Returns the addresses of what is behind it."""
+        """An attachment is new or has changed. Returns the addresses of the MCP or next hop behind it."""
         wanted = self._wanted[attachment.waypoint.id] = transit_addresses(attachment)
         return wanted
 
     def left(self, attachment: Attachment) -> list[Output]:
-        """What was behind an attachment is there no more."""
+        """Forget the MCP or next hop behind an attachment, which has left the site or changed."""
         at = attachment.waypoint
         mac = self._macs.pop(at.id, None)
         self._answered.pop(at.id, None)
@@ -102,7 +102,7 @@ class TransitNeighbours:
         return [] if mac is None else [SyncRules(at.port.dpid, (), self._made.transit(at, mac))]
 
     def port_down(self, waypoint: WaypointId) -> None:
-        """The port has no carrier: who is behind it then may have another MAC."""
+        """The port lost carrier: a device that is connected to it later may have another MAC."""
         self._macs.pop(waypoint, None)
 
     def rules(self, attachment: Attachment) -> Iterator[Rule]:

@@ -1,11 +1,14 @@
-"""How the ways to a destination are computed, and brought up to date after changes of edges, in portions.
+"""Computes the shortest paths to a destination, and updates them after changes of edges, in portions.
 
-A dynamic version of Dijkstra's algorithm (Ramalingam and Reps, J. Algorithms 21, 1996). Only switches whose way to the
-destination led over a link that was lost or got dearer lose their distance; they, and those that a new or cheaper link
-leads nearer, are settled again in order of distance. All others keep distance and next hop without being looked at.
+The update is a dynamic version of Dijkstra's algorithm (Ramalingam and Reps, J. Algorithms 21, 1996):
 
-The result equals a computation from scratch, to the last bit: a distance is the least sum of a link's weight and the
-next switch's distance, and of several next switches with that sum the one with the lowest datapath id is taken.
+1. A switch loses its distance if its path led over an edge that was lost or got dearer, and no other path costs the
+   same.
+2. These switches are settled again in order of distance. So are the switches that a new or cheaper edge leads nearer.
+3. All other switches keep their distance and next hop, and are not looked at.
+
+The result equals a computation from scratch, to the last bit. A distance is the least sum of an edge's weight and
+the next switch's distance. Of several next switches with this sum, the one with the lowest datapath id is taken.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -20,38 +23,38 @@ UNKNOWN = -1  # the version of a destination whose distances nobody has computed
 
 
 class Tree:
-    """The ways to one destination. `version` tells which changes of edges it knows."""
+    """The paths to one destination. `version`: the version of the edges that the paths are for."""
 
     __slots__ = ("distances", "hops", "measured", "moved", "update", "version")
 
     def __init__(self, distances: dict[DatapathId, float], version: int) -> None:
         self.distances = distances
         self.hops: dict[DatapathId, DatapathId] = {}  # switch -> next switch
-        # Switches that leave by another port than when `ShortestPaths.take_moved` was last called; and below, those
-        # whose distance changed since its `take_measured` was.
+        # `moved`: switches whose next port changed since `ShortestPaths.take_moved` was last called. `measured`:
+        # switches whose distance changed since `take_measured` was last called.
         self.moved: set[DatapathId] = set()
         self.measured: set[DatapathId] = set()
         self.version = version
-        # One that has begun: distances and hops are of no use meanwhile.
+        # An update that has begun. Until it is finished, distances and hops may not be used.
         self.update: Iterator[None] | None = None
 
     def copy(self, version: int) -> "Tree":
-        """A copy of the ways, which later changes do not reach and in which nothing has moved. `version`: the version of
-        the edges for which the ways are known to be right."""
+        """A copy of the paths, with empty `moved` and `measured`. Later changes do not reach it. `version`: the version
+        of the edges that the paths are for."""
         other = Tree(dict(self.distances), version)
         other.hops = dict(self.hops)
         return other
 
 
 class TreeUpdates:
-    """Brings trees up to date with `edges`, which stay as they are meanwhile."""
+    """Updates trees to the version of `edges`. The edges may not change during an update."""
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
-        self.work = 0  # switches looked at so far, counted anew in each of three passes
+        self.work = 0  # switches looked at so far, in each of three passes
 
     def compute(self, tree: Tree, target: DatapathId) -> Iterator[None]:
-        """Distances of a destination that nobody has asked for before, in portions."""
+        """Compute the paths to a destination from scratch, in portions."""
         tree.version = self._edges.version
         heap = [(weight, behind) for behind, weight in self._edges.incoming.get(target, {}).items()]
         heapify(heap)
@@ -61,8 +64,8 @@ class TreeUpdates:
         tree.moved.clear()
 
     def update(self, tree: Tree, target: DatapathId, keep: Callable[[DatapathId], None]) -> Iterator[None]:
-        """Apply every change of an edge that the tree does not know, in portions. `keep` is given the destination before
-        what is known of its ways changes."""
+        """Apply every change of an edge since the tree's version, in portions. `keep` is called with the destination
+        before its paths change."""
         changed = self._edges.changed_since(tree.version)
         tree.version = self._edges.version
         lost, nearer = yield from self._concerned(tree, changed)
@@ -77,12 +80,12 @@ class TreeUpdates:
     def _concerned(
         self, tree: Tree, changed: list[Pair]
     ) -> Generator[None, None, tuple[list[DatapathId], list[Pair]]]:
-        """Switches that lose their distance, and edges that lead nearer than the way that is known.
+        """The switches that lose their distance, and the changed edges that give a shorter path than the known one.
 
-        A switch loses its distance where its next edge is gone or dearer, or a switch that gave it its distance loses
-        its own, and no other edge gives the same. Looked at in order of distance, so that what lies nearer to the
-        destination is settled already. An edge so light that a sum does not feel it gives nobody a distance here:
-        two switches that are equally far may name each other as the next.
+        A switch loses its distance if the edge or the next switch that gave the distance is lost or dearer, and no
+        other edge gives the same. Switches are looked at in order of distance, so that switches nearer to the
+        destination are decided already. An edge may be so light that adding its weight does not change the sum. Such
+        an edge does not count here: two switches of equal distance could name each other as the next switch.
         """
         distances, hops = tree.distances, tree.hops
         heap: list[tuple[float, DatapathId]] = []
@@ -103,7 +106,7 @@ class TreeUpdates:
             for hop, weight in outgoing.get(switch, {}).items():
                 distance = known_to(hop, inf)
                 if distance < known and weight + distance == known and hop not in lost:
-                    break  # this edge still gives the same
+                    break  # this edge still gives the same distance
             else:
                 lost[switch] = None
                 if not len(lost) % PORTION:
@@ -111,7 +114,7 @@ class TreeUpdates:
                     yield
                 for behind, weight in incoming.get(switch, {}).items():
                     further = known_to(behind, inf)
-                    # Less than its distance: an edge that got cheaper in the same breath gave it that distance before.
+                    # The sum may be below `further`: the edge got cheaper at the same time, and gave `further` before.
                     if behind in hops and (weight + known <= further or hops[behind] == switch):
                         heappush(heap, (further, behind))
         self.work += len(lost) % PORTION
@@ -120,7 +123,7 @@ class TreeUpdates:
     def _settle(
         self, tree: Tree, target: DatapathId, lost: list[DatapathId], nearer: list[Pair]
     ) -> Iterator[None]:
-        """Dijkstra's algorithm over those that lost their distance or come nearer, and nobody else."""
+        """Dijkstra's algorithm, over only the switches that lost their distance or come nearer."""
         distances = tree.distances
         before = {switch: distances.pop(switch) for switch in lost}
         heap: list[tuple[float, DatapathId]] = []
@@ -146,8 +149,8 @@ class TreeUpdates:
         before: dict[DatapathId, float],
         touched: dict[DatapathId, None],
     ) -> Iterator[None]:
-        """Give switches the distances in `heap`, and those behind them theirs, where they are less than what is known,
-        which `before` takes. `touched` takes the switches that got one."""
+        """Give switches the distances in `heap`, and the switches behind them theirs, where these are less than the
+        known ones. `before` takes the distances that are replaced, `touched` the switches that got a distance."""
         distances, incoming = tree.distances, self._edges.incoming
         while heap:
             cost, switch = heappop(heap)
@@ -169,7 +172,7 @@ class TreeUpdates:
     def _look_around(
         self, tree: Tree, target: DatapathId, before: dict[DatapathId, float], touched: dict[DatapathId, None]
     ) -> Iterator[None]:
-        """Next hops of those whose own distance changed, or that of a switch one edge further on."""
+        """Choose the next hops anew of switches whose own distance, or whose neighbour's distance, changed."""
         distances, hops = tree.distances, tree.hops
         around: dict[DatapathId, None] = {}
         for switch in (*before, *(one for one in touched if one not in before)):
@@ -179,7 +182,7 @@ class TreeUpdates:
                 continue
             tree.measured.add(switch)
             for behind in self._edges.incoming.get(switch, ()):
-                # One that moved away takes nobody with it but those that went through it.
+                # A switch that got further away only concerns the switches that use it as their next hop.
                 if new < old or hops.get(behind) == switch:
                     around[behind] = None
         yield from self._look_at_all(tree, target, around)
@@ -187,7 +190,7 @@ class TreeUpdates:
     def _look_at_all(
         self, tree: Tree, target: DatapathId, switches: Collection[DatapathId]
     ) -> Iterator[None]:
-        """The next hops of some switches."""
+        """Choose the next hops of some switches anew, in portions."""
         for number, switch in enumerate(switches):
             if not number % PORTION and len(switches) > PORTION:
                 self.work += PORTION
@@ -196,7 +199,7 @@ class TreeUpdates:
         self.work += len(switches) % PORTION
 
     def _look_at(self, tree: Tree, target: DatapathId, switch: DatapathId) -> None:
-        """One switch's next hop."""
+        """Choose one switch's next hop anew."""
         if switch == target:
             return
         hop = self._best(tree, switch)
@@ -210,7 +213,7 @@ class TreeUpdates:
             tree.hops[switch] = hop
 
     def _best(self, tree: Tree, switch: DatapathId) -> DatapathId | None:
-        """The next switch with the least sum, of several the one with the lowest id."""
+        """The next switch with the least sum of edge weight and distance; of several, the one with the lowest id."""
         distances = tree.distances
         best, least = None, inf
         for hop, weight in self._edges.out.get(switch, {}).items():

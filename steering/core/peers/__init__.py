@@ -1,4 +1,4 @@
-"""Knows: that a site has several controllers, which sessions and switches are whose, and what each is told of them.
-May touch: sessions, handshakes and the network, by what these offer.
-Must not: decide of another controller's session, or be made where there is one controller alone.
+"""Knows: that a site has several controllers, which controller has which switches and sessions, and what they exchange.
+May touch: sessions, handshakes and the network, by their public methods.
+Must not: decide about another controller's session, or be loaded where there is only one controller.
 """

@@ -1,4 +1,4 @@
-"""The exchange with other controllers: what they are told of sessions here, and what comes of what they tell."""
+"""The exchange with other controllers: sends them the tokens of sessions here, and handles their messages."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -55,16 +55,20 @@ from steering.wire.peer_messages import (
     TokenQuestion,
 )  # fmt: skip
 
-TOLD_AT_ONCE = 8  # messages of a whole replica in one tick and to one controller
+TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
 DIGESTS = 5.0  # seconds between two digests
-TOLD_AGAIN = 1.0  # least seconds between two whole replicas that one controller asks for
-ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
+TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
+ASKED_AGAIN = 10.0  # least seconds between two requests for a controller's whole replica
 
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
 
 
 class PeerExchange(Part):
-    """`local`: the engine's own handlers of what switches show; the engine calls this part in their place."""
+    """The exchange as a part of the engine.
+
+    `local`: the engine's own handlers of inputs from switches. In a cluster the engine calls the handlers of `in_place`,
+    which call the local ones. `unread`: switches whose entries were not read yet (shared with the engine).
+    """
 
     def __init__(
         self,
@@ -92,14 +96,14 @@ class PeerExchange(Part):
         self._unread = unread
         self.events: Counter[PeerEvent] = Counter()
         self.members: frozenset[str] = frozenset()
-        self._shares: frozenset[str] = frozenset()  # who has parts of limits
+        self._shares: frozenset[str] = frozenset()  # controllers that have parts of limits
         self.reached: set[str] = set()
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
-        self._wished: set[str] = set()  # who asked for a whole replica
-        self._told_all: dict[str, float] = {}  # until when it is not told another one
-        self._misplaced: set[str] = set()  # who spoke for switches that were not known to be its own
+        self._wished: set[str] = set()  # controllers that asked for a whole replica
+        self._told_all: dict[str, float] = {}  # earliest time of the next whole replica for a controller
+        self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
         )  # fmt: skip
@@ -107,8 +111,8 @@ class PeerExchange(Part):
 
     @property
     def is_whole(self) -> bool:
-        """Whether every other controller has told all of its tokens, and can be reached: only then a token that is not
-        known is nobody's."""
+        """Whether every other controller can be reached and has sent all of its tokens. Only then an unknown token
+        belongs to no session."""
         of = self.replicas.of
         return all(name in self.reached and name in of and of[name].is_whole for name in self.members)
 
@@ -119,7 +123,7 @@ class PeerExchange(Part):
         }  # fmt: skip
 
     def in_place(self) -> dict[type, Handler]:
-        """Handlers of what switches show, in the place of the engine's own."""
+        """Handlers of inputs from switches, which replace the engine's own."""
         return {
             SynSeen: self._segments.syn,
             SynAckSeen: self._segments.of_flow,
@@ -139,17 +143,18 @@ class PeerExchange(Part):
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         outputs = self._local[SwitchDown](down, now)
-        self._offline()  # one that another controller has taken over takes entries by way of that one
+        self._offline()  # if another controller has taken the switch over, entries go through that controller
         return outputs
 
-    # ---- who is there ---------------------------------------------------------------------------
+    # ---- members --------------------------------------------------------------------------------
 
     def _changed(self, given: ClusterChanged, now: float) -> list[Output]:
         for name in self.members - given.members:
             self.replicas.forget(name)
             self._lost(PeerLost(name), now)
         before, moved = self.routes.owners, self.routes.owners != given.owners
-        # Who took a switch over has to read it: until it is done, a token that it has not told may be its all the same.
+        # A controller that took a switch over has to read it first. Until then a token that it has not sent may
+        # nevertheless belong to one of its sessions.
         for name in {owner for dpid, owner in given.owners.items() if before and before.get(dpid) != owner}:
             if name in self.replicas.of:
                 self.replicas.of[name].is_whole = False
@@ -159,13 +164,13 @@ class PeerExchange(Part):
             self._table.shared.share(given.me, self._shares)
         self.members = given.members - {given.me}
         foreign = {dpid for dpid in self._map.switches if not self.routes.is_mine(dpid)}
-        self._unread -= foreign  # only own switches tell of their sessions
+        self._unread -= foreign  # only own switches are read
         if not self._unread:
             self._readiness.recovering = False
         self._offline()
         if not moved or not self.reached:
             return []
-        # Two controllers hear of a change one after the other: what came too early is asked for again.
+        # Controllers learn of a change at different times. Facts that came too early were refused: ask for them again.
         again, self._misplaced = self._misplaced & self.reached, set()
         return [
             *(TellPeer("", fact) for fact in self._facts.all()),
@@ -173,7 +178,7 @@ class PeerExchange(Part):
         ]
 
     def _offline(self) -> None:
-        """Switches of controllers that are reached take entries."""
+        """Switches of other controllers count as online while their controllers can be reached."""
         offline = self._readiness.offline
         for dpid in self._map.switches:
             owner = self.routes.owners.get(dpid, "")
@@ -193,14 +198,14 @@ class PeerExchange(Part):
         return [*(TellPeer(name, fact) for fact in facts), *self._all_tokens(name, now)]
 
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
-        """Its tokens stay: a join of one of its sessions is known as such, and is nobody else's."""
+        """A controller is lost. Its tokens stay, so that joins of its sessions are not taken for others."""
         self.reached.discard(given.name)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
         self._offline()
         return []
 
-    # ---- what others tell -----------------------------------------------------------------------
+    # ---- messages of others ---------------------------------------------------------------------
 
     def _told(self, told: PeerTold, now: float) -> list[Output]:
         name, message = told
@@ -224,7 +229,7 @@ class PeerExchange(Part):
         elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
             self.replicas.of[name].is_whole = True
         elif isinstance(message, ReplicaRequest):
-            self._wished.add(name)  # answered by the next tick: once, however often it is asked for
+            self._wished.add(name)  # the next tick answers once, however many requests came
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
         elif isinstance(message, LimitWish):
@@ -277,11 +282,13 @@ class PeerExchange(Part):
         self._asked[name] = now + ASKED_AGAIN
         return [TellPeer(name, ReplicaRequest())]
 
-    # ---- what others are told -------------------------------------------------------------------
+    # ---- messages to others ---------------------------------------------------------------------
 
     def _all_tokens(self, name: str, now: float) -> list[Output]:
-        """Begin to tell a controller of all sessions here. What happens to a session that it is not told of yet is
-        left out: the session is told as it is then."""
+        """Begin to send a controller the tokens of all sessions here, in portions.
+
+        Changes of a session whose portion has not been sent yet are not sent by themselves: the portion will contain them.
+        """
         if name not in self.reached:
             return []
         outputs = self.flush(now)
@@ -289,7 +296,7 @@ class PeerExchange(Part):
         return [*outputs, TellPeer(name, ReplicaStart())]
 
     def flush(self, now: float) -> list[Output]:
-        """What came and went since this was called last, and what is wished for, for everybody."""
+        """Messages to all controllers: tokens that came or ended since the last call, and wishes for parts of limits."""
         table = self._table
         outputs: list[Output] = (
             [TellPeer("", wish) for wish in table.shared.wishes(now)] if self.reached else []
@@ -311,7 +318,7 @@ class PeerExchange(Part):
         return []
 
     def recovered(self, now: float) -> list[Output]:
-        """All own switches have told of their sessions: what was held back until then may leave."""
+        """The entries of all own switches were read. Now digests may be sent."""
         self._digest_at = now
         return []
 

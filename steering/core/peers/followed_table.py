@@ -1,4 +1,4 @@
-"""A session table that notes which tokens came and went, for other controllers to be told."""
+"""A session table that records which tokens came and ended, for messages to other controllers."""
 
 from collections.abc import Callable, Iterable
 
@@ -14,8 +14,11 @@ from steering.wire.peer_messages import TokenEntry
 
 
 class FollowedTable(SessionTable):
-    """The same table. `learnt` and `ended`: session numbers with their token since they were looked at last. `leaves`:
-    whether a session goes with a switch that was given up."""
+    """The session table of a controller in a cluster.
+
+    `learnt` and `ended`: sessions (by number) whose tokens came or ended since the last messages. The exchange empties
+    both. `leaves` returns whether a session leaves with a switch that this controller has given up.
+    """
 
     def __init__(
         self, limits: Limits, mcps: Iterable[int], hosts_move: bool, origin_of: Origin,
@@ -27,16 +30,18 @@ class FollowedTable(SessionTable):
         self.sum = TokenSum()
         self.leaves = leaves
         self.ledger = self.shared = SharedLedger()
-        # Sessions whose record may still learn where it began, as they were told: few, and those of an earlier controller.
+        # What others were told of sessions that were read back from switches. The record of such a session may learn its
+        # initial subflow later, but its end has to be announced with the same entry.
         self._told: dict[int, TokenEntry] = {}
 
     def holds(self, flow: FlowKey) -> bool:
-        """Whether a flow is of a session here, and of one that stays."""
+        """Whether a flow belongs to a session of this table that does not leave."""
         subflow = self.flows.get(flow)
         return subflow is not None and not self.leaves(subflow.session)
 
     def told(self, session: Session) -> TokenEntry | None:
-        """What others are told of a session; None where its token is not known, or no host's join may carry it."""
+        """The entry that announces a session to others. None if its token is not known, or if no host's join can carry
+        the token."""
         known = self._told.get(session.id)
         if known is not None:
             return known
@@ -75,7 +80,7 @@ class FollowedTable(SessionTable):
 
 
 def entry_of(session: Session) -> TokenEntry:
-    """What others have to know of a session whose token is known."""
+    """The entry of a session whose token is known."""
     if not session.first:
         return TokenEntry(session.token, session.mcp, *ANYWHERE)
     flow = session.flow

@@ -1,4 +1,8 @@
-"""Switches that change hands: whose sessions are given up with one, and what has to be read when one is taken over."""
+"""Switches that another controller takes over, or that are taken over from another controller.
+
+When a switch is given up, the sessions that began there are forgotten. When a switch is taken over, the entries of other
+switches have to be read once more.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
@@ -18,7 +22,8 @@ Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]
 
 
 class Handover:
-    """`unread`: the engine's switches that have not told of their sessions yet. `adopt` takes entries into the table."""
+    """`unread`: the switches whose entries were not read yet (shared with the engine). `adopt` takes entries into the
+    session table."""
 
     def __init__(
         self,
@@ -35,35 +40,38 @@ class Handover:
         self._switches = switches
         self._unread = unread
         self._adopt = adopt
-        self._again: set[DatapathId] = set()  # are being read once more
-        self._later: set[DatapathId] = set()  # are to be
-        self._leaving: dict[
-            DatapathId, int
-        ] = {}  # switches given up, and the youngest session that goes with each
+        self._again: set[DatapathId] = set()  # switches that are being read once more
+        self._later: set[DatapathId] = set()  # switches that are to be read once more
+        # Switches that were given up, and the youngest session that leaves with each.
+        self._leaving: dict[DatapathId, int] = {}
 
     def taken(self, dpids: Iterable[DatapathId], mine: Iterable[DatapathId]) -> None:
-        """These are to be decided for here from now on. A session of who had them may have entries at switches that were
-        this controller's already, which it left alone when it read them: it reads them once more, but not yet. Until
-        it knows which sessions began where it took over, such entries are of who had them."""
+        """The switches `dpids` are taken over. `mine`: the switches that this controller had before and keeps.
+
+        A session of the former controller may have entries at `mine`, which were ignored when `mine` were read. Therefore
+        `mine` are read once more, but only after `dpids`: before that, it is not known which sessions began at `dpids`.
+        """
         again = {d for d in mine if self._switches.is_connected(d)} - (self._unread - self._again)
         self._unread |= {*dpids, *again}
         self._later |= again
 
     def read_later(self, now_or_never: bool = False) -> list[Output]:
-        """Read once more what is to be, as soon as all that was taken over has told. `now_or_never`: some did not."""
+        """Read switches once more, as soon as all switches that were taken over have been read. `now_or_never`: do so even
+        if some were not read."""
         if not self._later or self._again or (self._unread - self._later and not now_or_never):
             return []
         self._again, self._later = self._later, set()
         return [ReadEntries(dpid) for dpid in sorted(self._again)]
 
     def lost(self, dpid: DatapathId) -> None:
-        """A switch that connects again may have lost what it held: it is read and filled as any."""
+        """A switch lost its connection. It may have lost its entries, so after it connects it is read and filled as any
+        other."""
         self._again.discard(dpid)
         self._later.discard(dpid)
 
     def given_up(self, dpids: set[DatapathId]) -> Work:
-        """Another controller decides there: it has the sessions that began there, from what the switches hold. Here they
-        are forgotten, a portion at a time, and nothing at a switch is touched."""
+        """Another controller takes these switches over. It rebuilds the sessions that began there from the switches'
+        entries. This controller forgets these sessions, a portion at a time, and leaves the switches untouched."""
         self._unread -= dpids
         self._again -= dpids
         self._later -= dpids
@@ -79,9 +87,9 @@ class Handover:
                 for session in sessions:
                     if session.id in self._table.by_id and self._began_at(session) in dpids:
                         self._teardown.end(session)
-                yield PORTION  # numbers of which no session is left were looked at too
+                yield PORTION  # the search is work, also where few sessions were found
         except GeneratorExit:
-            is_over = False  # the same are given up once more: what was left of them still leaves
+            is_over = False  # the switches will be given up again; the remaining sessions still leave
             raise
         finally:
             if is_over:
@@ -90,14 +98,15 @@ class Handover:
         return []
 
     def _until(self, last: int) -> Iterator[list[Session]]:
-        """All sessions up to a number, some at a time."""
+        """All sessions up to number `last`, in portions."""
         after: int | None = 0
         while after is not None and after < last:
             sessions, after = self._table.order.following(after, PORTION)
             yield [session for session in sessions if session.id <= last]
 
     def leaves(self, session: Session) -> bool:
-        """Whether a session is to be forgotten: it is another controller's, and nothing here is to go by it."""
+        """Whether a session belongs to another controller already and is only waiting to be forgotten. It must not be
+        used."""
         if not self._leaving:
             return False
         began = self._began_at(session)
@@ -111,12 +120,12 @@ class Handover:
         return None if attachment is None else attachment.waypoint.port.dpid
 
     def is_again(self, dpid: DatapathId) -> bool:
-        """Whether a switch is only read once more: it holds what it should, and is not filled."""
+        """Whether a switch is only being read once more. Then it holds the right entries and is not filled afterwards."""
         return dpid in self._again
 
     def read(self, read: EntriesRead, own: Own) -> Generator[int, float, float]:
-        """A switch that is read once more told what it holds: its `own` entries are taken over, a portion at a time. Returns
-        the time then."""
+        """Take over the entries of a switch that was read once more, a portion at a time. `own` selects the entries of this
+        controller's sessions. Returns the time at the end."""
         done = 0
         for portion in portions(read.entries):
             now = yield done

@@ -1,5 +1,5 @@
-"""What controllers tell each other of the network: MCPs and next hops that answered, ports, links, and MCPs that died. So every
-controller chooses by the whole site, and asks its own switches alone."""
+"""What controllers tell each other about the network: MACs of MCPs and next hops, ports, links, and MCPs that died. Thus
+every controller knows the whole site, although it has connections to its own switches only."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,7 +23,8 @@ NetworkFact = NeighbourFact | PortFact | LinkFact | McpFact
 
 
 class NetworkFacts:
-    """`links` and `ports`: the engine's own handlers of LinkUp, LinkDown and PortStatus."""
+    """Makes and takes facts about the network. `local`: the engine's own handlers, of which those for LinkUp, LinkDown and
+    PortStatus are used."""
 
     def __init__(
         self,
@@ -42,12 +43,12 @@ class NetworkFacts:
         self._local = local
         self._links = {pair for one in sitemap.site.links for pair in ((one.a, one.b), (one.b, one.a))}
         self._link_ends = {end for pair in self._links for end in pair}
-        self._told: dict[McpId, bool] = {}  # what was said last of MCPs behind own switches
+        self._told: dict[McpId, bool] = {}  # MCPs behind own switches: whether they served, as last announced
 
-    # ---- telling --------------------------------------------------------------------------------
+    # ---- facts for others -----------------------------------------------------------------------
 
     def all(self) -> Iterator[PeerMessage]:
-        """Everything that a controller that was not reached until now has to know."""
+        """All facts about own switches, for a controller that has just become reachable."""
         self._told.clear()
         for port, attachment in self._map.attachments.items():
             if not self._routes.is_mine(port.dpid):
@@ -77,18 +78,18 @@ class NetworkFacts:
         yield LinkFact(link.a.dpid, link.a.port, link.b.dpid, link.b.port, isinstance(link, LinkUp))
 
     def deaths(self) -> Iterator[PeerMessage]:
-        """MCPs behind own switches that went, or came back, since this was asked last."""
+        """MCPs behind own switches that died or came back since the last call."""
         for number, mcp in self._map.mcps.items():
             serves = not self._chooser.health[number].gone
             if self._routes.is_mine(mcp.inside.dpid) and self._told.get(number) is not serves:
                 self._told[number] = serves
                 yield McpFact(number, serves)
 
-    # ---- being told -----------------------------------------------------------------------------
+    # ---- facts of others ------------------------------------------------------------------------
 
     def told(self, by: str, fact: NetworkFact, now: float) -> list[Output] | None:
-        """What a fact means here; None if it is not this controller's to tell, is of a link that the site does not
-        name, or is one port too many."""
+        """Take a fact that controller `by` sent. Returns the outputs, or None if the fact is refused: it concerns no switch
+        of `by`, a link that the site does not name, or more than MOST_PORTS ports."""
         if isinstance(fact, McpFact):
             return self._mcp(by, fact, now)
         if self._routes.owners.get(DatapathId(fact.dpid)) != by:

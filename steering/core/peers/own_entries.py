@@ -1,4 +1,5 @@
-"""Which of the entries that a switch tells are of this controller's own sessions: those of others' make no session here."""
+"""Selects, of the entries that were read from a switch, those of this controller's own sessions. Entries of other
+controllers' sessions must not become sessions here."""
 
 from collections.abc import Callable, Collection, Generator
 
@@ -10,11 +11,12 @@ from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
 from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
 
-LOOK = 4  # looks at a cookie that take as long as a session that begins
+LOOK = 4  # reading so many cookies counts as much work as beginning one session
 
 
 class OwnEntries:
-    """`reached`: who can be reached now. `is_whole`: whether all of them have told all of their tokens."""
+    """`reached`: the controllers that can be reached now. `is_whole` returns whether all other controllers can be reached
+    and have sent all of their tokens."""
 
     def __init__(
         self,
@@ -33,8 +35,8 @@ class OwnEntries:
     def of(
         self, read: EntriesRead
     ) -> Generator[int, float, Callable[[list[ObservedEntry]], list[ObservedEntry]]]:
-        """What leaves those of others' sessions out of some of the entries. All are looked at first, a portion at a time
-        (core.long_work)."""
+        """A function that removes the entries of others' sessions from a list. To make the function, all entries are
+        examined first, a portion at a time (core.long_work)."""
         began: set[int] = set()
         done = 0
         for portion in portions(read.entries):
@@ -49,10 +51,12 @@ class OwnEntries:
         return lambda some: [one for one in some if not self._is_of_others(one.entry, began)]
 
     def _is_of_others(self, entry: Entry, began: Collection[int]) -> bool:
-        """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
-        controller has its initial subflow (`began`: those that this switch tells of, by MCP and token, and by these and the flow);
-        what the others told last tells whose the rest is. A server leg tells its session's initial flow: that of another's
-        session is no own one's, though the two have one token."""
+        """Whether an entry at an own switch belongs to a session of another controller that can be reached.
+
+        A session belongs to the controller at whose switch its initial subflow came in. `began`: the initial subflows at this
+        switch, by MCP and token, and by MCP, token and flow. For other entries, the tokens that the other controllers have
+        sent decide. A server leg has the initial flow of its session, which distinguishes two sessions with one token.
+        """
         cookie = unpack_cookie(entry.cookie)
         if not self._reached or cookie is None or cookie.kind is EntryKind.INITIAL:
             return False
@@ -70,8 +74,8 @@ class OwnEntries:
         return self._routes.me not in home and any(name in self._reached for name in home)
 
     def _is_of_own(self, entry: Entry, cookie: SessionCookie) -> bool:
-        """Whether the session of an entry with a token is in the table. A server leg tells its session's initial flow, too:
-        another controller's session with the same token and MCP has another one."""
+        """Whether the session of an entry with a token is in the table. The entry of a server leg also shows the initial flow
+        of its session. The flow distinguishes it from another controller's session with the same token and MCP."""
         if cookie.kind is not EntryKind.RETURN:
             return self._table.knows_token(cookie.token)
         first = flow_key(entry.dst, entry.src, entry.dport, entry.sport)
@@ -86,5 +90,5 @@ def _flow(entry: Entry) -> FlowKey:
 
 
 def _begins(cookie: SessionCookie) -> bool:
-    """Whether it is of an initial subflow whose token is known."""
+    """Whether a cookie is of an initial subflow whose token is known."""
     return cookie.kind is EntryKind.INITIAL and not (cookie.pending or cookie.plain)

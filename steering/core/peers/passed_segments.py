@@ -1,7 +1,7 @@
-"""Segments that are passed on between controllers: to the owner of their session, and what comes from others.
+"""Segments that controllers forward to each other, because a session is decided by its owner alone.
 
-A session is decided by its owner alone, so a join that came in at another controller's switch is judged where its session's
-subflows, limits and keys are known. The owner's entries and the held segment go to the switch by its controller.
+A join may come in at another controller's switch. It is forwarded to the owner, which knows the session's subflows, limits
+and keys. The owner's entries and the held segment then go to the switch through the switch's controller.
 """
 
 from collections import Counter
@@ -29,8 +29,9 @@ ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 
 
 class PassedSegments:
-    """`local`: the engine's own handlers of what switches show. `reached`: who can be reached now. `is_whole`: whether all
-    others have told all of their tokens."""
+    """Forwards segments, and handles forwarded ones. `local`: the engine's own handlers of segments. `reached`: the
+    controllers that can be reached now. `is_whole` returns whether all others can be reached and have sent all of their
+    tokens."""
 
     def __init__(
         self,
@@ -56,10 +57,10 @@ class PassedSegments:
         self._events = events
         self._is_whole = is_whole
 
-    # ---- what own switches show -----------------------------------------------------------------
+    # ---- segments from own switches -------------------------------------------------------------
 
     def syn(self, seen: SynSeen, now: float) -> list[Output]:
-        """A join goes to the controller that told its token, any other SYN to the engine here."""
+        """Forward a join to the controller that has announced its token. Any other SYN is handled here."""
         handshake = seen.handshake
         if handshake.kind is not JOIN:
             return self._local[SynSeen](seen, now)
@@ -86,7 +87,7 @@ class PassedSegments:
         return [TellPeer(owners[0], forwarded(seen))]
 
     def _owners(self, token: int, handshake: Handshake) -> list[str]:
-        """Which controllers told a token that fits a join's destination."""
+        """The controllers that have announced a session with this token, to which the join's destination fits."""
         mcp = None
         if self._map.is_mcp_address(handshake.dst):
             owner = self._map.mcp_addresses.get(handshake.dst)
@@ -94,13 +95,13 @@ class PassedSegments:
         return self._replicas.owners(token, handshake.dst, handshake.dport, mcp)
 
     def _refused(self, reason: Refusal) -> list[Output]:
-        """Dropped without an answer: its host sends it again after a second."""
+        """Drop a join without an answer. Its host sends it again after a second."""
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[reason] += 1
         return []
 
     def of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
-        """A segment of a flow goes to the controller of its session."""
+        """Forward a segment to the controller of its session."""
         handshake = seen.handshake
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
@@ -109,7 +110,7 @@ class PassedSegments:
             return local(seen, now)
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
-            return local(seen, now)  # a server's, which tells of no session
+            return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
         follows = self._routes.follows((sent, answered))
         home = frozenset({follows}) if follows else self._routes.at_home(handshake.dst, handshake.src)
         outputs = local(seen, now) if self._routes.me in home or not home else []
@@ -118,13 +119,14 @@ class PassedSegments:
             outputs.append(TellPeer(name, forwarded(seen)))
         return outputs
 
-    # ---- what others pass on --------------------------------------------------------------------
+    # ---- segments from other controllers --------------------------------------------------------
 
     def from_peer(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
-        """A segment that a switch of another controller showed."""
+        """Handle a segment that controller `name` has forwarded."""
         dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
         owner = self._routes.owners.get(dpid)
-        # Sent on by the controller of its host's home: never a SYN, and never what a switch here showed.
+        # Forwarded for the second time, by the controller at the host's home. This is never a SYN, and never a segment
+        # from a switch of this controller.
         is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self._routes.me
         if owner != name and not is_sent_on:
             return self._event(PeerEvent.FOREIGN_SWITCH)
@@ -134,7 +136,7 @@ class PassedSegments:
                 return self._event(PeerEvent.OUT_OF_PLACE)
             token = read_token(handshake.token, "big")
             if any(map(self._table.leaves, self._table.with_mcp_token(token))):
-                return self._refused(Refusal.PEER_UNREACHABLE)  # by who has it now, when it has told
+                return self._refused(Refusal.PEER_UNREACHABLE)  # its new owner has not announced it yet
             return self._local[SynSeen](SynSeen(dpid, port, handshake, message.frame), now)
         if message.kind == SegmentKind.SYN_ACK:
             seen = SynAckSeen(dpid, port, handshake)

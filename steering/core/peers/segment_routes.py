@@ -1,7 +1,11 @@
-"""Which controller a segment is for. A switch shows it to its own controller, and its session may be another's.
+"""Finds the controller for a segment. A switch sends a segment to its own controller, but another controller may have the
+segment's session.
 
-A join is of the controller that told its token. All others are looked for by their flow: it is known here, or it is one of a
-join that was passed on from here, or it is of a session that began at a switch where the host's address is at home.
+A join is for the controller that has announced its token. For any other segment, its flow decides:
+
+* the flow is known at this controller;
+* the flow is of a join that this controller has forwarded, so the segment follows the join;
+* otherwise the session began at a switch of the access network to which the host's address belongs.
 """
 
 from collections import OrderedDict
@@ -13,21 +17,21 @@ from steering.core.sessions.flow_key import FlowKey
 from steering.model.ids import DatapathId
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
-PASSED_ON = 65_536  # flows of joins that are remembered; those that were used last stay
+PASSED_ON = 65_536  # most flows of forwarded joins that are remembered; the least recently used are dropped
 _SEGMENTS: Mapping[type, int] = {
     SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
 }  # fmt: skip
 
 
 def forwarded(seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen) -> ForwardedSegment:
-    """What another controller is told of a segment."""
+    """The message that forwards a segment to another controller."""
     payload = seen.payload if isinstance(seen, FinSeen) else 0
     frame = bytes(seen.frame) if isinstance(seen, SynSeen | WatchedSeen) else b""
     return ForwardedSegment(_SEGMENTS[type(seen)], seen.dpid, seen.port, payload, seen.handshake, frame)
 
 
 class SegmentRoutes:
-    """`owners`: the controller of each switch; `me`: this one."""
+    """`owners`: the controller of each switch. `me`: the name of this controller."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap
@@ -39,14 +43,14 @@ class SegmentRoutes:
         return self.owners.get(dpid) == self.me
 
     def passed_on(self, flow: FlowKey, owner: str) -> None:
-        """A join was passed on: what belongs to it follows."""
+        """Remember that a join was forwarded to `owner`. Later segments of its flow follow."""
         self._passed[flow] = owner
         self._passed.move_to_end(flow)
         if len(self._passed) > PASSED_ON:
             self._passed.popitem(last=False)
 
     def follows(self, flows: Iterable[FlowKey]) -> str:
-        """The owner of a join that was passed on, and has one of these flows; empty if there was none."""
+        """The controller to which a join with one of these flows was forwarded, "" if there was none."""
         for flow in flows:
             owner = self._passed.get(flow)
             if owner is not None:
@@ -55,8 +59,8 @@ class SegmentRoutes:
         return ""
 
     def at_home(self, *addresses: bytes) -> frozenset[str]:
-        """The controllers of the switches where the first of these addresses that is a host's can enter; none if none
-        is."""
+        """The controllers of the switches where packets of a host can come in. The host is the first of `addresses` that is
+        in an access network. Empty if none is."""
         for address in addresses:
             access = self._map.access_of(address)
             if access is not None:

@@ -1,7 +1,8 @@
-"""What this controller knows of other controllers' tokens: enough to find the owner of a join, and no more.
+"""What this controller knows of other controllers' tokens: just enough to find the owner of a join.
 
-A token costs at most 140 bytes: a dict's entry, the token, and one whole number that holds the MCP and a fingerprint of the
-server. One owner found is no proof that a join is of it (core.sessions.token_owners), so the destination has to fit as well.
+A token costs at most 140 bytes: a dictionary entry, the token, and one integer with the MCP and a fingerprint of the
+server. A token alone does not prove that a join belongs to its session (core.sessions.token_owners). Therefore the join's
+destination has to fit, too.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -9,23 +10,22 @@ from collections.abc import Callable, Collection, Iterable
 from steering.wire.peer_messages import TokenEntry
 
 ANYWHERE = (b"\0\0\0\0", 0)  # the server of a session that was read back without its initial subflow
-DRAINED = 20_000  # tokens of a controller that is gone which are let go at a time
-MOST = 4_000_000  # sessions of one controller
-SAME = 8  # of them that have one token: more than chance would ever bring
-FORGOTTEN = 8  # replicas of one controller that are being let go
+DRAINED = 20_000  # tokens of dropped replicas that are freed in one tick
+MOST = 4_000_000  # most sessions of one controller
+SAME = 8  # most sessions of one controller with the same token: more than chance ever brings
+FORGOTTEN = 8  # most dropped replicas of one controller that wait to be freed
 
 _PLACE = 44  # bits of a fingerprint
-_MODULUS: int = (
-    2**_PLACE - 17
-)  # prime: whoever does not know the server meets its fingerprint once in 2^44 tries
+# A prime. Another server has the same fingerprint with a probability of 2^-44.
+_MODULUS: int = 2**_PLACE - 17
 _PLACES = 2**_PLACE - 1
 _MASK = 2**64 - 1
 
-Facts = int | tuple[int, ...]  # of one token: MCP and fingerprint, of each session that has it
+Facts = int | tuple[int, ...]  # of one token: the `facts_of` of each session that has the token
 
 
 def facts_of(mcp: int, server: bytes, port: int) -> int:
-    """MCP and fingerprint of a server in one number of 60 bits, which is 32 bytes long."""
+    """The MCP and the fingerprint of a server, in one number of 60 bits. Its Python object takes 32 bytes."""
     place: int = (int.from_bytes(server, "big") << 16 | port) % _MODULUS
     return mcp << _PLACE | place
 
@@ -34,8 +34,8 @@ _ANYWHERE = facts_of(0, *ANYWHERE)
 
 
 class TokenSum:
-    """How many tokens there are and a sum of them all: two that are equal are, as good as surely, of the same tokens. The
-    order in which tokens came and went makes no difference."""
+    """The number of tokens, and a sum over them. If two sums are equal, almost certainly they are of the same tokens. The
+    order in which tokens came and ended makes no difference."""
 
     __slots__ = ("_sum", "tokens")
 
@@ -48,7 +48,7 @@ class TokenSum:
         self._sum += token * facts
 
     def add_all(self, tokens: int, total: int) -> None:
-        """So many at once; `total`: the sum of their products."""
+        """Add several tokens at once. `total`: the sum of token * facts."""
         self.tokens += tokens
         self._sum += total
 
@@ -58,7 +58,7 @@ class TokenSum:
 
     @property
     def digest(self) -> int:
-        """8 bytes, into which all of the sum is folded."""
+        """The whole sum, folded into 8 bytes."""
         return (self._sum ^ self._sum >> 61) & _MASK
 
 
@@ -68,15 +68,15 @@ class TokenReplica:
     def __init__(self) -> None:
         self.sum = TokenSum()
         self.facts: dict[int, Facts] = {}
-        self.is_whole = False  # all that it had is told
+        self.is_whole = False  # the other controller has sent all of its tokens
 
     def add(self, entries: Collection[TokenEntry]) -> int:
-        """Note sessions of the other controller. Returns how many there was no room for."""
+        """Add sessions of the other controller. Returns the number of sessions without room."""
         if self.sum.tokens + len(entries) > MOST:
             return len(entries)
         left_out = 0
         known, total, number = self.facts.setdefault, 0, int.from_bytes
-        # Without calls of its own: every controller does this for every session of all others.
+        # Function calls are avoided here: every controller runs this for every session of all others.
         for token, mcp, server, port in entries:
             facts = mcp << _PLACE | (number(server, "big") << 16 | port) % _MODULUS
             before = known(token, facts)
@@ -90,7 +90,7 @@ class TokenReplica:
         return left_out
 
     def remove(self, entries: Iterable[TokenEntry]) -> int:
-        """Forget sessions of the other controller, which are over. Returns how many were not known."""
+        """Remove sessions of the other controller that are over. Returns the number of unknown sessions."""
         unknown = 0
         for entry in entries:
             facts = facts_of(entry.mcp, entry.server, entry.port)
@@ -109,35 +109,36 @@ class TokenReplica:
 
 
 class TokenReplicas:
-    """The tokens of all other controllers. For negative controls, `checks`: False believes every token; `knows`: False
-    finds no owner."""
+    """The tokens of all other controllers. For negative controls: with `checks` False the destination need not fit, with
+    `knows` False no owner is found."""
 
     def __init__(self, checks: bool = True, knows: bool = True) -> None:
         self.of: dict[str, TokenReplica] = {}
         self._checks = checks
         self._knows = knows
-        # What is to be let go in portions, and whose it was: a million take a tenth of a second.
+        # Dropped replicas with the names of their controllers. They are freed in portions, because a million tokens take a
+        # tenth of a second.
         self._over: list[tuple[str, dict[int, Facts]]] = []
 
     def may_begin(self, name: str) -> bool:
-        """False while much of what a controller told earlier is not let go yet."""
+        """Whether a controller may send a whole replica. False while much of its dropped replicas is not freed yet."""
         sizes = [len(facts) for owner, facts in self._over if owner == name]
         return len(sizes) < FORGOTTEN and sum(sizes) < MOST
 
     def begin(self, name: str) -> TokenReplica:
-        """A controller tells all of its tokens from now on; what it told before counts no more."""
+        """Begin a new replica of a controller, which now sends all of its tokens. The old replica is dropped."""
         self.forget(name)
         replica = self.of[name] = TokenReplica()
         return replica
 
     def forget(self, name: str) -> None:
-        """A controller is no member any more, or tells everything again."""
+        """Drop the replica of a controller."""
         replica = self.of.pop(name, None)
         if replica is not None and replica.facts:
             self._over.append((name, replica.facts))
 
     def drain(self) -> None:
-        """Let go of a portion of what was forgotten."""
+        """Free a portion of the dropped replicas."""
         left = DRAINED
         while self._over and left:
             _, facts = self._over[-1]
@@ -148,8 +149,9 @@ class TokenReplicas:
                 self._over.pop()
 
     def owners(self, token: int, server: bytes, port: int, mcp: int | None = None) -> list[str]:
-        """The controllers with a session that a join with this token to this destination may be of. `mcp`: where the
-        destination is an MCP's address, its id; 0 for an address of several."""
+        """The controllers with a session to which a join with this token and destination may belong. `mcp`: if the
+        destination is an MCP's address, the MCP's id, or 0 if several MCPs have the address. None for other
+        destinations."""
         found = []
         for name, replica in self.of.items() if self._knows else ():
             facts = replica.facts.get(token)
@@ -158,7 +160,7 @@ class TokenReplicas:
         return found
 
     def holders(self, token: int) -> list[str]:
-        """The controllers with a session of this token, whatever its destination is."""
+        """The controllers that have a session with this token, to any destination."""
         return [name for name, replica in self.of.items() if token in replica.facts]
 
     def _fits(self, facts: Facts, server: bytes, port: int, mcp: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Knows: the tables of a switch: what stands in which, with which priority; what each switch holds and is to hold.
-May touch: nothing but that: it makes rules and meters of what it is given, and the difference to what is installed.
+"""Knows: the tables of a switch, the rules and priorities of each table, what each switch holds and what it should hold.
+May touch: only these. It makes rules and meters from its inputs, and compares them with what is installed.
 Must not: decide on a connection.
 """

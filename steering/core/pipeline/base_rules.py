@@ -1,4 +1,4 @@
-"""What every switch should hold apart from session entries: natural routing and admission."""
+"""The rules of every switch apart from session entries: natural routing and admission."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
@@ -49,8 +49,8 @@ CORE, GUARD, MISSES, CLASSIFY, ROUTES, NEAR = (
 
 
 class BaseRules(Part):
-    """Natural routing and admission, in pieces that are made from site, policy, lists and graph. Whatever changes
-    one of these touches the pieces that depend on it. (Labels are pieces of their own: core.pipeline.labels.)"""
+    """Natural routing and admission, in pieces that are made from site, policy, lists and graph. A change of one of
+    these touches the pieces that depend on it. (Labels are separate pieces: core.pipeline.labels.)"""
 
     in_pieces: ClassVar[bool] = True
 
@@ -92,18 +92,19 @@ class BaseRules(Part):
         }
         for piece, make in self._pieces.items():
             self.reconcile.register(piece, make, self._looks if piece == NEAR else None)
-        # What a piece was made from, and the piece.
+        # Name of a piece and switch -> what the piece was made from, and the piece.
         self._made: dict[tuple[str, DatapathId], tuple[object, Rules]] = {}
-        self._unchanging: dict[PortRef, GuardedPort] = {}  # of gateways and MCPs: only other MCPs change them
-        self._of_mcps: tuple[Prefix, ...] | None = None  # what `_mcp_networks` told, for as long
+        # Cached until the site gets other MCPs: ports of gateways and MCPs, and the result of `_mcp_networks`.
+        self._unchanging: dict[PortRef, GuardedPort] = {}
+        self._of_mcps: tuple[Prefix, ...] | None = None
         self._take(policy)
         self._metered = self._all_meters()
 
     def _take(self, policy: Policy) -> None:
         self._service_ports = few_ports(policy)
         self._meters = policy.meters
-        # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
-        # their SYN/ACKs are copied too (D-3.4c).
+        # SYN/ACKs of servers are copied, too, if the policy needs them (D-3.4c): a `hybrid` rule tests servers, and
+        # for sessions that a rule leaves alone the SYN/ACK gives the token.
         self._trials = leaves_alone(policy)
         self._denies = any(rule.then.action is Action.DENY for rule in policy.rules)
         self._lists = (policy.acl, policy.authorization)
@@ -120,7 +121,8 @@ class BaseRules(Part):
         return self._fresh_meters()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs. Every edge switch knows the MCPs' addresses; a switch may be an edge no longer."""
+        """The site has other MCPs. All edge switches have rules with the MCPs' addresses, and so have switches that were
+        edge switches until now."""
         self._made.clear()
         self._unchanging.clear()
         self._of_mcps = None
@@ -132,8 +134,8 @@ class BaseRules(Part):
         return self._fresh_meters()
 
     def list_replaced(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
-        """No rule depends on which devices are paired; on the registry only those of access networks that require
-        it."""
+        """A list was replaced. The ACL concerns all access ports. The registry concerns only access networks that
+        require it. No rule depends on the pairings."""
         if isinstance(given, AclReplaced):
             self.reconcile.touch(GUARD, self._accesses())
         elif isinstance(given, RegistryReplaced):
@@ -152,7 +154,7 @@ class BaseRules(Part):
         return self._routes.looks
 
     def forget(self, dpid: DatapathId) -> None:
-        """Forget what a switch holds; it may never come back."""
+        """Forget what a switch holds. The switch may never come back."""
         self.reconcile.forget(dpid)
         for piece in self._pieces:
             self._made.pop((piece, dpid), None)
@@ -165,7 +167,7 @@ class BaseRules(Part):
     def _remembered(
         self, piece: str, dpid: DatapathId, source: object, make: Callable[[], Iterable[Rule]]
     ) -> Rules | Unmade:
-        """A piece made before, the same object, while the values it was made from are the same."""
+        """The piece that was made before (the same object) if `source` is equal, else a piece still to be made."""
         known = self._made.get((piece, dpid))
         if known is not None and known[0] == source:
             return known[1]
@@ -176,7 +178,7 @@ class BaseRules(Part):
         return Unmade(make(), keep)
 
     def _core(self, dpid: DatapathId) -> Rules | Unmade:
-        """What every switch has: discovery, and packets on their way from other switches."""
+        """Rules that every switch has: discovery, and packets from other switches."""
         here = self._map.at_switch.get(dpid, ())
         core = sorted(self._graph.core_ports(dpid) - {p for a in here for p in _numbers(a.waypoint.port)})
         epoch = self._epochs[dpid]
@@ -188,7 +190,7 @@ class BaseRules(Part):
         return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
 
     def _guard(self, dpid: DatapathId) -> Rules | Unmade:
-        """Rules of GUARD: who may send what."""
+        """The rules of GUARD for the switch's attachments: which sources may send."""
         here = self._map.at_switch.get(dpid, ())
         ports = [self._guarded(a) for a in here]
         epoch = self._epochs[dpid]
@@ -202,11 +204,11 @@ class BaseRules(Part):
         return self._remembered(GUARD, dpid, (epoch, ports), rules)
 
     def _classify(self, dpid: DatapathId) -> Rules | Unmade:
-        """The fixed rules of SESSION, and those of CLASSIFY that show TCP to the controller."""
+        """The fixed rules of SESSION, and the rules of CLASSIFY that bring TCP segments to the controller."""
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
             return NONE
-        # A site without MCPs has nothing to decide, but what a rule denies.
+        # Without MCPs there is nothing to decide, unless a policy rule denies connections.
         punting = self._punting and (self._map.mcps or self._denies)
         punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and punting]
         roles = sorted(
@@ -230,8 +232,9 @@ class BaseRules(Part):
         return self._routes.near(dpid) if dpid in self._map.switches else NONE
 
     def meters(self, dpid: DatapathId) -> tuple[MeterBand, ...]:
-        """The meters of a switch. Bursts of a tenth of a second, at least 10 packets; of SYN/ACKs and FINs a
-        whole second's, since a lost copy is a token never learned, or a session that seems to live on."""
+        """The meters of a switch. A burst is a tenth of a second's packets, at least 10. For SYN/ACKs and FINs it is a
+        whole second's packets: without the copy of a SYN/ACK a token is never learned, without that of a FIN an ended
+        session seems to live."""
         limits: Meters = self._meters
         rates = {
             Meter.LLDP: limits.lldp,
@@ -262,8 +265,8 @@ class BaseRules(Part):
         return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}
 
     def _fresh_meters(self) -> list[Output]:
-        """Meters that are new or changed since the last call. No meter is ever deleted, because its rules would go
-        with it."""
+        """Meters that are new or changed since the last call. Meters are never deleted: a switch would delete their
+        rules, too."""
         before, self._metered = self._metered, self._all_meters()
         fresh = {dpid: bands - before.get(dpid, set()) for dpid, bands in self._metered.items()}
         return [
@@ -317,39 +320,40 @@ class BaseRules(Part):
         )
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
-        """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.
+        """Prefixes of hosts that an MCP may send from, because it keeps hosts' addresses or is in line.
 
-        To hosts it also sends what servers behind a NAT64 prefix would say.
+        An MCP with a NAT64 prefix may also send from that prefix: to hosts it answers for the servers behind it.
         """
         inline = mcp.interception is Interception.SELF
         prefixes = [p for p in self._map.access_prefixes() if inline or mcp.source_modes.preserves(p.version)]
         return prefixes if mcp.nat64 is None else [*prefixes, mcp.nat64]
 
     def _addressed(self) -> list[Network]:
-        """Addresses of MCPs, and addresses that several MCPs share: those that hosts in explicit mode address."""
+        """Addresses of MCPs, and virtual addresses that several MCPs share. Hosts in explicit mode connect to these."""
         own: list[Network] = [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
         return own + [ip_network(virtual.address) for virtual in self._map.site.virtual]
 
     def _mcp_networks(self) -> tuple[Prefix, ...]:
-        """Addresses that are nobody's but an MCP's: its own, and what it gives its server legs."""
+        """Networks that only MCPs may send from: their own addresses, and the sources of their server legs."""
         if self._of_mcps is None:
             given = (prefix for mcp in self._map.site.mcps for prefix in self._map.given(mcp))
             self._of_mcps = (*self._addressed(), *given)
         return self._of_mcps
 
     def _virtual_on(self, prefixes: tuple[Network, ...]) -> tuple[Address, ...]:
-        """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""
+        """Virtual addresses in these prefixes. Hosts take them to be on their link, so rules answer ARP and ND for
+        them."""
         found = (virtual.address for virtual in self._map.site.virtual)
         return tuple(address for address in found if any(address in prefix for prefix in prefixes))
 
 
 def _numbers(port: PortRef) -> tuple[PortNumber, ...]:
-    """The number of a port, and for a tagged port also of the port that carries it."""
+    """The number of a port, and for a tagged port also the number of the port that carries it."""
     return (port.port,) if port.line is None else (port.port, port.line.port)
 
 
 def few_ports(policy: Policy) -> tuple[int, ...]:
-    """The eligible service ports if they are few enough to be matched one by one, else none."""
+    """The eligible service ports, if they are few enough to match one by one (PORTS_MATCHED), else an empty tuple."""
     if sum(high - low + 1 for low, high in policy.eligible_ports) > PORTS_MATCHED:
         return ()
     return tuple(sorted({p for low, high in policy.eligible_ports for p in range(low, high + 1)}))

@@ -1,16 +1,20 @@
-"""Links that fail over in the switch itself, within milliseconds: a group for each port that labels leave by.
+"""Failover of links within the switch, in milliseconds: a fast-failover group for each port that labels leave by.
 
-Its first bucket is the port. Its second leads around the port's link (core.network.detours): the middle of the label's
-prefix becomes the number of the detour, which the switches on the way know, and the far end puts the prefix back. So
-label, waypoint and path number arrive as they were, and a session's segments at the MCP that they were going to. What is on
-a detour is never led to a second one: it meets no group before its end.
+The first bucket of a group is the port. The second bucket leads around the port's link (core.network.detours):
 
-A switch sends nothing back by the port that it came in by, unless it forgets that port. Packets that begin a detour or end
-one may go back, so it is forgotten there. Nowhere else: while switches disagree on the ways, two of them would throw a
-packet to and fro.
+1. The middle of the label's prefix becomes the number of the detour.
+2. The switches on the detour forward by this number.
+3. The far end of the link restores the prefix. Label, waypoint and path number arrive unchanged, so a session's
+   segments reach their MCP.
 
-A port is down for a group when it has no carrier or, where BFD runs, when the other end does not answer
-(docs/failover.rst). No controller is needed for it; the controller then finds the shortest paths that are left.
+A packet on a detour meets no group before the detour's end, so it never enters a second detour.
+
+OpenFlow sends no packet out of its ingress port. A packet that begins or ends a detour may have to go back, so the
+ingress port is cleared there. It is cleared nowhere else: while switches disagree on the paths, two of them could
+send a packet to and fro.
+
+A group takes a port to be down when the port has no carrier or, where BFD runs, when the other end does not answer
+(docs/failover.rst). Failover needs no controller. The controller then computes the remaining shortest paths.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,8 +47,8 @@ from steering.model.rules import (
     static_cookie,
 )
 
-DETOURS = "detours"  # the piece of rules that lead around links
-PREFIX_MIDDLE = 24  # bit of a label, counted from the lowest, where the last 16 of its prefix's 24 bits begin
+DETOURS = "detours"  # the name of the piece with the rules of detours
+PREFIX_MIDDLE = 24  # the lowest bit, in a label, of the last 16 of the prefix's 24 bits
 PLAIN = LABEL_PREFIX & 0xFFFF
 TAKEN = frozenset({0, PLAIN, int(VIRTUAL_MAC.replace(":", "")[2:6], 16)})
 FORGET_PORT = SetBits("in_port", 0, 32, 0)
@@ -52,8 +56,8 @@ NUMBERS = 0xFFFF - len(TAKEN)
 
 
 class Failover:
-    """Follows the graph, link by link (`advance`), as the reconcile has time. `disabled`, for a negative control: labels
-    lead to ports."""
+    """Finds the detours, link by link (`advance`), when the reconcile has time. `disabled` is for a negative control:
+    labels then lead to ports, not to groups."""
 
     def __init__(
         self, graph: Graph, epochs: Mapping[DatapathId, int], switches: Switches, disabled: bool = False
@@ -63,25 +67,25 @@ class Failover:
         self._switches = switches
         self._disabled = disabled
         self._todo: dict[Pair, None] = {}
-        self._better = False  # whether there may be better ways than those that were found, for any pair
-        self._ways: dict[Pair, tuple[Ends, ...]] = {}
-        self._weights: dict[Pair, float] = {}  # of the edges, when they were last looked at
-        self._over: dict[Pair, dict[Pair, None]] = {}  # an edge; the pairs whose way around leads over it
+        self._better = False  # whether better detours may have become possible, for any pair
+        self._ways: dict[Pair, tuple[Ends, ...]] = {}  # pair of switches -> the links of its detour
+        self._weights: dict[Pair, float] = {}  # edge -> its weight when it was last looked at
+        self._over: dict[Pair, dict[Pair, None]] = {}  # edge -> the pairs whose detour uses it
         self._numbers: dict[int, Pair] = {}
         self._number_of: dict[Pair, int] = {}
         self._through: dict[
             DatapathId, dict[Pair, tuple[PortNumber, PortNumber | None]]
-        ] = {}  # port in; port out, None at the end
-        self._used: dict[DatapathId, dict[PortNumber, None]] = {}  # ports that rules lead to by their groups
-        # Switches with such a port, whose groups nobody has asked for since.
+        ] = {}  # switch -> pair whose detour crosses it -> port in, and port out (None at the end)
+        self._used: dict[DatapathId, dict[PortNumber, None]] = {}  # switch -> ports that rules use by groups
+        # Switches that got a new such port since `groups` was last called for them.
         self.newly_used: set[DatapathId] = set()
         self.links_changed(graph.pairs())
 
     # ---- following the graph --------------------------------------------------------------------
 
     def links_changed(self, pairs: Iterable[Pair]) -> None:
-        """Between these switches links came, went, or got another weight. One that went or got dearer concerns those
-        whose way around led over it; one that came or got cheaper may be a better way around any other."""
+        """Links between these pairs of switches changed. A link that is lost or dearer concerns the detours that use it.
+        A link that is new or cheaper may improve any detour."""
         if self._disabled:
             return
         for pair in pairs:
@@ -99,12 +103,12 @@ class Failover:
 
     @property
     def busy(self) -> bool:
-        """Whether there is more to look at."""
+        """Whether there are more links to look at."""
         return bool(self._todo) or self._better
 
     def advance(self) -> tuple[set[DatapathId], int]:
-        """Look at the next link. Returns the switches where something is another than before, and how many switches
-        were settled for it. All are looked at again once for however many links have come since the last time."""
+        """Find the detour of the next pair of switches. Returns the switches whose rules or groups change, and how many
+        switches the search settled. When no pair is left and new links came, all pairs are looked at once more."""
         if not self._todo:
             self._todo, self._better = dict.fromkeys(self._graph.pairs()), False
         if not self._todo:
@@ -137,8 +141,8 @@ class Failover:
         return {pair[0], *(ends[1].dpid for ends in (*before, *way))}, settled
 
     def _numbered(self, pair: Pair) -> bool:
-        """Give a detour its number, from its two switches, so that it is mostly the same after a restart; False where
-        there is none left."""
+        """Give a detour its number. The number is derived from the two switches, so it is mostly the same after a
+        restart. False if no number is left."""
         if pair in self._number_of:
             return True
         if len(self._numbers) >= NUMBERS:
@@ -152,7 +156,7 @@ class Failover:
     # ---- what switches hold ---------------------------------------------------------------------
 
     def way_out(self, dpid: DatapathId, port: PortNumber) -> Action:
-        """How labels leave a switch by a port that paths use."""
+        """The action by which labels leave a switch through a port: the port's group, or the port if there is none."""
         if self._disabled or port > GROUP_PORTS or not self._switches.takes_groups(dpid):
             return OutputAction(port)
         used = self._used.setdefault(dpid, {})
@@ -164,8 +168,8 @@ class Failover:
     def groups(
         self, dpid: DatapathId, held: Mapping[int, FailoverGroup] = MappingProxyType({})
     ) -> dict[int, FailoverGroup]:
-        """The groups of a switch, by number. Those it holds for ports that lead nowhere now stay as they are, as there
-        may still be rules that use them."""
+        """The groups that a switch should hold, by number. `held`: the groups that it holds. A group of a port that no
+        longer has a link stays as it is, since rules may still use it."""
         self.newly_used.discard(dpid)
         if self._disabled or not self._switches.takes_groups(dpid):
             return {}
@@ -192,7 +196,7 @@ class Failover:
         return (Bucket(out, tuple(actions)),)
 
     def rules(self, dpid: DatapathId) -> Unmade:
-        """Where a switch leads what is on a detour of others: as it is now, whenever the portions are made."""
+        """The rules of a switch for packets on the detours that cross it, in portions."""
         hops = [(self._number_of[pair], *hop) for pair, hop in self._through.get(dpid, {}).items()]
         return Unmade((self._rule(dpid, *hop) for hop in hops), lambda _: None)
 

@@ -1,6 +1,6 @@
-"""Tables SESSION (its fixed rules), CLASSIFY, ROUTE, LABEL and HOST of one switch.
+"""Makes the rules of tables SESSION (the fixed ones), CLASSIFY, ROUTE, LABEL and HOST of one switch.
 
-None of these grows with sessions: labels are O(waypoints), routes O(prefixes), hosts O(hosts).
+Their number does not grow with sessions: labels are O(waypoints), routes O(prefixes), hosts O(hosts).
 """
 
 from collections.abc import Iterable, Iterator
@@ -53,12 +53,12 @@ from steering.model.source import Prefix
 
 SYN = (0x002, 0x012)
 SYN_ACK = (0x012, 0x012)
-PORTS_MATCHED = 64  # so many eligible service ports are matched one by one, more are left to the engine
+PORTS_MATCHED = 64  # most eligible service ports that rules match one by one; else the engine compares ports
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A prefix leads to a waypoint; `role`: only for packets that came in with it (in-line MCPs)."""
+    """A prefix leads to a waypoint. `role`: only for packets that came in at a port of this role (in-line MCPs)."""
 
     prefix: Prefix
     waypoint: WaypointId
@@ -70,15 +70,16 @@ def role_match(role: PortRole) -> tuple[int, int]:
 
 
 def asked_match(role: PortRole | None = None) -> tuple[int, int]:
-    """Metadata of a SYN while there is a controller to ask, of a port of that role."""
+    """The metadata match for a SYN that the controller decides on (ASKED). `role`: only of ports of this role."""
     return (ASKED, ASKED) if role is None else (role << ROLE_SHIFT | ASKED, ROLE_MASK | ASKED)
 
 
 def asked_rules(epoch: int, roles: Iterable[PortRole], seconds: int) -> Iterator[Rule]:
-    """A SYN never matches a session entry: the controller tells a retransmission from a reused 5-tuple.
+    """Rules of SESSION that mark SYNs as ASKED and lead them past session entries.
 
-    `seconds`: how long the switch goes by this when nobody renews it, 0 for ever. Without these rules nothing is
-    punted, and a SYN meets its session's entry, or goes its natural way.
+    So a SYN never matches a session entry: the controller distinguishes a retransmission from a reused 5-tuple.
+    `seconds`: the rules' time-out unless they are renewed, 0 for none. Without these rules no SYN is punted: it matches
+    its session's entry or takes the natural path.
     """
     cookie, asked = static_cookie(epoch), (ASKED, ASKED)
     for role in roles:
@@ -88,8 +89,7 @@ def asked_rules(epoch: int, roles: Iterable[PortRole], seconds: int) -> Iterator
 
 
 def session_rules(epoch: int) -> Iterator[Rule]:
-    """Fixed rules of SESSION: no SYN matches a session entry, so that the controller tells a retransmission from a
-    reused 5-tuple."""
+    """The fixed rule of SESSION: a packet without a session entry goes on to CLASSIFY."""
     yield Rule(Table.SESSION, NO_ENTRY, (), goto=Table.CLASSIFY, cookie=static_cookie(epoch))
 
 
@@ -103,8 +103,8 @@ def classify_rules(
 ) -> Iterator[Rule]:
     """Punt SYNs of `punted` ports, copy SYN/ACKs that MCPs send `towards` access networks.
 
-    `service_ports`: the eligible destination ports, empty for all. SYNs to the addresses of `mcps` are punted
-    whatever their port: nobody reaches an MCP with a token that is not known.
+    `service_ports`: the eligible destination ports, empty for all. SYNs to the addresses of `mcps` are punted for any
+    destination port, so that no join with an unknown token reaches an MCP.
     """
     addressed = tuple(mcps) if service_ports else ()
     punt, copy = static_cookie(epoch, PacketClass.SYN), static_cookie(epoch, PacketClass.SYN_ACK)
@@ -141,8 +141,8 @@ def known_host_rules(
     service_ports: tuple[int, ...],
     mcps: Iterable[Network] = (),
 ) -> Iterator[Rule]:
-    """Punt the SYNs of one host of a port, of its address (4 or 16 bytes) and MAC, through a meter of its own.
-    `service_ports` and `mcps` as above; `mcps` of the host's family."""
+    """Punt the SYNs of one host of a port through the host's own meter. The host is matched by its address (4 or 16
+    bytes) and its MAC. `service_ports`: see `classify_rules`. `mcps`: the same, only of the host's address family."""
     v4 = len(address) == 4
     syn: dict[str, FieldValue] = {
         "in_port": port, "metadata": asked_match(), "eth_type": IPV4 if v4 else IPV6, "ip_proto": TCP, "tcp_flags": SYN,
@@ -160,7 +160,7 @@ def known_host_rules(
 def reverse_join_rules(
     epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[tuple[Network, int]]
 ) -> Iterator[Rule]:
-    """Copy SYNs that MCPs send from their own `addresses` to hosts: joins that an MCP opens
+    """Copy SYNs that MCPs send from their own `addresses` to hosts. These are joins that an MCP opens
     (core.handshakes.server_sessions)."""
     cookie, networks = static_cookie(epoch, PacketClass.SYN), tuple(towards)
     for role, own in addresses:
@@ -182,8 +182,8 @@ def _to(prefix: Prefix) -> dict[str, FieldValue]:
 
 
 def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) -> Iterator[Rule]:
-    """Prefix to label. TCP has its 5-tuple un-wildcarded, or a cached megaflow of natural traffic
-    carries steered segments astray (docs/design/measured.rst, the megaflow cache)."""
+    """Rules of ROUTE: from a prefix to a label. For TCP the whole 5-tuple is un-wildcarded. Otherwise a cached megaflow of
+    natural traffic would also match steered segments (docs/design/measured.rst, the megaflow cache)."""
     cookie = static_cookie(epoch)
     for route in routes:
         fields = _to(route.prefix)
@@ -203,7 +203,8 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
 def label_rules(
     epoch: int, reached: bool, waypoints: Iterable[Waypoint], way: Action | None
 ) -> Iterator[Rule]:
-    """Label to next hop, by the `way` out; where it is `reached` a label becomes a waypoint number for HOST."""
+    """Rules of LABEL: a label leaves by the action `way`. At the waypoints' own switch (`reached`), the label becomes a
+    waypoint number and the packet goes on to HOST."""
     cookie = static_cookie(epoch)
     for waypoint in waypoints:
         fields = match(eth_dst=label_mac(waypoint.id))
@@ -215,7 +216,7 @@ def label_rules(
 
 
 def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
-    """An unknown host behind a waypoint: the controller asks for its MAC."""
+    """Rules of HOST for unknown hosts: the packet goes to the controller, which asks for the host's MAC."""
     cookie = static_cookie(epoch, PacketClass.HOST_MISS)
     for waypoint in waypoints:
         fields = match(metadata=(waypoint.id, WAYPOINT_MASK))
@@ -231,7 +232,7 @@ def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
 def host_rule(
     epoch: int, waypoint: int, address: str, mac: str, port: PortNumber, line: VlanLine | None = None
 ) -> Rule:
-    """One learned neighbour."""
+    """The rule of HOST for one known host."""
     v4 = ":" not in address
     fields = match(
         metadata=(waypoint, WAYPOINT_MASK),
@@ -242,8 +243,8 @@ def host_rule(
 
 
 def onward_rule(epoch: int, home: int, port: PortNumber, address: str, waypoint: int) -> Rule:
-    """What reached waypoint `home` (at `port`) for an address that is behind another `waypoint` is led there. It may have
-    to leave where it came in, so it looks as if it came from `port`."""
+    """The rule that leads packets on from waypoint `home` (at `port`) to the `waypoint` of an address. A packet may have to
+    leave by the port where it came in, so its ingress port is set to `port`."""
     v4 = ":" not in address
     fields = match(
         metadata=(home, WAYPOINT_MASK),
@@ -257,7 +258,7 @@ def onward_rule(epoch: int, home: int, port: PortNumber, address: str, waypoint:
 def transit_rules(
     epoch: int, waypoint: int, mac: str, port: PortNumber, line: VlanLine | None = None
 ) -> Iterator[Rule]:
-    """Everything led to a waypoint goes to one neighbour: an MCP, or a gateway's next hop."""
+    """Rules of HOST that send all packets for a waypoint to one MAC: an MCP's, or that of a gateway's next hop."""
     for eth_type in (IPV4, IPV6):
         fields = match(metadata=(waypoint, WAYPOINT_MASK), eth_type=eth_type)
         yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port, line), cookie=static_cookie(epoch))

@@ -1,7 +1,7 @@
-"""Tables GUARD and SOURCE of one switch: who may send what, and the virtual gateways, answered by entries.
+"""Makes the rules of tables GUARD, SOURCE and ND of one switch: the source check, and answers for virtual gateways.
 
-Neighbours, echo and routing go on without a controller, because nothing here needs one: the
-controller only listens, through metered copies. Source check: BCP 38 (RFC 2827).
+Entries answer ARP, ND and echo for the virtual gateways. The controller only gets metered copies, so all this works
+without a controller. The source check is that of BCP 38 (RFC 2827).
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,25 +65,26 @@ ICMP_ERRORS = (
     3,
     11,
     12,
-)  # unreachable (with "fragmentation needed"), time exceeded, parameter problem: RFC 792
-ICMPV6_ERRORS = (1, 2, 3, 4)  # the same, and packet too big: RFC 4443
-ICMP_COPY = 1500  # bytes of an error that are copied: all of it, as the MCP gets it
+)  # RFC 792: unreachable (with "fragmentation needed"), time exceeded, parameter problem
+ICMPV6_ERRORS = (1, 2, 3, 4)  # RFC 4443: the same, and packet too big
+ICMP_COPY = 1500  # most bytes of an ICMP error that are copied: the MCP needs all of it
 FIN = (0x001, 0x001)
 RST = (0x004, 0x004)
 _ENDS = ((FIN, ALLOW_COPIED, COPIED_TO), (RST, ALLOW_RESET, RESET_TO))
 FIRST_FRAGMENT = (1, 3)
 ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
-ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
+ON_LINK_TTL = 255  # RFC 4861 section 7.1.1: the packet has crossed no router
 LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedPort:
-    """An attachment port as GUARD sees it.
+    """An attachment port, with all that its rules in GUARD depend on.
 
-    `on_link`: whose neighbours are believed; `allowed`: who may send IP; `denied` and
-    `kept_out` win over it. `bound`: of those allowed only sources that are bound to the port (core.network.source_bindings).
+    * `on_link`: the prefixes from which ARP and ND are accepted.
+    * `allowed`: the sources that may send IP. `denied` and `kept_out` take precedence.
+    * `bound`: of the allowed sources, only those that are bound to the port pass (core.network.source_bindings).
     """
 
     port: PortNumber
@@ -92,34 +93,34 @@ class GuardedPort:
     on_link: tuple[Network, ...]
     allowed: tuple[Prefix, ...]
     denied: tuple[Prefix, ...] = ()
-    kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
-    # Of a port that is no access network's: their prefixes and numbers. Each has its share of the copies.
+    kept_out: tuple[tuple[Network, Address], ...] = ()  # a source, and the MCP's address it may not reach
+    # For ports of gateways and MCPs: prefixes and numbers of the access networks. Each has its own meters for copies.
     accesses: tuple[tuple[Network, int], ...] = ()
     line: VlanLine | None = None  # of a tagged port
     probed: tuple[tuple[Address, Address, int], ...] = ()  # an MCP's address, the gateway's, the MCP's port
     bound: bool = False
-    dhcp: bool = False  # DHCP is handed on by the controller, which learns from it
+    dhcp: bool = False  # whether DHCP goes to the controller, which forwards it
 
     @property
     def next_table(self) -> Table:
-        """Where what is allowed goes on."""
+        """The table where allowed packets go on."""
         return Table.SOURCE if self.bound else Table.SESSION
 
     @property
     def back(self) -> tuple[Action, ...]:
-        """The way back out of the port where a packet came in."""
+        """The actions that send a packet back out of the port where it came in."""
         return (OutputAction(IN_PORT),) if self.line is None else leaving(PortNumber(self.port), self.line)
 
 
 def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
-    """A rule's match, sorted."""
+    """The match of a rule: its fields, sorted by name."""
     return tuple(sorted(fields.items()))
 
 
 @lru_cache(maxsize=65_536)
 def prefix_value(prefix: Prefix) -> str | tuple[str, str]:
-    """A prefix as a match value: an address, or an address and a mask. One object for all rules of a prefix, as each of
-    thousands of switches may have some."""
+    """A prefix as a match value: an address, or an address and a mask. Cached, so that the rules of thousands of
+    switches share one object for each prefix."""
     if prefix.prefixlen == prefix.max_prefixlen:
         return str(prefix.network_address)
     return (str(prefix.network_address), str(prefix.netmask))
@@ -134,14 +135,14 @@ def from_prefix(prefix: Prefix) -> dict[str, FieldValue]:
 
 
 def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPort]) -> Iterator[Rule]:
-    """Every rule of GUARD and ND."""
+    """All rules of GUARD, SOURCE and ND of one switch, without those for tags."""
     yield from core_rules(epoch, core_ports)
     for guarded in ports:
         yield from port_rules(epoch, guarded)
 
 
 def core_rules(epoch: int, core_ports: Iterable[int]) -> Iterator[Rule]:
-    """What every switch has: discovery, the way on from other switches, and ND."""
+    """Rules that every switch has: discovery, packets from other switches, and ND."""
     plain = static_cookie(epoch)
     copy_lldp = ToController(Meter.LLDP, 0xFFFF)
     discover = static_cookie(epoch, PacketClass.LLDP)
@@ -163,7 +164,7 @@ def _advertised(epoch: int, priority: int, back: tuple[Action, ...], **fields: F
 
 
 def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    """What an attachment port may send."""
+    """The rules of an attachment port."""
     cookie = static_cookie(epoch)
     yield Rule(Table.GUARD, DISCOVER + 1, match(in_port=guarded.port, eth_type=LLDP), cookie=cookie)
     yield from _arp(epoch, guarded)
@@ -186,7 +187,7 @@ def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def bound_rule(epoch: int, port: PortNumber, source: Network) -> Rule:
-    """A source is bound to a port."""
+    """The rule of SOURCE that lets a source pass at a port."""
     fields = match(**from_prefix(source), in_port=port)
     return Rule(Table.SOURCE, BOUND, fields, (Resubmit(Table.SESSION),), cookie=static_cookie(epoch))
 
@@ -244,14 +245,15 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
     if guarded.line is not None:
         yield _advertised(epoch, ADVERTISED_TAGGED, guarded.back, in_port=guarded.port)
-    # Router solicitations may come from the unspecified address; so does duplicate address detection,
-    # which asks nobody but the hosts of the link and ends here.
+    # Router solicitations may come from the unspecified address. So do the solicitations of duplicate address
+    # detection, which only concern the hosts of the link and are dropped here.
     unspecified = match(**base, ipv6_src="::", icmpv6_type=SOLICIT_ROUTER)
     yield Rule(Table.GUARD, LISTEN + 128, unspecified, (learn,), cookie=cookie)
 
 
 def _nd_answer(gateway: Address) -> tuple[Action, ...]:
-    """First half; the option type cannot be set before the packet is an advertisement, hence table ND."""
+    """The first half of the answer to a neighbour solicitation. The option type can only be set when the packet is an
+    advertisement already: table ND does that."""
     return (
         Move("eth_src", "eth_dst", 48),
         SetField("eth_src", VIRTUAL_MAC),
@@ -289,7 +291,7 @@ def _echo(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    """OVS drops a packet of TTL 1 in dec_ttl without a packet-in, so it is caught here."""
+    """Copy packets whose TTL is used up. In dec_ttl, Open vSwitch would drop them without a packet-in."""
     cookie = static_cookie(epoch, PacketClass.TTL_EXPIRED)
     for prefix in guarded.allowed:
         for ttl in (0, 1):
@@ -299,10 +301,11 @@ def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    """First fragments that end within the TCP header, so that nobody sees what the segment is (RFC 1858, RFC 3128).
+    """Drop first fragments that end within the TCP header, which hide what the segment is (RFC 1858, RFC 3128).
 
-    Open vSwitch then reads its ports as 0, and its flags too: a SYN would pass CLASSIFY. No real link is so narrow.
-    The entry's own counter tells how many there were. Larger first fragments with a SYN end at the controller.
+    Open vSwitch reads the ports and flags of such a fragment as 0, so a SYN would pass CLASSIFY. No real link needs
+    so small fragments. The counter of the entry says how many were dropped. Larger first fragments with a SYN are
+    dropped by the controller.
     """
     for kind in (IPV4, IPV6):
         fields = match(
@@ -312,8 +315,8 @@ def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def _probed(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    """What an MCP answers to probes of its port. They are signs of life as ARP is, and share its meter: who floods them
-    hides nobody's life but the MCP's own."""
+    """Send an MCP's answers to probes of its TCP port to the controller. They show that the MCP is alive, as ARP does, and
+    share the port's meter with ARP. Who floods this meter only hides the answers of the same MCP."""
     up = (ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port)),)
     for own, gateway, port in guarded.probed:
         v4 = own.version == 4
@@ -325,8 +328,8 @@ def _probed(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def _icmp_errors(epoch: int, guarded: GuardedPort, prefix: Prefix) -> Iterator[Rule]:
-    """ICMP errors go on as any packet, and a copy goes up: one about a leg that an MCP opened with a host's address
-    is the MCP's to know, and by its destination it would reach the host alone."""
+    """Copy ICMP errors to the controller; the errors themselves go on. An MCP may open a server leg with a host's address.
+    An error about this leg is addressed to the host, and the controller passes the copy to the MCP."""
     cookie = static_cookie(epoch, PacketClass.ICMP_ERROR)
     copy = (ToController(port_meter(Meter.ICMP_ERROR_BASE, guarded.port), ICMP_COPY),)
     role = (guarded.role << ROLE_SHIFT, ROLE_MASK)
@@ -358,7 +361,7 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), guarded.next_table, role, plain)
         ends = fields | {"ip_proto": TCP}
         for flags, level, towards in _ENDS if guarded.role.is_mcp else _ENDS[:1]:
-            # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
+            # A reset from an MCP ends the session that the MCP served. Other resets may be forged: they are not copied.
             ends["tcp_flags"] = flags
             for fields, priority, meter in shares.of(prefix, ends, level, towards):
                 copy = (ToController(meter),)
@@ -368,8 +371,8 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 class _Shares:
-    """Who has what share of the copies of FINs or resets that come in at a port: each access network has meters of its own, so
-    that what the hosts of one send and get takes no copy from another."""
+    """Chooses the meters for the copies of FINs and resets that come in at a port. Each access network has own meters,
+    so that traffic of one network's hosts does not cost another network its copies."""
 
     def __init__(self, guarded: GuardedPort) -> None:
         self._port = guarded.port
@@ -385,13 +388,13 @@ class _Shares:
     def of(
         self, prefix: Prefix, ends: dict[str, FieldValue], level: int, towards: int
     ) -> Iterator[tuple[dict[str, FieldValue], int, int]]:
-        """Match, priority and meter of what shows those from one prefix."""
+        """Match, priority and meter of the rules that copy such segments from one prefix. `ends`: their match."""
         length = prefix.prefixlen
         if self._is_access:
             yield ends, level + length, port_meter(Meter.FIN_PORT_BASE, self._port)
             return
         for network, number in self._networks.all_of(prefix.network_address.packed):
-            if network.prefixlen <= length:  # an MCP's leg with a host's address
+            if network.prefixlen <= length:  # a server leg with a host's address
                 yield ends, level + length, access_meter(Meter.FIN_BASE, number)
                 return
         yield ends, level + length, Meter.FIN

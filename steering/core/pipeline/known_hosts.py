@@ -1,15 +1,20 @@
-"""Meters of their own for known hosts of a port that gets more SYNs than its meter lets through.
+"""Own SYN meters for known hosts of a short port: a port that gets more SYNs than its meter lets pass.
 
-The meter of a port knows no source: behind a flood an honest host's SYN passes as seldom as any of the flood's. A Linux host
-that lost three SYNs with MP_CAPABLE in a row, and then connects by plain TCP, gives up MPTCP towards everybody for an hour
-(docs/design/measured.rst, lost first SYNs). So while a port is short, the SYNs of its known hosts pass by the port's meter:
-each host has a rule that matches its address and MAC, and a meter of its own. What has another source, or a known address
-and another MAC, is left with the port's meter.
+The meter of a port does not distinguish sources. During a SYN flood, an honest host's SYN passes as rarely as one of
+the flood. A Linux host whose three SYNs with MP_CAPABLE in a row are lost, and that then connects by plain TCP, does
+not use MPTCP with any server for an hour (docs/design/measured.rst, lost first SYNs). So while a port is short, each
+known host has a rule of its own, which matches its address and MAC, and a meter of its own. SYNs of other sources,
+and SYNs with a known address and another MAC, stay with the port's meter.
 
-Known is a host that answered ARP or neighbour discovery, or has a lease. Those that have a session come first, since a
-third ACK shows that the address is its host's. Bounded: hosts of a port, addresses of one machine, rules, and what they let
-through together, which is never more than the port's meter lets through on a quiet day; ports in all and of a
-switch, and the numbers of meters of a switch, which its short ports share. Who has none for that is counted by the reason.
+A host is known if it answered ARP or neighbour discovery, or has a DHCP lease. Hosts with a session come first: a
+third ACK has proved that they have their address. Bounded are
+
+* for each port, the hosts with a meter, the addresses of one MAC, the rules, and the SYNs a second: together the
+  hosts' meters let pass no more than the port's meter does;
+* the short ports that are helped, in all and of one switch;
+* the meter numbers of a switch, which its short ports share.
+
+Hosts that get no meter are counted by the reason.
 """
 
 from collections import Counter, deque
@@ -28,41 +33,46 @@ from steering.model.network import Network, PortRef, PortRole, Waypoint
 from steering.model.policy import Policy
 from steering.model.rules import HOST_SYN_METERS, Meter, MeterBand, Rule, RuleKey
 
-RATE, BURST = 10, 50  # SYNs of one host: a second, and at once
-HOSTS = 64  # of one port
-ADDRESSES = 4  # of one MAC: one machine may have a whole /64, and would take all meters of its port
-RULES = 512  # of one port; a host has one for each service port, if these are few, and each address of an MCP
-RULES_EACH = 128  # of one host; where MCPs have more addresses, SYNs to them stay with the port's meter
-LOOKED_AT = 1_024  # hosts of a port, those that were heard last
-# Short ports that are helped at once, in all. Each is looked at each second, which takes 0.6 ms where it has LOOKED_AT hosts. A switch
-# tells of all of its ports at once, and others wait for that: with 500 short ports it took 0.3 s. Where several switches have access
-# ports, half of them at most are of one: hosts that flood one switch take nothing from those of another.
+RATE, BURST = 10, 50  # SYNs of one host: a second, and most at once
+HOSTS = 64  # most hosts of one port that have a meter
+ADDRESSES = 4  # most addresses of one MAC that have a meter: one machine may have all addresses of a /64
+RULES = 512  # most rules of one port; a host has one for each service port (if few) and for each MCP address
+RULES_EACH = 128  # most rules of one host; with more MCP addresses, SYNs to MCPs stay with the port's meter
+LOOKED_AT = 1_024  # most hosts of a port that are looked at: those that were heard last
+# Most short ports that are helped. Each of them is looked at once a second, which takes 0.6 ms with LOOKED_AT hosts. A
+# switch reports all its ports at once, and other events wait meanwhile: 500 short ports took 0.3 s. If several
+# switches have access ports, at most half of PORTS are of one switch, so that a flood at one switch leaves room for
+# the others.
 PORTS = 128
-HOLD = 10.0  # seconds for which its hosts keep their meters after a port was short last
+HOLD = 10.0  # seconds for which hosts keep their meters after their port was last short
 
 
 class KnownHostRules(NamedTuple):
-    """The rules of one host at its port, and all they were made from."""
+    """The rules of one host at its port, and the values that they were made from (`source`)."""
 
     source: tuple[object, ...]
     rules: dict[RuleKey, Rule]
 
 
 class ShortPort:
-    """A port whose meter drops SYNs, or did lately."""
+    """A port whose meter drops SYNs, or did so within the last HOLD seconds."""
 
     __slots__ = ("meters", "rules", "until")
 
     def __init__(self) -> None:
         self.until = 0.0  # when its hosts lose their meters
-        self.meters: dict[bytes, int] = {}  # by address
-        self.rules: dict[bytes, KnownHostRules] = {}  # by address
+        self.meters: dict[bytes, int] = {}  # address -> number of its meter
+        self.rules: dict[bytes, KnownHostRules] = {}  # address -> its rules
 
 
 class KnownHosts:
-    """`hosts_at`: the known hosts of each waypoint, address -> MAC, the one that was heard last at the end. `is_served`:
-    whether an address has a session whose host was heard. `epochs`: of each switch's filling. `disabled`, for the
-    negative control: no host ever gets a meter."""
+    """Gives meters and rules to the known hosts of short ports.
+
+    * `hosts_at`: waypoint -> address -> MAC of its known hosts. The host that was heard last is at the end.
+    * `is_served`: whether an address has a session whose host has sent a third ACK.
+    * `epochs`: the epoch of each switch's filling.
+    * `disabled`: no host gets a meter, for the negative control.
+    """
 
     def __init__(
         self,
@@ -81,19 +91,20 @@ class KnownHosts:
         self._epochs = epochs
         self._disabled = disabled
         self._short: dict[PortRef, ShortPort] = {}
-        self._at: dict[tuple[DatapathId, int], PortRef] = {}  # the port of each meter that is given
-        self._unused: dict[DatapathId, deque[int]] = {}  # numbers of meters
+        self._at: dict[tuple[DatapathId, int], PortRef] = {}  # switch and meter in use -> port
+        self._unused: dict[DatapathId, deque[int]] = {}  # switch -> numbers of meters that are not in use
         self.policy_replaced(policy)
 
     def policy_replaced(self, policy: Policy) -> None:
-        """Rules and their number follow at the next count of each port."""
+        """Take the limits of a new policy. The rules of each port follow at its next count."""
         self._limit = policy.meters.syn_per_port
         self._service_ports = few_ports(policy)
         self._look_at_mcps()
 
     def _look_at_mcps(self) -> None:
-        """SYNs to addresses of MCPs are punted whatever their port (pipeline.forwarding.classify_rules), so each is a rule
-        of every host of its family, and counts among these."""
+        """Compute which addresses of MCPs need rules, and how many hosts of a port can have a meter. SYNs to an MCP's
+        address are punted for any destination port (pipeline.forwarding.classify_rules), so each such address is a
+        rule more for every host of its family."""
         self._site = self._map.site
         own = [ip_network(x) for x in (*self._map.mcp_addresses, *self._map.virtual)]
         room = RULES_EACH - len(self._service_ports) if self._service_ports else 0
@@ -105,7 +116,7 @@ class KnownHosts:
         self._most = min(HOSTS, RULES // rules_each, self._limit // RATE)
 
     def filled(self, dpid: DatapathId) -> None:
-        """A switch is about to get all it should hold: none of these. They come back with its next count."""
+        """A switch is about to be filled, which removes these rules. They come back at the next counts of its ports."""
         for port in [port for port in self._short if port.dpid == dpid]:
             del self._short[port]
         for place in [place for place in self._at if place[0] == dpid]:
@@ -113,7 +124,7 @@ class KnownHosts:
         self._unused.pop(dpid, None)
 
     def counted(self, at: Waypoint, rate: float, now: float) -> list[Output]:
-        """So many SYNs a second came to the meter of an access port."""
+        """The meter of an access port was read: `rate` SYNs came a second. Returns the changes of rules and meters."""
         port = at.port
         short = self._short.get(port)
         outputs: list[Output] = []
@@ -141,29 +152,28 @@ class KnownHosts:
         )
 
     def _end_uncounted(self, now: float) -> list[Output]:
-        """Ports that were short and are not counted any more, as those of a switch that is away, leave room for
-        others."""
+        """End short ports whose time is over. Ports of a switch that is away are not counted, so they end only here."""
         over = [port for port, short in self._short.items() if short.until <= now]
         return [output for port in over for output in self._end(port)]
 
     def _end(self, port: PortRef) -> list[Output]:
-        """A port is not short any more: its hosts lose their meters."""
+        """A port is no longer short: remove the rules of its hosts and free their meters."""
         short = self._short.pop(port)
         self._take_back(port, short, list(short.meters))
         gone = tuple(rule for host in short.rules.values() for rule in host.rules.values())
         return [SyncRules(port.dpid, (), gone)] if gone else []
 
     def dropped(self, dpid: DatapathId, meter: int, now: float) -> PortRef | None:
-        """A host's own meter dropped SYNs: its port, None for a meter that is nobody's. Were a host that floods to
-        lose its meter, the port's would be short again at once."""
+        """A host's own meter dropped SYNs. Returns the port, or None if the meter is not in use. The port stays short for
+        HOLD seconds more: if the flooding host lost its meter, the port's meter would drop SYNs again at once."""
         port = self._at.get((dpid, meter))
         if port is not None:
             self._short[port].until = now + HOLD
         return port
 
     def _follow(self, at: Waypoint, short: ShortPort) -> list[Output]:
-        """Bring the rules of a short port to what its hosts are now. Most hosts are what they were a second ago: their
-        rules are not made again."""
+        """Update meters and rules of a short port to its present hosts. Most hosts have not changed since the last
+        count: their rules are not made again."""
         if self._site is not self._map.site:
             self._look_at_mcps()
         port = at.port
@@ -191,8 +201,8 @@ class KnownHosts:
         return [SyncRules(port.dpid, tuple(add), tuple(delete), fresh)] if add or delete else []
 
     def _share(self, dpid: DatapathId) -> int:
-        """How many hosts of a port may have a meter where others of its switch are short, too. A port that has more gives
-        some back at its next count."""
+        """How many hosts of a port may have a meter, since the short ports of a switch share its meters. A port that has
+        more frees some at its next count."""
         return min(self._most, HOST_SYN_METERS // max(1, sum(one.dpid == dpid for one in self._short)))
 
     def _refuse(self, why: HostMeterRefusal, hosts: int) -> None:
@@ -200,9 +210,9 @@ class KnownHosts:
             self._counters.host_meters_refused[why] += hosts
 
     def _chosen(self, known: dict[bytes, bytes], short: ShortPort, most: int) -> dict[bytes, bytes]:
-        """The hosts that get a meter, so many at `most`. No machine (MAC) has a second one before each has one. Hosts with a
-        session come first, then hosts with a meter, then hosts that were heard last. Of one MAC only the first few are
-        taken."""
+        """The hosts that get a meter, `most` of them at most. Each MAC gets one meter before any gets a second, and none
+        gets more than ADDRESSES. Hosts with a session come first, then hosts that have a meter, then hosts that were
+        heard last."""
         heard = list(islice(reversed(known.items()), LOOKED_AT))
         heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
         of_mac: Counter[bytes] = Counter()
@@ -218,7 +228,8 @@ class KnownHosts:
         return dict(few[:most])
 
     def _give(self, port: PortRef, short: ShortPort, hosts: Mapping[bytes, bytes]) -> tuple[MeterBand, ...]:
-        """Meters for the hosts that have none. A switch may have no number left; then the others keep theirs."""
+        """Give meters to the chosen hosts that have none, as long as the switch has numbers left. Returns the new
+        meters."""
         unused = self._unused.get(port.dpid)
         if unused is None:
             first = int(Meter.HOST_SYN_BASE)
@@ -236,10 +247,10 @@ class KnownHosts:
         return tuple(fresh)
 
     def _take_back(self, port: PortRef, short: ShortPort, addresses: list[bytes]) -> None:
-        """The numbers of meters are free again, to be given first: a switch keeps every meter that it ever had, so
-        there are no more of them than were in use at once. A number may be given on in the same change. A switch sets
-        meters first, adds rules and then deletes (SyncRules): the next host begins with a whole burst, and for a moment
-        shares it with the one before."""
+        """Free the meters of some addresses. Their numbers are the first to be used again: meters are never deleted, so
+        a switch has no more of them than were in use at once. The same change may give a number to another host. A
+        switch sets meters, then adds rules, then deletes rules (SyncRules). So the new host begins with a whole burst,
+        which it shares with the old host until the old rules are deleted."""
         for address in addresses:
             meter = short.meters.pop(address)
             del self._at[port.dpid, meter]

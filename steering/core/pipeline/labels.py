@@ -1,7 +1,8 @@
-"""Labels of table LABEL as pieces: all waypoints of one switch, as another switch forwards to them.
+"""The rules of table LABEL in pieces. A piece has the rules by which one switch forwards to all waypoints of another.
 
-A piece depends on nothing but the way out towards that switch and the epoch of the one that forwards, so equal pieces
-are one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, and some 6,000 different ones.
+A piece depends only on the destination switch, the way out towards it, and the epoch of the switch that forwards.
+Equal pieces are one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, but only some
+6,000 different ones.
 """
 
 from collections import OrderedDict, defaultdict
@@ -16,11 +17,12 @@ from steering.model.ids import DatapathId
 from steering.model.network import Waypoint
 from steering.model.rules import Action
 
-MADE = 65_536  # pieces that are remembered
+MADE = 65_536  # most pieces that are cached
 
 
 class Labels:
-    """Asked by switch and by the switch where the waypoints are, the destination."""
+    """Makes the label pieces, and caches them. A piece is asked for by the switch that forwards and the destination
+    switch, where the waypoints are."""
 
     def __init__(
         self, sitemap: SiteMap, graph: Graph, epochs: Mapping[DatapathId, int], failover: Failover
@@ -44,20 +46,21 @@ class Labels:
         return list(self._at)
 
     def replaced(self) -> list[DatapathId]:
-        """The site has other MCPs now: destination switches came, went or have other waypoints."""
+        """The site has other MCPs now. Returns the destination switches whose waypoints changed."""
         before, self._at = self._at, self._index()
         self._made.clear()
         return [t for t in {**before, **self._at} if before.get(t) != self._at.get(t)]
 
     def rules(self, dpid: DatapathId, target: DatapathId) -> Rules:
-        """How a switch forwards to the waypoints of another, or of itself. The same object for the same rules."""
+        """The rules by which a switch forwards to the waypoints of another switch, or of itself. Equal rules are the same
+        object."""
         port = self._graph.next_hop(dpid, target)
         way = None if port is None else self._failover.way_out(dpid, port)
         key = (target, way, self._epochs[dpid], dpid == target)
         known = self._made.get(key)
         if known is None:
             if len(self._made) >= MADE:
-                self._made.popitem(last=False)  # one by one: to forget all at once takes tens of milliseconds
+                self._made.popitem(last=False)  # only one: to clear all takes tens of milliseconds
             waypoints = self._at.get(target, ())
             rules = label_rules(self._epochs[dpid], dpid == target, waypoints, way)
             known = self._made[key] = keyed(rules)

@@ -1,7 +1,8 @@
-"""Table ROUTE of one switch: where a packet goes without a session entry.
+"""Makes table ROUTE of one switch: where packets go that match no session entry.
 
-Most routes are the same at every switch. Those to gateways, to addresses that several MCPs share and past in-line MCPs
-depend on distances: they are a piece of their own, made again for a switch when one of its distances changed.
+Most routes are the same at every switch (`fixed`). Some depend on distances (`near`): routes to gateways, to virtual
+addresses of several MCPs, and through in-line MCPs. These are a separate piece, which is made again for a switch
+when one of its distances changed.
 """
 
 from collections import OrderedDict
@@ -15,15 +16,16 @@ from steering.core.pipeline.pieces import Rules, Unmade
 from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef, PortRole
 
-MADE = 4_096  # pieces that are remembered
+MADE = 4_096  # most pieces that are cached
 
 Exits = dict[Network, tuple[float, str, PortRef]]
 
 
 class NaturalRoutes:
-    """`unwildcard` and `returning` (routes back to MCPs' pools) are switched off for negative controls.
+    """Makes the natural routes of switches.
 
-    `looks`: how many distances are looked at for the `near` routes of a switch.
+    `unwildcard` (the whole 5-tuple for TCP) and `returning` (routes to MCPs' source pools) are False for negative
+    controls. `looks`: how many distances the `near` routes of a switch need.
     """
 
     def __init__(
@@ -56,12 +58,12 @@ class NaturalRoutes:
         self.looks = ways + sum(len(virtual.mcps) for virtual in site.virtual)
 
     def touched(self, target: DatapathId, measured: set[DatapathId]) -> Collection[DatapathId]:
-        """Switches whose `near` routes may have changed, because the switches `measured` have another distance to
-        `target`."""
+        """The switches whose `near` routes may have changed. `measured`: the switches whose distance to `target`
+        changed."""
         edges = self._map.switches
         found = measured & edges if target in self._measured_to | self._insides else set()
         if self._graph.in_line:
-            # Ways through an in-line MCP begin anywhere and go on from its outside.
+            # A path through an in-line MCP may begin at any switch, and goes on from the MCP's outside port.
             if target in self._insides or not self._outsides.isdisjoint(measured):
                 return edges
             found |= {target} & edges
@@ -98,13 +100,13 @@ class NaturalRoutes:
             for address in mcp.addresses:
                 inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
                 yield Route(ip_network(address), inside)
-                if outside != inside:  # what servers answer to the MCP itself must not have to go through it
+                if outside != inside:  # answers of servers to the MCP itself go to its outside port
                     yield Route(ip_network(address), outside, PortRole.GATEWAY)
-            if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
+            if self._returning:  # N-5.4.2.1b: packets to a source pool go to the MCP that uses the pool
                 for prefix in self._map.given(mcp):
                     yield Route(prefix, self._map.outside[mcp.id].id)
         for access in self._map.site.access_networks:
-            # The port that stands for an access network is its first: hosts elsewhere have routes of their own.
+            # The route leads to the access network's first port. Hosts behind its other ports have own routes.
             waypoint = self._map.attachments[access.ports[0]].waypoint.id
             for network in access.prefixes:
                 if network not in gateways:
@@ -113,7 +115,7 @@ class NaturalRoutes:
     def _near_routes(self, dpid: DatapathId) -> Iterator[Route]:
         graph, site = self._graph, self._map.site
         for virtual in site.virtual:
-            # What has no entry (ICMP, plain TCP) goes to the nearest of those behind it.
+            # Packets without an entry (ICMP, plain TCP) go to the nearest MCP of the virtual address.
             nearest = min(
                 virtual.mcps, key=lambda i: (graph.distance(dpid, self._map.mcps[i].inside.dpid), i)
             )
@@ -130,7 +132,7 @@ class NaturalRoutes:
                 yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
 
     def _best_exits(self, dpid: DatapathId) -> Exits:
-        """Prefix -> cost, name and port of the gateway that is nearest."""
+        """Prefix -> cost, name and port of the nearest gateway with this prefix."""
         best: Exits = {}
         cost = self._graph.natural_cost
         for gateway in self._map.site.gateways:

@@ -1,4 +1,7 @@
-"""A piece of rules: all that one feature wants of one switch and that changes together."""
+"""Pieces: the unit in which rules are made and compared.
+
+A piece has all rules that one feature wants at one switch and that change together.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
@@ -7,27 +10,27 @@ from typing import NamedTuple
 from steering.model.ids import DatapathId
 from steering.model.rules import Rule, RuleKey
 
-PORTION = 100  # rules
+PORTION = 100  # most rules that are made at once
 
 Rules = Mapping[RuleKey, Rule]
-# A feature's only piece at a switch by its name, or one of many by their kind and two numbers of the feature's own.
+# The name of a piece. A feature with many pieces names each by a kind and two numbers of its own choice.
 Piece = str | tuple[str, int, int]
 
 
 def keyed(rules: Iterable[Rule]) -> dict[RuleKey, Rule]:
-    """Rules by what a switch knows them by; of two with the same the later one."""
+    """The rules by their key (table, priority and match). Of two rules with the same key, the later one."""
     return {rule.key: rule for rule in rules}
 
 
 class Spread(NamedTuple):
-    """A destination whose ways have changed: which switches' pieces may be others now."""
+    """A piece, and the switches where the piece may have changed because the paths to a destination did."""
 
     piece: str
     dpids: Collection[DatapathId]
 
 
 class Unmade:
-    """A piece that may be large: its rules are made portion by portion. `keep` is given the whole."""
+    """A piece that may be large. Its rules are made in portions. `keep` is called with all rules when they are made."""
 
     def __init__(self, rules: Iterable[Rule], keep: Callable[[Rules], None]) -> None:
         self._left = iter(rules)
@@ -35,7 +38,8 @@ class Unmade:
         self._made: dict[RuleKey, Rule] = {}
 
     def portion(self) -> tuple[Rules | None, int]:
-        """Make PORTION more rules at most. All rules, or None while there are more to make; and how many were made."""
+        """Make at most PORTION more rules. Returns all rules of the piece, or None if it is not complete; and how many
+        rules this call made."""
         made = list(islice(self._left, PORTION))
         self._made |= keyed(made)
         if len(made) == PORTION:
@@ -45,14 +49,14 @@ class Unmade:
 
 
 class PieceKind(NamedTuple):
-    """Pieces that are many: `make` makes one at a switch, `wanted` tells which ones a switch should hold."""
+    """The many pieces of one feature. `make` makes a piece of a switch. `wanted`: which pieces a switch should hold."""
 
     make: Callable[[DatapathId, Piece], Rules]
     wanted: Callable[[DatapathId], Iterable[Piece]]
 
 
 class PieceWork:
-    """One piece of one switch under way. `rules`: all of it, None while it is not complete."""
+    """One piece of one switch that is being made. `rules`: all its rules, or None while it is not complete."""
 
     __slots__ = ("_source", "dpid", "piece", "rules")
 
@@ -63,7 +67,7 @@ class PieceWork:
         self.rules: Rules | None = None if isinstance(source, Unmade) else source
 
     def go_on(self) -> int:
-        """Make a portion, if the piece is not complete. How many rules were made."""
+        """Make a portion, if the piece is not complete. Returns how many rules were made."""
         if not isinstance(self._source, Unmade):
             return 0
         self.rules, made = self._source.portion()

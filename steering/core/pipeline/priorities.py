@@ -1,7 +1,8 @@
-"""The pipeline of a switch: every priority of every table, and which table may follow.
+"""The pipeline of a switch: all priorities of all tables, and which tables may follow.
 
-Rules take their priorities from here and nowhere else. Where prefixes may contain one another, a number that grows with
-their length is added: that is the width of a level. `docs/design/pipeline.rst` is generated from `LEVELS`.
+All rules take their priorities from here. Where prefixes of rules may overlap, a number that grows with the prefix
+length is added to the priority. The largest such number is the width of a level. `docs/design/pipeline.rst` is
+generated from `LEVELS`.
 """
 
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ ADVERTISED, ADVERTISED_TAGGED = 1, 2
 
 
 class PriorityLevel(NamedTuple):
-    """Rules of one table that stand at priorities `lowest` to `lowest` + `width`."""
+    """The rules of one table with priorities from `lowest` to `lowest` + `width`. `what`: what they match and do."""
 
     table: Table
     lowest: int
@@ -47,7 +48,7 @@ class PriorityLevel(NamedTuple):
     what: str
     then: frozenset[Table] = (
         frozenset()
-    )  # tables that may come next; none: the packet ends, leaves or goes up
+    )  # tables that may follow; if empty, the packet is dropped, leaves or goes to the controller
 
 
 def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -> PriorityLevel:
@@ -109,14 +110,14 @@ _BY_TABLE = {table: [level for level in LEVELS if level.table is table] for tabl
 
 
 def level_of(rule: Rule) -> PriorityLevel | None:
-    """The level that a rule stands at; None for a priority that no level of its table has."""
+    """The level of a rule, by its table and priority; None if no level of the table has this priority."""
     return next(
         (one for one in _BY_TABLE[Table(rule.table)] if 0 <= rule.priority - one.lowest <= one.width), None
     )
 
 
 def faults_of(rule: Rule) -> Iterator[str]:
-    """What a rule may not: stand at a priority that is nobody's, or lead to a table that its level may not reach."""
+    """The faults of a rule: its priority belongs to no level, or it leads to a table that its level may not reach."""
     level = level_of(rule)
     if level is None:
         yield f"{Table(rule.table).name} has no priority {rule.priority}"

@@ -1,17 +1,22 @@
-"""Bringing switches to what they should hold: one place for what is wanted, what is installed, and the difference.
+"""Brings switches to the rules that they should hold. It keeps what is wanted and what is installed, and compares them.
 
-Whoever makes rules hands them over in pieces: a piece is all that one feature wants of one switch and that changes
-together. What changed is told by `touch`, for a change of links by the graph itself, destination by destination; only
-pieces that were touched are made again and compared. So a change costs what depends on it, not what the network holds.
+Rules come in pieces (pipeline.pieces). `touch` says that a piece may have changed. For a change of links, the graph
+says which destinations changed. Only touched pieces are made again and compared, so the cost depends on the change
+and not on the size of the network.
 
-The work is done in slices, so that a big change holds up nobody: each `step` does about `BUDGET` units of it, and
-`busy` tells that there is more. Order: labels first, as all else leads to them; then the switches of gateways, since
-what is set ahead there has to be right before hosts are led to another MCP; then all others; last the ways around
-links that may fail one day. A switch gets what is added before what is deleted, so that nothing blacks out, and groups
-before the rules that use them. No group is ever deleted while a switch is connected: its rules would go with it.
+The work is done in slices, so that other events need not wait for a big change. Each `step` does about `BUDGET` units
+of work. `busy` says that there is more. The order is:
 
-A switch that connected is filled in the same slices: everything that is wanted of it is made piece by piece, and leaves
-when it is complete. Fills get half of the work while there are changes too, one switch after another.
+1. Labels, since all other rules lead to them.
+2. Switches of gateways. Rules of proactive insertion there have to be right before hosts are led to another MCP.
+3. All other switches.
+4. Detours around links.
+
+A switch gets additions before deletions, so that no packet is lost between them, and groups before the rules that
+use them. Groups are never deleted while a switch is connected: the switch would delete their rules, too.
+
+A switch that has connected is filled in the same slices. All its pieces are made, and are sent when all are complete.
+Switches are filled one after another. Fills get half of the work while there are also changes.
 """
 
 from collections import deque
@@ -29,19 +34,20 @@ from steering.model.ids import DatapathId
 from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
 
 BUDGET = 400  # units of work in a slice; a unit takes some 5 us on a machine of 2025
-SETTLED = 3  # units of a switch settled in a path
-LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
-MADE = 2  # of a rule made
-CHANGED = 8  # of a rule sent to its switch
-AROUND = 10  # of a way around a link, beside the switches settled for it; and of the groups of a switch
-WAYS = 1_000  # around links, that are found before their switches are told, however many are left
+SETTLED = 3  # units for a switch that a path computation settles
+LOOKED = 1  # units for a distance that is looked at for a rule, and for a rule that is compared
+MADE = 2  # units for a rule that is made
+CHANGED = 8  # units for a rule that is sent to its switch
+AROUND = 10  # units for a detour without the switches settled for it, and for the groups of a switch
+WAYS = 1_000  # most detours that are found before their switches are updated
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
 
 
 class Reconcile:
-    """`spread` tells what else depends on the ways to a destination, by the switches whose distance to it changed."""
+    """Compares and updates all switches. `spread`: returns the pieces that depend on the distances to a destination. It
+    gets the destination and the switches whose distance to it changed."""
 
     def __init__(
         self,
@@ -63,26 +69,26 @@ class Reconcile:
         self._looks: dict[Piece, Callable[[], int]] = {}
         self._kinds: dict[str, PieceKind] = {}
         self._jobs: deque[Iterator[int]] = deque()
-        self._version = graph.version  # of the graph, whose changes are under way or done
-        self._targets: dict[DatapathId, None] = {}  # destinations whose ways have to be looked at
-        # A destination, and a switch that may forward to it otherwise than before.
+        self._version = graph.version  # changes of the graph up to this version are done or under way
+        self._targets: dict[DatapathId, None] = {}  # destinations whose paths have to be looked at
+        # A destination, and a switch whose way to the destination may have changed.
         self._pairs: deque[tuple[DatapathId, DatapathId]] = deque()
-        # The pieces that were touched, by switch: at switches of gateways, and at all others.
+        # Switch -> touched pieces: `_first` for switches of gateways, `_then` for all others.
         self._first: dict[DatapathId, dict[Piece, None]] = {}
         self._then: dict[DatapathId, dict[Piece, None]] = {}
         self._making: PieceWork | None = None  # the touched piece that is under way
-        self._fills: dict[DatapathId, Fill] = {}  # in the order in which they came
-        self._ready: list[DatapathId] = []  # filled in this slice
-        self._lead = 0  # units of work that changes got more than fills, while there were both
-        # What switches hold: switch -> destination or piece -> rules.
+        self._fills: dict[DatapathId, Fill] = {}  # switches to fill, in the order in which they connected
+        self._ready: list[DatapathId] = []  # switches whose rules are all made
+        self._lead = 0  # units of work that changes got more than fills, since there were both
+        # What switches hold: switch -> destination (`_labelled`) or piece (`_pieces`) -> rules.
         self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
         self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
         self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
-        # Switches that ways around links begin at or lead through, other ones than before: each has many, so its rules are
-        # made again when all ways are found, or many, as links may keep coming.
+        # Switches where detours changed. Many detours cross each switch, so its rules are made again only when all
+        # detours are found. Links may keep changing, so this is also done after WAYS detours.
         self._around: set[DatapathId] = set()
-        self._ways = 0  # that were looked at for these
+        self._ways = 0  # detours that were looked at since
 
     def register(
         self,
@@ -90,8 +96,8 @@ class Reconcile:
         make: Callable[[DatapathId], Rules | Unmade],
         looks: Callable[[], int] | None = None,
     ) -> None:
-        """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules.
-        `looks`: how many distances it looks at for that, which costs even where the rules stay the same."""
+        """Register a piece by its name. `make`: returns the rules that a switch should hold now; the same object means
+        that they have not changed. `looks`: how many distances `make` looks at, which is work even if nothing changed."""
         self._makers[piece] = make
         if looks is not None:
             self._looks[piece] = looks
@@ -102,7 +108,8 @@ class Reconcile:
         make: Callable[[DatapathId, Piece], Rules],
         wanted: Callable[[DatapathId], Iterable[Piece]],
     ) -> None:
-        """A feature has many pieces, each of which changes by itself: tuples that begin with `kind`."""
+        """Register a feature with many pieces, which change independently. Their names are tuples that begin with
+        `kind`."""
         self._kinds[kind] = PieceKind(make, wanted)
 
     # ---- what may be another --------------------------------------------------------------------
@@ -120,8 +127,8 @@ class Reconcile:
                 fill.touch(piece)
 
     def work(self, job: Iterator[int]) -> None:
-        """A feature has much to look at: it is done in the same slices. `job` yields the units of work of each of its
-        portions, and touches pieces as it goes."""
+        """Do a feature's long work in the same slices. `job` yields the units of work of each portion, and touches
+        pieces."""
         self._jobs.append(job)
 
     def touch_everywhere(self, piece: str) -> None:
@@ -129,7 +136,7 @@ class Reconcile:
         self.touch(piece, self._switches)
 
     def labels_replaced(self) -> None:
-        """The site has other MCPs now, and labels with them."""
+        """The site has other MCPs, and so other labels."""
         for target in self._labels.replaced():
             self._pairs.extend((target, dpid) for dpid in self._labelled)
 
@@ -142,7 +149,7 @@ class Reconcile:
         self._failover.links_changed(changed)
         for pair in changed:
             self.touch(CORE_PORTS, pair)
-            self.touch(DETOURS, pair[:1])  # and with it the groups
+            self.touch(DETOURS, pair[:1])  # also compares the switch's groups
         self._version = self._graph.version
 
     @property
@@ -152,7 +159,7 @@ class Reconcile:
 
     @property
     def settled(self) -> bool:
-        """Whether switches hold what is wanted of them, but for ways around links that may fail one day."""
+        """Whether all switches hold what they should, apart from detours."""
         return not (self._changing or self._fills)
 
     @property
@@ -199,14 +206,15 @@ class Reconcile:
         return cost or 1
 
     def _advance(self, target: DatapathId) -> tuple[bool, int]:
-        """Bring the ways to a destination nearer to what the graph is. True when they are; and the units of work."""
+        """Do a portion of the update of the paths to a destination. Returns whether they are up to date, and the units of
+        work."""
         before = self._graph.paths.work
         done = self._graph.paths.advance(target)
         return done, 1 + SETTLED * (self._graph.paths.work - before)
 
     def _look_at(self, target: DatapathId) -> int:
-        """The ways to a destination changed: find the switches that leave by another port, and those whose distance
-        changed."""
+        """Update the paths to a destination. Then find the switches with another next port, and the switches whose
+        distance changed."""
         done, cost = self._advance(target)
         if not done:
             return cost
@@ -219,7 +227,7 @@ class Reconcile:
         return cost
 
     def _go_around(self) -> int:
-        """The way around one link; when all are found, or many, the switches that they changed."""
+        """Find one detour. When all are found, or WAYS of them, touch the switches where detours changed."""
         if self._ways >= WAYS or not self._failover.busy:
             self.touch(DETOURS, sorted(self._around))
             self._around.clear()
@@ -235,7 +243,7 @@ class Reconcile:
         return AROUND
 
     def _other_groups(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
-        """Groups that a switch does not hold as they are wanted; it holds them from now on."""
+        """The groups to send to a switch, since it holds none or others. They count as held from now on."""
         if not self._switches.is_filled(dpid):
             return ()
         held = self._groups.setdefault(dpid, {})
@@ -245,16 +253,16 @@ class Reconcile:
         return found
 
     def groups_held(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
-        """The groups that a switch is filled with."""
+        """The groups for filling a switch. They count as held from now on."""
         self._groups[dpid] = self._failover.groups(dpid)
         return tuple(self._groups[dpid].values())
 
     def groups_refused(self, dpid: DatapathId) -> None:
-        """A switch takes no groups: its labels lead to ports again."""
+        """A switch refused groups: its labels lead to ports again."""
         self._pairs.extend((target, dpid) for target in self._labels.targets)
 
     def _follow(self, target: DatapathId, dpid: DatapathId, changes: dict[DatapathId, Change]) -> int:
-        """How one switch forwards to the waypoints of a destination."""
+        """Compare the labels by which one switch forwards to the waypoints of a destination."""
         installed = self._labelled.get(dpid)
         if installed is None:
             return 1
@@ -264,12 +272,12 @@ class Reconcile:
         else:
             installed.pop(target, None)
         if not self._switches.is_filled(dpid):
-            return 1  # it leaves with its filling
+            return 1  # the filling sends the rules
         cost = 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
         return cost + (self._look_at_groups(dpid, changes) if dpid in self._failover.newly_used else 0)
 
     def _make(self, touched: dict[DatapathId, dict[Piece, None]], changes: dict[DatapathId, Change]) -> int:
-        """One piece of one switch, or a portion of it."""
+        """Make one touched piece of one switch, or a portion of it, and compare it when it is complete."""
         if self._making is None:
             dpid, pieces = next(iter(touched.items()))
             if not pieces or not self._switches.is_filled(dpid):
@@ -294,7 +302,7 @@ class Reconcile:
         return cost + LOOKED * len(made.rules) + CHANGED * change.compare(had, made.rules)
 
     def _begin(self, dpid: DatapathId, pieces: dict[Piece, None]) -> tuple[PieceWork, int]:
-        """The next of a switch's touched pieces; and the units of work so far."""
+        """Begin the next of a switch's touched pieces. Returns it, and the units of work so far."""
         piece = next(iter(pieces))
         del pieces[piece]
         looks = self._looks[piece]() if piece in self._looks else 0
@@ -308,19 +316,19 @@ class Reconcile:
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 
     def fill(self, dpid: DatapathId) -> None:
-        """A switch connected and is to hold all that is wanted of it: `take_filled` tells when it is made."""
+        """Begin to fill a switch that has connected. `take_filled` returns the switch when all its rules are made."""
         self.stop_filling(dpid)
         self._fills[dpid] = Fill()
 
     def stop_filling(self, dpid: DatapathId) -> None:
-        """A switch went away: what is under way for it is of no use."""
+        """A switch disconnected: drop the work for it."""
         if self._making is not None and self._making.dpid == dpid:
             self._making = None
         if self._fills.pop(dpid, None) is not None:
             self._labelled.pop(dpid, None)
 
     def _fill_on(self, dpid: DatapathId, fill: Fill) -> int:
-        """A portion of what a switch is filled with."""
+        """Make a portion of the rules that fill a switch. Returns the units of work."""
         if not fill.begun:
             fill.begun = True
             fill.targets, fill.pieces = self._labels.targets, dict.fromkeys(self._makers)
@@ -349,14 +357,14 @@ class Reconcile:
         return cost
 
     def take_filled(self) -> list[DatapathId]:
-        """The switches whose rules are all made, since the last call: `held` tells them. They have to be marked as
-        filled before the next step."""
+        """The switches whose rules were all made since the last call. `held` returns their rules. The caller has to mark
+        them as filled before the next step."""
         ready, self._ready = self._ready, []
         return ready
 
     def held(self, dpid: DatapathId) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-        """What a switch holds, or is filled with, of labels and registered pieces: rules of LABEL and HOST, and those
-        of all other tables."""
+        """The rules of labels and registered pieces that a switch holds or is filled with. The first tuple has the rules
+        of LABEL and HOST, the second those of all other tables."""
         forwarding = [rule for rules in self._labelled[dpid].values() for rule in rules.values()]
         admission: list[Rule] = []
         for piece, rules in self._pieces[dpid].items():
@@ -366,7 +374,7 @@ class Reconcile:
         return tuple(forwarding), tuple(admission)
 
     def forget(self, dpid: DatapathId) -> None:
-        """Nothing is known any more of what a switch holds."""
+        """Forget what a switch holds."""
         self.stop_filling(dpid)
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
@@ -379,8 +387,8 @@ class Reconcile:
     def brought(
         self, piece: str, dpid: DatapathId, rules: Rules, meters: Mapping[int, MeterBand] | None = None
     ) -> SyncRules | None:
-        """A feature that changes its rules in its own time wants these rules of a switch now. Returns what has to
-        change. Meters are never deleted, because their rules would go with them."""
+        """A feature that changes its rules at its own times wants these rules at a switch now. Returns the changes to
+        send, or None. Meters are never deleted: the switch would delete their rules, too."""
         pieces = self._pieces.setdefault(dpid, {})
         had, pieces[piece] = pieces.get(piece, {}), rules
         known, self._meters[dpid, piece] = self._meters.get((dpid, piece), {}), meters or {}

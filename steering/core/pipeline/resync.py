@@ -1,4 +1,4 @@
-"""Says when switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
+"""Decides when switches are brought in line: at once after a loss or an order, else at the next tick."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,8 +11,8 @@ from steering.model.ids import DatapathId
 
 
 class Resync:
-    """Brings switches in line with what parts and graph want, slice by slice. `GoOn` is among the outputs as long
-    as there is more to do. `filled` is told of a switch whose rules are all made, and returns how they get there."""
+    """Brings switches in line with parts and graph, slice by slice. The outputs contain `GoOn` as long as there is more
+    to do. `filled`: called with a switch whose rules are all made; returns the output that fills it."""
 
     def __init__(self, parts: Parts, reconcile: Reconcile, filled: Callable[[DatapathId], Output]) -> None:
         self._parts = parts
@@ -20,27 +20,26 @@ class Resync:
         self._filled = filled
         self._before: dict[
             DatapathId, Iterator[list[Output]]
-        ] = {}  # what is done first at switches to be filled
-        self._going_on = False  # GoOn was told, and nothing went on yet
+        ] = {}  # switch -> the slices of work that come before it is filled
+        self._going_on = False  # GoOn was returned, and `go_on` has not been called since
         self._pieces = {part: type(part).__name__ for part in parts.followed()}
         for part, piece in self._pieces.items():
             reconcile.register(piece, partial(_wanted, part))
 
     def begin(self) -> list[Output]:
-        """What is wanted may have changed. Do the first slice at once, unless slices are under way."""
+        """The wanted rules may have changed. Do the first slice at once, unless slices are under way."""
         self._take_changed()
         self._reconcile.links_changed()
         return [] if self._going_on else self.go_on()
 
     def fill(self, dpid: DatapathId, before: Iterator[list[Output]]) -> list[Output]:
-        """A switch is to be filled, and all slices of `before` are done first. Do the first slice at once, unless slices
-        are under way."""
+        """Fill a switch after all slices of `before`. Do the first slice at once, unless slices are under way."""
         self._before.pop(dpid, None)
         self._before[dpid] = before
         return [] if self._going_on else self.go_on()
 
     def tick(self, now: float) -> list[Output]:
-        """Begin if a part wants other rules than before, unless slices are under way."""
+        """Do a slice if a part wants other rules than before, unless slices are under way."""
         if self._take_changed():
             self._reconcile.links_changed()
         return [GoOn()] if self._going_on else self.go_on()
@@ -58,17 +57,17 @@ class Resync:
         return [*outputs, GoOn()] if self._going_on else outputs
 
     def stop_filling(self, dpid: DatapathId) -> None:
-        """The switch is gone."""
+        """A switch disconnected: drop the work for it."""
         self._before.pop(dpid, None)
         self._reconcile.stop_filling(dpid)
 
     def forget(self, dpid: DatapathId) -> None:
-        """The switch connected: nothing is known of what it holds, and what a connection before asked for is off."""
+        """A switch connected: drop the work of its last connection, and forget what it holds."""
         self._before.pop(dpid, None)
         self._reconcile.forget(dpid)
 
     def _prepare(self) -> list[Output]:
-        """One slice of what is done before a switch is filled. Where nothing is left to do the filling begins."""
+        """One slice of the work that comes before a switch is filled. When none is left, the filling begins."""
         while self._before:
             dpid = next(iter(self._before))
             made = next(self._before[dpid], None)
@@ -87,6 +86,6 @@ class Resync:
 
 
 def _wanted(part: Part, dpid: DatapathId) -> Rules:
-    """All rules that one part desires, as one piece."""
+    """All rules that one part wants at a switch, as one piece."""
     desired = part.desired(dpid)
     return keyed((*desired.forwarding, *desired.admission))

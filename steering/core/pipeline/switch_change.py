@@ -1,11 +1,11 @@
-"""What is to be changed at one switch, put together while a slice of work is done."""
+"""The changes for one switch, collected during one slice of work."""
 
 from steering.core.pipeline.pieces import Rules
 from steering.model.rules import FailoverGroup, MeterBand, Rule
 
 
 class Change:
-    """What is to be changed at one switch."""
+    """The changes for one switch."""
 
     __slots__ = ("add", "delete", "groups", "meters", "regroup")
 
@@ -14,7 +14,7 @@ class Change:
         self.delete: list[Rule] = []
         self.meters: tuple[MeterBand, ...] = ()
         self.groups: tuple[FailoverGroup, ...] = ()
-        self.regroup = False  # whether its groups have to be looked at, which costs something too
+        self.regroup = False  # whether its groups have to be compared
 
     @property
     def any(self) -> bool:
@@ -22,7 +22,7 @@ class Change:
         return bool(self.add or self.delete or self.meters or self.groups)
 
     def compare(self, had: Rules, wanted: Rules) -> int:
-        """Add what leads from one to the other. How many rules that is."""
+        """Add the changes that lead from `had` to `wanted`. Returns the number of rules to change."""
         if had is wanted:
             return 0
         add = [rule for key, rule in wanted.items() if had.get(key) != rule]

@@ -1,11 +1,12 @@
-"""A switch that has connected, and what is still to be made of all that it is to hold."""
+"""The state of filling a switch that has connected."""
 
 from steering.core.pipeline.pieces import Piece, PieceWork
 from steering.model.ids import DatapathId
 
 
 class Fill:
-    """A switch that is being filled: destinations whose labels, and pieces, have still to be made."""
+    """A switch that is being filled. `targets`: destinations whose labels have still to be made. `pieces`: pieces that
+    have still to be made. `making`: the piece that is being made."""
 
     __slots__ = ("begun", "making", "pieces", "targets")
 
@@ -16,7 +17,7 @@ class Fill:
         self.making: PieceWork | None = None
 
     def touch(self, piece: Piece) -> None:
-        """A piece that was made, or is being made, may be another now."""
+        """A piece may have changed: make it, also if it was made or is being made."""
         self.pieces[piece] = None
         if self.making is not None and self.making.piece == piece:
             self.making = None

@@ -1,11 +1,12 @@
-"""SYNs are held at their edge for as long as somebody is there to decide on them (policy `controller_loss`).
+"""The SYN lease: edge switches punt SYNs only while a controller is there to decide on them (`controller_loss`).
 
-What makes a SYN one to be asked about are a few rules of each edge switch, two for each role of its ports. With
-`natural` they are leased: the switch lets go of them `timers.controller_grace` seconds after the controller renewed
-them last, at the latest. New connections then go their natural way, un-wildcarded like all natural TCP, so that no cached flow takes
-what is pinned with it. Entries of sessions have no time-out: what is pinned stays pinned. With `hold` nothing is leased.
+A few rules of each edge switch mark the SYNs that the controller decides on: two rules for each role of its ports.
+With policy `controller_loss: natural` these rules have a time-out, and the controller renews them. They end at most
+`timers.controller_grace` seconds after the last renewal. New connections then take their natural path. It is
+un-wildcarded like all natural TCP, so that no cached flow captures segments of pinned subflows. Session entries have
+no time-out, so pinned subflows stay pinned. With `hold` the rules have no time-out.
 
-A rule that has gone comes back with the next renewal, so whoever knows what a filled switch holds need not be told.
+A rule that timed out comes back with the next renewal, so the record of what a filled switch holds stays right.
 """
 
 from collections import deque
@@ -22,14 +23,15 @@ from steering.model.network import PortRole
 from steering.model.policy import ControllerLoss, Policy
 from steering.model.rules import Rule
 
-ROUNDS = 4  # in which every switch has its turn, in the time of a lease
+ROUNDS = 4  # renewals of each switch in the time of a lease
 LATE = (
-    1  # seconds: so long a switch may take to see that a time is over; Open vSwitch looks every half second
+    1  # seconds that a switch may take to notice that a rule timed out; Open vSwitch looks every half second
 )
 
 
 class SynLease(Part):
-    """`epochs`: of each switch's filling. `off`: for the control, nothing is leased."""
+    """Renews the rules that mark SYNs. `epochs`: the epoch of each switch's filling. `off`: nothing is leased, for the
+    negative control."""
 
     def __init__(
         self,
@@ -45,8 +47,8 @@ class SynLease(Part):
         self._off = off
         self._seconds = self._of(policy)
         self._begun = 0.0  # when this round began
-        self._round = 0  # switches of it
-        self._left: deque[DatapathId] = deque()  # those that wait for their turn in it
+        self._round = 0  # number of switches in this round
+        self._left: deque[DatapathId] = deque()  # switches that wait for their turn in this round
 
     def _of(self, policy: Policy) -> int:
         natural = policy.controller_loss is ControllerLoss.NATURAL and not self._off
@@ -65,8 +67,8 @@ class SynLease(Part):
         return self._begun if self._seconds else NEVER
 
     def tick(self, now: float) -> list[Output]:
-        """Renew the rules of the switches whose turn it is. The switches of a round are spread over its time, so that there
-        are no bursts."""
+        """Renew the rules of the switches that have their turn. The switches of a round are spread evenly over its time,
+        so that there are no bursts."""
         passed = (now - self._begun) * ROUNDS / self._seconds
         outputs: list[Output] = []
         while self._left and 1 - len(self._left) / self._round < passed:
@@ -81,7 +83,8 @@ class SynLease(Part):
         return [RenewRules(dpid, rules)] if rules else []
 
     def _rules(self, dpid: DatapathId) -> tuple[Rule, ...]:
-        """The leased rules for the roles of this switch's ports. SYNs that MCPs send of their own are never held."""
+        """The leased rules for the roles of a switch's ports. There are none for MCPs: the controller does not decide on
+        SYNs that MCPs send."""
         here = {a.role for a in self._map.at_switch.get(dpid, ())}
         roles = tuple(role for role in (PortRole.ACCESS, PortRole.GATEWAY) if role in here)
         return _asked(self._epochs[dpid], roles, self._seconds)
@@ -89,5 +92,5 @@ class SynLease(Part):
 
 @lru_cache(maxsize=256)
 def _asked(epoch: int, roles: tuple[PortRole, ...], seconds: int) -> tuple[Rule, ...]:
-    """The leased rules. They are cached, as most switches get the same ones several times a second."""
+    """The leased rules. Cached, since most switches get equal rules, several times a second."""
     return tuple(asked_rules(epoch, roles, seconds))

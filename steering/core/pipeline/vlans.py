@@ -1,9 +1,9 @@
-"""Tags of attachments (IEEE 802.1Q, and two of them: 802.1ad): popped where a packet comes in, pushed where it leaves.
+"""VLAN tags of attachments (IEEE 802.1Q; two tags: 802.1ad): popped when a packet comes in, pushed when it leaves.
 
-Before anything else a tagged packet of an attachment loses its tag, gets the number of its tagged port as ingress port, and
-enters GUARD anew. From there on nothing knows of tags: rules, meters, copies and released segments bear that number. What
-leaves for a tagged port gets its tags back. Any other tagged packet ends here; that entry's
-counter is asked for (openflow.polls.foreign_tags) and told as a metric.
+An attachment with a tag is a tagged port, with a port number of its own. A tagged packet first loses its tag, gets
+the number of its tagged port as ingress port, and enters GUARD again. All later rules, meters, copies and released
+segments use this number and no tags. A packet that leaves by a tagged port gets its tags. Any other tagged packet is
+dropped. The counter of that rule is read (openflow.polls.foreign_tags) and published as a metric.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,14 +27,14 @@ from steering.model.rules import (
 )
 
 LLDP = 0x88CC
-CUSTOMER, SERVICE = 0x8100, 0x88A8  # TPIDs of 802.1Q; the outer one of two tags is a service provider's
+CUSTOMER, SERVICE = 0x8100, 0x88A8  # TPIDs of IEEE 802.1Q: single or inner tag; outer of two tags
 
 
 def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
-    """The way out of an attachment's port, with the tags that it has.
+    """The actions that send a packet out of an attachment's port, with the port's tags.
 
-    A switch puts nothing out of the port where it came in: what came in untagged where a tagged port is has to look as
-    if it came in elsewhere.
+    A switch sends no packet out of its ingress port. A packet that came in without a tag may leave by a tagged port of
+    the same physical port. So the ingress port is set to the tagged port's number.
     """
     if line is None:
         return (OutputAction(port),)
@@ -47,7 +47,7 @@ def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
 def tagged(
     outputs: Iterable[Output], line_of: Callable[[DatapathId, PortNumber], VlanLine | None]
 ) -> list[Output]:
-    """The outputs, with tags on the controller's own frames that leave for tagged ports."""
+    """The same outputs. The controller's own frames for tagged ports get the ports' tags."""
     return [
         _tagged_frame(output, line)
         if isinstance(output, SendFrame) and (line := line_of(output.dpid, output.port)) is not None
@@ -64,17 +64,15 @@ def _tagged_frame(given: SendFrame, line: VlanLine) -> SendFrame:
 
 
 def _pushed(line: VlanLine) -> list[tuple[int, int]]:
-    """TPID and tag in the order in which they are put on, the innermost first."""
+    """The TPIDs and tags in the order in which they are pushed: the inner tag first."""
     inner = (CUSTOMER, line.tags[-1])
     return [inner] if len(line.tags) == 1 else [inner, (SERVICE, line.tags[0])]
 
 
 def vlan_rules(epoch: int, ports: Iterable[PortRef]) -> Iterator[Rule]:
-    """What GUARD does with tags at a switch with these attachments."""
+    """The rules of GUARD for tags at a switch with these attachment ports."""
     cookie = static_cookie(epoch)
-    steps: dict[
-        tuple[PortNumber, int], PortNumber
-    ] = {}  # where a packet comes in, and its tag -> tagged port
+    steps: dict[tuple[PortNumber, int], PortNumber] = {}  # ingress port and tag -> tagged port
     untagged: set[PortNumber] = set()
     carriers: set[PortNumber] = set()
     for port in ports:

@@ -1,4 +1,4 @@
-"""Knows: subscribers who are led by entries set ahead, and the sessions that came of it.
-May touch: who is led where, and the entries of sessions that need their own.
-Must not: see a SYN: what it learns comes with an MCP's answer.
+"""Knows: subscribers whose connections are led to an MCP by entries set in advance, and the sessions of these connections.
+May touch: the assignment of subscribers to MCPs, and the entries of sessions that need entries of their own.
+Must not: handle a SYN. It learns of a session by its MCP's SYN/ACK.
 """

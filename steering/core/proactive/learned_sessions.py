@@ -1,7 +1,7 @@
-"""Sessions whose SYN the controller never saw: their MCP's SYN/ACK tells of them (core.proactive).
+"""Records sessions of proactive insertion, whose SYN the controller never got. It learns of them by their MCP's SYN/ACK.
 
-A later subflow's SYN/ACK carries no token, so its session may be a guess. The guess does not change where the
-subflow has to go: all sessions that it may belong to are at one MCP.
+The SYN/ACK of a later subflow has no token. Therefore the subflow's session may be a guess. A wrong guess does no harm to
+forwarding, because all sessions in question are at the same MCP.
 """
 
 from steering.core.counters import Counters
@@ -25,12 +25,12 @@ from steering.model.network import Mcp, PortRef, PortRole
 from steering.model.session import EntryKind, Refusal
 from steering.wire.handshake import Handshake, Kind
 
-SUBFLOWS = 64  # of one session that are kept account of
-NEWS = 65_536  # sessions that nobody has asked about since
+SUBFLOWS = 64  # most subflows of one session that are recorded
+NEWS = 65_536  # most entries of `news`
 
 
 class LearnedSessions:
-    """Makes records of what proactive entries led to an MCP."""
+    """Makes the records of sessions and subflows that proactive entries led to an MCP."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class LearnedSessions:
         self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.restart.kept_sessions)
 
     def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> LearntToken:
-        """An MCP answered a SYN that the controller never saw."""
+        """An MCP sent a SYN/ACK to a SYN that the controller never got."""
         handshake = seen.handshake
         mcp = attachment.part
         unit = self._proactive.unit_of(handshake.dst)
@@ -65,12 +65,12 @@ class LearnedSessions:
             return LearntToken([])
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         outputs: list[Output] = []
-        isn = handshake.ack - 1 & 0xFFFF_FFFF  # of the SYN it answers
+        isn = handshake.ack - 1 & 0xFFFF_FFFF  # of the SYN that it answers
         known = self._table.flows.get(key)
         if known is not None:
             if known.isn == isn:
-                return LearntToken([])  # repeated
-            outputs += self._teardown.end_subflow(known, now)  # the 5-tuple is used anew
+                return LearntToken([])  # the SYN/ACK is repeated
+            outputs += self._teardown.end_subflow(known, now)  # a new connection uses the 5-tuple
         kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
         if kind is EntryKind.JOIN:
             session = self._proactive.sibling(unit, mcp.id, handshake.src, handshake.sport)
@@ -94,7 +94,7 @@ class LearnedSessions:
         return LearntToken(outputs, token)
 
     def _entered(self, address: bytes) -> PortRef | None:
-        """The place where a host's segments come in."""
+        """The port where a host's segments come in."""
         known = self._neighbours.port_of(address)
         access = self._map.access_of(address)
         return known or (access.ports[0] if access else None)
@@ -131,7 +131,7 @@ class LearnedSessions:
         exits: tuple[PortRef, ...],
         now: float,
     ) -> tuple[Ruling, tuple[int, ...]]:
-        """The decision that the entries set ahead stand for, for a connection's own edges, and the MCPs' loads."""
+        """The ruling that corresponds to the entries of a unit, for the edges of one connection, and the MCPs' loads."""
         nearest = self._chooser.nearest(access, exits)
         wanted = effective(self._chooser.policy, unit.terms)
         network = self._chooser.network(wanted, unit.terms, access, nearest.dpid, handshake)

@@ -1,6 +1,7 @@
-"""Chooses the MCP that a unit's connections are led to ahead (core.proactive.units).
+"""Chooses the MCP of each unit of proactive insertion (core.proactive.units).
 
-A unit may have several accesses, and its servers may be behind any gateway. So an MCP has to serve every pair of them.
+A unit may have several accesses, and its servers may be behind any gateway. So its MCP has to serve every pair of access and
+gateway.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from steering.model.source import SourceMode
 
 
 class Unit(NamedTuple):
-    """A subscriber (or everybody else, ""), its prefixes in the site, and the id of the MCP they are led to."""
+    """A subscriber (or everybody else, ""), its prefixes in the site, and the id of the MCP to which entries lead it."""
 
     name: str
     prefixes: tuple[Network, ...]
@@ -34,8 +35,8 @@ class Unit(NamedTuple):
 
 
 class UnitPlanner:
-    """Plans what units there are, and their MCPs. `apart`, for a negative control: each prefix is a unit of its own.
-    `governed`: the units of the policy in force."""
+    """Plans the units and their MCPs. `governed`: the units by the policy in force. `apart`, for the negative control: each
+    prefix is a unit of its own."""
 
     def __init__(
         self,
@@ -53,21 +54,22 @@ class UnitPlanner:
         self.governed: tuple[GovernedUnit, ...] = ()
         self._policy: Policy
         self._forced: dict[tuple[int, int], tuple[Terms, Terms]] = {}  # (id of terms, MCP) -> both terms
-        self._forced_before = self._forced  # of the policy before: its terms are still in caches
+        # The same for the policy before. Its terms must stay alive, because caches still go by their ids.
+        self._forced_before = self._forced
 
     def take(self, policy: Policy, governed: tuple[GovernedUnit, ...]) -> None:
-        """Plan by another policy."""
+        """Use another policy."""
         self._policy, self.governed = policy, governed
         self._forced_before, self._forced = self._forced, {}
 
     def mcps_changed(self) -> None:
-        """The ids of MCPs have changed. The chooser forgets the same terms, which it knows by their identity."""
+        """The site has other MCPs. Terms for one MCP are forgotten here, and so are the chooser's caches."""
         self._forced.clear()
 
     def plan(self) -> Iterator[Unit]:
-        """The units that are to be led now, each to the best MCP for all its accesses."""
+        """The units that should have entries now, each with the best MCP for all its accesses."""
         if self._authorising.acl:
-            return  # a list is in force (REST may bring one at any time): SYNs have to be looked at
+            return  # an access control list is in force (REST may set one at any time), so SYNs have to be judged
         ranks: dict[object, dict[McpId, float]] = {}
         for one in self.governed:
             for part in self._parts(one):
@@ -88,8 +90,8 @@ class UnitPlanner:
         return (GovernedUnit(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
 
     def _edges(self, one: GovernedUnit) -> tuple[frozenset[DatapathId], tuple[Network, ...]]:
-        """The edge switches of a unit's accesses and its prefixes there. None if one is a third party's: there
-        a join has to show its token."""
+        """The switches of a unit's accesses, and the unit's prefixes there. Both are empty if a third party runs one of the
+        accesses, because joins from there have to be judged."""
         edges: set[DatapathId] = set()
         found: dict[Network, None] = {}
         for access in self._map.site.access_networks:
@@ -109,8 +111,11 @@ class UnitPlanner:
     def _rank(
         self, terms: Terms, edges: frozenset[DatapathId], families: frozenset[int]
     ) -> dict[McpId, float]:
-        """MCP id -> score without load, the mean over every pair of access and gateway; only those that serve
-        all pairs, families and ports. Of a long way it is enough that it is short enough for one pair."""
+        """The scores of MCPs without load, as mean over all pairs of access and gateway, by id.
+
+        Only MCPs that serve all pairs, IP versions and ports are included. The stretch of an MCP has to be within the limit
+        for at least one pair.
+        """
         wanted = effective(self._policy, terms)
         mcps = self._map.site.mcps
         gateways = {port.dpid for gateway in self._map.site.gateways for port in gateway.ports}
@@ -133,8 +138,11 @@ class UnitPlanner:
         }
 
     def _best(self, name: str, ranks: dict[McpId, float], terms: Terms) -> McpId:
-        """Of the MCPs that are as good as the best (within the hysteresis), by weighted rendezvous hash: the
-        same on every controller, and another's death moves nobody."""
+        """The MCP for a unit, among those whose score is the best within the hysteresis.
+
+        The choice is by weighted rendezvous hash. It is the same on every controller, and the death of another MCP moves no
+        unit.
+        """
         if not ranks:
             return NO_MCP
         margin = effective(self._policy, terms).hysteresis + TIE
@@ -145,13 +153,13 @@ class UnitPlanner:
         )
 
     def _draw(self, name: str, mcp: McpId) -> float:
-        """Each MCP draws a lot; its chance to win is in proportion to its capacity."""
+        """The weighted hash of a unit and an MCP. The MCP with the greatest hash wins, in proportion to its capacity."""
         part = self._map.mcps[mcp]
         digest = blake2b(f"{name}\0{part.name}".encode(), digest_size=8).digest()
         return -part.capacity_sessions / log((int.from_bytes(digest, "big") + 0.5) / 2**64)
 
     def only(self, terms: Terms, mcp: McpId) -> Terms:
-        """A rule's terms with one candidate. Kept, as what is chosen by terms is cached by their identity."""
+        """A rule's terms with only one MCP. The results are kept, because the chooser's caches go by their identity."""
         known = self._forced.get((id(terms), mcp))
         if known is None:
             name = self._map.mcps[mcp].name
@@ -161,5 +169,5 @@ class UnitPlanner:
 
 
 def _refers(mcp: Mcp) -> bool:
-    """Whether there are ports that an MCP never takes (N-5.4.1.2): then it cannot take all TCP."""
+    """Whether an MCP never takes some ports (N-5.4.1.2), and so cannot take all TCP."""
     return bool(mcp.referral_ports) and mcp.source_modes.mode(6) is SourceMode.IPV6_PREFIX

@@ -1,15 +1,15 @@
-"""Entries set ahead in table CLASSIFY: all TCP of a prefix to one MCP, both directions.
+"""The entries of proactive insertion in table CLASSIFY. They lead all TCP of a prefix to one MCP, in both directions.
 
-    5000     SYNs of strangers (handshakes.unknown_token_block) dropped
-    4400 +   access, to an MCP or another access: no server's   SYN: punted   else: ROUTE
-    4001 +2l access, SYN from a prefix whose old sessions live elsewhere      punted
+    5000     SYNs of blocked flows (handshakes.unknown_token_block)    dropped
+    4400 +   access, to an MCP or another access                SYN: punted   else: ROUTE
+    4001 +2l access, SYN from a prefix with old sessions at another MCP       punted
     4000 +2l access, from a prefix (length l) to a gateway's    -> the MCP's inside
     3000     SYNs                                               punted (core.pipeline.forwarding)
     2000 +2l gateway, to a prefix                               -> the MCP's outside
      900 +l  SYN/ACKs of MCPs                                   copied, ROUTE
 
-They are qualified by the role of the port a segment came in at: what an MCP sends meets none of them, so nothing
-loops. What the controller decided on before has its exact entry in SESSION, which comes first.
+The entries match the role of the ingress port. Packets from an MCP match none of them, so there are no loops. A session that
+the controller has decided about has exact entries in table SESSION, which comes first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,8 +39,7 @@ from steering.model.rules import (
 
 
 class LedPrefix(NamedTuple):
-    """A prefix whose connections are led to an MCP. `asked`: SYNs of the prefix are shown to the controller all the
-    same."""
+    """A prefix whose connections are led to an MCP. `asked`: SYNs of the prefix are nevertheless sent to the controller."""
 
     prefix: Network
     mcp: McpId
@@ -50,7 +49,7 @@ class LedPrefix(NamedTuple):
 def proactive_rules(
     sitemap: SiteMap, dpid: DatapathId, epoch: int, led: Iterable[LedPrefix], unwildcard: bool = True
 ) -> Iterator[Rule]:
-    """All entries set ahead for one switch."""
+    """All entries of proactive insertion for one switch."""
     led = tuple(led)
     if not led:
         return
@@ -102,7 +101,7 @@ def _ahead(
 def _exceptions(
     sitemap: SiteMap, epoch: int, ports: list[PortNumber], towards: tuple[Network, ...]
 ) -> Iterator[Rule]:
-    """Where a gateway's prefix holds MCPs' addresses or accesses (0.0.0.0/0 does): those are no servers."""
+    """The exceptions for addresses of MCPs and accesses within a gateway's prefix (such as 0.0.0.0/0): they are no servers."""
     others = [*sitemap.access_prefixes(), *(ip_network(a) for m in sitemap.site.mcps for a in m.addresses)]
     for other in dict.fromkeys(others):
         if any(within(other, network) for network in towards):
@@ -126,7 +125,7 @@ def _punted(
 
 
 def _lead(waypoint: WaypointId, unwildcard: bool) -> tuple[Action, ...]:
-    # Un-wildcarded, so that no cached megaflow takes a new connection where entries no longer lead.
+    # UnwildcardFlow, so that no cached megaflow leads a new connection by entries that are gone.
     actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(waypoint)), DecTtl())
     return (UnwildcardFlow(), *actions) if unwildcard else actions
 

@@ -1,10 +1,12 @@
-"""Proactive insertion (T-21, S-18): subscribers whose connections are led to their MCP by entries set ahead.
+"""Proactive insertion (T-21, S-18): entries set in advance lead all connections of a subscriber to one MCP.
 
-The first SYN never waits: no SYN, no join comes up. All accesses of a subscriber lead to one MCP, so its joins find
-their session without a token being read. The MCP's copied SYN/ACK still tells of each connection, and teaches the token.
+No SYN and no join goes to the controller, so none has to wait. All accesses of a subscriber lead to the same MCP, so joins
+reach the MCP of their session without their token being read. The controller gets a copy of the MCP's SYN/ACK, by which it
+learns of each connection and its token.
 
-Before a subscriber is led elsewhere (drain, death, another policy), each connection known to be at its old MCP gets
-exact entries there; while one of them lives, SYNs of the subscriber are looked at, so that its joins follow it.
+A subscriber is moved to another MCP after a drain, a death, or a change of the policy. Before that, each known connection
+gets exact entries to its old MCP. While one of these connections lives, SYNs of the subscriber go to the controller, so that
+joins follow their session.
 """
 
 from collections import deque
@@ -32,19 +34,17 @@ from steering.model.policy import Policy, Terms
 from steering.model.prefix_table import PrefixTable
 from steering.model.session import SessionState
 
-EACH_TICK = 2_000  # connections that get exact entries before somebody is led elsewhere
-STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobody
-SETTLE = 3.0  # seconds after a restart before anybody is led elsewhere
-SIBLINGS = 64  # sessions of one unit to one server, among which a join's is looked for
-LOOK = 1.0  # seconds between looks for old sessions that are over
-_JOINED = (
-    SessionState.ESTABLISHED,
-    SessionState.ANSWERED,
-)  # a host that joins has gone on, whoever told of it
+EACH_TICK = 2_000  # most sessions that get exact entries in one tick
+STABLE = 1.0  # seconds for which links must be unchanged before units are moved, so that a flap moves none
+SETTLE = 3.0  # seconds after a restart before units are moved
+SIBLINGS = 64  # most sessions of one unit to one server among which the session of a join is looked for
+LOOK = 1.0  # seconds between two searches for old sessions that are over
+# States of sessions that may get joins. A join shows that the host has got the MCP's answer.
+_JOINED = (SessionState.ESTABLISHED, SessionState.ANSWERED)
 
 
 class Proactive(Part):
-    """The entries set ahead, and the moves of subscribers from one MCP to another."""
+    """The entries of proactive insertion, and the moves of units from one MCP to another."""
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK
 
@@ -68,25 +68,24 @@ class Proactive(Part):
         self._off = bool({Mechanism.PROACTIVE, Mechanism.STEERING} & disabled)
         self._planner = UnitPlanner(sitemap, graph, chooser, authorising, Mechanism.ONE_MCP in disabled)
         self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
-        self.units: dict[str, Unit] = {}  # as the entries in switches are
+        self.units: dict[str, Unit] = {}  # the units as switches have them now
         self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
         self._by_prefix: PrefixTable[Unit] = PrefixTable()
-        self._wanted: dict[str, Unit] = {}
-        self._to_pin: deque[Session] | None = None  # None: nobody is being moved
-        self._seen: object = None  # what `_wanted` was made from
-        self._links = -1  # version of the graph, and since when it has been so
+        self._wanted: dict[str, Unit] = {}  # the units as planned
+        self._to_pin: deque[Session] | None = None  # sessions that need exact entries first; None: no move
+        self._seen: object = None  # the inputs from which `_wanted` was planned
+        self._links = -1  # version of the graph, and since when it is unchanged
         self._links_since = -inf
         self._look = 0.0
-        self._mixed = False  # a unit has got its first stray: `rules` has changed
-        self._resuming = False  # led as an earlier controller did, until the switches told of their sessions
-        self.changes = 0  # counts up with `units` and `strays`
-        self._siblings: dict[
-            tuple[str, int, bytes, int], deque[int]
-        ] = {}  # unit, MCP, server, port -> newest first
+        self._mixed = False  # a unit has got its first stray, so its rules have changed
+        self._resuming = False  # the units are those of an earlier controller, until `recovered`
+        self.changes = 0  # changes whenever `units` or `strays` do
+        # Unit, MCP, server address and port -> ids of sessions, newest first.
+        self._siblings: dict[tuple[str, int, bytes, int], deque[int]] = {}
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force. Sessions of units that it leads elsewhere get exact entries at once."""
+        """Another policy is in force. If it moves units, their sessions begin to get exact entries at once."""
         self._take(policy)
         return self.tick(now)
 
@@ -101,23 +100,24 @@ class Proactive(Part):
         return DesiredRules(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
 
     def unit_of(self, address: bytes) -> Unit | None:
-        """The unit of a host's address, by longest prefix: entries lead its connections. None for other hosts."""
+        """The unit of a host's address, by longest prefix. None for a host whose connections no entries lead."""
         return self._by_prefix.of(address)
 
     def terms(self, address: bytes, terms: Terms) -> Terms:
-        """The terms for a first SYN of a unit that the controller saw all the same: only the MCP that the entries
-        lead to."""
+        """The terms for a first SYN that nevertheless came to the controller. For a host of a unit, only the unit's MCP is
+        left."""
         unit = self.unit_of(address)
         return terms if unit is None else unit.terms
 
     def leaving(self, unit: Unit, mcp: McpId) -> bool:
-        """Whether a connection at an MCP needs exact entries at once: its unit's entries lead elsewhere, or will."""
+        """Whether a connection at an MCP needs exact entries at once, because its unit's entries lead to another MCP, or will
+        do so."""
         return unit.mcp != mcp or (self._to_pin is not None and self._wanted.get(unit.name) != unit)
 
     # ---- moves ----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Move the units that have to be led elsewhere; their sessions get exact entries first."""
+        """Move units to other MCPs if necessary. Their sessions get exact entries first."""
         if self._resuming or (not self._planner.governed and not self.units):
             return []
         if self._look_again(now):
@@ -140,7 +140,7 @@ class Proactive(Part):
         return outputs
 
     def _look_again(self, now: float) -> bool:
-        """Whether something that decides on MCPs has changed, and stays."""
+        """Whether something on which the choice of MCPs depends has changed, and links have been stable for a while."""
         if self._graph.version != self._links:
             first = self._links < 0 and not self._map.site.discover
             self._links, self._links_since = self._graph.version, -inf if first else now
@@ -174,7 +174,7 @@ class Proactive(Part):
         )
 
     def _find_strays(self, changed: Collection[str]) -> None:
-        """Find sessions of these units that are at another MCP than their entries lead to."""
+        """Find the sessions of these units that are at another MCP than the unit."""
         for session in self._table:
             if session.token < 0 or session.state is SessionState.LINGER:
                 continue
@@ -188,8 +188,8 @@ class Proactive(Part):
                     self.note(unit, session)
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs. No unit is led to an MCP that went: SYNs are shown to the controller until the
-        next `tick`."""
+        """The site has other MCPs. Units of a removed MCP lose their entries, so that their SYNs go to the controller until
+        the next `tick`."""
         known = self._map.mcps
         self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
         self.units = {n: u for n, u in self.units.items() if u.mcp in known}
@@ -199,7 +199,8 @@ class Proactive(Part):
         return []
 
     def _forget_strays(self, now: float) -> bool:
-        """Whether a unit's last old session is over, so that its SYNs need not be looked at any more."""
+        """Forget strays that are over. Returns whether a unit has lost its last stray, so that its SYNs need not go to the
+        controller any more."""
         self._look = now + LOOK
         done = []
         for name, sessions in self.strays.items():
@@ -215,7 +216,7 @@ class Proactive(Part):
         return bool(done)
 
     def stray(self, session: Session) -> None:
-        """A session of a unit was found at another MCP than the unit's, so its joins have to follow it."""
+        """A session of a unit was found at another MCP than the unit's. Its joins have to follow it."""
         unit = None if session.unit is None else self.units.get(session.unit)
         if unit is not None and unit.mcp != session.mcp and session.token >= 0:
             self._mixed |= unit.name not in self.strays
@@ -223,7 +224,7 @@ class Proactive(Part):
             self.strays.setdefault(unit.name, set()).add(session.id)
 
     def pin(self, session: Session) -> list[Output]:
-        """Exact entries for a session that needed none: from now on it is pinned like any other."""
+        """Give a session exact entries, which it did not need until now. From now on it is pinned like any other."""
         inside, outside = self._map.inside.get(session.mcp), self._map.outside.get(session.mcp)
         if inside is None or outside is None or session.returns or session.id not in self._table.by_id:
             return []
@@ -241,7 +242,7 @@ class Proactive(Part):
         return self.changes
 
     def snapshot(self, now: float) -> KeptState:
-        """The units that are led, for the store."""
+        """The units with entries, for the store."""
         mcps = self._map.mcps
         units = (
             KeptUnit(u.name, u.prefixes, mcps[u.mcp].name, u.name in self.strays) for u in self.units.values()
@@ -249,8 +250,8 @@ class Proactive(Part):
         return KeptState(network=KeptNetwork((), tuple(units)))
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        """Lead units as an earlier controller did, whatever the policy says, until `recovered`: nobody is moved
-        before it is known which sessions live where."""
+        """Restore the units of an earlier controller, whatever the policy says, until `recovered`. No unit is moved before it
+        is known which sessions are at which MCP."""
         mcps = {mcp.name: mcp.id for mcp in self._map.site.mcps}
         led = [unit for unit in kept.network.units if unit.mcp in mcps and self._is_within(unit.prefixes)]
         rules = {one.name: one.rule for one in self._planner.governed}
@@ -266,13 +267,12 @@ class Proactive(Part):
         return {LostPiece.UNIT: len(kept.network.units) - len(led)}
 
     def _is_within(self, prefixes: Iterable[Network]) -> bool:
-        """Whether all of them are the site's."""
+        """Whether all prefixes lie within access networks of the site."""
         known = self._map.access_prefixes()
         return all(any(within(p, q) for q in known) for p in prefixes)
 
     def recovered(self, now: float) -> list[Output]:
-        """All live sessions are known. Units that the policy leads elsewhere may be moved once MCPs had the time to
-        answer."""
+        """All live sessions are known. Units may be moved as soon as MCPs have had the time to answer probes."""
         if not self._resuming:
             return []
         self._resuming = False
@@ -283,10 +283,10 @@ class Proactive(Part):
         self._seen = ()
         return []
 
-    # ---- whose a join is --------------------------------------------------------------------------
+    # ---- the sessions of joins ------------------------------------------------------------------
 
     def note(self, unit: Unit, session: Session) -> None:
-        """Joins of a unit may belong to this session from now on."""
+        """From now on, joins of the unit may belong to this session."""
         flow = session.flow
         place = (unit.name, session.mcp, flow.destination, flow.destination_port)
         if place not in self._siblings and len(self._siblings) >= self._table.limits.sessions:
@@ -296,15 +296,18 @@ class Proactive(Part):
             known.appendleft(session.id)
 
     def begun(self, session: Session) -> None:
-        """The controller saw a first SYN. If entries lead its host's joins, these may belong to the session."""
+        """A session began by a first SYN that came to the controller. If the host belongs to a unit, its joins may belong to
+        this session."""
         unit = self.unit_of(source_of(session.first))
         if unit is not None and unit.mcp == session.mcp:
             self.note(unit, session)
 
     def sibling(self, unit: Unit, mcp: McpId, server: bytes, port: int) -> Session | None:
-        """The session that a join belongs to whose SYN the controller never saw. Its SYN/ACK carries no token. So
-        it is a session of the same unit at the same MCP towards the same server; of several, the one with the
-        fewest subflows, which is as good a guess as any."""
+        """The session of a join whose SYN the controller never got, None if there is none. The join's SYN/ACK has no token.
+
+        So the session is one of the same unit, at the same MCP, to the same server. If there are several, it is the one with
+        the fewest subflows, as a guess.
+        """
         found = [
             session
             for number in self._siblings.get((unit.name, mcp, server, port), ())

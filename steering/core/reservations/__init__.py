@@ -1,4 +1,4 @@
-"""Knows: what is reserved, for whom, until when, over which links.
+"""Knows: what is reserved for which subscribers and sessions, until when, and over which links.
 May touch: its own records, the capacity of links, the rules of reserved paths.
 Must not: end a session, or choose its MCP.
 """

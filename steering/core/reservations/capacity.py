@@ -1,7 +1,7 @@
-"""Constrained shortest paths: links with room for a rate, minus what is reserved (CSPF over networkx, D-6.4g).
+"""Constrained shortest paths (CSPF over networkx, D-6.4g): paths over links with enough unreserved capacity for a rate.
 
-A link's capacity is what the site file says, else the speed that the switch tells of its port. Of it `share` may
-be reserved, so that the rest is never starved.
+A link's capacity is that of the site file, else the speed that the switch reports for the port. Only the part `share` of it
+may be reserved, so that other traffic is never starved.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Hop = tuple[PortRef, PortRef]  # a directed link
 Hops = tuple[Hop, ...]
 Pair = tuple[DatapathId, DatapathId]  # datapath ids of both ends of a path
-STEPS = 16  # a search among the rates of all links halves them; so many halvings are enough for any network
+STEPS = 16  # most steps of the binary search in `widest`, enough for any network
 
 
 class LinkCapacity:
-    """Capacities and reserved rates in bits/s, by the port that a directed link leaves."""
+    """Capacities and reserved rates of links in bits/s, by the port where a directed link begins."""
 
     def __init__(self, site: Site, graph: Graph) -> None:
         self._graph = graph
@@ -30,18 +30,18 @@ class LinkCapacity:
         for link in site.links:
             if link.capacity is not None:
                 self._declared[link.a] = self._declared[link.b] = link.capacity
-        self.speeds: dict[PortRef, int] = {}  # of ports, as switches told them
+        self.speeds: dict[PortRef, int] = {}  # of ports, as switches reported them
         self.taken: dict[PortRef, int] = {}
         self.share = 1.0
         self._links: nx.MultiDiGraph[DatapathId] | None = None
         self._version = -1
 
     def of(self, port: PortRef) -> int:
-        """The capacity of the link that leaves a port; 0 if it is not known."""
+        """The capacity of the link that begins at a port, 0 if it is not known."""
         return self._declared.get(port) or self.speeds.get(port, 0)
 
     def free(self, port: PortRef) -> int:
-        """The rate that may still be reserved on the link that leaves a port."""
+        """The rate that may still be reserved on the link that begins at a port."""
         return int(self.of(port) * self.share) - self.taken.get(port, 0)
 
     def take(self, routes: Iterable[Hops], rate: int) -> None:
@@ -59,7 +59,8 @@ class LinkCapacity:
                     self.taken.pop(a, None)
 
     def route(self, pairs: Sequence[Pair], rate: int) -> tuple[Hops, ...] | None:
-        """A shortest path of each pair, on links with room for `rate` in all of them together; None without."""
+        """A shortest path for each pair, such that every link has room for `rate` on all paths together. None if there are
+        no such paths."""
         extra: dict[PortRef, int] = {}
         found: list[Hops] = []
         for source, target in pairs:
@@ -72,10 +73,10 @@ class LinkCapacity:
         return tuple(found)
 
     def widest(self, pairs: Sequence[Pair]) -> int:
-        """The greatest rate for which `route` finds paths; 0 for none."""
+        """The greatest rate for which `route` finds paths, 0 if there is none."""
         free = {self.free(a) for a in {link.a for link in self._graph.links()}}
         rates = sorted({value // times for value in free if value > 0 for times in range(1, len(pairs) + 1)})
-        low, high = 0, len(rates)  # rates below `low` have paths, from `high` on they have none
+        low, high = 0, len(rates)  # rates at indexes below `low` have paths, those from `high` on have none
         for _ in range(STEPS):
             if low >= high:
                 break
@@ -91,7 +92,7 @@ class LinkCapacity:
     ) -> Hops | None:
         if source == target:
             return ()
-        import networkx as nx  # late: a tenth of a controller's start, and few sites reserve
+        import networkx as nx  # imported here, because it takes a tenth of the start and few sites reserve
 
         links = self._known()
         if source not in links or target not in links:

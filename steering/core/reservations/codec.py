@@ -1,7 +1,7 @@
-"""A reservation as it is kept for the next controller, and back again.
+"""Converts a reservation to its record for the store, and back.
 
-Its meters and labels stay in the switches while no controller runs, so enforcement never lapses; the next controller
-fills each switch with the same ones, by the same path number and meter slot.
+The meters and labels of a reservation stay in the switches while no controller runs, so that it is enforced all the time. The
+next controller fills each switch with the same meters and labels, because path number and meter slot are kept.
 """
 
 from steering.core.network.graph import Graph
@@ -14,7 +14,7 @@ from steering.model.reservation import Level, ReservationRequest, Standing
 
 
 def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
-    """The record for the store of a reservation at the MCP of that name."""
+    """The record of a reservation for the store. `mcp`: the name of its MCP."""
     wish = one.wish
     return KeptReservation(
         one.id, wish.level, one.subscriber, mcp, one.standing is Standing.GRANTED, one.expires - now, one.version,
@@ -24,7 +24,7 @@ def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
 
 
 def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
-    """The reservation that a stored record describes; its session is 0 until the session is found."""
+    """The reservation of a stored record. Its session is 0 until `session_of` finds the session."""
     who = told.subscriber if told.level is Level.SUBSCRIBER else ""
     wish = ReservationRequest(
         told.level, who, 0, told.flow, told.asked_mcp, told.asked_rate, told.asked_subflows, told.lease
@@ -38,7 +38,7 @@ def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
 
 
 def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
-    """Whether every leg has a route over links that are there, from one end of the leg to the other."""
+    """Whether every leg has a route over existing links, from one end of the leg to the other."""
     up = {(link.a, link.b) for link in graph.links()}
     return len(routes) == len(legs) and all(
         all(hop in up for hop in hops) and _joins(hops, *leg.pair)
@@ -56,7 +56,7 @@ def _joins(hops: Route, source: DatapathId, target: DatapathId) -> bool:
 
 
 def session_of(one: Reservation, table: SessionTable) -> Session | None:
-    """The session that a reservation is for, among those that switches told of: by its token, else by its flows."""
+    """The session of a restored reservation, found by its token, else by its flows. None if it was not read back."""
     if one.token >= 0:
         return next((s for s in table.with_token(Token(one.token)) if s.mcp == one.mcp), None)
     for key in (one.first, *(key for key, _ in one.places)):

@@ -1,6 +1,7 @@
-"""What switches should hold for all reservations, kept while single ones come, change and go.
+"""Keeps the rules and meters that switches should hold for all reservations.
 
-Only the rules of the reservation that changes are made again, and the rests of the links where another rate is granted.
+If a reservation changes, only its own rules are made anew, and the rest meters of the links where the granted rate changes
+(core.reservations.rules).
 """
 
 from collections import Counter, defaultdict
@@ -14,11 +15,11 @@ from steering.model.network import Network, PortRef
 from steering.model.reservation import Standing
 
 Prefixes = Mapping[str, tuple[Network, ...]]
-Source = str | PortRef  # of rules at a switch: a reservation's id, or the port of a link that is shared
+Source = str | PortRef  # why a switch has rules: a reservation's id, or a port whose link is shared
 
 
 class EnforcedReservation(NamedTuple):
-    """One reservation as it was when its rules were made."""
+    """One reservation with its rules, as it was when the rules were made."""
 
     one: Reservation
     rate: int
@@ -27,7 +28,7 @@ class EnforcedReservation(NamedTuple):
 
 
 class Enforcement:
-    """Rules and meters of `reservations` (by id), by switch. `prefixes`: tells those of each subscriber."""
+    """The rules and meters of `reservations` (by id), by switch. `prefixes` returns the prefixes of each subscriber."""
 
     def __init__(
         self, builder: Builder, reservations: Mapping[str, Reservation], prefixes: Callable[[], Prefixes]
@@ -36,30 +37,30 @@ class Enforcement:
         self._reservations = reservations
         self._prefixes = prefixes
         self._made: dict[str, EnforcedReservation] = {}
-        self._granted: Counter[PortRef] = Counter()  # bits/s
-        self._rests: dict[PortRef, SwitchReservations] = {}
+        self._granted: Counter[PortRef] = Counter()  # bits/s on the link that begins at a port
+        self._rests: dict[PortRef, SwitchReservations] = {}  # the rest meter of a link, and its rules
         self._at: defaultdict[DatapathId, dict[Source, None]] = defaultdict(dict)
-        self._touched: dict[str, None] = {}  # reservations that came, went, or are others
-        self._ports: dict[PortRef, None] = {}  # of links whose rests have to be made again
-        self._concerned: set[DatapathId] = set()  # switches whose rules may be others
+        self._touched: dict[str, None] = {}  # reservations that are new, gone or changed
+        self._ports: dict[PortRef, None] = {}  # ports of links whose rests have to be made anew
+        self._concerned: set[DatapathId] = set()  # switches whose rules may have changed
 
     def touch(self, name: str) -> None:
-        """A reservation came, went, or is another."""
+        """A reservation is new, gone or changed."""
         self._touched[name] = None
 
     def links_changed(self) -> None:
-        """What is not reserved may leave by other ports now."""
+        """Links have changed, so unreserved traffic may leave switches by other ports."""
         self._ports |= dict.fromkeys(self._rests)
 
     def changes(self) -> Iterator[tuple[DatapathId, SwitchReservations]]:
-        """The switches that are concerned by what happened since the last call, with all that each should hold."""
+        """The switches whose rules may have changed since the last call, with all that each should hold."""
         self._follow()
         concerned, self._concerned = self._concerned, set()
         for dpid in sorted(concerned):
             yield dpid, self._wanted(dpid)
 
     def filled(self, dpid: DatapathId) -> SwitchReservations:
-        """All that a switch should hold, made anew: it is filled with another number in its cookies."""
+        """All that a switch should hold, made anew, because a filling has a new epoch in the cookies."""
         self._follow()
         sources = list(self._at.get(dpid, ()))
         for source in sources:
@@ -98,7 +99,7 @@ class Enforcement:
         return EnforcedReservation(one, one.rate, ports, self._builder.of(one, self._prefixes()))
 
     def _share(self, ports: Iterable[PortRef]) -> None:
-        """Make the rests of links again."""
+        """Make the rests of links anew."""
         leaving: dict[DatapathId, dict[PortNumber | None, list[str]]] = {}
         for port in ports:
             rate = self._granted[port]

@@ -1,4 +1,4 @@
-"""One reservation, and the legs of its paths: host to MCP, MCP to server, and both ways back."""
+"""The record of a reservation, and the legs of its paths: from host to MCP, from MCP to server, and back."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRefusal, ReservationRequest, Standing
 
 Match = dict[str, str | int | tuple[str, str]]
-Places = tuple[tuple[FlowKey, DatapathId], ...]  # of subflows: key, and the edge where it enters
+Places = tuple[tuple[FlowKey, DatapathId], ...]  # subflows: key, and the switch where the subflow comes in
 
 
-PATH_NUMBERS = range(1, 240)  # 0: without a reservation; the last are core.rerouting's
+PATH_NUMBERS = range(1, 240)  # 0 is for unreserved traffic; numbers from 240 on belong to core.rerouting
 
 
 class ReservationAnswer(NamedTuple):
@@ -26,10 +26,10 @@ class ReservationAnswer(NamedTuple):
 
 
 class PathLeg(NamedTuple):
-    """A part of the way, between the edge it begins at and the one it ends at.
+    """A part of a path, in one direction. `pair`: the switches where it begins and ends.
 
-    `waypoints`: whose labels it carries. `upward`: in the host's direction of sending. `host`: between host and
-    MCP; else between MCP and server, whose packets bear the initial subflow's 5-tuple, and only those.
+    `waypoints`: the waypoints of the labels on it. `upward`: in the direction from host to server. `host`: True between host
+    and MCP, False between MCP and server. Packets between MCP and server have the 5-tuple of the initial subflow.
     """
 
     pair: Pair
@@ -39,11 +39,10 @@ class PathLeg(NamedTuple):
 
 
 class Reservation:
-    """One reservation. `number` is the path number in its labels, 0 where no rate is reserved; `routes` are its
-    legs' links.
+    """One reservation. `number`: the path number in its labels, 0 where no rate is reserved. `routes`: the links of its legs.
 
-    Flows tell which segments the reservation is for, not a session's id, because a flow is the same for the next
-    controller.
+    Flows name the segments that the reservation is for. A session's id could not, because the next controller gives the
+    session another id, while flows stay the same.
     """
 
     __slots__ = (
@@ -62,28 +61,29 @@ class Reservation:
         self.expires = 0.0
         self.version = 1  # changes with every answer
         self.number = 0
-        self.slot = 0  # its meters' numbers begin here
+        self.slot = 0  # determines the numbers of its two meters
         self.legs: tuple[PathLeg, ...] = ()
         self.routes: tuple[Hops, ...] = ()
         self.token = -1  # of its session
         self.first = NO_FLOW  # key of its session's initial subflow
-        self.places: Places = ()  # the subflows that it was last fitted to
+        self.places: Places = ()  # the subflows for which its legs were made
 
     @property
     def server(self) -> bytes:
-        """The address and port that the session's initial subflow was sent to."""
+        """The destination address of the session's initial subflow."""
         return parts_of(self.first).destination
 
 
 def places_of(session: Session, flow: FlowKey = NO_FLOW) -> Places:
-    """Where a session's subflows enter, or the one subflow `flow` of it."""
+    """The subflows of a session, or only its subflow `flow`, with the switches where they come in."""
     return tuple((s.key, s.dpid) for s in session.subflows if not flow or s.key == flow)
 
 
 def legs_of_session(
     sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, exit_: PortRef
 ) -> list[PathLeg]:
-    """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
+    """The legs of some subflows (`places`) of a session, whose initial flow is `first` and which leaves at gateway port
+    `exit_`."""
     legs: dict[DatapathId, list[Attachment]] = {}
     for _, dpid in places:
         edge = legs.setdefault(dpid, [])
@@ -94,7 +94,7 @@ def legs_of_session(
 def legs_of_subscriber(
     sitemap: SiteMap, mcp: Mcp, prefixes: tuple[Network, ...], exits: tuple[PortRef, ...]
 ) -> list[PathLeg]:
-    """The legs of all that hosts of some prefixes send through one MCP."""
+    """The legs of all traffic that hosts with addresses of `prefixes` send through one MCP to the gateway ports `exits`."""
     legs: dict[DatapathId, list[Attachment]] = {}
     for port, attachment in sitemap.attachments.items():
         if attachment.role is PortRole.ACCESS and any(
@@ -125,20 +125,20 @@ def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[DatapathId, list[Attachme
 
 def _server_legs(sitemap: SiteMap, mcp: Mcp, exit_: PortRef, families: Collection[int]) -> Iterator[PathLeg]:
     if not any(mcp.source_modes.preserves(family) for family in families):
-        return  # what leaves such an MCP does not bear the host's address, so nothing tells it apart
+        return  # packets from such an MCP do not have the host's address, so they cannot be recognised
     outside = sitemap.outside[mcp.id]
     yield PathLeg((outside.port.dpid, exit_.dpid), (sitemap.attachments[exit_].waypoint.id,), True, False)
     yield PathLeg((exit_.dpid, outside.port.dpid), (outside.id,), False, False)
 
 
 def free_number(reservations: Iterable[Reservation], legs: Iterable[PathLeg]) -> int:
-    """A path number that is free at all waypoints of the legs, 0 if there is none."""
+    """A path number that no reservation uses at any waypoint of the legs, 0 if there is none."""
     waypoints = {waypoint for leg in legs for waypoint in leg.waypoints}
     used = {one.number for one in reservations for leg in one.legs if not waypoints.isdisjoint(leg.waypoints)}
     return next((number for number in PATH_NUMBERS if number not in used), 0)
 
 
 def free_slot(reservations: Iterable[Reservation]) -> int:
-    """The least number of meters that no reservation has."""
+    """The least slot that no reservation has."""
     used = {one.slot for one in reservations if one.number}
     return next(number for number in range(len(used) + 1) if number not in used)

@@ -1,10 +1,10 @@
-"""How a rate is enforced with labels and meters alone (OpenFlow 1.3; no queue has to be configured).
+"""Enforces reserved rates with labels and meters (OpenFlow 1.3). No queues have to be configured.
 
-* At the edge where a leg begins, the reserved flows get the path number of their reservation into their label,
-  and a meter keeps them to their rate: nobody reserves 1 Mbit/s and sends 100.
-* Switches on the way forward that label along the leg's path.
-* Where such a path leaves by a port, all that bears path number 0 goes through a meter of the rest: link capacity
-  minus what is granted there. So reserved traffic finds its rate free, however much competes with it.
+* At the switch where a leg begins, the reserved flows get labels with the path number of their reservation. A meter limits
+  them to the reserved rate, so that nobody reserves 1 Mbit/s and sends 100.
+* Switches on the way forward packets with this label along the leg's path.
+* Where such a path leaves a switch, all traffic with path number 0 to the same port goes through a "rest" meter. Its rate is
+  the link's capacity minus the granted rates. Thus the reserved rate is always free, whatever other traffic there is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,16 +35,16 @@ from steering.model.rules import (
 
 IPV4, IPV6, TCP = 0x0800, 0x86DD, 6
 RELABEL = {Level.SUBSCRIBER: SUBSCRIBER, Level.SESSION: M_SESSION, Level.SUBFLOW: SUBFLOW}  # priorities
-FLOOR = 100  # of a link at least one part in so many is left to the others, even if all of it is reserved
-BURST = 0.25  # seconds at full rate that a reservation's meter lets through at once: a TCP needs some
-SHARED_BURST = 0.05
+FLOOR = 100  # at least 1/FLOOR of a link's capacity is left to unreserved traffic
+BURST = 0.25  # burst of a reservation's meter, as seconds at its rate: TCP needs some burst
+SHARED_BURST = 0.05  # the same for the meter of a rest
 KILO = 1000
 
 Key = tuple[int, int, tuple[object, ...]]
 
 
 class SwitchReservations:
-    """What one switch should hold for reservations."""
+    """The rules and meters that one switch should hold for reservations."""
 
     def __init__(self) -> None:
         self.rules: dict[RuleKey, Rule] = {}
@@ -55,7 +55,7 @@ class SwitchReservations:
 
 
 class Builder:
-    """Makes rules and meters of reservations: functions of reservations, links and labels as they are."""
+    """Makes the rules and meters of reservations, from the present links and labels."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class Builder:
         self._graph = graph
         self._capacity = capacity
         self._epochs = epochs
-        self._kept = kept  # further labels that leave a port, and are not reserved (core.rerouting)
+        self._kept = kept  # returns the labels of old paths that leave by a port (core.rerouting)
 
     def of(
         self, one: Reservation, prefixes: Mapping[str, tuple[Network, ...]]
     ) -> dict[DatapathId, SwitchReservations]:
-        """What switches should hold for one granted reservation, by datapath id. `prefixes`: of each subscriber."""
+        """The rules and meters of one granted reservation, by switch. `prefixes`: of each subscriber."""
         found: dict[DatapathId, SwitchReservations] = {}
         for leg, hops in zip(one.legs, one.routes, strict=True):
             if hops:
@@ -117,7 +117,7 @@ class Builder:
     def _flows(
         self, one: Reservation, leg: PathLeg, prefixes: Mapping[str, tuple[Network, ...]]
     ) -> Iterator[Match]:
-        """Match fields of a reservation's flows, on one leg."""
+        """The match fields of a reservation's flows on one leg."""
         if one.wish.level is Level.SUBSCRIBER:
             side = "src" if leg.upward else "dst"
             for prefix in prefixes.get(one.subscriber, ()):
@@ -141,8 +141,8 @@ class Builder:
                 yield key
 
     def rest(self, port: PortRef, rate: int, labels: Iterable[str]) -> SwitchReservations:
-        """What holds everything not reserved to the rest of a link, of which `rate` bits/s are granted. `labels`: those
-        that leave by its port, of path number 0."""
+        """The meter and rules that limit unreserved traffic to the rest of a link, of which `rate` bits/s are granted.
+        `labels`: the labels with path number 0 that leave by its port."""
         wanted = SwitchReservations()
         meter = Meter.LINK_BASE + port.port
         capacity = self._capacity.of(port)
@@ -157,7 +157,7 @@ class Builder:
         return wanted
 
     def labels_at(self, dpid: DatapathId) -> dict[PortNumber | None, list[str]]:
-        """Labels of path number 0 by the port by which they leave a switch."""
+        """The labels with path number 0, by the port by which they leave a switch."""
         found: dict[PortNumber | None, list[str]] = {}
         for end, attachments in self._map.at_switch.items():
             leaving = found.setdefault(self._graph.next_hop(dpid, end), [])
@@ -171,7 +171,7 @@ def _band(meter: int, rate: int, burst: float) -> MeterBand:
 
 
 def five_tuple(key: FlowKey, upward: bool) -> Match:
-    """Match fields of a subflow (its key is as the host sends it), or of the way back."""
+    """The match fields of a subflow in the direction from the host, or if not `upward` in the direction to the host."""
     family, source, destination, source_port, destination_port = parts_of(key)
     ends = (str(ip_address(source)), str(ip_address(destination)))
     ports = (source_port, destination_port)

@@ -1,7 +1,8 @@
-"""Reservations: asked for, answered, leased, and given back (D-6.4g).
+"""Handles reservations from the request to the end of the lease (D-6.4g).
 
-No MPTCP signal lets a host negotiate resources, so it is done over REST, by the host's agent or its CPE. An answer
-is all, less (an offer, held until it is accepted or lapses), or a named refusal. Leases end by `tick`.
+MPTCP has no signal by which a host could negotiate resources. Therefore the host's agent or its CPE asks over REST. The
+answer is a grant, a refusal with a reason, or an offer of less than was asked for. An offer is held until it is accepted or
+lapses. `tick` ends leases.
 """
 
 from collections import deque
@@ -42,13 +43,14 @@ from steering.model.reservation import (
     Standing,
 )
 
-PIECE = "reservations"  # of rules, in core.pipeline.reconcile
-LEAST = 64_000  # bits/s: less is no offer
-REMEMBERED = 256  # reservations that ended, and why
+PIECE = "reservations"  # name of the piece of rules in core.pipeline.reconcile
+LEAST = 64_000  # bits/s; less is not offered
+REMEMBERED = 256  # most ended reservations whose outcome is remembered
 
 
 class ReservationService(Part):
-    """Answers wishes and enforces them. `disabled`, for a negative control: nothing is enforced."""
+    """Answers requests for reservations and enforces the reservations. `disabled`, for the negative control: nothing is
+    enforced. `kept`, `kept_revision`: the labels of old paths at a port, and a number that changes with them."""
 
     keeps: ClassVar[Piece | None] = Piece.RESERVATIONS
     sends_changes: ClassVar[bool] = True
@@ -83,11 +85,9 @@ class ReservationService(Part):
         self.verdict = ReservationAnswer("", None)
         self._reconcile = reconcile
         self._kept_revision = kept_revision
-        self._version = (graph.version, 0)  # of the links, and of labels that are kept
-        self.changes = 0  # counts up whenever the snapshot has changed
-        self.returning = (
-            False  # until the switches told of the sessions of an earlier controller's reservations
-        )
+        self._version = (graph.version, 0)  # versions of the links, and of the labels of old paths
+        self.changes = 0  # increases whenever the snapshot has changed
+        self.returning = False  # restored reservations wait until sessions have been read back from switches
         self._handlers: dict[type[inputs.Input], Callable[..., ReservationRefusal | None]] = {
             inputs.Reserve: self._reserve,
             inputs.AcceptReservation: self._accept,
@@ -97,7 +97,7 @@ class ReservationService(Part):
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force. Wishes are answered by it from now on, leases stay."""
+        """Another policy is in force. It decides about requests from now on. Leases stay."""
         self._take(policy)
         return []
 
@@ -110,7 +110,7 @@ class ReservationService(Part):
         return dict.fromkeys(self._handlers, self.handle)
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
-        """One input about a reservation; `verdict` is its answer."""
+        """Handle one input about a reservation. Its answer is in `verdict`."""
         denied = self._handlers[type(given)](given, now)
         if denied is not None:
             self._counters.reservations_refused[denied] += 1
@@ -119,7 +119,7 @@ class ReservationService(Part):
         self.verdict = ReservationAnswer(given.id, denied)  # type: ignore[union-attr]
         return self._sync()
 
-    # ---- asking ---------------------------------------------------------------------------------
+    # ---- requests -------------------------------------------------------------------------------
 
     def _reserve(self, given: inputs.Reserve, now: float) -> ReservationRefusal | None:
         wish = given.wish
@@ -153,7 +153,8 @@ class ReservationService(Part):
         return None
 
     def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> ReservationRefusal | None:
-        """Find links for the rate, or for the greatest there is. Why there is none; None if some was found."""
+        """Find paths for the wanted rate, or else for the greatest possible rate. Returns the refusal if there is none, else
+        None."""
         legs = self._subjects.legs(one, session, mcp)
         pairs = [leg.pair for leg in legs]
         if not legs or any(not self._graph.path(*pair) for pair in pairs):
@@ -197,7 +198,7 @@ class ReservationService(Part):
         return min(wanted or terms.lease, terms.longest_lease)
 
     def _count_slots(self) -> None:
-        """Count the later subflows that are reserved, which joins are held to."""
+        """Count anew the reserved later subflows, to which joins are limited."""
         self._slots.sessions.clear()
         self._slots.subscribers.clear()
         for one in self.by_id.values():
@@ -210,7 +211,7 @@ class ReservationService(Part):
                         one.subflows, self._slots.sessions.get(session, one.subflows)
                     )
 
-    # ---- afterwards -----------------------------------------------------------------------------
+    # ---- accepting, renewing, ending ------------------------------------------------------------
 
     def _accept(self, given: inputs.AcceptReservation, now: float) -> ReservationRefusal | None:
         one = self.by_id.get(given.id)
@@ -251,7 +252,8 @@ class ReservationService(Part):
         self._count_slots()
 
     def tick(self, now: float) -> list[Output]:
-        """Leases that are over, sessions that ended or got another subflow, links that came or went."""
+        """End leases that are over and reservations of ended sessions. Find paths anew for sessions with another subflow, and
+        after changes of links."""
         version = (self._graph.version, self._kept_revision())
         moved = self._version != version and not self.returning
         if not self.returning:
@@ -271,7 +273,7 @@ class ReservationService(Part):
         return self._sync()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs. Reservations at an MCP that went are lost."""
+        """The site has other MCPs. Reservations at a removed MCP are lost."""
         for one in list(self.by_id.values()):
             if one.mcp not in self._map.mcps:
                 self._end(one, ReservationOutcome.LOST)
@@ -288,8 +290,8 @@ class ReservationService(Part):
         return places_of(self._table.by_id[one.wish.session]) != one.places
 
     def _fit_again(self, one: Reservation, moved: bool) -> None:
-        """Find links again for a reservation's rate. A new subflow without room goes unreserved; a reservation
-        whose own links went, and that finds no others, is lost."""
+        """Find paths anew for a reservation. If a new subflow finds no room, it is not reserved. If the reservation's own
+        links are gone and there are no others, the reservation is lost."""
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
         legs = tuple(self._subjects.legs(one, session, self._map.mcps[one.mcp]))
         self._enforcement.touch(one.id)
@@ -314,7 +316,7 @@ class ReservationService(Part):
         return self.changes
 
     def snapshot(self, now: float) -> KeptState:
-        """All reservations, for the next controller."""
+        """All reservations, for the store."""
         mcps = self._map.mcps
         return KeptState(
             reservations=tuple(kept(one, mcps[one.mcp].name, now) for one in self.by_id.values())
@@ -324,8 +326,8 @@ class ReservationService(Part):
         return {LostPiece.RESERVATION: sum(not self._take_back(told, now) for told in kept.reservations)}
 
     def _take_back(self, told: KeptReservation, now: float) -> bool:
-        """Take back what an earlier controller granted, if there is a place for it; before any switch is filled.
-        Nobody looks for its session until `recovered`."""
+        """Restore a reservation of an earlier controller, before any switch is filled. Returns False if this is not possible.
+        Its session is looked for by `recovered`."""
         mcp = next((mcp for mcp in self._map.site.mcps if mcp.name == told.mcp), None)
         if told.remaining <= 0:
             self.ended.append(
@@ -346,7 +348,7 @@ class ReservationService(Part):
         return True
 
     def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
-        """Restore a reservation with its path number and meters, on the same links if they are there."""
+        """Restore a reservation with its path number and meters, on the same links if they exist."""
         legs = self._subjects.known_legs(one, mcp)
         if any(other.slot == one.slot for other in self.by_id.values() if other.number):
             return False
@@ -355,7 +357,7 @@ class ReservationService(Part):
         return True
 
     def recovered(self, now: float) -> list[Output]:
-        """The switches told of their sessions. A reservation whose session is not among them is over."""
+        """Sessions have been read back from switches. A reservation whose session is not among them is over."""
         if not self.returning:
             return []
         self.returning = False
@@ -378,7 +380,7 @@ class ReservationService(Part):
     # ---- switches -------------------------------------------------------------------------------
 
     def told_speeds(self, dpid: DatapathId, speeds: Mapping[PortNumber, int]) -> None:
-        """A switch told the speeds of its ports, kbit/s."""
+        """A switch reported the speeds of its ports, in kbit/s."""
         for port, kilobits in speeds.items():
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
@@ -388,7 +390,7 @@ class ReservationService(Part):
         return DesiredRules(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
     def _sync(self) -> list[Output]:
-        """Bring the switches in line with what is granted now."""
+        """The changes of rules that follow from changed reservations."""
         found = [
             self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
             for dpid, wanted in self._enforcement.changes()

@@ -1,4 +1,4 @@
-"""How many later subflows a session or a subscriber has reserved: no more of them are taken (D-6.4g)."""
+"""Limits the joins of a session or a subscriber to the number of reserved subflows (D-6.4g)."""
 
 from collections.abc import Mapping
 
@@ -11,19 +11,17 @@ from steering.model.session import EntryKind, Refusal
 
 
 class Slots:
-    """`sessions` and `subscribers`: id -> later subflows (MP_JOINs) that are reserved."""
+    """`sessions` and `subscribers`: id -> number of reserved later subflows (MP_JOINs)."""
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table
         self.sessions: dict[int, int] = {}
         self.subscribers: dict[str, int] = {}
-        self._recovered: dict[
-            int, str
-        ] = {}  # sessions of an earlier controller -> subscriber, and the other way
-        self._recovered_of: dict[str, set[int]] = {}
+        self._recovered: dict[int, str] = {}  # sessions that were read back -> subscriber
+        self._recovered_of: dict[str, set[int]] = {}  # subscriber -> these sessions
 
     def full(self, session: Session) -> FullLimit | None:
-        """The limit of the reservation that has no room for one more MP_JOIN of a session; None if there is room."""
+        """The reservation's limit that leaves no room for one more MP_JOIN of a session, None if there is room."""
         most = self.sessions.get(session.id)
         if most is not None and sum(s.kind is EntryKind.JOIN for s in session.subflows) >= most:
             return FullLimit("subflows", f"of session {session.id}", Limit(most, "reservation"))
@@ -43,8 +41,8 @@ class Slots:
         return joins
 
     def recover(self, prefixes: Mapping[str, tuple[Network, ...]]) -> None:
-        """Find the subscribers of sessions that were read back from switches. No decision tells of these, so their
-        hosts' addresses do. `prefixes`: of each subscriber."""
+        """Find the subscribers of sessions that were read back from switches, by the addresses of their hosts, because such
+        sessions have no decision. `prefixes`: of each subscriber."""
         owners = PrefixTable((one, who) for who, networks in prefixes.items() for one in networks)
         self._recovered.clear()
         self._recovered_of.clear()
@@ -57,7 +55,8 @@ class Slots:
                 self._recovered_of.setdefault(found, set()).add(session.id)
 
     def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, FullLimit] | None:
-        """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
+        """Why a session gets no further subflow, None if it may. Either the policy's limit (`allowed`) or a reservation's
+        limit is reached."""
         if session.subflow_count >= allowed.most:
             return Refusal.SUBFLOWS_FULL, FullLimit("subflows", "of a session", allowed)
         reserved = self.full(session) if self.sessions or self.subscribers else None

@@ -1,4 +1,4 @@
-"""Finds what a wish is about: its session, its subscriber and its MCP, and the legs that its paths have to lead over."""
+"""Finds what a request is about: its session, its subscriber and its MCP, and the legs of its paths."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,7 +20,8 @@ from steering.model.reservation import Level, ReservationRefusal, ReservationReq
 
 
 class Subject(NamedTuple):
-    """What a reservation is for. `session`: None for a whole subscriber. `subscriber`: "" for a session of nobody."""
+    """What a reservation is for. `session`: None for a whole subscriber. `subscriber`: "" for a session whose subscriber is
+    not known."""
 
     session: Session | None
     subscriber: str
@@ -28,7 +29,7 @@ class Subject(NamedTuple):
 
 
 class Subjects:
-    """Finds subjects and their legs. `prefixes`: those of each subscriber, by the policy in force."""
+    """Finds subjects and their legs. `prefixes`: of each subscriber, by the policy in force."""
 
     def __init__(self, sitemap: SiteMap, graph: Graph, table: SessionTable) -> None:
         self._map = sitemap
@@ -37,11 +38,11 @@ class Subjects:
         self.prefixes: Mapping[str, tuple[Network, ...]] = {}
 
     def take(self, policy: Policy) -> None:
-        """Know the subscribers of another policy."""
+        """Use the subscribers of another policy."""
         self.prefixes = {s.id: s.prefixes for s in policy.subscribers}
 
     def of(self, wish: ReservationRequest) -> Subject | ReservationRefusal:
-        """The subject of a wish, or why it has none."""
+        """The subject of a request, or the refusal if there is none."""
         if wish.level is Level.SUBSCRIBER:
             if wish.subscriber not in self.prefixes:
                 return ReservationRefusal.NO_SUBSCRIBER
@@ -62,7 +63,8 @@ class Subjects:
         return ReservationRefusal.NO_MCP if at is None else Subject(session, owner, at)
 
     def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
-        """A subscriber's MCP: the one the wish names, the site's only one, or that of most of its sessions."""
+        """A subscriber's MCP: the MCP that the request names, the site's only MCP, or the MCP of most of the subscriber's
+        sessions."""
         mcps = self._map.site.mcps
         if wish.mcp or len(mcps) < 2:
             return next((mcp for mcp in mcps if wish.mcp in ("", mcp.name)), None)
@@ -74,13 +76,13 @@ class Subjects:
         return self._map.mcps[most] if counts[most] else None
 
     def legs(self, one: Reservation, session: Session | None, mcp: Mcp) -> list[PathLeg]:
-        """The legs of a reservation. The flows of its session are noted in the reservation first."""
+        """The legs of a reservation. First the present flows of its session are recorded in the reservation."""
         if session is not None:
             one.places, one.first, one.token = places_of(session, one.wish.flow), session.first, session.token
         return self.known_legs(one, mcp)
 
     def known_legs(self, one: Reservation, mcp: Mcp) -> list[PathLeg]:
-        """The legs of a subscriber, or of the flows that are noted in a reservation."""
+        """The legs of a subscriber, or of the flows that are recorded in a reservation."""
         if one.wish.level is Level.SUBSCRIBER:
             near = tuple(self._near_exit(mcp, gateway.ports) for gateway in self._map.site.gateways)
             return legs_of_subscriber(self._map, mcp, self.prefixes[one.subscriber], near)

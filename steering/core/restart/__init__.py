@@ -1,4 +1,4 @@
-"""Knows: what switches and the store tell of an earlier controller.
-May touch: the session table while it is empty of what they tell.
+"""Knows: the sessions of an earlier controller, from switches and from the store.
+May touch: the session table, to restore these sessions.
 Must not: read a file, or decide on a connection.
 """

@@ -1,8 +1,8 @@
-"""What a switch holds, compared with what it should hold, some entries at a time: at a million sessions this takes seconds,
-and SYNs have their turns meanwhile.
+"""Compares the session entries that a switch holds with those that it should hold.
 
-A session may begin, change or end between two slices. Its entries go to the switch at once then, as ever; so what was found
-before is looked at again when it is used.
+The work is done in slices, because it takes seconds with a million sessions and SYNs have to be handled meanwhile. A
+session may begin, change or end between two slices. Its entries then change at the switch at once. Therefore each result of
+an earlier slice is checked again before it is used.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,17 +17,19 @@ from steering.core.sessions.table import SessionTable
 from steering.model.network import PortRole
 from steering.model.session import Entry
 
-INDEXED, COMPARED = 512, 128  # entries and sessions of one slice
-SENT = 256  # entries that leave in one slice
-_SHELVES = 64  # the index in pieces, none of which takes long to grow
+INDEXED, COMPARED = 512, 128  # entries that one slice indexes, and sessions that one slice compares
+SENT = 256  # entries that are sent in one slice
+_SHELVES = 64  # number of dictionaries in the index; each is small, so that none takes long to grow
 
 Key = tuple[object, ...]
 
 
 class Comparison:
-    """Compares what one switch holds with the session table. `stale`: the entries that must go if they are still nobody's;
-    None stands for all entries that are nobody's.
-    `put_back` is told of entries that the switch gets again."""
+    """Compares the entries of one switch with the session table.
+
+    `stale`: the entries that must be removed if no session wants them by then. None: all entries that no session wants.
+    `put_back` is called with entries that the switch gets again.
+    """
 
     def __init__(
         self,
@@ -45,12 +47,12 @@ class Comparison:
         self._missing: list[tuple[Session, Entry]] = []
 
     def slices(self) -> Iterator[list[Output]]:
-        """The work, slice by slice, each with what leaves at once; a small table takes none. A few entries stay for
-        `rest`."""
+        """Do the work slice by slice. Each slice yields outputs that have to leave at once. The last few entries are left for
+        `rest`. A small table needs no slice."""
         made: list[Output] | None = None
         for step in self._steps():
             if made is not None:
-                yield made  # at once: nothing may change between the finding and the leaving
+                yield made  # before the next step: no session may change between a result and its sending
             made = step()
         if made:
             yield made
@@ -69,7 +71,7 @@ class Comparison:
                 yield partial(self._removed, shelf)
 
     def rest(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        """Entries that are missing, and that must go, as they are now."""
+        """The entries that the switch lacks now, and those that must be removed now."""
         return self._take_missing(), tuple(entry for entry in self._unknown() if not self._is_wanted(entry))
 
     def _index(self, observed: list[ObservedEntry]) -> list[Output]:
@@ -87,7 +89,7 @@ class Comparison:
         return self._added() if len(self._missing) >= SENT else []
 
     def _take_missing(self) -> tuple[Entry, ...]:
-        """What is missing of sessions that still want it."""
+        """The missing entries that their sessions still want."""
         by_id, missing = self._table.by_id, self._missing
         self._missing = []
         return tuple(
@@ -102,14 +104,14 @@ class Comparison:
         return [Steer(added, None)] if added else []
 
     def _unknown(self) -> Iterator[Entry]:
-        """What is held and was nobody's."""
+        """The entries that the switch holds and that no session wanted."""
         for shelf in self._held:
             for key, entry in shelf.items():
                 if self._stale is None or key in self._stale:
                     yield entry
 
     def _removed(self, shelf: dict[Key, Entry]) -> list[Output]:
-        """Where many must go, all but the last of them go at once."""
+        """Remove up to SENT entries of a shelf, where no session wants them."""
         gone = tuple(
             entry
             for entry in [shelf.pop(key) for key in list(islice(shelf, SENT))]

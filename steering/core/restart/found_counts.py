@@ -1,5 +1,5 @@
-"""Counts sessions that are read back from switches towards the limits of the policy (N-7.2b): those of a controller that starts
-anew, and those of another one whose switches it takes over. No limit stops what is there already."""
+"""Counts sessions that are read back from switches towards the limits of the policy (N-7.2b). Such sessions occur after a
+restart, and after a switch was taken over from another controller. No limit refuses them."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,20 @@ from steering.model.session import SessionState
 
 
 class FoundCounts:
-    """`holder_of`: the names of the subscriber and the application of a session, by source, destination and destination's port
-    of its initial subflow."""
+    """`holder_of` returns the names of the subscriber and the application of a session, from source, destination and
+    destination port of its initial subflow."""
 
     def __init__(self, table: SessionTable, holder_of: Callable[[bytes, bytes, int], Holder]) -> None:
         self._table = table
         self._holder_of = holder_of
 
     def restored(self, session: Session) -> None:
-        """A session that is a load was found, by its initial subflow."""
+        """A session that counts as load was restored from the entry of its initial subflow."""
         self._table.ledger.take(self._table.found.add(session, self._holder_of))
 
     def told(self, session: Session, tell: Callable[[], bool]) -> bool:
-        """A switch tells of a session's initial subflow, or more of it: `tell` writes that down. Returns what it returns."""
+        """An entry shows more about a session, perhaps its initial subflow. `tell` records this and returns whether the entry
+        fits. Counts the session anew if necessary. Returns the result of `tell`."""
         table = self._table
         before = table.found.keys_of(session)
         fits = tell()

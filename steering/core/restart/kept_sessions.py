@@ -1,7 +1,8 @@
-"""Sessions that entries set ahead lead. No entry of their own tells of them, so the store keeps them (S-18).
+"""Keeps and restores the sessions of proactive insertion. These have no entries of their own in switches, so the store keeps
+them (S-18).
 
-They are told to the store as they begin and end, some at a time, and taken back when the switches have told of all
-other sessions.
+The store gets news of sessions that begin and end, some at a time. After a restart, these sessions are restored when all
+other sessions have been read back from the switches.
 """
 
 from collections.abc import Iterator
@@ -19,13 +20,13 @@ from steering.model.kept import KeptSession, KeptState, LostPiece
 from steering.model.network import PortRole
 from steering.model.session import EntryKind, SessionState
 
-LOOKED_AT = 5_000  # sessions of `over` at a time
-MOST_SESSIONS = 100_000  # that are kept
+LOOKED_AT = 5_000  # sessions that one call of `news` examines for their end
+MOST_SESSIONS = 100_000  # most sessions that are kept
 _LIVE = (SessionState.ESTABLISHED, SessionState.PLAIN)
 
 
 class KeptSessions(Part):
-    """Tells `news` for the store, because writing all sessions each second would be too much."""
+    """Gives the store only changes (`news`), because writing all sessions each second would be too much."""
 
     def __init__(
         self,
@@ -46,13 +47,16 @@ class KeptSessions(Part):
         self._sessions: tuple[KeptSession, ...] = ()
         self._told: dict[int, None] = {}  # ids of the sessions that are kept
         self._looking: Iterator[int] = iter(())
-        self.finished = False  # all that will be taken back has been
+        self.finished = False  # restoring is over
 
-    # ---- to be kept -----------------------------------------------------------------------------
+    # ---- keeping --------------------------------------------------------------------------------
 
     def news(self) -> tuple[list[tuple[int, KeptSession]], list[int]]:
-        """Sessions by id that began or changed since the last call, and the ids of those that are over, of these
-        some at each call. A session that got entries of its own counts as over here, because the switches hold it."""
+        """Sessions (by id) that began or changed since the last call, and the ids of sessions that are over.
+
+        Each call finds only some of those that are over. A session that got entries of its own counts as over here, because
+        the switches hold it.
+        """
         begun: list[tuple[int, KeptSession]] = []
         fresh = self._answered.news
         half_open = [number for number in fresh if number in self._table.half_open]
@@ -62,16 +66,16 @@ class KeptSessions(Part):
             if told is not None and (number in self._told or len(self._told) < MOST_SESSIONS):
                 self._told[number] = None
                 begun.append((number, told))
-        fresh.update(dict.fromkeys(half_open))  # they are told of when their host was heard
+        fresh.update(dict.fromkeys(half_open))  # half-open sessions stay news until their host has confirmed
         return begun, self._over()
 
     def _told_of(self, number: int) -> KeptSession | None:
         session = self._table.by_id.get(number)
         if session is None or session.unit is None or session.returns or session.state not in _LIVE:
-            return None  # one that is closing is over by the time somebody reads this
+            return None  # a closing session is over by the time a later controller reads it
         mcp = self._map.mcps.get(session.mcp)
         if mcp is None:
-            return None  # its MCP was taken out, and it ends with it
+            return None  # the MCP was removed from the site, and the session ends with it
         return KeptSession(
             session.unit, mcp.name, session.token, session.version, session.first,
             tuple((s.key, s.dpid, s.isn) for s in session.subflows),
@@ -89,7 +93,7 @@ class KeptSessions(Part):
                 found.append(number)
         return found
 
-    # ---- taken back -----------------------------------------------------------------------------
+    # ---- restoring ------------------------------------------------------------------------------
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
         self._sessions = kept.sessions
@@ -105,7 +109,7 @@ class KeptSessions(Part):
             told.token >= 0 and any(s.mcp == mcp for s in table.with_token(Token(told.token)))
         )
         if known:
-            return []  # a switch holds it, or it has begun anew
+            return []  # a switch holds the session, or it has begun anew
         if not mcp or not table.has_room or any(d not in self._map.switches for _, d, _ in told.flows):
             self._counters.not_restored[LostPiece.SESSION] += 1
             return []

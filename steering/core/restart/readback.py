@@ -1,10 +1,11 @@
-"""Rebuilding sessions from what switches hold: the flow tables are a durable copy of the pins.
+"""Rebuilds sessions from the entries that switches hold.
 
-A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a cookie cannot tell
-(MPTCP version, address ids, the decision) stays unknown for a recovered session.
+An entry's cookie has owner, kind, MCP and token, and its match has the 5-tuple. Everything else (MPTCP version, address ids,
+the decision) stays unknown for a restored session.
 
-A token says that the MCP answered, not that there is a host: of a flood's SYNs nothing else came. So a session whose entry
-has counted nothing of its host is half open as before, and ends as such unless its host is heard.
+A known token means that the MCP has answered. It does not mean that the host exists: the SYNs of a flood get answers, too.
+Therefore a session is half open if its entry has counted no segment of the host. It ends as half-open sessions do, unless a
+segment of its host is seen.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -35,20 +36,22 @@ from steering.model.session import (
 )
 
 _FOUND, _ = BEGINNINGS[Beginning.FOUND_WITH_TOKEN]
-Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]  # those of some entries that make sessions here
-_INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
+Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]  # selects the entries that become sessions here
+_INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # first 16 bits of such a cookie with a token
 
 
 def all_own(read: EntriesRead) -> Generator[int, float, Own]:
-    """Of a controller that is alone, which need not look."""
+    """Selects all entries: for a controller without a cluster."""
     yield 0
     return lambda some: some
 
 
 class Recovery(Part):
-    """Adopts entries that switches reported into the session table. `disabled`, for the negative control: no entry
-    is believed. `put_back` is told of entries that a switch gets again; `holder_of` tells whose a session is
-    (restart.found_counts)."""
+    """Restores sessions from entries that switches reported.
+
+    `put_back` is called with entries that a switch gets again. `holder_of`: see restart.found_counts. `disabled`, for the
+    negative control: no entry is taken over.
+    """
 
     def __init__(
         self,
@@ -67,17 +70,20 @@ class Recovery(Part):
         self._life = life
         self._counters = counters
         self._disabled = disabled
-        self._returns: dict[FlowKey, Session] = {}  # sessions known only by their server leg so far
-        # Of switches that are to be filled: what is compared, or the entries that must go.
+        # Sessions without a token, by their initial flow, of which perhaps only the server leg is known so far.
+        self._returns: dict[FlowKey, Session] = {}
+        # By switch that is to be filled: the comparison, or if none is needed the entries that must be removed.
         self._told: dict[DatapathId, Comparison | tuple[Entry, ...]] = {}
 
     def told(
         self, read: EntriesRead, own: Own, first: bool
     ) -> Generator[int, float, tuple[Iterator[list[Output]], float]]:
-        """A switch told what it holds, and is to be filled. Of its `own` entries those that it tells the `first` time are taken
-        over, a portion at a time (core.long_work). Returns the time, and what then has to be done before it is filled,
-        slice by slice: it is compared. A controller that has begun no session yet need not compare: all it knows, it has
-        from the switches."""
+        """Take over the entries of a switch that is to be filled, a portion at a time (core.long_work).
+
+        `own` selects the entries that become sessions here. Sessions are restored only if the switch is read for the `first`
+        time. Returns the slices of the comparison, which have to be done before the filling, and the time. A controller
+        that has begun no session yet need not compare, because all its sessions come from the switches.
+        """
         mine: list[ObservedEntry] = []
         stale: list[Entry] = []
         done = 0
@@ -99,7 +105,7 @@ class Recovery(Part):
         return compared.slices(), now
 
     def to_change(self, dpid: DatapathId) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        """The entries that a switch that is filled now lacks, and those that must go."""
+        """The entries that a switch lacks, and those that must be removed, at the moment of its filling."""
         told = self._told.pop(dpid)
         if not isinstance(told, Comparison):
             return (), told
@@ -108,7 +114,7 @@ class Recovery(Part):
         return missing, stale
 
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
-        """Take over what a switch holds; returns the entries that belong to nothing and must go."""
+        """Restore sessions from entries of a switch. Returns the entries that fit no session and must be removed."""
         if self._disabled:
             return [one.entry for one in observed]
         stale = []
@@ -116,7 +122,8 @@ class Recovery(Part):
         for entry, packets, size in observed:
             number = entry.cookie
             mcp, token = McpId(number >> 32 & 0xFFFF), Token(number & 0xFFFFFFFF)
-            # Nearly all are so: the first subflow's, with a token, unwatched, heard, and the first seen of its session.
+            # Short cut for nearly all entries: of an initial subflow with a token, not watched, with segments of the host,
+            # and the first entry of its session that is read.
             if (
                 number >> 48 == _INITIAL
                 and more_than_resets(packets, size, entry.family == 4)
@@ -159,9 +166,9 @@ class Recovery(Part):
             self._counts.told(session, lambda: session.found_first(key, reverse))
             self._returns.pop(key, None)
         elif session.state is SessionState.ANSWERED:
-            self._life.happened(session, Event.JOINED)  # only who knows the token joins
+            self._life.happened(session, Event.JOINED)  # a join shows that the host got the MCP's answer
         if session.state in (SessionState.CLOSING, SessionState.LINGER):
-            # All that was known of it was over; another switch tells of a subflow that is not.
+            # All known subflows were over. Another switch shows a subflow that is not.
             self._life.happened(session, Event.JOINED)
         return True
 
@@ -182,17 +189,21 @@ class Recovery(Part):
     def _session(
         self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool, unheard: bool = False
     ) -> Session | None:
-        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow. Several may have one
-        token: whatever is no join is of the one with its initial flow. `reverse`: a server opened it. `unheard`: the entry
-        would have counted its host, and has not."""
+        """The session of an entry, None if there is no room for a new one.
+
+        The session is found by token and MCP, or without a token by its initial flow. Several sessions may have one token.
+        Then an entry that is no join belongs to the session with its initial flow. `reverse`: a server opened the session.
+        `unheard`: the entry counts segments of the host, and has counted none.
+        """
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
             if known is not None and known.id not in self._table.by_id:
                 del self._returns[key]
                 known = None
             if known is None and self._table.has_room:
-                # Whether a pending one's SYN/ACK passed meanwhile cannot be told, and joins for its token stay unknown. It
-                # is half open until its entry shows its host; where a server opened it, no entry shows that.
+                # A pending session's SYN/ACK may have passed meanwhile, unseen. Then its token stays unknown, and so do its
+                # joins. The session is half open until its entry counts segments of the host. If a server opened the
+                # session, no entry can show that, so the session counts as plain.
                 pending = cookie.pending and not reverse
                 how = Beginning.FOUND_PENDING if pending else Beginning.FOUND_PLAIN
                 known = self._returns[key] = self._begin(how, cookie, now, key)
@@ -213,8 +224,8 @@ class Recovery(Part):
         return session
 
     def _doubted(self, known: Session, key: FlowKey, now: float) -> Session:
-        """A session that its server leg's entry told of, and the entry of its host now shows to be half open. Such are
-        kept by number in order of age, so it gets a new one."""
+        """Replace a session that was restored from its server leg, and that the entry of its host now shows to be half open.
+        Half-open sessions are kept in order of number, which has to be the order of age. So the session gets a new number."""
         self._life.happened(known, Event.OVER)
         session = self._life.begin(
             Beginning.FOUND_ANSWERED, known.mcp, None, now, first=key, returns=known.returns
@@ -227,7 +238,7 @@ class Recovery(Part):
         return self._life.begin(how, cookie.mcp, None, now, first=first)
 
     def recovered(self, now: float) -> list[Output]:
-        # The switch of their hosts may tell of these later.
+        # Keep sessions without subflows, because the switch of their host may be read later.
         self._returns = {
             key: one for key, one in self._returns.items() if not one.subflows and one.id in self._table.by_id
         }

@@ -1,4 +1,4 @@
-"""How a connection's accesses are to be used, as policy says: the scheme, which types, in which order and shares."""
+"""How the policy wants a connection to use its accesses: the distribution, the access types, their order and shares."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from steering.model.policy import Distribution, Policy, Pooling, UsageMode
 
 
 class Usage(NamedTuple):
-    """What policy says now of how one session uses its accesses."""
+    """How one session is to use its accesses now. `single`: one subflow at a time. `ratio`: access network and share."""
 
     distribution: Distribution
     single: bool
@@ -17,7 +17,8 @@ class Usage(NamedTuple):
 
 
 def distribution_of(policy: Policy, answer: RuleMatch) -> Distribution:
-    """The scheme of a connection: its rule's, else its subscriber's, its class's, the system's (N-5.6.2c)."""
+    """The distribution for a connection: that of its rule, else of its subscriber, else of the subscriber's class, else of
+    the policy (N-5.6.2c)."""
     if answer.terms.distribution is not None:
         return answer.terms.distribution
     if answer.subscriber is not None and answer.subscriber.distribution is not None:
@@ -30,14 +31,14 @@ def distribution_of(policy: Policy, answer: RuleMatch) -> Distribution:
 
 
 def usage_of(policy: Policy, answer: RuleMatch, overrides: Mapping[str, Pooling]) -> Usage:
-    """How the accesses of a connection are to be used. `overrides`: by subscriber, what stands in place of its rules'
-    accesses."""
+    """How the accesses of a connection are to be used. `overrides`: by subscriber, the accesses that an operator has set in
+    place of those of the rules."""
     terms, pooling = answer.terms, answer.terms.pooling
     if answer.subscriber is not None and answer.subscriber.id in overrides:
         own = overrides[answer.subscriber.id]
         pooling = Pooling(own.allowed, own.preferred, pooling.quota_bytes)
         if own.preferred and terms.distribution is None:
-            # An order alone says it too: a policy that names the best access wants it used first.
+            # An order of accesses implies active-backup: the first access is to be used first.
             return Usage(Distribution.ACTIVE_BACKUP, False, pooling, ())
     single = terms.usage_mode is UsageMode.SINGLE
     return Usage(distribution_of(policy, answer), single, pooling, terms.ratio)

@@ -6,10 +6,10 @@ from steering.model.ids import McpId
 
 
 class ActiveSessions(dict[int, int]):
-    """MCP id (0: none) -> sessions, 0 for whoever was never counted.
+    """MCP id (0: sessions without MCP) -> number of sessions, 0 for an MCP that was never counted.
 
-    The MCPs of the last question stand first and in its order: all loads of a decision are then copied at once, without
-    a look-up for each MCP.
+    The MCPs of the last call of `row` come first in the dictionary, in the order of the call. Thus all loads of a decision
+    are copied at once, without a look-up for each MCP.
     """
 
     def __init__(self, counts: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> None:
@@ -20,7 +20,7 @@ class ActiveSessions(dict[int, int]):
         return 0
 
     def copy(self) -> "ActiveSessions":
-        """A copy of the counts, which later changes do not reach."""
+        """An independent copy of the counts."""
         other = ActiveSessions(self)
         other._order = self._order
         return other
@@ -33,7 +33,7 @@ class ActiveSessions(dict[int, int]):
         return counts if len(counts) == len(mcps) else counts[: len(mcps)]
 
     def _arrange(self, mcps: tuple[McpId, ...]) -> None:
-        """Put these MCPs first. Equal questions are rarely one object, so they are compared before."""
+        """Put these MCPs first. Tuples that are equal but not identical need no new arrangement, so they are compared."""
         if mcps != self._order:
             others = dict(self)
             self.clear()

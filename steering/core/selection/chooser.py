@@ -1,4 +1,4 @@
-"""From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
+"""Finds, for a first SYN, the rule that governs it and the MCP that serves it. Results that seldom change are cached."""
 
 from collections.abc import Collection, Hashable
 from typing import NamedTuple
@@ -31,12 +31,12 @@ from steering.model.policy import Direction, Policy, Terms
 from steering.wire.handshake import Handshake
 
 _new = tuple.__new__
-CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and application
-FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
+CACHED = 4096  # most entries of each cache
+FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # type and trust of connections from the Internet
 
 
 class NewConnection(NamedTuple):
-    """The parts of a connection's own segments that rules look at. Addresses 4 or 16 bytes."""
+    """The parts of a connection that rules examine. Addresses have 4 or 16 bytes."""
 
     src: bytes
     dst: bytes
@@ -45,7 +45,7 @@ class NewConnection(NamedTuple):
 
 
 class UsualFlow(NamedTuple):
-    """The parts of a SYN that rules and the choice of an MCP look at, named as in Handshake."""
+    """The parts of a SYN on which rules and the choice of an MCP depend, named as in Handshake."""
 
     family: int
     src: bytes
@@ -56,7 +56,7 @@ class UsualFlow(NamedTuple):
 
 
 class Chooser(Part):
-    """Applies the policy in force. Pure but for its caches."""
+    """Applies the policy in force to connections, and keeps the health of the MCPs."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy, graph: Graph, neighbours: Neighbours) -> None:
         self._map = sitemap
@@ -64,7 +64,7 @@ class Chooser(Part):
         self._neighbours = neighbours
         self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
         self.health: dict[McpId, McpHealth] = {}
-        self._first_asked: dict[int, float] = {}  # MCP id -> when its neighbours were asked first
+        self._first_asked: dict[int, float] = {}  # MCP id -> when its MAC was first asked for
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
         self._previous: dict[DatapathId, McpId] = {}  # access edge -> MCP id given last
@@ -72,19 +72,19 @@ class Chooser(Part):
         self._rulings: dict[tuple[Hashable, ...], Ruling] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
-        self.link_use: dict[PortRef, float] = {}  # port that a link leaves by -> its utilisation, 0 to 1
+        self.link_use: dict[PortRef, float] = {}  # port where a link begins -> its utilisation, 0 to 1
         self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
-        # MCPs that get no new session of those who come in at a port, by its waypoint.
+        # By waypoint: MCPs that get no new session that comes in there.
         self._avoided_at: dict[WaypointId, dict[McpId, FilterReason]] = {}
-        self._outside: tuple[float, ...] = ()  # load that others report of each MCP, empty when nobody does
-        # Access edge, and the identity of the exits that a flow has -> those exits, and the nearest of them.
+        self._outside: tuple[float, ...] = ()  # reported load of each MCP, empty if all are 0
+        # Access edge and id() of a tuple of exits -> these exits, and the nearest of them.
         self._nearest: dict[tuple[DatapathId, int], tuple[tuple[PortRef, ...], PortRef]] = {}
         self._take(policy)
         self._index()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs. The health of an MCP that went, or that is another one now, is forgotten. An
-        operator's drain of an MCP that stays is kept."""
+        """The site has other MCPs. The health of removed and replaced MCPs is forgotten. An operator's drain of a replaced
+        MCP is kept."""
         self._index(change.others)
         for number, mcp in self._map.mcps.items():
             if {mcp.inside, mcp.outside} & change.down:
@@ -105,13 +105,13 @@ class Chooser(Part):
             self.health[number].misses = known[number].probe.misses
         mcps = known.values()
         self._ids = tuple(mcp.id for mcp in self._map.site.mcps)
-        self._outside = ()  # in the order of MCPs that were; `refresh` tells it anew
+        self._outside = ()  # was in the order of the former MCPs; `refresh` sets it anew
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
         self._forget()
         self._effective.clear()
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Decisions go by the new policy from now on, and by the MCPs as they are now."""
+        """Use another policy, and the present health of the MCPs, for all decisions from now on."""
         self._take(policy)
         self.refresh(now)
         return []
@@ -134,19 +134,19 @@ class Chooser(Part):
         return self.ask_of(attachment.part, handshake, dscp_of(frame))
 
     def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> RuleMatch:
-        """The rule for a join. A join does not tell its MPTCP version, so its session's version is given."""
+        """The rule for a join. MP_JOIN has no version field, so `version` is that of the session."""
         if self._plain and not self.granted:
             return self._constant
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
 
     def answer_for_all(self) -> RuleMatch | None:
-        """The match of every connection, where no rule, subscriber or application tells them apart; else None."""
+        """The match of every connection, if neither rules nor subscribers nor applications distinguish them. Else None."""
         return self._constant if self._plain and not self.granted else None
 
     def ask_of(
         self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | NewConnection | UsualFlow, dscp: int
     ) -> RuleMatch:
-        """The rule for a connection that came in from a part of the site."""
+        """The rule for a connection that came in from an access network, a gateway or an MCP."""
         granted = self.granted.get(flow.src, "") if self.granted else ""
         if self._plain and not granted:
             return self._constant
@@ -186,8 +186,8 @@ class Chooser(Part):
         now: float,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:
-        """Decide for one flow that enters at switch `access` (datapath id), there at the waypoint `edge`, and may leave at
-        `exits`. `active`: sessions of each MCP id."""
+        """Decide about one flow. It comes in at waypoint `edge` of switch `access`, and may leave at the ports `exits`.
+        `active`: number of sessions by MCP id. `now`: engine time, seconds."""
         port = exits[0] if len(exits) == 1 else self.nearest(access, exits)
         wanted = self._effective.get(id(terms))
         if wanted is None:
@@ -199,7 +199,8 @@ class Chooser(Part):
         return decide(wanted, network, loads, self._outside, key, now)
 
     def nearest(self, access: DatapathId, exits: tuple[PortRef, ...]) -> PortRef:
-        """Of the ports by which a flow may leave, the nearest one: the same object is asked for again and again."""
+        """The nearest of the ports by which a flow may leave. The cache goes by the identity of `exits`, because the same
+        tuples are passed again and again."""
         self._follow_graph()
         known = self._nearest.get((access, id(exits)))
         if known is None:
@@ -210,7 +211,7 @@ class Chooser(Part):
         return known[1]
 
     def names_of(self, source: bytes, destination: bytes, port: int) -> tuple[str, str]:
-        """The subscriber and the application towards whose limits such a connection counts, "" for none."""
+        """The names of the subscriber and the application whose limits a connection uses up, "" for none."""
         if self._plain:
             return "", ""
         subscriber = self.rulebook.subscriber(source)
@@ -218,7 +219,7 @@ class Chooser(Part):
         return subscriber.id if subscriber else "", application.name if application else ""
 
     def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
-        """The decision with what governed it, for a session's record."""
+        """The decision with the rule, subscriber and application of its match, for a session's record."""
         if answer is self._constant:
             return self.ruled(decision, "", answer.terms, "")
         return self.ruled(
@@ -232,10 +233,9 @@ class Chooser(Part):
     def ruled(
         self, decision: Decision, rule: str, terms: Terms, subscriber: str, application: str = ""
     ) -> Ruling:
-        """A ruling for a session that no rule was asked for: `rule`, `subscriber` and `application` by name, "" for
-        none."""
+        """The shared ruling with these parts. `rule`, `subscriber` and `application` are names, "" for none."""
         outcome, winner, reason, _, network, _, outside, _ = decision
-        # The ruling that is found holds what these ids are of.
+        # The cached ruling keeps the objects of these ids alive, so their ids are not used again.
         key = (id(network), id(terms), winner, outcome, reason, id(outside), rule, subscriber, application)
         known = self._rulings.get(key)
         if known is None:
@@ -249,7 +249,7 @@ class Chooser(Part):
         return known
 
     def in_line(self, decision: Decision) -> bool:
-        """Whether the MCP chosen stands on the natural path and takes connections there by itself."""
+        """Whether the chosen MCP stands in line on the natural path, where it takes connections by itself."""
         mcp = decision.mcp
         if mcp is None or mcp.interception is not Interception.SELF:
             return False
@@ -257,7 +257,7 @@ class Chooser(Part):
         return self._graph.natural_mcp(ends.access, ends.gateway) is mcp
 
     def chosen(self, access: DatapathId, mcp: McpId) -> None:
-        """Remember the MCP that an edge was given last, for hysteresis."""
+        """Remember the MCP that an access edge got last, for hysteresis."""
         self._previous[access] = mcp
 
     def network(
@@ -269,7 +269,7 @@ class Chooser(Part):
         handshake: Handshake | UsualFlow,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
-        """All MCPs between two edges for one rule: computed again when graph or health changed. `edge`: as above."""
+        """All MCPs between two edges for one rule, computed anew when graph or health has changed. `edge`: as in `choose`."""
         if self._graph.version != self._version:
             self._follow_graph()
         port = 0 if self._all_ports else handshake.dport
@@ -299,7 +299,7 @@ class Chooser(Part):
             self._version = self._graph.version
 
     def _forget(self) -> None:
-        """What was computed from network, policy and health holds no longer."""
+        """Drop all results that were computed from network, policy and health."""
         self._candidates.clear()
         self._rulings.clear()
 
@@ -308,7 +308,7 @@ class Chooser(Part):
         return self._graph.natural_cost(access, gateway)
 
     def link_load(self, port: PortRef, utilisation: float) -> None:
-        """Note the utilisation of the link that leaves a port; a busy link counts as longer (D-6.6.2)."""
+        """Record the utilisation of the link that begins at a port. A busy link counts as longer (D-6.6.2)."""
         self.link_use[port] = utilisation
         factor = slope(utilisation)
         if self._loaded.weigh(port, factor):
@@ -319,8 +319,8 @@ class Chooser(Part):
         return []
 
     def state(self, mcp: McpId, now: float) -> Health:
-        """An MCP's health as an operator reads it. Where nobody reports of it, ARP or ND decides, which each MCP is
-        asked every second: it is up if it answers, and down if it does not; unknown until it was asked once."""
+        """An MCP's health for operators. If there are no reports and probes, ARP or ND decides, by which each MCP is asked
+        every second: an MCP that answers is up, else down. It is unknown until it was asked for the first time."""
         told = self.health[mcp].state(now)
         if told is not Health.UNKNOWN:
             return told
@@ -329,12 +329,12 @@ class Chooser(Part):
         return Health.DOWN if now - self._first_asked.get(mcp, now) > REFRESH else Health.UNKNOWN
 
     def why_gone(self, mcp: McpId) -> str:
-        """Why an MCP is gone, in words; empty where it is not."""
+        """Why an MCP is gone, in words. "" if it is not."""
         health = self.health.get(mcp)
         return "" if health is None or health.fault is None else health.fault.words
 
     def refresh(self, now: float) -> None:
-        """Look again at the MCPs' health, load and neighbours. Called when one of these may have changed, not at
+        """Take over the present health, load and MACs of the MCPs. It is called when one of these may have changed, not at
         every SYN."""
         if self._first_asked.keys() != self.health.keys():
             for number in self.health:
@@ -349,13 +349,13 @@ class Chooser(Part):
         if excluded != self.excluded or avoided != self._avoided_at:
             self.excluded, self._avoided_at = excluded, avoided
             self._forget()
-        outside = tuple([self.health[number].load(now) for number in self._ids])  # a generator costs twice
-        if outside != self._outside:  # rulings with the same reports share them
+        outside = tuple([self.health[number].load(now) for number in self._ids])  # a generator is slower
+        if outside != self._outside:  # so that rulings with equal loads share one tuple
             self._outside = outside if any(outside) else ()
 
 
 def dscp_of(frame: bytes) -> int:
-    """The DSCP of an untagged Ethernet frame's IP header; 0 where there is none."""
+    """The DSCP in the IP header of an untagged Ethernet frame, 0 for any other frame."""
     if frame[12:14] == b"\x08\x00" and len(frame) > 15:
         return frame[15] >> 2
     if frame[12:14] == b"\x86\xdd" and len(frame) > 15:

@@ -1,9 +1,9 @@
-"""Whether an MCP may get new sessions: drain, its own word, probes, its port, with hold-down; and its load.
+"""The health of an MCP, which decides whether it may get new sessions, and its load.
 
-It is gone when its port has no link, when it says so, when probes of it fail (selection.mcp_probes), or when it promised to
-report and is silent. What comes back is believed after a hold-down, which doubles each time that it soon goes again. Load comes
-from three sources, each with an age: sessions of ours, the MCP's word, and its port's utilisation. What is old is not
-believed; of what is left the greatest counts (D-6.6.4).
+An MCP is gone if its port has no link, if it reports so, if its probes fail (selection.mcp_probes), or if it has promised
+reports and sends none. An MCP that comes back gets new sessions after a hold-down. The hold-down doubles each time the MCP
+soon goes again. The load of an MCP is the greatest of three values: its sessions by this controller's count, its own report,
+and the utilisation of its port. Values that are too old are ignored (D-6.6.4).
 """
 
 from enum import StrEnum
@@ -11,28 +11,30 @@ from enum import StrEnum
 from steering.model.decision import FilterReason
 from steering.model.ids import WaypointId
 
-FRESH = 10.0  # seconds a report or a utilisation is believed
-SILENT = 15.0  # seconds without a report after which an MCP that reported before is down, where it promised no pace
-STALL = 0.25  # seconds between two looks above which this controller was busy, and heard nobody
-LONGEST_HOLD = 60.0  # seconds; also the seconds after which one that is well has no history
+FRESH = 10.0  # seconds after which a reported load or utilisation is ignored
+SILENT = 15.0  # seconds without a report after which an MCP that reported is gone, if it promised no pace
+STALL = 0.25  # seconds; if two calls of `look` are further apart, this controller was busy
+LONGEST_HOLD = 60.0  # seconds; an MCP that was well for so long has its first hold-down again
 
 
 class Health(StrEnum):
+    """An MCP's health for operators."""
+
     UP = "up"
-    SICK = "sick"  # it answers, and serves nobody, or nobody at some port
+    SICK = "sick"  # the MCP answers, but serves no sessions, or none from some port
     DRAINING = "draining"
     DOWN = "down"
     UNKNOWN = "unknown"
 
 
 class McpFault(StrEnum):
-    """Why an MCP is taken for gone."""
+    """Why an MCP counts as gone."""
 
     PORT_DOWN = "port-down"
     HOST_GONE = "host-gone"  # nothing at its port answers
-    PROCESS_GONE = "process-gone"  # its host answers that nobody listens at the port that is probed
-    FROZEN = "frozen"  # it promised to report and is silent, though nothing else is wrong
-    SAYS_SO = "says-so"
+    PROCESS_GONE = "process-gone"  # its host refuses connections to the probed port
+    FROZEN = "frozen"  # the promised reports are missing, though nothing else is wrong
+    SAYS_SO = "says-so"  # it has reported that it does not serve
 
     @property
     def words(self) -> str:
@@ -49,8 +51,7 @@ _WORDS = {
 
 
 class McpHealth:
-    """The health of one MCP. `hold`: for how many seconds an MCP must be well before it is believed again; `misses`: how
-    many reports that it promised may be missing, then it is silent."""
+    """The health of one MCP. `hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
 
     __slots__ = (
         "_alive", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
@@ -60,17 +61,17 @@ class McpHealth:
     def __init__(self, hold: float, misses: int = 3) -> None:
         self._hold = hold
         self.misses = misses
-        self._alive: bool | None = None  # its own word; None: it never said one
+        self._alive: bool | None = None  # its latest report about itself; None: it never reported
         self._port_up = True
-        self._probed: McpFault | None = None  # what probes find
-        self._pace: float | None = None  # seconds between its reports, as it promised
-        self._heard = float("-inf")  # when it reported last, less the time in which nobody was heard
-        self.fault: McpFault | None = None  # why it is gone; None where it is not, also during the hold-down
-        self._looked = float("inf")
-        self._well_since = self._believed_from = float("-inf")
+        self._probed: McpFault | None = None  # the fault that probes have found
+        self._pace: float | None = None  # promised seconds between its reports
+        self._heard = float("-inf")  # time of its last report, plus times when this controller was busy
+        self.fault: McpFault | None = None  # why it is gone; None if it is not, also during the hold-down
+        self._looked = float("inf")  # time of the last call of `look`
+        self._well_since = self._believed_from = float("-inf")  # it came back; the hold-down ends
         self.falls = 0  # how often it went soon after it had come back
-        self.sick = False  # it gets no new sessions from anywhere
-        self.sick_at: frozenset[WaypointId] = frozenset()  # nor from these ports, where it serves nobody
+        self.sick = False  # it gets no new session from anywhere
+        self.sick_at: frozenset[WaypointId] = frozenset()  # ports from which it gets no new session
         self.draining = False
         self.reported: float | None = None
         self.reported_at = float("-inf")
@@ -78,8 +79,7 @@ class McpHealth:
         self.used_at = float("-inf")
 
     def report(self, alive: bool, load: float | None, now: float, pace: float | None = None) -> None:
-        """The MCP says that it serves, or that it does not. `pace`: the seconds after which it promises to report
-        again."""
+        """The MCP reports whether it serves. `pace`: the seconds within which it promises its next report."""
         self._alive, self._pace = alive, pace
         self.reported_at = self._heard = now
         self.reported = load if alive else None
@@ -90,7 +90,7 @@ class McpHealth:
         self.look(now)
 
     def probed(self, fault: McpFault | None, now: float) -> None:
-        """What probes find: a fault, or None where they are answered."""
+        """The result of probes: a fault, or None if the MCP answers."""
         self._probed = fault
         self.look(now)
 
@@ -98,12 +98,12 @@ class McpHealth:
         self.port_load, self.used_at = utilisation, now
 
     def look(self, now: float) -> None:
-        """Find out whether it is gone. One that comes back has to be well for a while."""
+        """Decide anew whether the MCP is gone. When it comes back, the hold-down begins."""
         if self._pace is not None and now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
         if self.fault is None and self._alive is None and self._probed is None and self._port_up:
-            return  # as it was: nobody has said anything against it
+            return  # the usual case: nothing has changed
         before, self.fault = self.fault, self._found(now)
         if before is None and self.fault is not None:
             self.falls = self.falls + 1 if now - self._well_since < LONGEST_HOLD else 0
@@ -121,7 +121,7 @@ class McpHealth:
         return McpFault.FROZEN if self._is_silent(now) else None
 
     def _is_silent(self, now: float) -> bool:
-        """Whether it has reported that it is well, and says nothing any more."""
+        """Whether the MCP has reported that it serves, and sends no reports any more."""
         if not self._alive:
             return False
         if now - self.reported_at > SILENT:
@@ -130,17 +130,17 @@ class McpHealth:
 
     @property
     def gone(self) -> bool:
-        """Whether the MCP is not there, by the last look."""
+        """Whether the MCP was gone at the last call of `look`."""
         return self.fault is not None
 
     @property
     def promises(self) -> bool:
-        """Whether it has promised when it reports again."""
+        """Whether the MCP has promised a pace for its reports."""
         return self._pace is not None
 
     @property
     def hold(self) -> float:
-        """Seconds for which it has to be well before it gets new sessions."""
+        """The present hold-down: seconds for which the MCP has to be well until it gets new sessions."""
         return min(max(LONGEST_HOLD, self._hold), self._hold * float(1 << min(self.falls, 10)))
 
     def state(self, now: float) -> Health:
@@ -154,8 +154,8 @@ class McpHealth:
         return Health.UP if self._alive else Health.UNKNOWN
 
     def filtered(self, now: float) -> FilterReason | None:
-        """Why the MCP gets no new session from anywhere, None if it may. An MCP that nobody probes is used: its
-        neighbour entry is the proof that it lives. So is one that is sick at some ports only."""
+        """Why the MCP gets no new session from anywhere, None if it may get some. An MCP without probes and reports may get
+        some, because its known MAC proves that it is alive. So may an MCP that is sick at some ports only."""
         self.look(now)
         if self.fault is not None or now < self._believed_from:
             return FilterReason.DOWN
@@ -164,7 +164,7 @@ class McpHealth:
         return FilterReason.SICK if self.sick else None
 
     def load(self, now: float) -> float:
-        """The greatest load, 0 to 1, that a fresh report tells."""
+        """The greater of the reported load and the port's utilisation, 0 to 1. Old values count as 0."""
         said = self.reported if self.reported is not None and now - self.reported_at <= FRESH else 0.0
         used = self.port_load if now - self.used_at <= FRESH else 0.0
         return max(said, used)

@@ -1,16 +1,19 @@
-"""Every MCP is asked whether it lives, several times a second, on the path that its sessions take.
+"""Probes whether MCPs are alive, several times a second.
 
-The controller needs no route to an MCP for that: the question leaves at the MCP's own port, from the virtual gateway's
-address there, and what comes back to that address is shown. Where the site file names a port it is a SYN, which proves that
-somebody listens (and is reset when it is answered); without one it is ARP or ND, which proves that the host is there. That a
-relay is not frozen only its own reports prove (selection.mcp_health).
+The controller needs no route to an MCP. A probe leaves from the MCP's own switch port, with the virtual gateway's address as
+source. The switch sends answers to that address to the controller. If the site file names a probe port, the probe is a SYN:
+a SYN/ACK proves that a process listens there, and is answered by a reset. Without a probe port, the probe is an ARP request
+or neighbour solicitation, which only proves that the host is there. That a relay is not frozen, only its own reports can
+prove (selection.mcp_health).
 
-An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED questions: of a
-controller that lags behind every answer is late, and each proves that the MCP lived after the question. Misses count one after the
-other; time in which this controller was busy, or had no channel to the switch, does not count. A channel may be silent for long
-before anybody calls it lost: so a question that nobody answers counts as missed when the switch answers one that was sent after it,
-or when no cable to that switch has carrier any more. All questions together are at most
-MOST a second: with more MCPs each is asked less often.
+An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED probes. If the
+controller lags, answers are late, but each still proves that the MCP was alive after the probe.
+
+An unanswered probe does not count as missed at once, because the switch's channel may have been silent. It counts as missed
+when the switch has answered a message that was sent after the probe (ProveChannel), or when no link to that switch has
+carrier. Probes of a time when this controller was busy are ignored. Several misses in a row make the MCP gone.
+
+All probes together are at most MOST per second. With more MCPs, each is probed less often.
 """
 
 from collections.abc import Mapping
@@ -30,17 +33,17 @@ from steering.model.network import Address, Mcp, PortRef
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.segment import Flags
 
-MOST = 500.0  # questions a second, to all MCPs
-PATIENCE = 0.5  # of the interval: then a question is missed
-NEVER_SEEN = 10  # times the misses that count of an MCP that never answered this controller
-# A connection that is not reset in time does not stand in the next one's way.
+MOST = 500.0  # probes per second, to all MCPs
+PATIENCE = 0.5  # an answer has to come within this part of the interval
+NEVER_SEEN = 10  # factor on the misses that make an MCP gone, if it never answered this controller
+# Several ports, so that a connection that was not reset in time does not collide with the next probe.
 SOURCE_PORTS = range(64_000, 64_016)
-REMEMBERED = 8  # questions of an MCP that are still answered; fewer than there are source ports
+REMEMBERED = 8  # probes of an MCP whose answers still count; fewer than there are source ports
 _SEQUENCE = 0xFFFF_FFFF
 
 
 class McpProbe:
-    """One MCP, and the last questions to it."""
+    """One MCP, and the last probes of it."""
 
     __slots__ = (
         "answered", "asked_at", "doubted", "judge_at", "known", "mcp", "missed", "next", "number", "open", "refused",
@@ -52,18 +55,18 @@ class McpProbe:
         self.way = _way(mcp)
         self.next = at
         self.number = 0
-        self.open: dict[tuple[int, int], int] = {}  # source port and number to acknowledge -> question
-        self.asked_at: float | None = None  # None: no question is open
-        self.judge_at = NEVER  # when the open question is missed, unless it is answered
-        self.answered = False  # one of them was, since the last one was asked
-        self.refused = -REMEMBERED  # the last question that was, by a reset
-        # When the question was asked that nobody answered; None: there is none, or the switch is not asked about it.
+        self.open: dict[tuple[int, int], int] = {}  # source port and acknowledgement number -> probe
+        self.asked_at: float | None = None  # time of the last probe; None: no probe is open
+        self.judge_at = NEVER  # when the open probe has to be judged
+        self.answered = False  # an answer came since the last probe
+        self.refused = -REMEMBERED  # number of the last probe that was answered by a reset
+        # Time of an unanswered probe, until it is known whether the switch's channel worked. None: no such probe.
         self.doubted: float | None = None
-        self.missed = 0
-        self.known = False  # it answered once
+        self.missed = 0  # misses in a row
+        self.known = False  # the MCP has answered at least once
 
     def ask(self) -> tuple[int, int]:
-        """One more question: its source port and sequence number. The oldest one that is open is forgotten."""
+        """The source port and sequence number of one more probe. If REMEMBERED probes are open, the oldest is dropped."""
         self.number += 1
         port, isn = SOURCE_PORTS[self.number % len(SOURCE_PORTS)], crc32(self.mcp.name.encode(), self.number)
         if len(self.open) >= REMEMBERED:
@@ -73,7 +76,7 @@ class McpProbe:
 
 
 class McpProbes(Part):
-    """`health` is of each MCP, by its id. `enabled`: False for a negative control."""
+    """Probes all MCPs. `health`: of each MCP, by id. `enabled`: False for the negative control."""
 
     def __init__(
         self,
@@ -91,8 +94,8 @@ class McpProbes(Part):
         self._counters = counters
         self.enabled = enabled
         self._probes: dict[McpId, McpProbe] = {}
-        self._cables: dict[DatapathId, list[PortRef]] = {}  # MCP's switch -> the other ends of its links
-        self._slower = 1.0  # than the site file says
+        self._cables: dict[DatapathId, list[PortRef]] = {}  # MCP's switch -> the far ends of its links
+        self._slower = 1.0  # factor on all intervals
         self._ticked = 0.0
         self._begin(0.0)
 
@@ -100,7 +103,7 @@ class McpProbes(Part):
         return {ProbeAnswered: self.answer, ChannelProved: self.proved}
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """An MCP that is another one now is asked as if it were new."""
+        """The site has other MCPs. A replaced MCP is probed as a new one."""
         for number in {*change.gone, *change.others}:
             self._probes.pop(number, None)
         self._begin(now)
@@ -118,14 +121,14 @@ class McpProbes(Part):
         for place, (number, mcp) in enumerate(mcps.items()):
             known = before.get(number)
             if known is None or known.mcp != mcp:
-                # Not all in the same tick.
+                # Spread the first probes over one interval.
                 known = McpProbe(mcp, now + mcp.probe.interval * self._slower * place / len(mcps))
             self._probes[number] = known
 
     # ---- answers --------------------------------------------------------------------------------
 
     def answer(self, given: ProbeAnswered, now: float) -> list[Output]:
-        """Something came to the address that questions are sent from."""
+        """A segment came to the address from which probes are sent."""
         attachment, handshake = self._map.at.get((given.dpid, given.port)), given.handshake
         probe = (
             self._probes.get(attachment.part.id) if attachment and isinstance(attachment.part, Mcp) else None
@@ -147,7 +150,7 @@ class McpProbes(Part):
 
     @staticmethod
     def _question(probe: McpProbe, given: ProbeAnswered) -> int | None:
-        """Which of the questions that are remembered this answers; None for none of them."""
+        """The number of the remembered probe that a segment answers, None for none."""
         handshake, mcp = given.handshake, probe.mcp
         if (mcp.inside.dpid, mcp.inside.port) != (given.dpid, given.port) or probe.way is None:
             return None
@@ -159,10 +162,10 @@ class McpProbes(Part):
             return None
         return probe.open.get((handshake.dport, handshake.ack))
 
-    # ---- questions ------------------------------------------------------------------------------
+    # ---- probes ---------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Judge the questions whose time is over, and ask again."""
+        """Judge the probes whose time is over, and send the next ones."""
         stalled, self._ticked = now - self._ticked > STALL, now
         outputs: list[Output] = []
         doubtful: dict[DatapathId, None] = {}  # switches, in order
@@ -182,14 +185,14 @@ class McpProbes(Part):
         return [*outputs, *map(ProveChannel, doubtful)]
 
     def _heed_late(self, probe: McpProbe, health: McpHealth, now: float) -> None:
-        """An answer that came after its question was taken for missed proves that the MCP lives all the same."""
+        """Take an answer that came after its probe was judged: it also proves that the MCP is alive."""
         in_doubt = probe.missed or probe.doubted is not None
         if probe.asked_at is not None and in_doubt and self._is_answered(probe, probe.asked_at):
             self._lives(probe, health, now)
 
     @staticmethod
     def _lives(probe: McpProbe, health: McpHealth, now: float) -> None:
-        """Any answer is life, whichever question it is of."""
+        """The MCP is alive: it has answered a probe."""
         probe.missed, probe.known, probe.doubted = 0, True, None
         health.probed(None, now)
 
@@ -199,7 +202,7 @@ class McpProbes(Part):
         return probe.answered
 
     def _judge(self, probe: McpProbe, health: McpHealth, now: float) -> None:
-        """What the last question came to. Without an answer there is the doubt whether it ever reached the switch."""
+        """Judge the last probe. If it has no answer, perhaps it never reached the switch: then it is `doubted`."""
         probe.judge_at = NEVER
         if probe.asked_at is None:
             return
@@ -211,7 +214,7 @@ class McpProbes(Part):
             probe.doubted = probe.asked_at
 
     def proved(self, given: ChannelProved, now: float) -> list[Output]:
-        """A channel works: what was asked by it and nobody answered is missed."""
+        """A switch's channel works, so its doubted probes that were sent before count as missed."""
         for number, probe in self._probes.items():
             if probe.mcp.inside.dpid != given.dpid or probe.doubted is None or probe.doubted > given.asked_at:
                 continue
@@ -222,8 +225,8 @@ class McpProbes(Part):
         return []
 
     def _is_off(self, dpid: DatapathId) -> bool:
-        """Whether no cable to a switch, of those that the site file names, has carrier at its other end: then the switch
-        itself is off, not its channel alone, and will prove nothing."""
+        """Whether a switch is off: no link to it, of those in the site file, has carrier at the far end. Then the switch will
+        not answer a ProveChannel."""
         cables = self._cables[dpid]
         return bool(cables) and not any(
             (switch := self._switches.get(end.dpid)) is None or switch.ports.get(end.port, True)
@@ -243,7 +246,7 @@ class McpProbes(Part):
         mac = self._neighbours.transit.mac_of(waypoint)
         switch = self._switches.get(port.dpid)
         if mac is None or switch is None or not switch.filled or not switch.ports.get(port.port, False):
-            probe.asked_at = None  # nobody to ask, or no way to: that is told otherwise
+            probe.asked_at = None  # a probe is not possible; other parts report why
             return []
         probe.asked_at, probe.answered = now, False
         if probe.mcp.probe.port is None or probe.way is None:
@@ -257,6 +260,7 @@ class McpProbes(Part):
 
 
 def _way(mcp: Mcp) -> tuple[Address, Address] | None:
-    """The virtual gateway's address and the MCP's that a SYN goes from and to; None where there is no such pair."""
+    """Source and destination of a SYN probe: an address of the virtual gateway, and one of the MCP of the same family. None
+    if there is no such pair."""
     pairs = ((gateway, address) for address in mcp.addresses for gateway in mcp.gateways)
     return next((pair for pair in pairs if pair[0].version == pair[1].version), None)

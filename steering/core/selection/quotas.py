@@ -1,7 +1,6 @@
-"""Concurrent limits by subscriber, server, application and MCP: counting, and the least limit that applies.
+"""Limits of concurrent sessions by subscriber, server, application and MCP (D-6.3f, D-6.4i, N-7.2b).
 
-Requirements D-6.3f, D-6.4i, N-7.2b; the effective limit is the minimum over all that match (T-9), and a
-refusal names the key that was full.
+If several limits apply, the least counts (T-9). A refusal names the subscriber, server, application or MCP that was full.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -16,8 +15,8 @@ from steering.model.ids import McpId
 from steering.model.limit import FullLimit, Limit
 from steering.model.policy import Policy, Quotas
 
-_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
-KEYS_EACH = 20_000  # keys of each dict of a count that has as many as it may have
+_new = tuple.__new__  # makes a NamedTuple without the call of its constructor
+KEYS_EACH = 20_000  # most keys in one dictionary of ManyCounts, as long as there are no more than expected
 K = TypeVar("K")
 LIMITED = (
     ("subscriber", "sessions_per_subscriber"),
@@ -28,15 +27,15 @@ LIMITED = (
 
 
 class Allowance(NamedTuple):
-    """The limits in effect for one (rule, subscriber, application): of each kind the least that applies."""
+    """The limits in effect for one combination of rule, subscriber and application: the least of each kind."""
 
     subflows: Limit
     by_key: tuple[Limit | None, ...]  # in the order of LIMITED
-    limited: tuple[tuple[int, Limit], ...]  # those that are limits, with their place in LIMITED
+    limited: tuple[tuple[int, Limit], ...]  # those of `by_key` that are not None, with their index in LIMITED
 
 
 def allowance(policy: Policy, answer: RuleMatch) -> Allowance:
-    """What limits a connection: policy, rule, class, subscriber and application, the least of each."""
+    """The limits of a connection: the least of each kind that policy, rule, class, subscriber and application set."""
     sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
     if answer.rule is not None:
         sources.append((f"rule {answer.rule.name}", answer.terms.quotas))
@@ -60,7 +59,7 @@ def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
 
 
 def limits_of(policy: Policy) -> frozenset[tuple[int, int]]:
-    """All limits of sessions that a policy has: place in LIMITED, and how many."""
+    """All limits of sessions in a policy: index in LIMITED, and most sessions."""
     given = {
         policy.quotas,
         *(rule.then.quotas for rule in policy.rules),
@@ -72,24 +71,26 @@ def limits_of(policy: Policy) -> frozenset[tuple[int, int]]:
 
 
 class QuotaKeys(NamedTuple):
-    """What a session counts towards, in the order of LIMITED."""
+    """The keys towards which a session counts, in the order of LIMITED."""
 
-    subscriber: bytes | str  # the id; of who is not listed the origin (SiteMap.origin_of)
+    subscriber: bytes | str  # the subscriber's id; for an unlisted client its origin (SiteMap.origin_of)
     server: bytes  # address and port
     application: str  # "" for none
     mcp: McpId
 
 
 def quota_keys(who: bytes | str, application: str, server: bytes, port: int, mcp: McpId) -> QuotaKeys:
-    """The keys that a session counts towards. `who`: the subscriber's id. A client that the policy does not list is its own
-    subscriber, also where an authoriser names its class: what a restarted controller reads back counts by the same key. Of
-    IPv6 its /64 is where one host may fill that with addresses (SiteMap.origin_of)."""
+    """The keys towards which a session counts.
+
+    `who`: the subscriber's id. For a client that the policy does not list it is the client's origin (SiteMap.origin_of). This
+    also holds if an authoriser gave the client a class, so that sessions read back after a restart count by the same key.
+    """
     return _new(QuotaKeys, (who, server + port.to_bytes(2, "big"), application, mcp))
 
 
 class ManyCounts(MutableMapping[K, int]):
-    """Counts by any key, in many dicts, so that none becomes so large that its next growth is felt
-    (core.sessions.indexes). `most`: how many keys it is made for; it takes more."""
+    """Counts by key, in many dictionaries, so that none becomes so large that its growth delays a SYN
+    (core.sessions.indexes). `most`: the expected number of keys. More are possible."""
 
     __slots__ = ("_shards", "_size")
 
@@ -98,12 +99,12 @@ class ManyCounts(MutableMapping[K, int]):
         self._shards: tuple[dict[K, int], ...] = tuple({} for _ in range(self._size))
 
     def add(self, key: K) -> None:
-        """One more."""
+        """Count `key` once more."""
         counts = self._shards[hash(key) % self._size]
         counts[key] = counts.get(key, 0) + 1
 
     def get(self, key: K, default: Any = None) -> Any:
-        # Mapping's own raises and catches KeyError for each key that counts nothing, as most do that begin.
+        # Overridden, because Mapping.get raises and catches KeyError for each key without a count, the usual case here.
         return self._shards[hash(key) % self._size].get(key, default)
 
     def __getitem__(self, key: K) -> int:
@@ -123,9 +124,9 @@ class ManyCounts(MutableMapping[K, int]):
 
 
 class Ledger:
-    """How many sessions count towards each key now. A key that no session counts towards is not kept.
+    """How many sessions count towards each key now. Keys without sessions are not kept.
 
-    `most`: sessions, of which each may have a subscriber and a server of its own.
+    `most`: the most sessions. Each may have a subscriber and a server of its own.
     """
 
     def __init__(self, most: int = 1) -> None:
@@ -139,7 +140,7 @@ class Ledger:
         )  # fmt: skip
 
     def full(self, allowed: Allowance, keys: QuotaKeys) -> FullLimit | None:
-        """The first key with no room for one more."""
+        """The limit of the first key that has no room for one more session, else None."""
         for place, limit in allowed.limited:
             if self._counts[place].get(keys[place], 0) >= limit.most:
                 return full_limit(place, keys[place], limit)
@@ -150,8 +151,8 @@ class Ledger:
         return self._counts[place].get(key, 0)
 
     def take(self, keys: QuotaKeys) -> None:
-        """One more session counts towards these."""
-        # Without a loop, which takes twice as long: every session comes here.
+        """One more session counts towards these keys."""
+        # Written without a loop, which takes twice as long: this runs for every session.
         subscribers, servers, applications, mcps = (
             self._subscribers,
             self._servers,
@@ -165,7 +166,7 @@ class Ledger:
         mcps[mcp] = mcps.get(mcp, 0) + 1
 
     def give_back(self, keys: QuotaKeys) -> None:
-        """One session less counts towards these."""
+        """One session less counts towards these keys."""
         for counts, key in zip(self._counts, keys, strict=True):
             left = counts.get(key, 0) - 1
             if left > 0:
@@ -174,26 +175,26 @@ class Ledger:
                 counts.pop(key, None)
 
     def __iter__(self) -> Iterator[tuple[str, bytes | str | int, int]]:
-        """(kind, key, sessions) of every key."""
+        """Kind, key and number of sessions of every key."""
         for (kind, _), counts in zip(LIMITED, self._counts, strict=True):
             for key, count in counts.items():
                 yield kind, key, count
 
     def busiest(self, most: int) -> list[tuple[str, str, int]]:
-        """(kind, name, sessions) of the `most` keys that count the most, those first."""
+        """Kind, name and number of sessions of the `most` keys with the most sessions, the greatest first."""
         found = nlargest(most, self, key=itemgetter(2))
         return [(kind, _name(kind, key), count) for kind, key, count in found if key != ""]
 
 
 def full_limit(place: int, key: bytes | str | int, limit: Limit) -> FullLimit:
-    """The key of this place in LIMITED has no room."""
+    """The record of a reached limit: `key` of kind LIMITED[place] has no room."""
     kind = LIMITED[place][0]
     return FullLimit(kind, _name(kind, key), limit)
 
 
 def _name(kind: str, value: bytes | str | int) -> str:
-    """A key as an operator reads it: a server as address and port. A client that is not registered is not named
-    more closely, because the northbound shows subscribers by pseudonym."""
+    """A key as text: a server as address and port, the address of an unlisted client in hex. The northbound shows
+    subscribers by pseudonym."""
     if not isinstance(value, bytes):
         return str(value)
     if kind != "server":

@@ -1,8 +1,8 @@
-"""First match over the policy's rules, indexed: one bit set a dimension, and the lowest common bit wins.
+"""Finds the first rule of the policy that matches a connection, by an index of bit vectors.
 
-Each value of a dimension knows, as one int with a bit for every rule, which rules accept it. A look-up ANDs
-some ten of these ints, so its cost grows with rules / 64, not with rules (bit-vector packet classification,
-Lakshman and Stiliadis 1998).
+For each dimension (source, port, access network, ...) and each of its values, an int has one bit for every rule: whether the
+rule accepts the value. A look-up ANDs some ten of these ints. The lowest bit left is the first matching rule. Thus the cost
+grows with the number of rules / 64 (bit-vector packet classification, Lakshman and Stiliadis 1998).
 """
 
 from bisect import bisect_right
@@ -24,11 +24,12 @@ from steering.model.policy import (
 )
 from steering.model.prefix_table import PrefixTable
 
-CACHED_ADDRESSES = 4_096  # with 10,000 rules each may take more than a kilobyte
+CACHED_ADDRESSES = 4_096  # with 10,000 rules, each cached address may take more than a kilobyte
 
 
 class RuleQuery(NamedTuple):
-    """A connection as rules see it. Addresses 4 or 16 bytes; `minute`: of the week, Monday 0:00 is 0."""
+    """The properties of a connection that rules examine. Addresses have 4 or 16 bytes. `minute`: of the week, Monday 0:00
+    is 0."""
 
     source: bytes
     destination: bytes
@@ -43,6 +44,8 @@ class RuleQuery(NamedTuple):
 
 
 class RuleMatch(NamedTuple):
+    """The rule that governs a connection, and the connection's subscriber and application."""
+
     rule: PolicyRule | None  # None: no rule matched, the policy's own terms count
     terms: Terms
     subscriber: Subscriber | None
@@ -50,7 +53,7 @@ class RuleMatch(NamedTuple):
 
 
 class _Sets:
-    """A dimension with plain values: value -> rules that accept it."""
+    """A dimension with plain values: by value, the bits of the rules that accept it."""
 
     def __init__(self, wanted: Iterable[Iterable[Hashable]]) -> None:
         self._any = 0
@@ -69,7 +72,7 @@ class _Sets:
 
 
 class _Prefixes:
-    """A dimension of addresses: all prefixes that hold one accept it."""
+    """A dimension of addresses: a rule accepts an address if one of the rule's prefixes holds it."""
 
     def __init__(self, wanted: Iterable[tuple[Network, ...]]) -> None:
         self._any = 0
@@ -96,10 +99,10 @@ class _Prefixes:
 
 
 class _Ranges:
-    """A dimension of ports: between two neighbouring range ends all ports have the same rules."""
+    """A dimension of ports. Between two neighbouring ends of ranges, all ports are accepted by the same rules."""
 
     def __init__(self, wanted: Iterable[Ports]) -> None:
-        turns: dict[int, int] = {0: 0}  # port -> rules that begin or cease to accept there
+        turns: dict[int, int] = {0: 0}  # port -> bits of the rules that begin or cease to accept there
         unlimited = 0
         for number, ranges in enumerate(wanted):
             bit = 1 << number
@@ -152,7 +155,7 @@ class Rulebook:
         self._source = _Prefixes(w.sources for w in whens)
         self._destination = _Prefixes(w.destinations for w in whens)
         self._port = _Ranges(w.ports for w in whens)
-        # In the order of `values` in `ask`. A dimension that no rule speaks of need not be looked at.
+        # In the order of `values` in `ask`. Dimensions that no rule restricts are left out.
         wanted: list[list[frozenset[Any]]] = [
             [w.access_networks for w in whens],
             [w.access_types for w in whens],
@@ -169,14 +172,14 @@ class Rulebook:
         self._timed = tuple((n, w.times) for n, w in enumerate(whens) if w.times)
         self._always = (1 << len(rules)) - 1 & ~sum(1 << number for number, _ in self._timed)
         self._minute = -1
-        self._open = 0  # rules that count in `_minute`
+        self._open = 0  # bits of the rules that are in force in `_minute`
         self._default = Terms()
         self._application_ports = _Ranges(a.ports for a in self._applications)
         self._application_prefixes = _Prefixes(a.destinations for a in self._applications)
 
     def ask(self, question: RuleQuery, granted: str = "") -> RuleMatch:
-        """The first rule that accepts a connection, with its subscriber and application. `granted`: the class that
-        an authoriser named; it counts before the class in the file."""
+        """The first rule that accepts a connection, with its subscriber and application. `granted`: the class that an
+        authoriser gave to the source, "" for none. It replaces the class in the policy."""
         subscriber = self._subscribers.of(question.source)
         if granted:
             own = subscriber or Subscriber(ip_address(question.source).compressed)
@@ -220,7 +223,7 @@ class Rulebook:
         return self._open
 
     def subscriber(self, address: bytes) -> Subscriber | None:
-        """The subscriber who has an address, by longest prefix."""
+        """The subscriber whose prefix holds an address; the longest prefix counts."""
         return self._subscribers.of(address)
 
     def application(self, destination: bytes, port: int) -> Application | None:

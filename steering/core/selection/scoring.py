@@ -1,7 +1,7 @@
-"""Choosing an MCP: pure functions of policy, network and load.
+"""Chooses an MCP: pure functions of policy, network and load.
 
-Order: hard filters -> application expectation -> weighted score of location, type and load -> hysteresis -> rendezvous hash.
-The same input gives the same answer on every controller.
+The steps are: hard filters, the application's expectation, the weighted score of location, type and load, hysteresis,
+rendezvous hash. The same input gives the same result on every controller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,20 @@ from steering.model.network import HOME, Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
 
-TIE = 1e-9  # scores closer than this are equal
-SURELY_BEYOND = 2 * TIE  # a base that is so much above the best score cannot tie, however sums are rounded
+TIE = 1e-9  # scores that are closer than this count as equal
+SURELY_BEYOND = 2 * TIE  # a base so much above the best score cannot tie, whatever the rounding errors
 PROXY = Outcome.PROXY
 _new = tuple.__new__
 
 
 def stretch_of(cost: float, natural: float) -> float:
-    """Path cost through the MCP over the natural path's; between ports of one switch each cost counts 1 more."""
+    """The path cost through the MCP, divided by that of the natural path. If the natural path has cost 0 (both ports are at
+    one switch), 1 is added to both costs."""
     return cost / natural if natural > 0 else 1.0 + cost
 
 
 class EffectiveTerms(NamedTuple):
-    """The values that count for one rule: the rule's own, and the policy's where the rule gives none."""
+    """The terms in effect for one rule: the rule's own, or the policy's where the rule sets none."""
 
     weights: Weights
     hysteresis: float
@@ -42,7 +43,7 @@ class EffectiveTerms(NamedTuple):
 
 
 def effective(policy: Policy, terms: Terms) -> EffectiveTerms:
-    """A rule's terms over its policy."""
+    """The terms in effect for a rule with `terms`."""
     weights = terms.weights or policy.weights
     if terms.expectation is Expectation.LATENCY:
         weights = Weights(location=weights.location or 1.0, type=0.0, load=0.0)
@@ -69,11 +70,11 @@ def candidates(
     loaded: LoadedPaths | None = None,
     nat64: bytes = b"",
 ) -> Candidates:
-    """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
+    """All MCPs for one pair of access edge and gateway edge (switches), IP version and service port.
 
-    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the same
-    links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
-    `nat64`: the 12 bytes of the prefix under which an IPv4 server is asked for, or none.
+    `excluded`: ids of MCPs that get no new session, and why. `loaded`: path costs by the utilisation of links. The score uses
+    these costs if given, while `stretch` and its filter use the costs of the graph. `nat64`: if an IPv6 host addresses an
+    IPv4 server, the 12 bytes of the NAT64 prefix, else b"".
     """
     natural = graph.natural_cost(access, gateway)
     found = []
@@ -81,16 +82,15 @@ def candidates(
         cost = graph.distance(access, mcp.inside.dpid) + graph.distance(mcp.outside.dpid, gateway)
         stretch = stretch_of(cost, natural) if cost < inf else inf
         if natural == inf and cost < inf:
-            stretch = 1.0  # only the in-line MCP connects the two: its path is the natural path
+            stretch = 1.0  # only the in-line MCP connects the two edges: its path is the natural path
         on_path = stretch <= 1.0 + TIE
         felt = stretch
         if loaded is not None and natural < inf:
             there = loaded.distance(access, mcp.inside.dpid)
             felt = stretch_of(there + loaded.distance(mcp.outside.dpid, gateway), natural)
         if wanted.expectation is Expectation.BULK and 0 < natural < inf:
-            felt += (
-                graph.distance(access, mcp.inside.dpid) / natural
-            )  # of two in-line MCPs on the path, the nearer (D-6.5p1)
+            # Prefer the nearer of two in-line MCPs on the path (D-6.5p1).
+            felt += graph.distance(access, mcp.inside.dpid) / natural
         location = wanted.weights.location * (felt - 1.0)
         kind = 0.0 if on_path else wanted.weights.type
         why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)
@@ -126,7 +126,7 @@ def _filter(
 
 
 def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> FilterReason | None:
-    """Whether an MCP's server leg can have a source address for this family (N-5.4)."""
+    """Why an MCP's server leg cannot have a source address for this family and port, None if it can (N-5.4)."""
     if nat64:
         family = 4
         if mcp.nat64 is None or mcp.nat64.network_address.packed[:12] != nat64:
@@ -146,11 +146,11 @@ def decide(
     key: DecisionKey,
     now: float,
 ) -> Decision:
-    """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`;
-    `outside`: load 0 to 1 that others report of it, or () for none.
+    """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`. `outside`: reported
+    load of each MCP, 0 to 1, or () for none.
 
-    A score is never less than its base, so candidates are looked at from the lowest base on, until no later one can win
-    or tie. The result is that of looking at all.
+    A score is never less than its base. Therefore candidates are examined from the lowest base on, until no later one can win
+    or tie. The result is the same as if all were examined.
     """
     weight = wanted.weights.load
     best = second = limit = inf
@@ -170,7 +170,7 @@ def decide(
             second = score
         else:
             continue
-        if second < inf:  # there are two, so what is left to find is the best, and who ties with it
+        if second < inf:  # two are found: only a better one or a tie is of interest from here on
             limit = best + SURELY_BEYOND
     if winner < 0:
         outcome = Outcome.NATURAL if wanted.fallback is Fallback.FAIL_OPEN else Outcome.DENY
@@ -180,7 +180,7 @@ def decide(
     else:
         tie = second - best <= TIE
         held = -1
-        # Where the MCP that the edge got last has the best score alone, nothing has to be kept.
+        # Hysteresis matters only if the edge's last MCP is not the only one with the best score.
         if key.previous and (tie or network.ids[winner] != key.previous):
             held = _held(wanted, network, loads, outside, key.previous, best)
         if held >= 0:
@@ -200,7 +200,8 @@ def _held(
     previous: int,
     best: float,
 ) -> int:
-    """Index of the MCP that the edge got last, -1 where it may not serve or is worse by more than the hysteresis."""
+    """The index of the MCP that the edge got last. -1 if this MCP may not serve, or if its score is worse than the best by
+    more than the hysteresis."""
     if previous not in network.ids:
         return -1
     index = network.ids.index(previous)
@@ -222,7 +223,8 @@ def _rendezvous(
     key: DecisionKey,
     best: float,
 ) -> int:
-    """Of the candidates with the best score, the one whose hash with the flow is highest (HRW)."""
+    """The index of the candidate with the highest hash with the flow, among those with the best score (rendezvous or HRW
+    hashing)."""
     flow = b"%b%b%d.%d" % (key.src, key.dst, key.sport, key.dport)
     tied = []
     for base, index, _ in network.ranked:
@@ -235,8 +237,11 @@ def _rendezvous(
 
 
 def rendezvous_weight(flow: bytes, name: str) -> int:
-    """A hash of both. A CRC is linear: of names of one length the difference is the same for every flow, so that
-    of three MCPs one would win half of all flows. Murmur3's last steps end that."""
+    """A 32-bit hash of flow and name.
+
+    A CRC alone is linear: for two names of equal length, the difference of the hashes is the same for every flow. Then one of
+    three MCPs would win half of all flows. The final steps of Murmur3 remove the linearity.
+    """
     mixed = crc32(flow + name.encode())
     mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & 0xFFFFFFFF
     mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
@@ -244,7 +249,7 @@ def rendezvous_weight(flow: bytes, name: str) -> int:
 
 
 def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:
-    """Active sessions over capacity, or the load that the MCP or its port reports, if that is more."""
+    """The load of an MCP: active sessions divided by capacity, or the reported load if that is greater."""
     return max(sessions / candidate.mcp.capacity_sessions, outside)
 
 

@@ -1,4 +1,4 @@
 """Knows: every session and subflow, their keys, tokens, states and ends.
-May touch: the session table, alone.
-Must not: read a policy's rules, or decide what a SYN becomes.
+May touch: the session table, which no other room changes but by the methods here.
+Must not: read a policy's rules, or decide how a SYN is handled.
 """

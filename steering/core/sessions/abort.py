@@ -1,13 +1,15 @@
-"""Ending a session that lives: by the operator, or because its MCP is gone (D-6.7.1, T-8). Every end of it is told.
+"""Aborts a live session, because an operator orders it or its MCP is gone (D-6.7.1, T-8). Every end of the session gets a
+reset.
 
-The session's entries become punts, and each end is asked (session_ends). What an end then sends is answered with a reset
-that bears exactly the number which the end acknowledges. It is asked again until it says that it has no such connection,
-so a reset that was lost, or that a segment under way made worthless, is followed by another.
+The session's entries are set to send all segments to the controller and to forward none. Each end is asked by a segment that
+it has to answer (session_ends). The answer shows the sequence number that the end expects, and the controller sends a reset
+with exactly this number. The end is asked again until it shows that it has no such connection. So another reset follows if
+one was lost, or came too late because the end had sent more.
 
-A host ends its whole MPTCP connection on a reset with MP_FASTCLOSE that bears its own key (RFC 8684 section 3.5). Without
-the key its subflows are reset one by one, and its kernel gives the connection up when it finds no other subflow. Where the
-MCP lives it does better: a reset of its server leg makes it close the host's side itself, with the right keys, and hosts are
-left to it for a moment. Later joins are refused by the token that is remembered.
+A host ends its whole MPTCP connection at a reset with MP_FASTCLOSE that carries its own key (RFC 8684 section 3.5). If the key
+is not known, its subflows are reset one by one, and the host's kernel gives up the connection when no subflow is left. If the
+MCP lives, a reset of its server leg makes the MCP close the host's side itself, with the right keys. Therefore hosts are left
+to the MCP for a moment. The token is remembered, so that later joins are refused.
 """
 
 from collections import OrderedDict
@@ -41,21 +43,21 @@ from steering.wire.craft import fastclose_after, fastclose_for, reset_after, res
 from steering.wire.errors import WireError
 from steering.wire.segment import Flags
 
-WAIT = 5.0  # seconds in which the ends may answer
-# Seconds between questions to one end: the first five, and later ones. Answers to the first may still go by the switch's
-# cache, which changes within half a second, and be lost.
+WAIT = 5.0  # seconds after which an abort is over, whatever the ends have answered
+# Seconds between two questions to one end: for the first AT_ONCE questions, and for later ones. Answers to the first questions
+# may be lost, because the switch's flow cache is up to half a second behind the new entries.
 SOON, AGAIN = 0.12, 0.6
 AT_ONCE = 5
-CONFIRM = 0.1  # seconds after a reset, then the end is asked whether its connection is gone
-SETTLED = 1.0  # seconds after the last end was told, where one says nothing more (a firewall)
-LEFT_TO_MCP = 0.8  # seconds in which a live MCP may end its host's side itself
-REMEMBERED = 1_024  # aborts whose outcome can be asked for
+CONFIRM = 0.1  # seconds after a reset until the end is asked whether its connection is gone
+SETTLED = 1.0  # an abort is over so many seconds (and AGAIN) after its begin, if every end got a reset
+LEFT_TO_MCP = 0.8  # seconds in which a live MCP may end the host's side itself
+REMEMBERED = 1_024  # most aborts whose outcome is remembered
 
 _new = tuple.__new__
 
 
 class AbortReport(NamedTuple):
-    """What is known of an abort. `over`: nothing more will be done."""
+    """What is known of an abort. `over`: the controller does nothing more about it."""
 
     session: int
     over: bool
@@ -63,7 +65,7 @@ class AbortReport(NamedTuple):
 
 
 class EndingSession:
-    """A session whose ends are being told. `lost`: its MCP does not have it any more."""
+    """A session that is being aborted. `lost`: its MCP does not have it any more."""
 
     __slots__ = ("began", "deadline", "ends", "left_until", "lost", "session", "told", "why")
 
@@ -77,7 +79,7 @@ class EndingSession:
         self.began = now
         self.deadline = now + WAIT
         self.left_until = 0.0  # hosts are left to the MCP until then
-        self.told: Abort | None = None  # the strongest that was said to any end
+        self.told: Abort | None = None  # FASTCLOSE if any end got MP_FASTCLOSE, else RESET if any got a reset
 
     def outcome(self) -> Abort:
         if not self.ends:
@@ -88,8 +90,8 @@ class EndingSession:
 
 
 class AbortedSessions(Part):
-    """The sessions that are being ended, and the tokens of those that were. `health` is of each MCP; `inside`: the
-    waypoint that leads to an MCP, NO_WAYPOINT for none."""
+    """The sessions that are being aborted, and the tokens of sessions that were aborted. `health`: of each MCP. `inside`
+    returns the waypoint of an MCP's inside port, NO_WAYPOINT for an unknown MCP."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class AbortedSessions(Part):
         self._ends: dict[FlowKey, tuple[EndingSession, ConnectionEnd]] = {}  # by the flow that the end sends
         self._asks: list[tuple[float, int, EndingSession, ConnectionEnd]] = []  # a heap, by time
         self._number = count()
-        self._tokens: dict[int, tuple[float, Refusal]] = {}  # of ended sessions, in order of their time
+        self._tokens: dict[int, tuple[float, Refusal]] = {}  # of aborted sessions, by deadline
         self._reports: OrderedDict[int, AbortReport] = OrderedDict()  # of aborts that are over
 
     def __len__(self) -> int:
@@ -123,20 +125,19 @@ class AbortedSessions(Part):
     def abort(
         self, session: Session, now: float, why: Refusal = Refusal.ABORTED, lost: bool = False
     ) -> list[Output]:
-        """End a session. All its ends are told where that is possible, and its later joins are refused. `lost`: its
-        MCP lives, and does not have it any more."""
+        """Abort a session. All its ends get resets if possible, and its later joins are refused. `why`: the reason for
+        these refusals. `lost`: its MCP lives, but does not have the session any more."""
         if session.id in self._pending:
             return []
         if session.state in (SessionState.SYN_PINNED, SessionState.WITHDRAWN):
-            # Its host repeats its SYN, and is told nothing: or it does not concern an MCP.
+            # A host whose SYN has no answer yet repeats it, so it needs no reset. A withdrawn session has no MCP.
             return self._finish(EndingSession(session, (), why, now), now)
         outputs = [] if session.unit is None or session.returns else self._teardown.pin(session)
         inside = self._inside(session.mcp)
         for subflow in session.subflows:
             if not subflow.waypoint and inside:
-                subflow.lead_to(
-                    inside
-                )  # what went to the MCP's own address without an entry is shown from now on
+                # Until now the subflow went to the MCP's own address without an entry. An entry has to show its segments.
+                subflow.lead_to(inside)
         lost = lost or self.gone(session.mcp)
         ending = EndingSession(session, tuple(ends_of(session)), why, now, lost)
         if not ending.ends:
@@ -156,14 +157,14 @@ class AbortedSessions(Part):
         return outputs
 
     def _mcp_ends_it(self, ending: EndingSession) -> bool:
-        """Whether the MCP lives, and does what is not possible here: end its host's whole MPTCP connection."""
+        """Whether the MCP lives and can end the host's whole MPTCP connection, which the controller cannot do here."""
         session = ending.session
         has_leg = any(end.subflow is None for end in ending.ends)
         return session.token >= 0 and has_leg and not self._key(session) and not ending.lost
 
     @staticmethod
     def _key(session: Session) -> bytes:
-        """The host's key, empty where it is not known for sure."""
+        """The host's key, b"" if no verified key is known."""
         secrets = session.secrets
         return secrets.host if secrets is not None and secrets.verified and not session.reverse else b""
 
@@ -171,10 +172,10 @@ class AbortedSessions(Part):
         end.due = at
         heappush(self._asks, (at, next(self._number), ending, end))
 
-    # ---- what ends say --------------------------------------------------------------------------
+    # ---- answers of ends ------------------------------------------------------------------------
 
     def punted(self, seen: WatchedSeen, now: float) -> list[Output] | None:
-        """A segment was punted: what it is answered with. None if it is of no session that is being ended."""
+        """The answer to a segment of a session that is being aborted. None if the segment belongs to no such session."""
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         known = self._ends.get(key)
@@ -182,10 +183,10 @@ class AbortedSessions(Part):
             return None
         ending, end = known
         if end.subflow is not None and self._table.flows.get(key) is not end.subflow:
-            return []  # the host began anew on this 5-tuple
+            return []  # the host has begun a new connection on this 5-tuple
         if handshake.flags & Flags.RST:
             return self._closed(ending, end, now)
-        if handshake.flags & Flags.SYN:  # a server listens, and has no such connection
+        if handshake.flags & Flags.SYN:  # a SYN/ACK: the server listens, and has no such connection
             return [
                 SendFrame(seen.dpid, seen.port, reset_for(seen.frame)),
                 *self._closed(ending, end, now),
@@ -195,7 +196,7 @@ class AbortedSessions(Part):
         try:
             return self._tell(ending, end, seen, now)
         except WireError:
-            return []  # it acknowledges nothing: the next segment will do
+            return []  # the segment acknowledges nothing: the next one will
 
     def _tell(self, ending: EndingSession, end: ConnectionEnd, seen: WatchedSeen, now: float) -> list[Output]:
         session = ending.session
@@ -208,7 +209,7 @@ class AbortedSessions(Part):
         first = end.outcome is EndOutcome.ASKED
         end.outcome = EndOutcome.TOLD
         if first and not ending.lost and not self.gone(session.mcp):
-            # The MCP holds the other end, and would keep it for long. What came in before this segment has reached it.
+            # The MCP has the other end of this connection, and would keep it for long. So the MCP gets a reset, too.
             secrets = session.secrets
             after = fastclose_after(seen.frame, secrets.mcp) if key and secrets else reset_after(seen.frame)
             outputs.append(Release(seen.dpid, seen.port, after, end.waypoint, 0, end.role))
@@ -220,36 +221,33 @@ class AbortedSessions(Part):
         end.outcome = EndOutcome.CLOSED
         return self._finish(ending, now) if all(one.is_closed for one in ending.ends) else []
 
-    # ---- the rest of the program asks -----------------------------------------------------------
+    # ---- queries --------------------------------------------------------------------------------
 
     def gone(self, mcp: McpId) -> bool:
-        """Whether an MCP is not there now, or is no longer one of the site's (0 is no MCP)."""
+        """Whether an MCP is gone, or was removed from the site. False for 0 (no MCP)."""
         health = self._health.get(mcp)
         return mcp != 0 if health is None else health.fault is not None
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs. Sessions of an MCP that is another one now end at once."""
+        """The site has other MCPs. Sessions of a replaced MCP are aborted at once."""
         outputs: list[Output] = []
         for session in [one for one in self._table if one.mcp in change.others]:
             outputs += self.abort(session, now, Refusal.MCP_UNREACHABLE)
         return outputs
 
     def refusal(self, session: Session) -> Refusal | None:
-        """Why a session gets no more subflows: the session is being ended, or its MCP is not there. None if neither
-        is so."""
+        """Why a session gets no more subflows: it is being aborted, or its MCP is gone. None if neither is true."""
         if self._pending and session.id in self._pending:
             return self._pending[session.id].why
         return Refusal.MCP_UNREACHABLE if self.gone(session.mcp) else None
 
     def refused(self, token: Token) -> Refusal | None:
-        """Why joins with a token that no session owns are refused: the token's session was aborted. None for other
-        tokens."""
+        """Why joins with the token of an aborted session are refused. None for any other token."""
         known = self._tokens.get(token)
         return known[1] if known else None
 
     def lost(self, session: Session) -> bool:
-        """Whether a session was only beginning when its MCP went, or fell sick. Its next SYN may then begin a new
-        session."""
+        """Whether a session had no answer yet when its MCP went or fell sick. Its next SYN may then begin a new session."""
         if session.state is not SessionState.SYN_PINNED:
             return False
         health = self._health.get(session.mcp)
@@ -258,7 +256,7 @@ class AbortedSessions(Part):
         return health.sick or session.edge in health.sick_at
 
     def report(self, number: int) -> AbortReport | None:
-        """What is known of the abort of a session, by its number; None if there was none, or it is forgotten."""
+        """What is known of the abort of session `number`. None if there was none, or if it is forgotten."""
         ending = self._pending.get(number)
         if ending is not None:
             return AbortReport(number, False, tuple(map(report_of, ending.ends)))
@@ -288,7 +286,7 @@ class AbortedSessions(Part):
         return self._teardown.end(session)
 
     def tick(self, now: float) -> list[Output]:
-        """Ask again, give up on ends that stayed silent, forget tokens that were remembered long enough."""
+        """Ask ends again, finish aborts whose time is over, and forget tokens whose time is over."""
         outputs: list[Output] = []
         while self._asks and self._asks[0][0] <= now:
             due, _, ending, end = heappop(self._asks)
@@ -311,7 +309,7 @@ class AbortedSessions(Part):
         return outputs
 
     def _is_settled(self, ending: EndingSession, now: float) -> bool:
-        """Whether nothing more can be done: all was said, or the session is over by another way."""
+        """Whether nothing more can be done: all ends got their resets, or the session has ended in another way."""
         if self._table.by_id.get(ending.session.id) is not ending.session:
             return True
         said = all(end.outcome in (EndOutcome.TOLD, EndOutcome.CLOSED) for end in ending.ends)

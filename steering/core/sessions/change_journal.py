@@ -1,5 +1,5 @@
-"""What changed of sessions since somebody last asked: kept only while somebody wants to know, and costs what changes
-rather than what is there."""
+"""Records which sessions changed in a period, while somebody wants to know. The cost depends on the number of changes, not on
+the number of sessions."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,26 +7,26 @@ from typing import NamedTuple
 from steering.core.sessions.records import Session
 from steering.model.session import SessionState
 
-MOST = 10_000  # sessions in one period; of more, only their number is kept
+MOST = 10_000  # most sessions in one period; further ones are only counted
 
 
 class SessionMark(NamedTuple):
-    """What a change is told by."""
+    """The properties of a session whose change is reported. `subflows`: their number."""
 
     state: SessionState
     subflows: int
 
 
 class JournalPeriod(NamedTuple):
-    """The changes of one period. `before`: session's number -> what it was when the period began, None if it was not
-    there; `omitted`: changes of further sessions."""
+    """The changes of one period. `before`: number of a session -> its mark when the period began, None for a session that
+    began later. `omitted`: how many changes of further sessions were left out."""
 
     before: Mapping[int, SessionMark | None]
     omitted: int
 
 
 class ChangeJournal:
-    """The period that is under way, and the last one that is over."""
+    """The changes of the present period, and those of the last one (`last`)."""
 
     def __init__(self) -> None:
         self.last = JournalPeriod({}, 0)
@@ -34,16 +34,16 @@ class ChangeJournal:
         self._omitted = 0
 
     def turn(self) -> None:
-        """A new period begins."""
+        """Begin a new period."""
         self.last = JournalPeriod(self._before, self._omitted)
         self._before, self._omitted = {}, 0
 
     def begins(self, number: int) -> None:
-        """A session is there from now on."""
+        """A session begins."""
         self._note(number, None)
 
     def changes(self, session: Session) -> None:
-        """A session is about to change, or to go."""
+        """A session is about to change or to end."""
         if session.id not in self._before:
             self._note(session.id, SessionMark(session.state, len(session.subflows)))
 

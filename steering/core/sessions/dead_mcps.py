@@ -1,10 +1,10 @@
-"""Sessions of MCPs that died (D-6.7.1): they are ended, a bounded number at each tick, and their ends are told.
+"""Aborts the sessions of MCPs that died (D-6.7.1), a bounded number at each tick.
 
-An MCP that is back before anybody missed it tells so by its reports: what lived there before is not in them
-(sessions.mcp_reports), and ends in the same way.
+An MCP may restart so fast that nobody misses it. Then its reports lack the sessions that it had before
+(sessions.mcp_reports), and these are aborted in the same way.
 
-Reports come by another network than sessions. When all of several MCPs that report fall silent, it is that network: then
-they get no new sessions, and those that live there are left alone.
+Reports do not come over the same network as sessions. If several MCPs report, and the reports of all of them stop, the
+network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone.
 """
 
 from collections import deque
@@ -20,14 +20,14 @@ from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId
 from steering.model.session import Refusal
 
-GRACE = 0.2  # seconds for which an MCP's port may have no link, or it may say that it does not serve: then it is dead
-EACH_TICK = 200  # sessions
-SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
+GRACE = 0.2  # seconds for which a lost link, or a report of not serving, is tolerated
+EACH_TICK = 200  # most sessions aborted at one tick, of dead MCPs and of restarted ones
+SCAN = 5.0  # seconds between two searches for sessions of a dead MCP
 _FLAPPING = (McpFault.PORT_DOWN, McpFault.SAYS_SO)
 
 
 class DeadMcps(Part):
-    """`health` is of each MCP. Silence is no flapping: it had its time before it was taken for a fault."""
+    """Finds dead MCPs by their `health`, and aborts their sessions. GRACE is only for faults that may flap."""
 
     def __init__(
         self, table: SessionTable, aborted: AbortedSessions, health: Mapping[McpId, McpHealth]
@@ -35,26 +35,26 @@ class DeadMcps(Part):
         self._table = table
         self._aborted = aborted
         self._health = health
-        self._scans: dict[McpId, float] = {}  # MCP that is gone -> when to look for its sessions next
-        self._orphans: deque[int] = deque()
-        self._cut_off: dict[int, None] = {}  # sessions that an MCP lost when it restarted, in order
+        self._scans: dict[McpId, float] = {}  # MCP that is gone -> time of the next search for its sessions
+        self._orphans: deque[int] = deque()  # sessions of dead MCPs
+        self._cut_off: dict[int, None] = {}  # sessions that an MCP lost by a restart, in order
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """Sessions of an MCP that the site no longer has end like a dead MCP's, from the next tick on."""
+        """Sessions of a removed MCP are aborted like those of a dead MCP, from the next tick on."""
         for number in change.gone:
             self._scans.pop(number, None)
             self._orphans += [session.id for session in self._table if session.mcp == number]
         return []
 
     def cut_off(self, session: Session) -> bool:
-        """The MCP of a session lives, and lost this session when it restarted. Whether that is news."""
+        """The MCP of a session has lost it by a restart, so the session will be aborted. False if this was known."""
         if session.id in self._cut_off:
             return False
         self._cut_off[session.id] = None
         return True
 
     def tick(self, now: float) -> list[Output]:
-        """End some of them."""
+        """Abort some of the sessions."""
         busy = self._scans or self._orphans or self._cut_off
         if not (busy or [one for one in self._health.values() if one.fault is not None]):
             return []

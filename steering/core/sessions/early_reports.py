@@ -1,8 +1,8 @@
-"""What MCPs reported of plain sessions before their SYNs were handled here.
+"""Keeps reports of MCPs about plain sessions that come before the SYN of the session was handled.
 
-Where a SYN goes to its MCP by entries that are there already, only a copy of it comes here, and the copy may wait for longer
-than the report takes. A session with a token is found by it whenever it is learnt. A plain session has nothing but its
-first flow, on which another connection may follow. So what is reported of a flow that nobody knows is kept for a while.
+If a SYN goes to its MCP by existing entries, the controller only gets a copy. The copy may be handled after the MCP's report.
+A session with a token is found by its token later. A plain session can only be found by its first flow, and another connection
+may follow on the same flow. Therefore reports about unknown flows are kept for a while.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from steering.core.inputs import SessionBegan, SessionOver
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.ids import McpId
 
-KEPT = 5.0  # seconds for which a SYN's copy may wait
-MOST = 1_024  # flows, of all MCPs together
+KEPT = 5.0  # seconds; the copy of a SYN may wait so long
+MOST = 1_024  # most flows, of all MCPs together
 
 
 def used_again(events: Iterable[SessionBegan | SessionOver]) -> Mapping[int, bool]:
-    """Sessions of a batch that are not alone on their flow, one after the other: whether it is the last of them."""
+    """The sessions of a batch (by id) that have their flow one after the other: whether each is the last on its flow."""
     last: dict[FlowKey, int] = {}
     found: dict[int, bool] = {}
     for event in events:
@@ -31,8 +31,8 @@ def used_again(events: Iterable[SessionBegan | SessionOver]) -> Mapping[int, boo
 
 
 class EarlyReport:
-    """The last report of a flow. `over`: its session ended too; `orderly`: how. `stays`: it is of the last of several sessions
-    on this flow, and the SYNs of more than one of them may come: it is about the last that comes."""
+    """The last report about a flow. `over`: the session has ended already, `orderly` or not. `stays`: the batch had several
+    sessions on this flow, and the SYNs of more than one may still come. The report is about the session that comes last."""
 
     __slots__ = ("orderly", "over", "since", "stays")
 
@@ -44,9 +44,11 @@ class EarlyReport:
 
 
 class EarlyReports:
-    """Flows by MCP, since one MCP's report says nothing of another's session. When full, the oldest gives way: then
-    the end of its session is found by comparing (McpReports), 10 s after its SYN. An MCP that reports flows which never come
-    costs the others no more than that."""
+    """Reports by MCP and flow, because an MCP's report says nothing about sessions of other MCPs.
+
+    If there are too many, the oldest is dropped. Then the end of its session is found later, by comparison with the MCP's
+    sessions (McpReports), 10 s after the SYN. An MCP that reports flows which never come can do no more harm than this.
+    """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -56,11 +58,11 @@ class EarlyReports:
         return len(self._by_flow)
 
     def began(self, mcp: McpId, flow: FlowKey, now: float, stays: bool = False) -> None:
-        """A session lives at its MCP, and is not known to have begun here yet."""
+        """An MCP reports a live session whose SYN was not handled yet."""
         self._keep(mcp, flow, EarlyReport(now, False, False, stays))
 
     def ended(self, mcp: McpId, flow: FlowKey, orderly: bool, now: float, stays: bool = False) -> None:
-        """A session ended at its MCP, and is not known to have begun here yet."""
+        """An MCP reports the end of a session whose SYN was not handled yet."""
         self._keep(mcp, flow, EarlyReport(now, True, orderly, stays))
 
     def _keep(self, mcp: McpId, flow: FlowKey, report: EarlyReport) -> None:
@@ -71,7 +73,7 @@ class EarlyReports:
         self._by_flow[mcp, flow] = report
 
     def take(self, mcp: McpId, flow: FlowKey) -> EarlyReport | None:
-        """What the MCP reported of a session that has begun here now; it is kept no longer, unless it `stays`."""
+        """The MCP's report about a session that begins now. The report is dropped, unless it `stays`."""
         report = self._by_flow.get((mcp, flow))
         if report is not None:
             if not report.stays:
@@ -80,11 +82,11 @@ class EarlyReports:
         return report
 
     def forget(self, mcp: McpId) -> None:
-        """An MCP was removed, or is another one now."""
+        """An MCP was removed or replaced."""
         self._by_flow = {key: report for key, report in self._by_flow.items() if key[0] != mcp}
 
     def expire(self, now: float) -> None:
-        """Forget what was kept for long enough."""
+        """Drop reports whose time is over."""
         while self._by_flow:
             key = next(iter(self._by_flow))
             if now < self._by_flow[key].since + KEPT:

@@ -1,11 +1,11 @@
-"""The first answer to a session's SYN: an answer with a key teaches the session's token, an answer without one
-means that the connection fell back.
+"""Handles the first answer (SYN/ACK) to a session's SYN. With a key in the answer, the session's token becomes known. Without a
+key, the session has fallen back to plain TCP.
 
-An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK answers a session that a server opened. A session
-that entries set ahead brought to its MCP is known by its SYN/ACK only. All three kinds learn here.
+The answer comes from the MCP, or from the host if a server opened the session. Sessions of proactive insertion become known by
+their answer only. All three kinds are handled here.
 
-An answer proves nothing of the host. What does is told by the session's entry, or where it has none by the report of its
-MCP (half_open). Only where neither is there the answer has to do.
+An answer does not prove that the host exists. The counter of the session's entry proves it, or for a session without an
+entry the report of the MCP (half_open). Only if there is neither, the answer itself is enough.
 """
 
 from collections.abc import Mapping
@@ -23,21 +23,21 @@ from steering.model.ids import NO_TOKEN, McpId, Token, read_token
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
-CAPABLE = Kind.CAPABLE  # Members under names of their own: core.sessions.records says why.
+CAPABLE = Kind.CAPABLE  # core.sessions.records says why it has a name
 KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
 
 
 class LearntToken(NamedTuple):
-    """What a handler made of a segment that may teach a token. `outputs`: to be sent. `token`: the token that is
-    known from now on, or NO_TOKEN. The dispatcher acts on the token: it replays the joins that waited for it."""
+    """A handler's result for a segment that may make a token known. `token`: the token that is known from now on, or
+    NO_TOKEN. The dispatcher replays the joins that waited for the token."""
 
     outputs: list[Output]
     token: Token = NO_TOKEN
 
 
 class FirstAnswers:
-    """Learns tokens. `keys`: where the policy needs keys, they are looked for on the initial subflow. `believes`: the
-    answer alone makes a session established (a negative control). `ledgers`: by MCP what it told of its sessions."""
+    """Learns tokens. `keys`: learns keys from the initial subflow, if the policy needs them. `ledgers`: by MCP, the sessions
+    that the MCP has reported. `believes`, for the negative control: the answer alone makes a session established."""
 
     def __init__(
         self,
@@ -58,14 +58,13 @@ class FirstAnswers:
         self._believes = believes
 
     def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
-        """The SYN/ACK of a session's initial subflow was seen for the first time. Returns the token that it taught,
-        or NO_TOKEN for plain TCP (RFC 8684 section 3.7). The caller writes the session's entries again, because
-        their cookies have changed."""
+        """Take the first SYN/ACK of a session's initial subflow. Returns the session's token, or NO_TOKEN for plain TCP (RFC
+        8684 section 3.7). The caller writes the session's entries again, because their cookies have changed."""
         if handshake.kind is CAPABLE and handshake.key:
             return self.taught(session, handshake.version, handshake.key, now)
         session.active = now
         onset = session.onset
-        if not onset.reverse:  # there a host answers its MCP
+        if not onset.reverse:  # otherwise the answer is a host's, which says nothing about the MCP
             self._counters.first_answer(onset.edge, session.mcp, True)
             self._outcomes.first_answer(session, True)
         self._counters.fallbacks += 1
@@ -77,8 +76,7 @@ class FirstAnswers:
         return NO_TOKEN
 
     def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
-        """The SYN/ACK of a session's initial subflow was seen for the first time, with a key of this MPTCP version. Returns the
-        token."""
+        """Take the first SYN/ACK of a session's initial subflow, if it has a key. `version`: of MPTCP. Returns the token."""
         session.active = now
         onset, extras = session.onset, session.extras
         if not onset.reverse:
@@ -96,8 +94,8 @@ class FirstAnswers:
         return token
 
     def _answer_has_to_do(self, session: Session, now: float) -> bool:
-        """Whether nobody else tells that the host goes on. To a server's SYN its host answers when the MCP has a whole
-        connection."""
+        """Whether the answer alone has to prove that the host exists, because nothing else will. If a server opened the
+        session, the host itself has answered."""
         if self._believes or session.onset.reverse:
             return True
         if session.has_counter:
@@ -106,8 +104,8 @@ class FirstAnswers:
         return ledger is None or not ledger.is_true(now)
 
     def told(self, session: Session, token: Token, now: float) -> None:
-        """The MCP itself says that it serves the session; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not
-        yet. Keys of the initial subflow may still be seen. The caller writes the session's entries again."""
+        """The MCP itself reports that it serves the session, with `token`, or as plain TCP (NO_TOKEN). The SYN/ACK was not
+        seen so far. Keys of the initial subflow may still be seen. The caller writes the session's entries again."""
         session.touch(now)
         if token < 0:
             self._counters.fallbacks += 1

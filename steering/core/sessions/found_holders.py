@@ -1,7 +1,8 @@
-"""Whose sessions are that were read back from switches: what they count towards (N-7.2b).
+"""The subscribers and applications of sessions that were read back from switches, for limits (N-7.2b).
 
-Such a session has no ruling, so the policy of the moment in which a switch tells of it says who its subscriber is. It counts for that one
-until a switch that is read later tells of it again, whatever a policy says meanwhile: what was taken of a limit is what is given back.
+Such a session has no ruling. Its subscriber is found by the policy at the moment when a switch is read. The session keeps this
+subscriber, whatever a later policy says, until another switch is read that shows the session. Thus each limit gets back what
+was taken from it.
 """
 
 from collections.abc import Callable
@@ -11,24 +12,24 @@ from steering.core.sessions.flow_key import Origin, split
 from steering.core.sessions.indexes import NumberedIndex
 from steering.core.sessions.records import Session
 
-Holder = tuple[str, str]  # a subscriber and an application, by name; "" for none
+Holder = tuple[str, str]  # names of a subscriber and an application, "" for none
 
 
 class FoundHolders:
-    """Holders by number of session; only of sessions that were read back, and whose initial subflow is known."""
+    """Holders by number of session, only for sessions that were read back and whose initial subflow is known."""
 
     def __init__(self, origin_of: Origin) -> None:
         self._origin_of = origin_of
         self._holders: NumberedIndex[Holder] = NumberedIndex()
 
     def keys_of(self, session: Session) -> QuotaKeys | None:
-        """What such a session counts towards; None of any other one."""
+        """The keys towards which a session counts, None for a session without a holder here."""
         holder = self._holders.get(session.id)
         return None if holder is None else self._keys(session, *holder)
 
     def add(self, session: Session, holder_of: Callable[[bytes, bytes, int], Holder]) -> QuotaKeys:
-        """A session's initial subflow is known. `holder_of`: whose it is, by source, destination and destination's port.
-        Returns what it counts towards."""
+        """Find the holder of a session whose initial subflow is known. `holder_of` returns it from source, destination and
+        destination port. Returns the keys towards which the session counts."""
         _, source, destination, _, port = split(session.first)
         holder = holder_of(source, destination, port)
         self._holders.put(session.id, holder)

@@ -1,12 +1,12 @@
-"""Sessions are no business of the garbage collector.
+"""Keeps Python's garbage collector away from the records of sessions.
 
-It looks for circles of objects that nobody else refers to. Of records it finds none, because `SessionTable.forget` cuts the
-one circle that there is, a session and its subflows. And it would look at two million of them for a third of a second and
-more, while every SYN waits. So records are taken from what it looks at: they are freed by their reference counts alone.
+The collector looks for reference cycles. A session and its subflows are a cycle, but `SessionTable.forget` breaks it, so the
+collector never finds one among the records. Nevertheless it would need a third of a second and more to examine two million
+records, while every SYN waits. Therefore records are untracked: they are freed by their reference counts alone.
 
-It would also look at everything that an index refers to. A controller that starts freezes what it has made
-(runtime.collector), and what is frozen is not looked at. Of a plain dict the collector knows nothing until the first
-record is in it, so freezing would miss it; an `Index` it knows from the beginning.
+The collector would also examine all that an index refers to. At its start, the controller freezes the objects that exist
+(runtime.collector), and frozen objects are not examined. CPython does not track a plain dict before its first record is in
+it, so the freezing would miss an empty dict. An `Index` is tracked from the beginning.
 """
 
 from collections import deque
@@ -17,21 +17,21 @@ from typing import TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-# CPython's own: void PyObject_GC_UnTrack(PyObject *). Of what is not tracked it does nothing.
+# CPython's void PyObject_GC_UnTrack(PyObject *). It does nothing to an object that is not tracked.
 untrack: Callable[[object], None] = pythonapi.PyObject_GC_UnTrack
 untrack.argtypes, untrack.restype = [py_object], None  # type: ignore[attr-defined]
 
-AT_ONCE = 64
+AT_ONCE = 64  # new records that are untracked together
 
 
 def untrack_all(records: list[object]) -> None:
-    """Untrack records, and empty the list. So many in a row take half of what each takes by itself: the way through
-    ctypes is long, and other work drives it from the processor's cache."""
+    """Untrack records, and empty the list. Per record, many in a row take half the time of single calls, because the long code
+    path through ctypes then stays in the processor's cache."""
     deque(map(untrack, records), 0)
     records.clear()
 
 
 class Index(dict[K, V]):
-    """A dict of records. It is to be made before the controller starts."""
+    """A dict of records. It has to be made before the controller freezes its objects."""
 
     __slots__ = ()

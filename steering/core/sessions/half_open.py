@@ -1,20 +1,20 @@
-"""Half-open sessions: those whose host was not heard since its SYN. A SYN proves nothing, and an MCP answers each.
+"""Half-open sessions: no segment of the host is known since its SYN. A SYN proves nothing, although an MCP answers each.
 
-What completes a handshake is the host's third ACK, and switches forward that without a copy. But each session has an
-entry that counts it, so the entry is looked at, alone: once after a second or two, when nearly all honest hosts have
-gone on, then twice more. A host that joined, a FIN that was answered, and the report of the session's MCP tell the
-same without a question.
+The host's third ACK completes a handshake. Switches forward it without a copy to the controller, but the session's entry
+counts it. Therefore the controller reads the counter of this single entry: once after a second or two, when nearly all honest
+hosts have sent their third ACK, and then twice more. A join, an answered FIN or a report of the MCP prove the same without
+reading a counter.
 
-A session whose entry counts nothing then is gone within `timers.half_open`, or in half of that where its access port or
-its source has half-open ones in great number, or all together are many: these are asked about once only, so that all are
-gone soon after a flood. That is still long enough for a satellite's third ACK after 3 seconds, and for a SYN/ACK that has
-to be repeated. Meanwhile it is no load: it fills neither an MCP nor a quota.
+If the entry has counted nothing, the session ends within `timers.half_open`. It ends in half of this time if its access port or
+its source has very many half-open sessions, or if there are very many in all. The counters of these are read only once, so
+that they are gone soon after a flood. Half of the time is still enough for a third ACK over a satellite after 3 seconds, and
+for a repeated SYN/ACK. A half-open session whose host is late counts as no load, neither for an MCP nor for a quota.
 
-Of a session without an entry (explicit mode, or led by entries set ahead) its MCP's report tells instead. Where an MCP
-reports nothing, its answer has to do (first_answer).
+If a session has no entry (explicit mode, or proactive insertion), the report of its MCP decides. If the MCP reports nothing,
+its answer is enough (first_answer).
 
-An answered session whose switch cannot be asked is kept until the switch is there again. One whose switch had lost its
-entry, as after a reboot, is taken for established: what the entry had counted is lost, and a host may be silent since.
+If the switch of an answered session cannot be read, the session stays until the switch is back. If the switch had lost the
+entry, as after a reboot, the session counts as established: its counter is lost, and the host may be silent since.
 """
 
 from collections import deque
@@ -33,25 +33,27 @@ from steering.model.ids import DatapathId, McpId
 from steering.model.policy import Policy
 from steering.model.session import Entry, SessionState
 
-# When a session is looked at, in parts of `timers.half_open` since its SYN. At the last an answered session is asked
-# again, and one that nobody answered ends.
+# When a session is examined ("look"), in parts of `timers.half_open` since its SYN. At the last look, the entry of an
+# answered session is read again, and a session without an answer ends.
 LOOKS = (0.15, 0.45, 0.85, 1.0)
 FIRST, EARLY, LATE, LAST = range(4)
-READ_EACH_TICK = 1_500  # entries, in slices
-READ_AT_ONCE = 250  # entries: what others have to wait for, and below
-NOTED_AT_ONCE = 5_000  # numbers of sessions that began since
-LOOKED_AT_ONCE = 2_000  # sessions whose time has come, with or without an entry to be read
+READ_EACH_TICK = 1_500  # most entries that are read in one tick
+READ_AT_ONCE = 250  # most entries that are read in one slice, because other inputs wait for a slice
+NOTED_AT_ONCE = 5_000  # most numbers of new sessions in one slice
+LOOKED_AT_ONCE = 2_000  # most sessions that are examined in one slice
+# Half-open sessions in all that count as many, and that count as many no longer: as many as can be read in a second, and in a
+# tenth of a second.
 MANY, FEW = (
     30_000,
     3_000,
-)  # half-open sessions, as many as can be asked about in a second, and in a tenth of one
-ENDED_AT_ONCE = 250  # sessions: what others have to wait for
-CROWDED = 1 / 2  # of what an access port or a source may have
+)
+ENDED_AT_ONCE = 250  # most sessions that are ended in one slice
+CROWDED = 1 / 2  # part of the most sessions of an access port or source from which on they are very many
 
 
 class HalfOpenSessions(Part):
-    """Finds out of each half-open session whether its host goes on, and ends it if not. `ledgers`: by MCP what it
-    told of its sessions (sessions.mcp_reports)."""
+    """Finds out whether the host of each half-open session has completed the handshake, and ends the session if not.
+    `ledgers`: by MCP, the sessions that the MCP has reported (sessions.mcp_reports)."""
 
     def __init__(
         self,
@@ -66,12 +68,13 @@ class HalfOpenSessions(Part):
         self._teardown = teardown
         self._ledgers = ledgers
         self._policy = policy
-        self._known = 0  # the youngest session that waits to be looked at, or was
+        self._known = 0  # the youngest session that was put into `_waiting`
+        # For each look: due times and sessions.
         self._waiting: tuple[deque[tuple[float, int]], ...] = tuple(deque() for _ in LOOKS)
-        self._many = False  # there are MANY, or were and are more than FEW
+        self._many = False  # there are more than MANY, or were and are more than FEW
         self._left = 0  # entries that may still be read until the next tick
-        self._judged: set[int] = set()  # sessions that end if the counters show nothing
-        self._doomed: deque[int] = deque()
+        self._judged: set[int] = set()  # sessions that end if their counter shows nothing
+        self._doomed: deque[int] = deque()  # sessions that are to end
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {CountersRead: self.counted}
@@ -90,14 +93,14 @@ class HalfOpenSessions(Part):
     # ---- time -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Look at some of the sessions whose time has come, and end some of those whose host did not go on."""
+        """Examine some of the sessions that are due, and end some of those whose host sent nothing more."""
         self._table.settle()
         self._many = len(self._table.half_open) > (FEW if self._many else MANY)
         self._left = READ_EACH_TICK
         return self.go_on(now)
 
     def go_on(self, now: float) -> list[Output]:
-        """A slice of that; GoOn is among the outputs if there are more."""
+        """Do one slice of this work. GoOn is among the outputs if there is more."""
         if self._known < self._table.youngest:
             self._note_new()
         if not self._doomed and not [queue for queue in self._waiting if queue and queue[0][0] <= now]:
@@ -117,7 +120,7 @@ class HalfOpenSessions(Part):
         allowed = left = min(READ_AT_ONCE, self._left)
         looks_left = LOOKED_AT_ONCE
         half_open, patience = self._table.half_open, self._policy.timers.half_open
-        # Those that wait for longest come first; after a long pause a session may be due for its next look too.
+        # Sessions that have waited longest come first. After a long pause, a session may be due for its next look at once.
         for look in (LATE, EARLY, FIRST, EARLY, LATE):
             queue = self._waiting[look]
             while left and looks_left and queue and queue[0][0] <= now:
@@ -125,7 +128,7 @@ class HalfOpenSessions(Part):
                 looks_left -= 1
                 session = half_open.get(number)
                 if session is not None:
-                    # The answer to a look that is late comes before the next one all the same.
+                    # If a look is late, the next one is moved on, so that the switch's answer comes before it.
                     begun = session.created
                     if session.state is not SessionState.SYN_PINNED or session.ruling is None:
                         begun = max(begun, now - LOOKS[look] * patience)
@@ -135,14 +138,14 @@ class HalfOpenSessions(Part):
         return [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
 
     def _note_new(self) -> None:
-        """Some of the sessions that began since."""
+        """Put some of the new sessions into the queue of the first look."""
         half_open, youngest = self._table.half_open, self._table.youngest
         new, self._known = half_open.following(self._known, youngest, NOTED_AT_ONCE)
         after = LOOKS[FIRST] * self._policy.timers.half_open
         self._waiting[FIRST].extend((session.created + after, session.id) for session in new)
 
     def _look(self, session: Session, look: int, now: float, asked: dict[DatapathId, list[Entry]]) -> bool:
-        """Whether the session's entry is to be read, which is then among `asked`."""
+        """Examine a session. Returns whether its entry has to be read. If so, the entry was added to `asked`."""
         ledger = self._ledgers.get(session.mcp)
         if ledger is not None and ledger.lives(session):
             self._life.heard(session)
@@ -165,15 +168,15 @@ class HalfOpenSessions(Part):
         return True
 
     def _judge_by_report(self, session: Session, ledger: McpLedger | None, now: float) -> None:
-        """No entry counts what the host sends, and the MCP has not told of the session: then it has none, unless the
-        MCP fell silent meanwhile."""
+        """Judge a session without a counting entry that its MCP has not reported: the MCP does not have it, unless the MCP's
+        reports have stopped."""
         if ledger is not None and ledger.is_true(now):
             self._doomed.append(session.id)
         else:
             self._life.heard(session)
 
     def _is_crowded(self, session: Session) -> bool:
-        """Whether its access port or its source has half-open sessions in great number, or all together."""
+        """Whether there are very many half-open sessions at its access port, from its source, or in all."""
         table, limits = self._table, self._policy.limits
         if self._many:
             return True
@@ -182,8 +185,8 @@ class HalfOpenSessions(Part):
         return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
 
     def _last(self, now: float) -> None:
-        """Some of the sessions whose time is over. Of an answered one that stays the switch did not tell: it is asked
-        again."""
+        """End some of the sessions at their last look. If an answered session is still half-open, its switch did not answer:
+        its entry is read again later."""
         queue, again = self._waiting[LAST], self._waiting[LATE]
         patience = self._policy.timers.half_open
         for _ in range(min(LOOKED_AT_ONCE, len(queue))):
@@ -199,11 +202,11 @@ class HalfOpenSessions(Part):
             else:
                 again.append((now + LOOKS[LATE] * patience, number))
 
-    # ---- what switches counted --------------------------------------------------------------------
+    # ---- counters of switches ---------------------------------------------------------------------
 
     def counted(self, read: CountersRead, now: float) -> list[Output]:
-        """A switch tells what entries have counted. A session whose host goes on is established; of the others those
-        end that were to be judged by this."""
+        """A switch reports counters of entries. A session whose host has sent more is established. A session whose counter
+        shows nothing ends, if it was to be judged by this."""
         flows, half_open = self._table.flows, self._table.half_open
         for entry, packets, size in read.entries:
             subflow = flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
@@ -223,7 +226,8 @@ class HalfOpenSessions(Part):
         return [*outputs, GoOn()] if self._doomed else outputs
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """A switch is filled with session entries that it had lost: what they count from now on is not the whole."""
+        """A switch gets session entries again that it had lost. Their counters begin anew, so they do not prove that a host
+        was silent."""
         for entry in entries:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             session = subflow.session if subflow is not None else None
@@ -232,7 +236,7 @@ class HalfOpenSessions(Part):
                 self._life.heard(session)
 
     def _end_some(self) -> list[Output]:
-        """End some of the sessions whose host did not go on."""
+        """End some of the sessions whose host sent nothing more."""
         removed: list[Entry] = []
         outputs: list[Output] = []
         for _ in range(min(ENDED_AT_ONCE, len(self._doomed))):
@@ -251,5 +255,5 @@ class HalfOpenSessions(Part):
 
 
 def _is_split(session: Session) -> bool:
-    """Whether it was found by its server leg's entry alone: the switch that tells of its host is not there yet."""
+    """Whether only the server leg's entry of a session was read back, and the switch of its host was not read yet."""
     return not session.subflows

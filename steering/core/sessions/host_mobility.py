@@ -1,9 +1,9 @@
-"""A host that turns up behind another port of its access network, in the middle of its connections (D-3.3a).
+"""Handles a host with live connections that moves to another port of its access network (D-3.3a).
 
-At the same switch its entries lead it as before, and its subflows only fail with another port than they did. At another
-switch its segments come in there from now on, and no SYN announces them: without entries they would take their natural
-path past the MCP that has them. While it is not yet sure that the host moved, entries stand at both switches: uplink
-segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
+If the new port is at the same switch, the entries still match. The records only get the new port. If the new port is at another
+switch, the host's segments come in there without a SYN. Without entries they would take their natural path past their MCP.
+While it is not yet certain that the host has moved, there are entries at both switches. So segments of the host reach the MCP
+from either switch, and segments to the host take the same way as before.
 """
 
 from collections.abc import Mapping
@@ -19,28 +19,28 @@ from steering.core.sessions.table import SessionTable
 from steering.model.network import Attachment, PortRole
 from steering.model.session import Entry
 
-MOST = 1024  # hosts that may be about to move at once
-# Subflows of a host that are looked at when it is heard where it is, which it may bring about hundreds of times a second.
-# A host's subflows move all at once, so it is enough to see one.
+MOST = 1024  # most hosts that may be moving at the same time
+# Subflows of a host that are examined when it is heard at its known place, which a host can cause hundreds of times a second.
+# All subflows of a host move together, so not all have to be examined.
 LOOKED_AT = 64
-LENT_FOR = 3.0  # seconds: by then the old place has answered, or the host is bound to the new one
+LENT_FOR = 3.0  # seconds; by then the old place has answered, or the host is bound to the new place
 
 
 class HostMobility(Part):
-    """Entries of hosts that move. Bounded by `MOST` and by what a host has of live subflows."""
+    """Moves entries with their hosts. Entries at two places ("lent") are bounded by `MOST` hosts and their live subflows."""
 
     def __init__(self, sitemap: SiteMap, table: SessionTable, neighbours: Neighbours) -> None:
         self._map = sitemap
         self._table = table
         self._neighbours = neighbours
-        # address -> entries at the place that it may have moved to, and until when; in order of age
+        # Address -> entries at the place to which it may have moved, and their end; in order of age.
         self._lent: dict[bytes, tuple[tuple[Entry, ...], float]] = {}
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {SourceMissed: self.unbound}
 
     def unbound(self, seen: SourceMissed, now: float) -> list[Output]:
-        """A host sent with an address that is not known behind its port: it may have moved there."""
+        """A packet had a source address that is not bound to its port. The host may have moved there."""
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is None or attachment.role is not PortRole.ACCESS:
             return []
@@ -50,7 +50,7 @@ class HostMobility(Part):
     def heard(
         self, standing: ClaimOutcome, attachment: Attachment, address: bytes, now: float
     ) -> list[Output]:
-        """The neighbour table judged a claim of an address. Returns what the subflows of the address need."""
+        """The neighbour table has judged a claim of an address. Returns the changes of entries for its subflows."""
         if standing is ClaimOutcome.CONTESTED:
             return self.may_have_moved(attachment, address, now)
         if standing is ClaimOutcome.KEPT:
@@ -62,7 +62,7 @@ class HostMobility(Part):
         return self.moved(attachment, address)
 
     def _is_here(self, attachment: Attachment, address: bytes) -> bool:
-        """Whether a host that is known at a place had all of its subflows moved there."""
+        """Whether all subflows of a host that is known at a place have been moved there."""
         place = attachment.waypoint.port
         return address not in self._lent and all(
             (one.dpid, one.port) == (place.dpid, place.port) or one.role != PortRole.ACCESS
@@ -70,7 +70,7 @@ class HostMobility(Part):
         )
 
     def may_have_moved(self, attachment: Attachment, address: bytes, now: float) -> list[Output]:
-        """A host is claimed to be at a place, and its old place is being asked."""
+        """An address is claimed at another place, and its old place is being probed: add entries at the new place."""
         dpid = attachment.waypoint.port.dpid
         if attachment.role is not PortRole.ACCESS or address in self._lent or len(self._lent) >= MOST:
             return []
@@ -86,13 +86,13 @@ class HostMobility(Part):
         return [Steer(lent, None)]
 
     def stayed(self, address: bytes) -> list[Output]:
-        """The old place answered, so the claim was wrong: entries at the claimed place are removed."""
+        """The old place has answered, so the claim was wrong: remove the entries at the claimed place."""
         lent = self._taken_back(address)
         return [RemoveEntries(lent)] if lent else []
 
     def moved(self, attachment: Attachment, address: bytes) -> list[Output]:
-        """A host's address is known at another port now, and its subflows follow; at another switch their entries too,
-        of which the new ones are added first. Each subflow keeps its MCP."""
+        """An address is bound to another port now: move its subflows there, and their entries if the switch is another one.
+        New entries are added before old ones are removed. Each subflow keeps its MCP."""
         lent = self._taken_back(address)
         if attachment.role is not PortRole.ACCESS:
             return []
@@ -104,13 +104,13 @@ class HostMobility(Part):
             old = subflow.session.entry(subflow) if subflow.dpid != place.dpid else None
             subflow.enters_at(place.dpid, place.port, subflow.role)
             if subflow.session.subflow_count > 1:
-                # Its old port may have no carrier where its new one has, so how its MCP uses it is asked again.
+                # The old port may have no link while the new port has, so the subflow has to be ranked anew.
                 self._table.changed[subflow.session.id] = None
             new = subflow.session.entry(subflow)
             if old is not None and new is not None:
                 gone.append(old)
                 here.append(new)
-        # A subflow that ended while the old place was asked left its lent entry behind.
+        # A subflow may have ended while the old place was probed. Its lent entry is removed.
         kept = {_flow(entry) for entry in here}
         gone += [entry for entry in lent if _flow(entry) not in kept]
         added: list[Output] = [Steer(tuple(here), None)] if here else []
@@ -121,8 +121,8 @@ class HostMobility(Part):
         return min(self._neighbours.claims_due(), NEVER if lent is None else lent[1])
 
     def tick(self, now: float) -> list[Output]:
-        """Outputs for claims that ended without an answer: the old place stayed silent, the claimant left, or the
-        host's old port went and the address is known nowhere."""
+        """Handle claims that ended without an answer: the old place was silent, the claimant has gone, or the old port was
+        lost. Remove lent entries whose time is over."""
         outputs: list[Output] = []
         for claim, heard in self._neighbours.settle(now):
             outputs += heard.outputs

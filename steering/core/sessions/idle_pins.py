@@ -1,7 +1,7 @@
-"""Sessions that are idle and keep their entries: who holds how many of them, and whose goes when there are too many.
+"""Idle sessions, which keep their entries, and which of them ends if there are too many.
 
-Of an access network the port that holds most loses first, and of that port the source that holds most: its oldest. So whoever
-lets many sessions fall silent pushes out its own, and no neighbour's. Each step takes the same time, however many there are.
+If an access network has too many, the port with the most loses one, and of this port the source with the most: its oldest. So
+a host that lets many sessions fall silent loses its own sessions, not those of its neighbours. Each step takes constant time.
 """
 
 from collections.abc import Hashable, Iterator
@@ -15,13 +15,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Holdings(Generic[Key]):
-    """How many each holder has, and which has most: of several the one that came to this number first."""
+    """Counts by holder, and the holder with the greatest count. If several have it, the one that reached it first."""
 
     __slots__ = ("_count", "_having", "_most")
 
     def __init__(self) -> None:
         self._count: dict[Key, int] = {}
-        self._having: dict[int, dict[Key, None]] = {}  # number -> who has so many
+        self._having: dict[int, dict[Key, None]] = {}  # count -> the holders with this count
         self._most = 0
 
     def __len__(self) -> int:
@@ -31,7 +31,7 @@ class Holdings(Generic[Key]):
         return self._count.get(holder, 0)
 
     def change(self, holder: Key, by: int) -> None:
-        """One more (`by` 1) or one less (-1)."""
+        """Change a holder's count by 1 or -1."""
         before = self._count.pop(holder, 0)
         if before:
             having = self._having[before]
@@ -44,11 +44,11 @@ class Holdings(Generic[Key]):
         if after > self._most:
             self._most = after
         elif self._most not in self._having:
-            self._most = max(0, self._most - 1)  # `holder` had most, alone, and has one less
+            self._most = max(0, self._most - 1)  # `holder` alone had the greatest count, and has one less now
 
     @property
     def largest(self) -> Key:
-        """Who has most. Raises StopIteration where nobody has any."""
+        """The holder with the greatest count. Raises StopIteration if there are no holders."""
         return next(iter(self._having.get(self._most, ())))
 
 
@@ -63,24 +63,24 @@ class IdleAtPort:
 
 
 class IdlePins:
-    """All of them, by access network, port and source."""
+    """All idle sessions, by access network, port and source."""
 
     def __init__(self, origin_of: Origin) -> None:
         self._origin_of = origin_of
         self._networks: dict[str, Holdings[WaypointId]] = {}
         self._counts: dict[str, int] = {}
         self._ports: dict[tuple[str, WaypointId], IdleAtPort] = {}
-        self._places: dict[int, tuple[str, WaypointId, bytes]] = {}  # by session id, as it was put there
+        self._places: dict[int, tuple[str, WaypointId, bytes]] = {}  # by session id: where it was added
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[int]:
-        """Their ids."""
+        """The ids of the idle sessions."""
         return iter(self._places)
 
     def count(self, access: str) -> int:
-        """How many an access network has."""
+        """How many idle sessions an access network has."""
         return self._counts.get(access, 0)
 
     def add(self, session: Session) -> None:
@@ -93,7 +93,7 @@ class IdlePins:
         port.held.setdefault(source, {})[session.id] = session
 
     def discard(self, session: Session) -> bool:
-        """Returns whether it was there."""
+        """Remove a session. Returns whether it was among the idle ones."""
         place = self._places.pop(session.id, None)
         if place is None:
             return False
@@ -112,7 +112,8 @@ class IdlePins:
         return True
 
     def first_to_go(self, access: str | None = None) -> Session | None:
-        """The one that gives its place to others in an access network, or in the one that has most of them."""
+        """The session of an access network that has to end first, None if there is none. `access` None: of the access
+        network with the most idle sessions."""
         if access is None:
             access = max(self._counts, key=self._counts.__getitem__, default="")
         network = self._networks.get(access)
@@ -122,6 +123,6 @@ class IdlePins:
         return next(iter(port.held[port.holdings.largest].values()))
 
     def _source(self, session: Session) -> bytes:
-        """Who it is that holds a session: its host."""
+        """The origin of the host of a session."""
         _, source, destination, _, _ = split(session.first)
         return self._origin_of(destination if session.reverse else source)

@@ -1,14 +1,14 @@
-"""Indexes of a million records: mappings that never grow in one go.
+"""Indexes of a million records: mappings that never pause for a large copy.
 
-A dict that is full is copied into one of twice the size; one with a million records takes 42 MB and 15 to 80 ms for that,
-while every SYN waits. So an index is many dicts, none of which becomes large: the largest step is that of one of them, some
-0.6 MB. A dict of 21,845 records is exactly full (two thirds of 2**15 places, whose numbers have 2 bytes) and takes 27 bytes a
-record, where one with twice as many places takes 42 (CPython's Objects/dictobject.c).
+A full dict is copied into one of twice the size. With a million records this takes 42 MB and 15 to 80 ms, while every SYN
+waits. Therefore an index consists of many dicts, none of which becomes large: the largest copy is some 0.6 MB. A dict of
+21,845 records is exactly full (two thirds of 2**15 places, whose numbers have 2 bytes) and takes 27 bytes per record. With one
+record more it has twice as many places and takes 42 (CPython's Objects/dictobject.c).
 
-All these dicts are made before the controller starts, so that the collector is kept off them (garbage_collector).
+All these dicts are made before the controller starts, so that the garbage collector does not examine them (garbage_collector).
 
-Records that have numbers of their own need no dict: blocks of 256 numbers take 8 bytes a record. They are made as sessions come,
-and taken from the collector one by one.
+Records with consecutive numbers need no dict. Blocks of 256 numbers take 8 bytes per record. Blocks are made as sessions come,
+and untracked one by one.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -19,9 +19,9 @@ from typing import Any, TypeVar, overload
 
 from steering.core.sessions.garbage_collector import Index, untrack
 
-PLANNED = 21_300  # records of each dict when an index has as many as it may have: chance makes some fuller than others
+PLANNED = 21_300  # planned records of each dict: fewer than 21,845, because chance makes some fuller
 BITS = 8
-SPAN = 1 << BITS  # numbers of a block. One session that outlives all that began beside it holds 2 kB.
+SPAN = 1 << BITS  # numbers in a block, which takes 2 kB as long as one of its sessions lives
 
 _NOBODY = (None,) * SPAN
 _is_record = partial(is_not, None)
@@ -33,7 +33,7 @@ D = TypeVar("D")
 
 
 class HashedIndex(MutableMapping[K, V]):
-    """Records by any key, in no order. `most`: how many it is made for; it takes more."""
+    """Records by any hashable key, in no order. `most`: the expected number of records. More are possible."""
 
     __slots__ = ("_count", "_shards")
 
@@ -42,7 +42,7 @@ class HashedIndex(MutableMapping[K, V]):
         self._shards: tuple[Index[K, V], ...] = tuple(Index() for _ in range(self._count))
 
     def shard_of(self, key: K) -> Index[K, V]:
-        """The dict that holds a key, or would: for whoever looks and then adds."""
+        """The dict for a key: for callers that look a key up and then add it."""
         return self._shards[hash(key) % self._count]
 
     @overload
@@ -56,7 +56,7 @@ class HashedIndex(MutableMapping[K, V]):
         return self._shards[hash(key) % self._count][key]
 
     def put(self, key: K, value: V) -> None:
-        """`index[key] = value`, which takes longer: CPython comes to a method of that kind by its C code."""
+        """Set a value. It is faster than `index[key] = value`, because CPython calls `__setitem__` through C code."""
         self._shards[hash(key) % self._count][key] = value
 
     __setitem__ = put
@@ -74,12 +74,12 @@ class HashedIndex(MutableMapping[K, V]):
         return chain.from_iterable(self._shards)
 
     def all_values(self) -> Iterator[V]:
-        """The records, without a look-up for each as `values` makes."""
+        """All records, faster than `values`, which looks each record up."""
         return chain.from_iterable(shard.values() for shard in self._shards)
 
 
 class Block(list[V | None]):
-    """The records with SPAN numbers, each at its place, None where there is none. `living`: how many there are."""
+    """The records of SPAN consecutive numbers, None where there is no record. `living`: the number of records."""
 
     __slots__ = ("living",)
 
@@ -89,10 +89,10 @@ class Block(list[V | None]):
 
 
 class NumberedIndex(MutableMapping[int, V]):
-    """Records by a number, each of which is given once, in ascending order; listed in that order too. None is no record.
-    `size`: its length, which every handshake asks for and which `len` tells in a call.
+    """Records by number. Numbers are given in ascending order and never again. Iteration is in the same order. A record may
+    be anything but None. `size`: the same as `len`, without a call, for handshakes.
 
-    A block takes 8 bytes for each of its numbers, and is there as long as one of its records is."""
+    A block exists as long as one of its records does."""
 
     __slots__ = ("_blocks", "size")
 
@@ -116,7 +116,7 @@ class NumberedIndex(MutableMapping[int, V]):
         return found
 
     def put(self, number: int, value: V) -> None:
-        """`index[number] = value`, sooner (HashedIndex.put)."""
+        """Set a record. It is faster than `index[number] = value` (HashedIndex.put)."""
         block, place = self._blocks.get(number >> BITS), number & _PLACE
         if block is None:
             block = self._blocks[number >> BITS] = Block()
@@ -133,7 +133,7 @@ class NumberedIndex(MutableMapping[int, V]):
             raise KeyError(number)
 
     def pop(self, number: int, default: Any = None) -> Any:
-        """Take a record out; unlike a dict's, without a default it returns None for an unknown number."""
+        """Remove and return a record. For an unknown number it returns `default`, unlike `dict.pop` without a default."""
         block, place = self._blocks.get(number >> BITS), number & _PLACE
         found = None if block is None else block[place]
         if block is None or found is None:
@@ -157,7 +157,7 @@ class NumberedIndex(MutableMapping[int, V]):
             yield from compress(range(begin * SPAN, begin * SPAN + SPAN), map(_is_record, block))
 
     def all_values(self) -> Iterator[V]:
-        """The records, without a look-up for each as `values` makes."""
+        """All records, faster than `values`, which looks each record up."""
         return filter(_is_record, chain.from_iterable(self._blocks.values()))  # type: ignore[arg-type]
 
     def __reversed__(self) -> Iterator[int]:
@@ -166,8 +166,10 @@ class NumberedIndex(MutableMapping[int, V]):
             yield from compress(range(last, last - SPAN, -1), map(_is_record, reversed(block)))
 
     def following(self, after: int, last: int, most: int) -> tuple[list[V], int]:
-        """The records whose numbers are above `after` and at most `last`, in their order, and the number to go on behind.
-        At most `most` numbers are looked at; a block of which no record is left counts as one."""
+        """Some of the records with numbers above `after` and at most `last`, in order, and the `after` of the next call.
+
+        At most `most` numbers are examined. A block without records counts as one number.
+        """
         found: list[V] = []
         number, left = after, most
         while number < last and left > 0:

@@ -1,9 +1,9 @@
-"""Learning a host's key, and joins that prove they know it before their entry becomes permanent (D-6.4h).
+"""Learns the keys of sessions, and authenticates joins by their HMAC (D-6.4h).
 
-A watched entry copies its segments up. On the initial subflow the third ACK, or the first data, shows both
-keys (RFC 8684 3.1); on a join the third ACK shows an HMAC over both (3.2). A session whose keys were never
-seen, as after a restart of the controller, has its joins admitted by their token alone, and counted: to
-refuse them would end pooling with every restart, and the MCP checks the HMAC itself.
+A watched entry sends copies of its segments to the controller. On the initial subflow, the third ACK or the first data carry
+both keys (RFC 8684 3.1). On a join, the third ACK carries an HMAC made with both keys (3.2). After a restart of the controller,
+keys are not known. Then joins are admitted by their token alone, and counted. To refuse them would end pooling at every
+restart, and the MCP checks the HMAC itself.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _ROLE_IN_HANDSHAKE = Flags.SYN | Flags.RST | Flags.ACK
 
 
 class Proof:
-    """What a join has shown so far. `seen`: its last segment, which a reset would answer."""
+    """What is known of a join's proof. `seen`: the join's last segment, to which a reset would be sent."""
 
     __slots__ = ("deadline", "expected", "hmac", "nonce", "seen", "subflow", "theirs")
 
@@ -43,12 +43,12 @@ class Proof:
         self.deadline = deadline
         self.nonce = seen.handshake.nonce
         self.theirs = b""  # the MCP's nonce
-        self.expected = -1  # what the third ACK must acknowledge
-        self.hmac = (-1, b"")  # what it did acknowledge, and its HMAC
+        self.expected = -1  # the acknowledgement number that the third ACK must have
+        self.hmac = (-1, b"")  # the acknowledgement number and the HMAC of the third ACK
 
 
 class KeyWatch:
-    """Keys and proofs of the sessions whose rule wants them; other sessions never come here."""
+    """Learns keys and judges joins for sessions whose rule or policy wants this. Other sessions never come here."""
 
     def __init__(
         self,
@@ -67,19 +67,20 @@ class KeyWatch:
         self._refuse = refuse
         self._learning: dict[int, tuple[float, Session]] = {}  # in order of deadlines
         self._proofs: dict[FlowKey, Proof] = {}  # by flow key, in order of deadlines
-        self.host_tokens: list[Token] = []  # of hosts' keys that were verified since `take_host_tokens`
+        self.host_tokens: list[Token] = []  # of hosts' keys verified since the last `take_host_tokens`
 
     # ---- keys -----------------------------------------------------------------------------------
 
     def begin(self, session: Session, proving: bool, now: float) -> None:
-        """A session begins whose keys are wanted. Its initial subflow is watched until both keys were seen."""
+        """A session begins whose keys are wanted. Its initial subflow is watched until both keys were seen. `proving`: joins
+        have to prove that they know the keys."""
         session.keep(Secrets(proving))
         session.subflows[0].watch = Watch.COPY
-        # As long as the SYN/ACK may take, and as long again for what comes after it.
+        # The SYN/ACK may take `half_open` seconds, and the segments after it as long again.
         self._learning[session.id] = (now + 2 * self._patience, session)
 
     def shown(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a watched subflow was copied up."""
+        """Take the copy of a segment of a watched subflow."""
         if subflow.kind is not EntryKind.INITIAL:
             return self._third_ack(subflow, seen, now)
         handshake, session = seen.handshake, subflow.session
@@ -88,7 +89,7 @@ class KeyWatch:
             return []
         if not (handshake.key and handshake.peer_key):
             return []
-        # The SYN/ACK's copy comes by another switch, perhaps later. Until then the keys are kept, to be verified.
+        # The copy of the SYN/ACK comes from another switch, perhaps later. Until then the keys are kept unverified.
         secrets.host, secrets.mcp = handshake.key, handshake.peer_key
         if not self.verify(session):
             return []
@@ -96,7 +97,8 @@ class KeyWatch:
         return [*self._entry(subflow), *self.judge_all(session, now)]
 
     def verify(self, session: Session) -> bool:
-        """The session's token is known: check the keys seen against it, and end the watch."""
+        """Check the keys that were seen against the session's token, if both are known. If they fit, the watch ends. Returns
+        whether they fit."""
         secrets = session.secrets
         if secrets is None or not secrets.mcp or session.token < 0:
             return False
@@ -112,19 +114,19 @@ class KeyWatch:
         return True
 
     def take_host_tokens(self) -> list[Token]:
-        """The tokens of hosts' keys that are known since the last call: joins of MCPs may wait for them."""
+        """The tokens of hosts' keys that became known since the last call. Joins of MCPs may wait for them."""
         taken, self.host_tokens = self.host_tokens, []
         return taken
 
     def forget(self, session: Session) -> None:
-        """No keys will be learnt: the connection fell back, or its segments showed none in time."""
+        """Give up learning keys: the session fell back to plain TCP, or no keys were seen in time."""
         if session.secrets is not None:
             session.secrets.wipe()
             session.keep(None)
         self._rest(session)
 
     def _rest(self, session: Session) -> Subflow | None:
-        """The initial subflow is watched no longer."""
+        """End the watch of the initial subflow. Returns the subflow, None if it was not watched."""
         self._learning.pop(session.id, None)
         subflow = self._table.flows.get(session.first)
         if subflow is None or subflow.session is not session or subflow.watch != Watch.COPY:
@@ -138,13 +140,13 @@ class KeyWatch:
         return len(self._proofs) < self._most
 
     def challenge(self, subflow: Subflow, seen: SynSeen, now: float) -> None:
-        """A join goes to its MCP, and has to prove that its host knows both keys."""
+        """A join goes to its MCP, and has to prove that its host knows both keys. Its entry is watched."""
         subflow.watch = Watch.COPY
         self._proofs.pop(subflow.key, None)
         self._proofs[subflow.key] = Proof(subflow, seen, now + self._patience)
 
     def answered(self, subflow: Subflow, handshake: Handshake, now: float) -> list[Output]:
-        """The MCP answered a join: its SYN/ACK tells the MCP's nonce, and what the third ACK will acknowledge."""
+        """Take the MCP's SYN/ACK to a join: it has the MCP's nonce, and determines what the third ACK has to acknowledge."""
         proof = self._proof(subflow)
         if proof is None or handshake.kind is not Kind.JOIN or handshake.ack != _next(subflow.isn):
             return []
@@ -166,14 +168,14 @@ class KeyWatch:
         return []
 
     def judge_all(self, session: Session, now: float) -> list[Output]:
-        """The session's keys are known: judge the joins that have shown their proof already."""
+        """The session's keys are known: judge the joins whose third ACK was seen already."""
         proofs = [proof for subflow in session.subflows if (proof := self._proof(subflow))]
         return [output for proof in proofs for output in self._judge(proof, now)]
 
     def _judge(self, proof: Proof, now: float) -> list[Output]:
         secrets, (acknowledged, hmac) = proof.subflow.session.secrets, proof.hmac
         if secrets is None or not secrets.verified or not proof.theirs or acknowledged != proof.expected:
-            return []  # not all is known yet, or a segment that the MCP would not take for the third ACK
+            return []  # something is not known yet, or the MCP would not accept this segment as the third ACK
         version = proof.subflow.session.version
         right = join_ack_hmac(version, secrets.host, secrets.mcp, proof.nonce, proof.theirs)
         if compare_digest(right, hmac):
@@ -183,7 +185,7 @@ class KeyWatch:
     def _admit(self, subflow: Subflow, how: JoinResult) -> list[Output]:
         self._proofs.pop(subflow.key, None)
         subflow.watch = Watch.NOTHING
-        subflow.was_heard()  # or taken for heard: the entry that is written anew begins to count anew
+        subflow.was_heard()  # also without a proof, because the entry is written again and counts anew
         self._counters.joins[JoinResult.PINNED] += 1
         self._counters.joins[how] += 1
         return self._entry(subflow)
@@ -200,14 +202,14 @@ class KeyWatch:
         return proof if proof is not None and proof.subflow is subflow else None
 
     def _entry(self, subflow: Subflow) -> list[Output]:
-        """The subflow's entry again, as it is watched now."""
+        """Write the subflow's entry again, with its present watch."""
         entry = subflow.session.entry(subflow)
         return [Steer((entry,), None)] if entry else []
 
     # ---- time -----------------------------------------------------------------------------------
 
     def recovered(self, subflow: Subflow) -> list[Output]:
-        """A watched entry outlived its controller, but the keys and nonces did not: the watch ends."""
+        """A watched entry was read back from a switch. The keys and nonces are lost, so the watch ends."""
         if subflow.kind is EntryKind.JOIN:
             return self._admit(subflow, JoinResult.TOKEN_ONLY)
         subflow.watch = Watch.NOTHING

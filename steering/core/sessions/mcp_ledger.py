@@ -10,16 +10,15 @@ from steering.core.sessions.records import Session
 from steering.model.ids import Token
 
 NEVER = float("-inf")
-SILENT = 5.0  # seconds without a batch, after which a ledger proves nothing any more
-FREE = 16  # a sixteenth of what fits is to be free before a whole set is asked for again
-LEFT_OUT = (
-    65_536  # sessions that did not fit and are remembered by their ids, some 4 MB; more are only counted
-)
+SILENT = 5.0  # seconds without a batch after which a ledger proves nothing
+FREE = 16  # a whole set is asked for again when 1/FREE of the bound is free
+# Sessions without room that are remembered by their ids, in some 4 MB. Further ones are only counted.
+LEFT_OUT = 65_536
 
 
 class Told:
-    """A session that lives at the MCP. `session`: the id of its record, 0 where no record is known. `early`: it was reported
-    before its SYN was handled here (early_reports). `again`: others had its flow shortly before it."""
+    """A live session that the MCP has reported. `session`: the id of its record, 0 if none is known. `early`: it was reported
+    before its SYN was handled here (early_reports). `again`: other sessions had its flow shortly before."""
 
     __slots__ = ("again", "early", "flow", "session", "token")
 
@@ -31,26 +30,26 @@ class Told:
 
 
 class McpLedger:
-    """The ledger of one MCP. `whole`: a whole set was reported, and all changes since. Only then a session that is
-    missing here does not live."""
+    """The ledger of one MCP. `whole`: a whole set was reported, and all changes since. Only then a session that is not in the
+    ledger does not live at the MCP. A "run" of the MCP is named by its generation."""
 
     def __init__(self) -> None:
         self.generation = ""
-        self._generation_before = ""  # of the run of the MCP before this one: what comes of it now comes late
+        self._generation_before = ""  # of the MCP's run before this one; a batch of that run comes too late
         self.sequence = 0
         self.whole = False
         self.heard = NEVER  # when the last batch came
-        self._part = 0  # the last part of a set that is being reported; 0: none is
+        self._part = 0  # the last part of an incomplete set; 0 if no set is incomplete
         self._live: dict[int, Told] = {}
         self._flows: dict[FlowKey, Told] = {}
         self._tokens: dict[Token, int] = {}  # token -> how many live sessions have it
-        # What lived in the run of the MCP before this one, as that run told last; empty once it was compared.
+        # The live sessions of the MCP's run before this one. Empty as soon as all records were compared.
         self._flows_before: dict[FlowKey, Told] = {}
         self._tokens_before: dict[Token, int] = {}
-        self.restarted = NEVER  # when this run was heard first, where another one was heard before it
+        self.restarted = NEVER  # time of the first batch of this run, if there was a run before
         self.overflowed = False
-        # Live sessions of this set that could not be added: their ids, and how many more there are, as far as ends of ids that
-        # are unknown tell.
+        # Live sessions without room: ids of some, and the number of the others. The end of an unknown id counts as the end of
+        # one of the others.
         self._left_out: set[int] = set()
         self._more_left_out = 0
 
@@ -61,24 +60,24 @@ class McpLedger:
         return number in self._live
 
     def is_last(self, given: McpSessions) -> bool:
-        """Whether this is the last batch once more, which was sent again."""
+        """Whether this is the last batch once more."""
         return (given.generation, given.sequence) == (self.generation, self.sequence)
 
     def follows(self, given: McpSessions) -> bool:
-        """Whether this batch is the next one, so that it has to be taken. A run that is over has no next one."""
+        """Whether this batch is the next one in order. A batch of an earlier run never is."""
         if given.part == 1:
             return given.generation != self._generation_before
         if given.generation != self.generation or given.sequence != self.sequence + 1:
             return False
-        # Part 0 stands for changes. They may follow when no set is incomplete.
+        # Part 0 is a batch of changes. It may only come when no set is incomplete.
         return given.part == (self._part + 1 if self._part else 0)
 
     def begin(self, given: McpSessions, now: float) -> None:
-        """Begin to take a batch. Part 1 of a set makes all earlier reports void. A new generation says that the MCP
-        has restarted: what lived in the run before it has died with that run."""
+        """Begin to take a batch. Part 1 of a set makes all earlier reports void. A new generation means that the MCP has
+        restarted, and that the sessions of its run before are gone."""
         if given.part == 1:
             if self.generation and given.generation != self.generation:
-                # A run that was too short to be compared hides nothing of the one before it.
+                # If the run before was too short to be compared, the sessions of the run before that are still kept.
                 if self.whole and not self._flows_before:
                     self._flows_before, self._tokens_before = self._flows, self._tokens
                 self.restarted, self._generation_before = now, self.generation
@@ -89,11 +88,11 @@ class McpLedger:
         self._part = 0 if given.last else given.part
 
     def complete(self) -> None:
-        """The last part of a set was reported."""
+        """The last part of a set was taken."""
         self.whole = not self.overflowed
 
     def add(self, number: int, told: Told) -> None:
-        """Add a session that lives."""
+        """Add a live session."""
         self._left_out.discard(number)
         self._live[number] = told
         self._flows[told.flow] = told
@@ -101,8 +100,8 @@ class McpLedger:
             self._tokens[told.token] = self._tokens.get(told.token, 0) + 1
 
     def full(self, number: int) -> None:
-        """A live session could not be added. From now on sessions that are missing here may live, until a whole set
-        is reported."""
+        """A live session found no room. From now on, sessions that are not in the ledger may live, until a whole set is
+        reported."""
         self.overflowed = True
         self.whole = False
         if number in self._left_out:
@@ -113,18 +112,18 @@ class McpLedger:
             self._more_left_out += 1
 
     def fits_again(self, most: int) -> bool:
-        """Whether a session could not be added, and all that live would leave a sixteenth of `most` free now. With less an MCP whose
-        sessions swing around the bound would tell its whole set at each swing."""
+        """Whether sessions found no room before, and all live sessions would leave 1/FREE of `most` free now. With less, an
+        MCP whose sessions vary around the bound would have to send its whole set again and again."""
         if not self.overflowed:
             return False
         free = most - len(self) - len(self._left_out) - self._more_left_out
         return free >= max(1, -(-most // FREE))
 
     def remove(self, number: int) -> Told | None:
-        """Remove a session that has ended, and return it; None for an unknown number."""
+        """Remove a session that has ended. Returns its record here, None for an unknown number."""
         told = self._live.pop(number, None)
         if told is None:
-            # Others were never left out: those that were refused as another MCP's, or an end that is told twice.
+            # Or the session was refused as another MCP's, or its end is reported twice. These are not distinguished.
             if number in self._left_out:
                 self._left_out.discard(number)
             elif self._more_left_out:
@@ -141,17 +140,17 @@ class McpLedger:
         return told
 
     def compared(self) -> None:
-        """Every session was compared with a whole set of this run: the run before it is forgotten."""
+        """All session records were compared with a whole set of this run. The sessions of the run before are forgotten."""
         if self.whole and (self._flows_before or self._tokens_before):
             self._flows_before, self._tokens_before = {}, {}
 
     def is_true(self, now: float) -> bool:
-        """Whether the ledger is up to date: sessions in it live at the MCP, and sessions that are missing in it do
-        not."""
+        """Whether the ledger is up to date: sessions in it live at the MCP, others do not. `now`: seconds."""
         return self.whole and now - self.heard <= SILENT
 
     def lives(self, session: Session) -> bool:
-        """Whether the MCP has reported this session, by its token or by its first flow. If so, both are linked."""
+        """Whether the MCP has reported this session as live, by its first flow or by its token. If found by its flow, the
+        report is linked with the record."""
         told = self._flows.get(session.first)
         if told is not None and (told.token < 0 or session.token in (-1, told.token)):
             told.session = told.session or session.id
@@ -159,8 +158,8 @@ class McpLedger:
         return session.token >= 0 and session.token in self._tokens
 
     def came_first(self, session: Session) -> bool:
-        """A session has begun here that the MCP has reported by its flow before. Both are linked, also where the report was
-        taken for that of an older session on this flow. Whether it is plain TCP at the MCP."""
+        """A session has begun whose flow the MCP has reported before. Report and record are linked, even if the report was
+        linked with an older session on this flow. Returns whether the session is plain TCP at the MCP."""
         told = self._flows.get(session.first)
         if told is None or (told.token >= 0 and session.token not in (-1, told.token)):
             return False
@@ -168,7 +167,7 @@ class McpLedger:
         return told.token < 0
 
     def lived(self, session: Session) -> bool:
-        """Whether the run of the MCP before this one has reported this session, and not its end."""
+        """Whether the MCP's run before this one had this session when it ended."""
         told = self._flows_before.get(session.first)
         if told is not None and (told.token < 0 or session.token in (-1, told.token)):
             return told.session in (0, session.id)

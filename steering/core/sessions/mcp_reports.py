@@ -1,12 +1,11 @@
-"""Handles the reports of MCPs about their sessions (docs/relay-reports.rst): a session that ended at its MCP, or was
-never there, ends here too.
+"""Handles the reports of MCPs about their sessions (docs/relay-reports.rst). A session that has ended at its MCP, or that its
+MCP never had, ends here, too.
 
-An MCP that restarted has cut off what lived there before, unless the network saw that it ended in order: host and server
-are told as those of a dead MCP (sessions.dead_mcps).
+By a restart, an MCP loses the sessions that it had. Unless their FINs were seen before, these sessions are aborted like those
+of a dead MCP (sessions.dead_mcps).
 
-The network may miss an answer or an end, since copies of segments are metered. The MCP knows both. An MCP is trusted
-only about its own sessions: a report about a session of another MCP is refused, and counted under the name of the
-reporting MCP.
+The controller may miss a SYN/ACK or a FIN, because copies of segments are metered. The MCP knows both. An MCP is trusted only
+about its own sessions. A report about a session of another MCP is refused, and counted under the name of the reporting MCP.
 """
 
 from collections import deque
@@ -37,26 +36,29 @@ from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token
 from steering.model.network import PortRole
 from steering.model.session import SessionState
 
-GRACE = 2.0  # seconds from when the network knows a session until its MCP must have reported it
-CHECKED_EACH_TICK = 2_000  # sessions that are looked up in their MCP's ledger in one tick
-# Seconds for which entries stay after an orderly end. The FINs of MPTCP come when all data was acknowledged. A plain
-# connection may have to repeat its last segment.
+GRACE = 2.0  # seconds in which an MCP must report a session whose handshake is complete
+CHECKED_EACH_TICK = 2_000  # most sessions that are looked up in their MCP's ledger in one tick
+# Seconds for which entries stay after an orderly end: with a token, and for plain TCP. MPTCP sends FINs when all data was
+# acknowledged. A plain connection may have to repeat its last segment.
 LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
-QUIET = 2.0  # seconds without a packet, after which nothing can be under way any more, where the FINs were not seen
-COUNTED_EACH_S = 10_000  # entries that may be read in a second to know their counters
+QUIET = 2.0  # if FINs were not seen: seconds without a packet after which no segment can be under way
+COUNTED_EACH_S = 10_000  # most entries per second whose counters are read for this
 
 
 class ReportOutcome(NamedTuple):
-    """The result of a batch: outputs, and the tokens that were learnt from it."""
+    """The result of a batch: outputs, and the tokens that became known by it."""
 
     outputs: list[Output]
     tokens: tuple[Token, ...] = ()
 
 
 class McpReports(Part):
-    """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`: by MCP; only
-    this part changes them, others read them. `cut_off`: has the ends of a session told that its MCP lost it. `early`: what
-    was reported before its SYN was handled."""
+    """Takes reports of MCPs.
+
+    `recovering` returns whether the entries of some switches were not read yet. `ledgers`: by MCP; only this part changes
+    them, others read them. `cut_off` aborts a session that its MCP has lost by a restart, and returns whether this is news.
+    `early`: reports about sessions whose SYN was not handled yet.
+    """
 
     def __init__(
         self,
@@ -78,16 +80,14 @@ class McpReports(Part):
         self._ledgers = ledgers
         self._cut_off = cut_off
         self._looked_at = 0  # the youngest session that was added to `_young`
-        self._young: deque[int] = (
-            deque()
-        )  # sessions that their MCP may not have reported yet, in order of age
-        self._checking: deque[int] = deque()  # sessions to look up in a complete set
+        self._young: deque[int] = deque()  # sessions that are too young to be checked, in order of age
+        self._checking: deque[int] = deque()  # sessions that have to be looked up in a complete set
         self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
         self.early = EarlyReports(counters)
-        # Sessions whose end was reported, and that were reported before their SYN was handled -> whether it was orderly.
+        # Sessions whose begin and end were reported before their SYN was handled -> whether the end was orderly.
         self._early_ends: dict[int, bool] = {}
         self._counted: dict[DatapathId, float] = {}  # switch -> when its counters were read last
-        self._count_at = 0.0
+        self._count_at = 0.0  # time of the next reading of counters
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """Forget the reports of MCPs that were removed or replaced."""
@@ -97,14 +97,14 @@ class McpReports(Part):
         return []
 
     def taken(self, mcp: McpId) -> tuple[str, int] | None:
-        """Generation and sequence number of the last batch that was taken from an MCP; None if there was none."""
+        """The generation and sequence number of the last batch that was taken from an MCP, None if there was none."""
         ledger = self._ledgers.get(mcp)
         return None if ledger is None else (ledger.generation, ledger.sequence)
 
     # ---- a batch --------------------------------------------------------------------------------
 
     def reported(self, given: McpSessions, now: float) -> ReportOutcome:
-        """Take a batch of an MCP, completely or not at all. If not, the MCP will send its whole set."""
+        """Take a batch of an MCP, completely or not at all. If it is refused, the MCP will send its whole set."""
         mcp = self._map.mcps.get(given.mcp)
         if mcp is None:
             return ReportOutcome([])
@@ -116,7 +116,7 @@ class McpReports(Part):
             return self._refused(given.mcp, ReportRefusal.RECOVERING)
         if not ledger.follows(given):
             return self._refused(given.mcp, ReportRefusal.OUT_OF_ORDER)
-        # A ledger that is not whole proves no end of any session: it must not stay so for good.
+        # A ledger that is not whole cannot prove that a session is gone. As soon as there is room, a whole set is wanted.
         if not given.part and ledger.fits_again(self._table.limits.sessions):
             return self._refused(given.mcp, ReportRefusal.INCOMPLETE)
         if now - ledger.heard > SILENT:
@@ -152,8 +152,8 @@ class McpReports(Part):
         outputs: list[Output],
         now: float,
     ) -> Token:
-        """A session lives at the MCP. Returns the token that was learnt by this, or NO_TOKEN. `last`: where the batch tells
-        of several sessions on this flow, one after the other, whether it is the last of them."""
+        """Take the report of a live session. Returns the token that became known by it, or NO_TOKEN. `last`: whether this
+        session is the last of several on the same flow in the batch; None if it is the only one."""
         flow = flow_key(event.src, event.dst, event.sport, event.dport)
         known = self._table.flows.get(flow)
         if self._foreign(mcp, event.token) or (known is not None and known.session.mcp != mcp):
@@ -171,12 +171,12 @@ class McpReports(Part):
         ledger.add(event.id, told)
         session = known.session if known is not None and known.session.first == flow else None
         if last is False and not (session is not None and ended(session)):
-            return NO_TOKEN  # the record on this flow may be that of the session which follows
-        # A session on this flow that is over already is another one.
+            return NO_TOKEN  # the record on this flow may belong to a later session
+        # If the session of the record is over already, the report is about another session.
         told.early = event.token < 0 and (
             known is None or (session is not None and session.id in self._leaving)
         )
-        told.again = bool(last)  # and the SYN of the session that the record is of may still come
+        told.again = bool(last)  # more SYNs on this flow may still come
         if told.early or told.again:
             self.early.began(mcp, flow, now, told.again)
         if told.early:
@@ -186,7 +186,7 @@ class McpReports(Part):
         return self._lives(session, event.token, outputs, now)
 
     def _lives(self, session: Session, token: Token, outputs: list[Output], now: float) -> Token:
-        """An MCP told that a session lives there. Returns the token that was learnt by this, or NO_TOKEN."""
+        """A session is live by its MCP's report. Returns the token that became known by it, or NO_TOKEN."""
         if session.reverse or session.unit is not None or not unanswered(session, token):
             self._teardown.heard(session)
             return NO_TOKEN
@@ -196,14 +196,14 @@ class McpReports(Part):
         return token
 
     def _foreign(self, mcp: McpId, token: Token) -> bool:
-        """Whether sessions of other MCPs have a token, and none of this MCP has it."""
+        """Whether sessions of other MCPs have a token, and no session of this MCP."""
         if token < 0:
             return False
         owners = {session.mcp for session in self._table.with_token(token) if session.token == token}
         return bool(owners) and mcp not in owners
 
     def _over(self, mcp: McpId, ledger: McpLedger, event: SessionOver, now: float) -> list[Output]:
-        """A session has ended at its MCP."""
+        """Take the report of a session's end."""
         told = ledger.remove(event.id)
         if told is None:
             if self._foreign(mcp, event.token):
@@ -223,7 +223,7 @@ class McpReports(Part):
         return [] if session is None or session.mcp != mcp else self._end(session, event.orderly, now)
 
     def _end(self, session: Session, orderly: bool, now: float) -> list[Output]:
-        """A session has ended at its MCP, and ends here: at once, or when its last segments have passed."""
+        """End a session that has ended at its MCP: at once, or after an orderly end when its last segments have passed."""
         if is_aborted(session):
             return []
         if not orderly:
@@ -271,7 +271,7 @@ class McpReports(Part):
         return outputs
 
     def _take_early(self, session: Session, outputs: list[Output], now: float) -> None:
-        """A session has begun. If its MCP reported it already, the report is about this one."""
+        """Apply the MCP's early report to a session that has just begun, if there is one."""
         early, ledger = self.early.take(session.mcp, session.first), self._ledgers.get(session.mcp)
         if early is None or ledger is None:
             return
@@ -281,9 +281,11 @@ class McpReports(Part):
             self._lives(session, NO_TOKEN, outputs, now)
 
     def _end_early(self, now: float) -> list[Output]:
-        """End sessions that were reported before their SYN was handled, and have ended at their MCP. The SYN may be of
-        another session, which follows on the flow of the one that was reported. Then the MCP reports that session too,
-        once its host has answered the SYN/ACK: so there is time for that."""
+        """End sessions that were reported before their SYN was handled, and whose end was reported.
+
+        The SYN may belong to another session that follows on the same flow. Then the MCP reports this session, too, as soon
+        as its host has answered the SYN/ACK. So the end is delayed until then.
+        """
         outputs: list[Output] = []
         for number, orderly in list(self._early_ends.items()):
             session = self._table.by_id.get(number)
@@ -291,7 +293,7 @@ class McpReports(Part):
             if session is None or ledger is None:
                 del self._early_ends[number]
                 continue
-            # Of a host that was not heard the SYN/ACK may have to be repeated (half_open).
+            # If no segment of the host was seen, the SYN/ACK may have to be repeated (half_open).
             grace = GRACE if session.state in STANDING else self._teardown.timers.half_open / 2
             if now >= session.created + grace and ledger.is_true(now):
                 del self._early_ends[number]
@@ -312,12 +314,12 @@ class McpReports(Part):
         if is_aborted(session):
             return []
         lived = ledger.lived(session)
-        # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's
-        # own address may belong to another program there.
+        # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's own
+        # address may belong to another program at the MCP.
         if not lived and (self._told_by(session) > now or session.reverse or is_addressed(session)):
             return []
         if lived or session.created < ledger.restarted:
-            if ended_in_order(session):  # before the MCP restarted, which could not tell of it any more
+            if ended_in_order(session):  # before the restart, but the MCP could not report the end any more
                 self._leaving.setdefault(session.id, now)
                 self._teardown.ended_at_mcp(session)
                 return []
@@ -327,12 +329,12 @@ class McpReports(Part):
         return self._teardown.end(session)
 
     def _told_by(self, session: Session) -> float:
-        """When its MCP must have reported a session: its handshake is complete or given up by then. Of a session that
-        was read back it was complete before."""
+        """The time by which its MCP must have reported a session, because its handshake is complete or given up by then. The
+        handshake of a session that was read back was complete before."""
         return session.created + (GRACE if session.ruling is None else self._teardown.timers.half_open)
 
     def _leave(self, now: float) -> list[Output]:
-        """End sessions that are over at their MCP, as soon as no segment of them can be under way any more."""
+        """End sessions that are over at their MCP, as soon as none of their segments can be under way."""
         outputs: list[Output] = []
         late: set[DatapathId] = set()
         for number, since in list(self._leaving.items()):
@@ -351,14 +353,14 @@ class McpReports(Part):
         return outputs
 
     def counted(self, dpid: DatapathId, asked_at: float) -> None:
-        """All counters of a switch were read, as they were at a time or later. Teardown.counted has noted which of them
-        grew."""
+        """All counters of a switch were read, with values of `asked_at` or later. Teardown.counted has recorded the activity
+        of subflows before."""
         if self._leaving:
             self._counted[dpid] = asked_at
 
     def _quiet(self, session: Session, since: float, now: float) -> bool:
-        """Whether the counters of a session's entries do not grow any more. For a session without entries: whether
-        its time is over."""
+        """Whether the counters of a session's entries do not grow any more. For a session without entries: whether a fixed
+        time has passed."""
         if not all(subflow.waypoint for subflow in session.subflows):
             return now >= since + self._teardown.timers.fin_linger
         for subflow in session.subflows:

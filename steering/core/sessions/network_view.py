@@ -1,11 +1,11 @@
-"""What the network has seen of a session, for comparison with what the session's MCP reports (sessions.mcp_reports)."""
+"""What the controller knows of a session from the network, for comparison with the MCP's reports (sessions.mcp_reports)."""
 
 from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.records import Session
 from steering.model.ids import Token
 from steering.model.session import SessionState
 
-# States of a session that was established once.
+# States of a session whose handshake was complete.
 STANDING = frozenset(
     (
         SessionState.ESTABLISHED,
@@ -18,7 +18,8 @@ STANDING = frozenset(
 
 
 def unanswered(session: Session, token: Token) -> bool:
-    """Whether the network has not seen the SYN/ACK of a session: it is half-open, or counts as plain TCP so far."""
+    """Whether the SYN/ACK of a session was not seen. The session is half-open, or counts as plain TCP although its MCP has
+    reported `token`."""
     taken_for_plain = (
         session.state in (SessionState.PLAIN, SessionState.ANSWERED) and session.token < 0 and token >= 0
     )
@@ -26,14 +27,14 @@ def unanswered(session: Session, token: Token) -> bool:
 
 
 def ended(session: Session) -> bool:
-    """Whether the network saw the end of each subflow: for MPTCP the MCP's FIN, for plain TCP both FINs."""
+    """Whether the end of each subflow was seen: for MPTCP the MCP's FIN, for plain TCP both FINs, or resets."""
     needed = MCP_FIN if session.token >= 0 else BOTH_FINS
     return all(subflow.closed & needed == needed for subflow in session.subflows)
 
 
 def ended_in_order(session: Session) -> bool:
-    """Whether the network saw FINs that end each subflow. Resets do not count: a machine that restarted resets what it
-    does not know, and no server learns of an end by that."""
+    """Whether FINs that end each subflow were seen. Resets do not count: a restarted machine resets connections that it does
+    not know, and servers do not learn of an end by these."""
     if not session.subflows:
         return session.server_closed == BOTH_FINS
     needed = MCP_FIN if session.token >= 0 else BOTH_FINS
@@ -41,11 +42,11 @@ def ended_in_order(session: Session) -> bool:
 
 
 def is_addressed(session: Session) -> bool:
-    """Whether a session goes to its MCP's own address, so that it has no entries."""
+    """Whether a session goes to its MCP's own address and has no entries."""
     led = session.returns or any(subflow.waypoint for subflow in session.subflows)
     return session.unit is None and not led
 
 
 def is_aborted(session: Session) -> bool:
-    """Whether a session is being aborted. The abort ends it when host and server were told."""
+    """Whether a session is being aborted. The abort ends the session when host and server have got their resets."""
     return session.ending

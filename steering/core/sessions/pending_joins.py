@@ -1,6 +1,7 @@
-"""Early joins: MP_JOINs that came before their token was known, and wait for it (G5).
+"""Joins (MP_JOIN) that came before their token was known, and wait for it (G5).
 
-An access port may have as many as are free, so that one that is flooded with joins leaves room to the others.
+A port may have at most as many waiting joins as there are free places. So a port that is flooded with joins leaves room to
+the others.
 """
 
 from steering.core.inputs import SynSeen
@@ -9,22 +10,22 @@ from steering.model.ids import Token
 
 
 class PendingJoins:
-    """At most `capacity` joins, each for at most `seconds`."""
+    """Holds at most `capacity` joins, each for at most `seconds`."""
 
     def __init__(self, capacity: int, seconds: float) -> None:
         self._capacity = capacity
         self._seconds = seconds
         # In order of arrival, which is the order of deadlines.
         self._joins: dict[int, tuple[float, Token, Attachment, SynSeen]] = {}
-        self.by_token: dict[Token, list[int]] = {}  # tokens that joins wait for -> these
-        self._at: dict[int, int] = {}  # waypoint -> joins that came in there
+        self.by_token: dict[Token, list[int]] = {}  # token -> the joins that wait for it
+        self._at: dict[int, int] = {}  # waypoint -> number of joins that came in there
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._joins)
 
     def add(self, token: Token, attachment: Attachment, seen: SynSeen, now: float) -> bool:
-        """Keep a join; False if there is no room for one more of its port."""
+        """Hold a join. Returns False if there is no room for one more of its port."""
         place = attachment.waypoint.id
         here = self._at.get(place, 0)
         if here >= self._capacity - len(self._joins):
@@ -36,15 +37,14 @@ class PendingJoins:
         return True
 
     def take(self, token: Token) -> list[tuple[Attachment, SynSeen]]:
-        """The joins that waited for a token, in the order they came."""
+        """Remove and return the joins that waited for a token, in the order in which they came."""
         found = [self._joins.pop(number) for number in self.by_token.pop(token, ())]
         for _, _, attachment, _ in found:
             self._left(attachment)
         return [(attachment, seen) for _, _, attachment, seen in found]
 
     def expire(self, now: float) -> list[tuple[Attachment, SynSeen]]:
-        """Remove the joins that waited too long, and return them. A host whose SYN is dropped sends it again
-        after a second."""
+        """Remove and return the joins that waited too long. A host whose SYN is dropped sends it again after a second."""
         over = []
         for number, (deadline, token, attachment, seen) in self._joins.items():
             if deadline > now:
@@ -60,7 +60,7 @@ class PendingJoins:
         return [(attachment, seen) for _, _, attachment, seen in over]
 
     def _left(self, attachment: Attachment) -> None:
-        """One that came in there waits no longer."""
+        """A join from this attachment waits no longer."""
         place = attachment.waypoint.id
         left = self._at[place] - 1
         if left:

@@ -1,7 +1,8 @@
-"""Which addresses are known to be their hosts': a session was opened from them, or to them, and its host was heard after the SYN.
+"""Known addresses of hosts: addresses with a session whose host has completed the handshake.
 
-Counted apart from the ledger of quotas: that counts half-open sessions too, registered subscribers by their name, and IPv6
-by /64 wherever. Not known of a session that was read back from switches: its host is, with its next one.
+These counts are separate from the ledger of quotas. The ledger also counts half-open sessions, counts listed subscribers by
+name, and counts IPv6 always by /64. Sessions that were read back from switches are not counted here. Their hosts become known
+with their next session.
 """
 
 from steering.core.network.site_index import SiteMap
@@ -11,8 +12,8 @@ from steering.core.sessions.records import Session
 
 
 class HeardHosts:
-    """How many sessions that are more than half open each address has; of IPv6 each /64, too. `most`: sessions. Kept
-    by the session table."""
+    """How many sessions with complete handshakes each address has, and each IPv6 /64, too. `most`: the most sessions. The
+    session table updates it."""
 
     __slots__ = ("_counts",)
 
@@ -23,11 +24,11 @@ class HeardHosts:
         return len(self._counts)
 
     def has(self, who: bytes) -> bool:
-        """Whether an address (4 or 16 bytes) or an IPv6 /64 (8 bytes) has one."""
+        """Whether an address (4 or 16 bytes) or an IPv6 /64 (8 bytes) has such a session."""
         return self._counts.get(who) is not None
 
     def add(self, session: Session) -> None:
-        """A session is more than half open from now on."""
+        """The handshake of a session is complete."""
         if session.ruling is not None:
             host = _host_of(session)
             self._counts.add(host)
@@ -35,7 +36,7 @@ class HeardHosts:
                 self._counts.add(host[:8])
 
     def remove(self, session: Session) -> None:
-        """It has none of its entries any more, or is over."""
+        """A session has lost its entries, or is over."""
         if session.ruling is not None:
             host = _host_of(session)
             self._take_one(host)
@@ -51,20 +52,20 @@ class HeardHosts:
 
 
 def _host_of(session: Session) -> bytes:
-    """Whose session it is: who opened it, or to whom a server did."""
+    """The address of a session's host, which opened it, or to which a server opened it."""
     return session.flow.destination if session.onset.reverse else source_of(session.first)
 
 
 class ServedHosts:
-    """Asks which hosts have sessions, by what their networks bind."""
+    """Looks up hosts by address, or by /64 where their access network binds prefixes."""
 
     def __init__(self, sitemap: SiteMap, heard: HeardHosts) -> None:
         self._map = sitemap
         self._heard = heard
 
     def has(self, address: bytes) -> bool:
-        """Whether a host with this address (4 or 16 bytes) has a session that is more than half open. IPv6 counts by /64
-        where a host has one to itself (`ipv6_binding: prefix`), else by address."""
+        """Whether a host with this address (4 or 16 bytes) has a session with a complete handshake. IPv6 counts by /64 where
+        each host has a /64 of its own (`ipv6_binding: prefix`), else by address."""
         if len(address) == 16:
             access = self._map.access_of(address)
             if access is not None and access.binds_prefixes:

@@ -1,10 +1,9 @@
-"""The ends of a session's connections as the network can reach them: each subflow's host, and the server.
+"""The ends of a session's connections that the controller can reset: the host of each subflow, and the server.
 
-An end is told that its connection is over by a reset, which its kernel believes if it bears exactly the sequence number
-that the end expects (RFC 5961 section 3.2). An end tells that number itself, whenever it sends: by what it acknowledges. One
-that is silent is asked: by a byte that it does not expect, or by a SYN on its own connection. Either is answered with an
-acknowledgement (RFC 9293 section 3.10.7.4, RFC 5961 section 4.2). They take turns, since a firewall may drop the one, and Linux
-answers the other once in half a second.
+The kernel of an end accepts a reset only with exactly the sequence number that it expects (RFC 5961 section 3.2). Every segment
+of an end shows this number as its acknowledgement number. A silent end is asked by a question: a byte of data outside its
+window, or a SYN on its connection. The end answers both with an ACK (RFC 9293 section 3.10.7.4, RFC 5961 section 4.2). The two
+kinds alternate, because a firewall may drop the first, and Linux answers the second only once in half a second.
 """
 
 from collections.abc import Iterator
@@ -19,26 +18,29 @@ from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.network import PortRole
 from steering.wire.craft import challenge, stray_byte
 
-CONTROLLER_PORT = PortNumber(0xFFFF_FFFD)  # OFPP_CONTROLLER: a frame of our own may leave at any port
+CONTROLLER_PORT = PortNumber(0xFFFF_FFFD)  # OFPP_CONTROLLER: ingress port of frames that the controller makes
 _SEQUENCE = 0xFFFF_FFFF
 
 
 class EndKind(StrEnum):
+    """Whose end of a connection it is."""
+
     HOST = "host"
     SERVER = "server"
 
 
 class EndOutcome(StrEnum):
-    """What became of an end, as far as it is known."""
+    """What is known of an end during an abort."""
 
-    ASKED = "asked"  # nothing was heard of it yet
-    TOLD = "told"  # a reset with the number that it expects was sent to it
-    CLOSED = "closed"  # it says itself that it has no such connection any more
+    ASKED = "asked"  # it has not answered yet
+    TOLD = "told"  # it was sent a reset with the number that it expects
+    CLOSED = "closed"  # its answer shows that it has no such connection any more
     SILENT = "silent"  # it never answered
 
 
 class ConnectionEnd:
-    """One end. `key`: its flow as it sends; `dpid` and `role`: where its segments come in; `waypoint`: its MCP's."""
+    """One end of a connection. `key`: the flow in the direction from this end. `dpid` and `role`: where its segments come in.
+    `waypoint`: of the MCP, to which its segments are led."""
 
     __slots__ = ("dpid", "due", "key", "kind", "outcome", "role", "rounds", "subflow", "waypoint")
 
@@ -58,15 +60,16 @@ class ConnectionEnd:
         self.waypoint = waypoint
         self.subflow = subflow  # None: the server leg
         self.outcome = EndOutcome.ASKED
-        self.rounds = 0  # times that it was asked
-        self.due = 0.0  # when it is asked next
+        self.rounds = 0  # number of questions to it
+        self.due = 0.0  # time of the next question
 
     @property
     def is_closed(self) -> bool:
         return self.outcome is EndOutcome.CLOSED
 
     def question(self) -> Release:
-        """A segment that it answers, as if its peer had sent it, by the natural way from where its answer comes in."""
+        """The next question: a segment with its peer's address, to which it has to answer. The segment takes the natural path
+        from the switch where its answer will come in."""
         self.rounds += 1
         ask = stray_byte if self.rounds % 2 else challenge
         _, end, peer, end_port, peer_port = parts_of(self.key)
@@ -76,7 +79,7 @@ class ConnectionEnd:
 
 
 class EndReport(NamedTuple):
-    """An end for who asks. Addresses of 4 or 16 bytes."""
+    """An end, for operators. `address` has 4 or 16 bytes."""
 
     kind: EndKind
     address: bytes
@@ -90,7 +93,8 @@ def report_of(end: ConnectionEnd) -> EndReport:
 
 
 def ends_of(session: Session) -> Iterator[ConnectionEnd]:
-    """Every end that an entry of the session shows. Where the MCP changes addresses, its server's is not among them."""
+    """Every end whose segments match an entry of the session. If the MCP changes addresses, the server's end is not among
+    them."""
     near, far = (EndKind.SERVER, EndKind.HOST) if session.reverse else (EndKind.HOST, EndKind.SERVER)
     for subflow in session.subflows:
         if subflow.waypoint:

@@ -1,4 +1,4 @@
-"""What few sessions and subflows have beside their record, and most only while they end."""
+"""Data that only few sessions and subflows have, most of them only while they end. They are kept apart from the records."""
 
 from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
 from steering.core.sessions.session_keys import Secrets
@@ -6,22 +6,22 @@ from steering.core.sessions.shared_parts import CourseParts, OnsetParts
 from steering.model.ids import NO_TOKEN, Token
 from steering.model.preference import NO_WISH, SubflowWish
 
-WATCH = 3  # bits of a subflow's marks: Watch; its progress stands above them
-PROGRESS = 2  # from which bit on
+WATCH = 3  # mask of the bits of a subflow's marks that hold its Watch
+PROGRESS = 2  # first bit of a subflow's marks that holds its progress
 
 
 class SubflowExtras:
-    """Made when a subflow has one of these."""
+    """Further data of a subflow. Made when a subflow gets any of these data."""
 
     __slots__ = ("fins", "wish")
 
     def __init__(self) -> None:
-        self.fins = FinPair()  # what its ends did to close it
-        self.wish: SubflowWish = NO_WISH  # the wish that its MCP was told last
+        self.fins = FinPair()  # FINs of its ends, and which ends have closed it
+        self.wish: SubflowWish = NO_WISH  # the last wish that was sent to its MCP
 
 
 class MarkedParts(CourseParts):
-    """A record with a course, with small numbers as one, and with extras, if it has any: their parts are the record's."""
+    """Properties of a subflow that are kept in its packed marks and in its extras."""
 
     __slots__ = ("_extras", "_marks")
 
@@ -30,12 +30,12 @@ class MarkedParts(CourseParts):
 
     @property
     def closed(self) -> int:
-        """HOST_FIN | MCP_FIN: which ends have closed it."""
+        """The ends that have closed the subflow: bits HOST_FIN and MCP_FIN."""
         return 0 if self._extras is None else self._extras.fins.closed
 
     @property
     def watch(self) -> int:
-        """What its entry shows to the controller: Watch."""
+        """Which segments its entry sends to the controller: a Watch."""
         return self._marks & WATCH
 
     @watch.setter
@@ -44,7 +44,7 @@ class MarkedParts(CourseParts):
 
     @property
     def progress(self) -> int:
-        """How far it has come, as a join: UNANSWERED to HEARD."""
+        """The progress of a join's handshake: records.UNANSWERED to records.HEARD."""
         return self._marks >> PROGRESS
 
     @progress.setter
@@ -53,11 +53,12 @@ class MarkedParts(CourseParts):
 
     @property
     def wish(self) -> SubflowWish:
-        """The wish that its MCP was told last."""
+        """The last wish that was sent to its MCP."""
         return NO_WISH if self._extras is None else self._extras.wish
 
     def close(self, side: int) -> bool:
-        """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
+        """One end or both have closed the subflow (`side`: HOST_FIN, MCP_FIN or BOTH_FINS). Returns whether by this call both
+        ends have closed it."""
         fins = self._more().fins
         if fins.closed == BOTH_FINS:
             return False
@@ -65,11 +66,11 @@ class MarkedParts(CourseParts):
         return fins.closed == BOTH_FINS
 
     def saw_fin(self, side: int, one: Fin) -> bool:
-        """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
+        """Record a FIN of one end. Returns whether the FINs of both ends belong together."""
         return self._more().fins.closes(side, one)
 
     def sent_fin(self, sides: int) -> bool:
-        """Whether FINs of all these ends were seen. A reset is none."""
+        """Whether FINs of all ends in `sides` were seen. Resets do not count."""
         seen = 0 if self._extras is None else sum(self._extras.fins.fins)
         return seen & sides == sides
 
@@ -80,22 +81,22 @@ class MarkedParts(CourseParts):
 
 
 class SessionExtras:
-    """Made when a session has one of these."""
+    """Further data of a session. Made when a session gets any of these data."""
 
     __slots__ = ("deadline", "ending", "host_token", "idle_at", "leg_fins", "secrets", "server_closed")
 
     def __init__(self) -> None:
-        self.server_closed = 0
-        self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
-        self.deadline = 0.0  # until when a lingering record is kept
-        self.idle_at = ""  # the access network where it is one of those that are idle
-        self.secrets: Secrets | None = None  # where the policy needs keys
+        self.server_closed = 0  # ends that have closed the server leg
+        self.leg_fins: FinPair | None = None  # FINs of the server leg
+        self.deadline = 0.0  # time until which a lingering record is kept
+        self.idle_at = ""  # access network towards which it counts while it is idle
+        self.secrets: Secrets | None = None  # keys, if the policy needs them
         self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
-        self.ending = False  # its ends are being told that it is over: its entries lead nowhere
+        self.ending = False  # the session is being aborted: its entries forward nothing
 
 
 class ExtraParts(OnsetParts):
-    """A record with an onset, and with extras, if it has any: their parts are the record's."""
+    """Properties of a session that are kept in its extras."""
 
     __slots__ = ("extras",)
 

@@ -1,11 +1,12 @@
-"""The keys of one session. Who knows both can forge its end (RFC 8684 3.5), so nothing here shows them."""
+"""The keys of one session. Anybody who knows both can forge MP_FASTCLOSE (RFC 8684 3.5), so nothing here shows them."""
 
 
 class Secrets:
-    """Kept only where a policy needs keys (D-6.4h, D-6.7.1), never printed, wiped when the session ends.
+    """The keys of a session. They are kept only if a policy needs them (D-6.4h, D-6.7.1), never printed, and wiped when the
+    session ends.
 
-    `host` and `mcp`: the keys of either end, 8 bytes, empty before they were seen. They count only once
-    `verified`: the MCP's key gives the session's token. `proving`: joins must prove that they know both.
+    `host` and `mcp`: the keys of both ends, 8 bytes, b"" until they are seen. They may be used only if `verified`: the token of
+    the MCP's key is the session's token. `proving`: joins must prove that they know both keys.
     """
 
     __slots__ = ("host", "mcp", "proving", "verified")

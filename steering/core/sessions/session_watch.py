@@ -1,4 +1,4 @@
-"""Whether somebody wants to know what changes of sessions."""
+"""Switches the recording of changes of sessions on and off."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from steering.core.sessions.table import SessionTable
 
 
 class SessionWatch(Part):
-    """Lets the session table write down what changes, while that is wanted."""
+    """Lets the session table record changes, while somebody wants them."""
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table

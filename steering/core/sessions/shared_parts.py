@@ -1,8 +1,8 @@
-"""What records have in common, kept once: most of what is known of a session is the same for many others.
+"""Data that many records have in common, kept once.
 
-A million sessions begin at some hundred access ports, towards some gateways, at some MCPs. So a record holds what is its
-own (its key, its times, its counts), and points to a `Course` or an `Onset` for what it shares. These are tuples and
-never change: a record to which something else happens gets another one.
+A million sessions begin at some hundred access ports, towards some gateways, at some MCPs. So a record holds its own data (key,
+times, counters), and refers to a `Course` or an `Onset` for shared data. These are tuples and never change. A record whose data
+change gets another one.
 """
 
 from array import array
@@ -18,16 +18,16 @@ from steering.model.session import EntryKind
 
 Returns = tuple[tuple[DatapathId, WaypointId], ...]  # (dpid, waypoint) of each entry of a server leg
 
-MOST = 65_536  # different ones of a kind that are remembered
+MOST = 65_536  # most different courses, and most different onsets, that are remembered
 
 
 class Course(NamedTuple):
-    """How a subflow came, where it enters, and where it is led."""
+    """Where a subflow comes in, where it is led, and of which kind it is."""
 
     dpid: DatapathId
     port: PortNumber  # where the subflow comes in; NO_PORT if it was read back from switches
     role: int  # of that port: PortRole
-    # NO_WAYPOINT: no entry of its own. The subflow goes to its MCP's own address, or entries set ahead lead it.
+    # NO_WAYPOINT: the subflow has no entry. It goes to its MCP's own address, or entries of proactive insertion lead it.
     waypoint: WaypointId
     kind: EntryKind
     address_id: int
@@ -35,18 +35,18 @@ class Course(NamedTuple):
 
 
 class Onset(NamedTuple):
-    """How a session began, and how its server leg comes back."""
+    """How a session began, and where the entries of its server leg are."""
 
-    edge: WaypointId  # the waypoint its first SYN came in at
+    edge: WaypointId  # the waypoint where its first SYN came in
     version: int  # of MPTCP
     dscp: int  # of its first SYN
-    reverse: bool  # a server opened it: hosts and gateways have changed places
-    unit: str | None  # whose entries set ahead brought it here (core.proactive); None: its own entries did
+    reverse: bool  # a server opened it
+    unit: str | None  # the unit of proactive insertion (core.proactive); None for any other session
     returns: Returns
 
 
 class CourseParts:
-    """A record with a course: the course's parts are the record's."""
+    """A record with a course, whose fields are properties of the record."""
 
     __slots__ = ("course",)
 
@@ -82,7 +82,7 @@ class CourseParts:
 
 
 class OnsetParts:
-    """A record with an onset: the onset's parts are the record's."""
+    """A record with an onset, whose fields are properties of the record."""
 
     __slots__ = ("onset",)
 
@@ -116,15 +116,15 @@ class OnsetParts:
 CourseKey = tuple[DatapathId, PortNumber, int, WaypointId, EntryKind, int, bool]
 OnsetKey = tuple[WaypointId, int, int, bool, str | None, Returns]
 
-# Those that are remembered, by their parts as a plain tuple, which is made and hashed in a third of the time. A caller
-# looks here first.
+# The courses and onsets that are remembered. The keys are plain tuples, which are made and hashed in a third of the time.
+# Callers look here first.
 courses: dict[CourseKey, Course] = {}
 onsets: dict[OnsetKey, Onset] = {}
 
 
 def course_of(parts: CourseKey) -> Course:
-    """The course with these parts, which other subflows may have too. When too many are remembered, all are
-    forgotten: a record keeps what it has, and only shares it with no later one."""
+    """The course with these parts, shared with other subflows. When too many are remembered, all are forgotten. Records keep
+    theirs, but do not share them with later records."""
     known = courses.get(parts)
     if known is None:
         if len(courses) >= MOST:
@@ -134,7 +134,7 @@ def course_of(parts: CourseKey) -> Course:
 
 
 def onset_of(parts: OnsetKey) -> Onset:
-    """The onset with these parts, which other sessions may have too. When too many are remembered, all are forgotten."""
+    """The onset with these parts, shared with other sessions. When too many are remembered, all are forgotten."""
     known = onsets.get(parts)
     if known is None:
         if len(onsets) >= MOST:
@@ -144,48 +144,50 @@ def onset_of(parts: OnsetKey) -> Onset:
 
 
 class LoadWindow:
-    """Active sessions of each MCP as some sessions were ruled on, one after the other: this is what no two sessions share, and
-    what nobody looks at but an operator who asks why. One row of 4 bytes an MCP for each session; rows are nearly alike, so a
-    window that is complete is compressed, to some 8 bytes a session."""
+    """The active sessions of each MCP at the decisions about some consecutive sessions.
+
+    These numbers differ for each session, and are only read when an operator asks for a decision's reasons. There is one row
+    for each session, with 4 bytes for each MCP. Rows are nearly alike, so a complete window is compressed, to some 8 bytes
+    per session.
+    """
 
     __slots__ = ("first", "last", "mcps", "next", "packed", "rows")
 
     def __init__(self, first: int, mcps: int) -> None:
-        self.first = self.next = (
-            first  # numbers of sessions: of the first row, and of the row that would come next
-        )
+        # Numbers of sessions: of the first row, and of the next row to be added.
+        self.first = self.next = first
         self.last = first + max(1, min(ROWS, ROWS_BYTES // (4 * mcps))) - 1
         self.mcps = mcps
-        self.rows: list[tuple[int, ...]] = []  # while it is not complete: then they are packed at once
+        self.rows: list[tuple[int, ...]] = []  # until the window is complete
         self.packed = b""
 
     def complete(self) -> None:
-        """No further row comes."""
+        """Compress the window: no further row comes."""
         numbers = array("I", chain.from_iterable(self.rows))
         self.packed = compress(numbers.tobytes(), 1)
         self.rows = []
 
     def row(self, number: int) -> tuple[int, ...]:
-        """A session's loads."""
+        """The loads at the decision about session `number`."""
         if not self.packed:
             return self.rows[number - self.first]
         row = _layout(self.mcps)
         return row.unpack_from(decompress(self.packed), (number - self.first) * row.size)
 
 
-ROWS = 256  # of one window, at most
-ROWS_BYTES = 16_384  # so that compressing a window of hundreds of MCPs takes no longer than a set-up
+ROWS = 256  # most rows of one window
+ROWS_BYTES = 16_384  # most bytes of one window, so that compressing it takes no longer than a set-up
 
 
 class LoadLog:
-    """The loads that one table's sessions were ruled on with. A window is given up before it is packed: should that fail, it fails
-    one session and not all that come."""
+    """The loads at the decisions about all sessions of one table. `_open` is cleared before a window is compressed: if
+    compressing fails, it fails for one session, and not for all later ones."""
 
     def __init__(self) -> None:
         self._open: LoadWindow | None = None  # the window that is not complete
 
     def kept(self, number: int, loads: tuple[int, ...]) -> LoadWindow | None:
-        """Where the loads stand that session `number` was ruled on with; None where there were none."""
+        """Record the loads at the decision about session `number`. Returns their window, None if there are no loads."""
         window = self._open
         if window is None or window.mcps != len(loads) or number > window.last:
             if not loads:

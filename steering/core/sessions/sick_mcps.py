@@ -1,12 +1,15 @@
-"""MCPs that answer and serve nothing: first SYNs and joins that they leave unanswered, or sessions that only at them fall
-back to plain TCP, above a ratio.
+"""Finds sick MCPs: they answer probes, but leave too many SYNs and joins unanswered, or too many sessions fall back to plain
+TCP at this MCP only.
 
-What counts are outcomes at one port (sessions.syn_outcomes): there an MCP is sick when enough fail and none of another source
-is served meanwhile, and it gets no new sessions from there, unless the policy wants otherwise. It is sick everywhere when it is at
-several ports and serves nobody at any other. So a host whose SYNs cannot be answered takes an MCP from its own port at most.
-An MCP that is avoided gives no new evidence: after a while, which doubles each time, it is tried again. Its sessions are left
-alone. What was seen more often than copies of SYN/ACKs are shown proves nothing, nor does what comes from a network
-whose meter of them drops some at the MCP's switch: a busy neighbour would take the MCP from the network's other ports.
+The outcomes of SYNs are judged for each pair of MCP and port (sessions.syn_outcomes). An MCP is sick at a port if enough SYNs
+fail and no other source is served there meanwhile. Then it gets no new sessions from this port, unless the policy says
+otherwise. It is sick everywhere if it is sick at several ports and serves no source at any other. So a host that sends
+unanswerable SYNs can at most take an MCP away from its own port.
+
+While an MCP is avoided, there are no new outcomes. So it is tried again after a while, which doubles each time. Its sessions
+are left alone. Missing answers prove nothing if an MCP has more outcomes than copies of SYN/ACKs can arrive, or if a meter
+at the MCP's switch drops such copies for the access network. Otherwise a busy port would take the MCP from the network's
+other ports.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,38 +23,42 @@ from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.policy import Policy
 
 PERIOD = 0.1  # seconds between looks
-RECENT = 1.0  # seconds for which outcomes of much traffic count, which tells sooner than the window
+RECENT = 1.0  # seconds for which outcomes count if there are many: a shorter time than the window
 FIRST_REST, LONGEST_REST = 5.0, 60.0  # seconds without new sessions, then it is tried again
-MOST = 10_000  # outcomes of one MCP in a window: of more, some answers were not shown
-TOLD_LATE = 1.5  # seconds until a switch has told what its meters dropped
-PORTS = 2  # at which an MCP is sick before it can be sick everywhere
+MOST = 10_000  # most outcomes of one MCP in a window: with more, copies of some answers are missing
+TOLD_LATE = 1.5  # most seconds until it is known that a meter dropped copies
+PORTS = 2  # least ports at which an MCP is sick before it counts as sick everywhere
 
 Place = tuple[McpId, WaypointId]
 
 
 class Diagnosis(NamedTuple):
-    """`words`: what was seen. `since`: when the first of the SYNs came that this was seen of."""
+    """Why an MCP counts as sick. `words`: a text. `since`: time of the first SYN that failed."""
 
     words: str
     since: float
 
 
 class SickAtPort:
-    """An MCP that is sick, or was lately, for those who come in at one port."""
+    """An MCP that is sick at one port, or was lately."""
 
     __slots__ = ("diagnosis", "found_at", "rest", "until", "well_from")
 
     def __init__(self) -> None:
         self.diagnosis, self.found_at = Diagnosis("", 0.0), 0.0
         self.rest = FIRST_REST
-        self.until: float | None = None  # it is avoided until then
+        self.until: float | None = None  # time until which it is avoided; None while it is tried again
         self.well_from = float("inf")  # since when it is tried again
 
 
 class SickMcps(Part):
-    """`bad`: MCPs that are sick, by id, and what was seen. `health` is of each MCP; `name_of` gives a port's name in words,
-    `switch_of` the switch of an MCP. `lost`: copies of SYN/ACKs that meters dropped so far, by switch and name of the
-    access network."""
+    """The sick MCPs.
+
+    * `bad`: the sick MCPs by id, with a text.
+    * `health`: of each MCP. This part sets `sick` and `sick_at`.
+    * `name_of`: returns the name of the attachment at a waypoint. `switch_of`: returns the switch of an MCP.
+    * `lost`: copies of SYN/ACKs that meters dropped so far, by switch and name of the access network.
+    """
 
     def __init__(
         self,
@@ -69,10 +76,10 @@ class SickMcps(Part):
         self._switch_of = switch_of
         self._lost = lost
         self._lost_before: dict[tuple[DatapathId | None, str], int] = {}
-        self._lost_at: dict[tuple[DatapathId | None, str], float] = {}  # when a switch told of some last
+        self._lost_at: dict[tuple[DatapathId | None, str], float] = {}  # when this number last grew
         self._due = 0.0
         self._sick: dict[Place, SickAtPort] = {}
-        self._told = False  # the MCPs were told of some that are sick
+        self._told = False  # `health` was set while some MCPs were sick
         self.bad: dict[McpId, str] = {}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
@@ -92,7 +99,7 @@ class SickMcps(Part):
         return self._due
 
     def tick(self, now: float) -> list[Output]:
-        """Look at what was left unanswered."""
+        """Judge the outcomes since the last check."""
         self._due = now + PERIOD
         self._note_losses(now)
         for (mcp, edge), pair in self._outcomes.look(now):
@@ -110,7 +117,7 @@ class SickMcps(Part):
         return []
 
     def _rests(self, place: Place, known: SickAtPort, now: float) -> None:
-        """One that was avoided for long enough is tried again, and well when it served for a window."""
+        """Try an MCP again that was avoided long enough. It is well if it has served a SYN after one window."""
         if known.until is not None and now >= known.until:
             known.until, known.well_from = None, now
             self._outcomes.forget(*place)
@@ -122,7 +129,7 @@ class SickMcps(Part):
                 known.well_from = now
 
     def _note_losses(self, now: float) -> None:
-        """Where a switch told that it dropped copies of SYN/ACKs, what was found a moment ago proves nothing either."""
+        """Note where meters dropped more copies of SYN/ACKs. A diagnosis there that is younger than TOLD_LATE is revoked."""
         for place, lost in self._lost.items():
             if self._lost_before.get(place) != lost:
                 self._lost_before[place], self._lost_at[place] = lost, now
@@ -133,26 +140,26 @@ class SickMcps(Part):
                         self._outcomes.forget(mcp, edge)
 
     def _lost_answers(self, mcp: McpId, edge: WaypointId, now: float) -> bool:
-        """Whether copies of answers to those who come in at a port were dropped while the outcomes of today came."""
+        """Whether copies of answers for the access network of a port were dropped during the present window."""
         return now - self._lost_at.get(self._place(mcp, edge), -NEVER) <= WINDOW + TOLD_LATE
 
     def _place(self, mcp: McpId, edge: WaypointId) -> tuple[DatapathId | None, str]:
         return self._switch_of(mcp), self._name_of(edge)
 
     def _too_busy(self, mcp: McpId, now: float) -> bool:
-        """Whether so much was seen of an MCP that answers may have been missed."""
+        """Whether an MCP has so many outcomes that copies of its answers may be missing."""
         pairs = (pair for (number, _), pair in self._outcomes.at.items() if number == mcp)
         return sum(sum(pair.syns.since(now - WINDOW)) for pair in pairs) > MOST
 
     def _tell(self, now: float) -> None:
-        """What follows for each MCP."""
+        """Set `bad`, and the health of each MCP."""
         if not self._sick and not self._told:
-            return  # they are well, and were when they were told last
+            return  # no MCP is sick, and none was at the last call
         self._told = bool(self._sick)
         at: dict[McpId, dict[WaypointId, Diagnosis]] = {}
         for (mcp, edge), known in self._sick.items():
             at.setdefault(mcp, {})[edge] = known.diagnosis
-        self.bad.clear()  # alarms read this very mapping
+        self.bad.clear()  # not replaced, because alarms refer to this object
         self.bad.update((mcp, self._words(found)) for mcp, found in at.items())
         for mcp, health in self._health.items():
             avoided = {edge for edge in at.get(mcp, ()) if self._sick[mcp, edge].until is not None}
@@ -164,7 +171,7 @@ class SickMcps(Part):
     def _serves_elsewhere(
         self, mcp: McpId, at: Mapping[WaypointId, Diagnosis], avoided: set[WaypointId]
     ) -> bool:
-        """Whether it has served anybody at another port since it is sick at these."""
+        """Whether an MCP has served a SYN at another port since it became sick at the ports `avoided`."""
         since = min(at[edge].since for edge in avoided)
         others = (
             pair
@@ -174,13 +181,13 @@ class SickMcps(Part):
         return any(pair.syns.last_served > since for pair in others)
 
     def _words(self, found: Mapping[WaypointId, Diagnosis]) -> str:
-        """What was seen, and where."""
+        """The text about a sick MCP: the finding, and at which port."""
         edge = next(iter(found))
         more = f", and at {len(found) - 1} more" if len(found) > 1 else ""
         return f"{found[edge].words} from {self._name_of(edge)}{more}"
 
     def _diagnosis(self, mcp: McpId, edge: WaypointId, pair: McpAtPort, now: float) -> Diagnosis | None:
-        """What an MCP has at one port; None where it is well, or nothing can be said."""
+        """The diagnosis of an MCP at one port. None if it is well, or if there are too few outcomes."""
         terms = self._policy.alarms
         for span in (WINDOW, RECENT):
             bad, good = pair.syns.since(now - span)
@@ -198,15 +205,15 @@ class SickMcps(Part):
         return Diagnosis(words, since)
 
     def _all_fail(self, tally: Tally, bad: int, good: int, least: float) -> float | None:
-        """Since when as many fail as are too many, and nobody else is served; None where it is not so."""
+        """The time of the first failure, if too many SYNs fail and no other source is served since then. Else None."""
         if bad < max(least, self._policy.alarms.sick_ratio * (bad + good)) or not bad:
             return None
         since = tally.first_failure(bad)
         return None if tally.serves_others(since) else since
 
     def _elsewhere(self, mcp: McpId, edge: WaypointId, now: float) -> tuple[int, int]:
-        """First answers of all other MCPs to those who come in at the same port, without MPTCP and with it: where as many
-        fall back there, it is not this MCP's doing."""
+        """The first answers of all other MCPs at the same port: without MPTCP, and with it. If sessions fall back at other MCPs,
+        too, this MCP is not the cause."""
         fell = kept = 0
         for (number, place), pair in self._outcomes.at.items():
             if number != mcp and place == edge:

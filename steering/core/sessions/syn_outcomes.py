@@ -1,7 +1,8 @@
-"""What became of SYNs that were led to MCPs: by MCP, by the port that they came in at, and by their source.
+"""Outcomes of SYNs that were led to MCPs, by MCP, ingress port and source.
 
-A host can send SYNs that no MCP answers (a wrong checksum, a TTL that ends on the way), and the controller does not see that. So
-an outcome speaks of its MCP as this source at this port met it, and nobody's failures outweigh that others are served.
+A host can send SYNs that no MCP answers (with a wrong checksum, or a TTL that runs out on the way), and the controller cannot
+see this. Therefore failures are kept with their source and port, and they do not count against an MCP that serves other
+sources meanwhile.
 """
 
 from collections import deque
@@ -14,28 +15,28 @@ from steering.model.ids import McpId, WaypointId
 from steering.model.network import PortRole
 from steering.model.session import SessionState
 
-PATIENCE = 0.3  # seconds in which an MCP answers a SYN
+PATIENCE = 0.3  # seconds in which an MCP has to answer a SYN
 WINDOW = 10.0  # seconds for which outcomes count
-KEPT = 64  # failures whose time and source are kept, the youngest; all are counted
-SERVED = 8  # sources that were served last, of which the same is kept
-JOINS = 10_000  # joins that wait to be judged
-JUDGED_AT_ONCE = 2_500  # numbers of sessions
+KEPT = 64  # latest failures that are kept with time and source; all are counted
+SERVED = 8  # sources served last that are kept, each with the time of its latest SYN
+JOINS = 10_000  # most joins that wait to be judged
+JUDGED_AT_ONCE = 2_500  # most numbers of sessions that are examined in one check
 
-# Members under names of their own: core.sessions.records says why.
+# Names for members of enums: core.sessions.records says why.
 SYN_PINNED, GATEWAY = SessionState.SYN_PINNED, PortRole.GATEWAY
 
 
 class Tally:
-    """Failures and successes of one kind within a window. Times are those at which the SYNs came."""
+    """Failures and successes of one kind within a window. Times are those of the SYNs."""
 
     __slots__ = ("_bad", "_base", "_failed", "_good", "_samples", "_served")
 
     def __init__(self) -> None:
         self._bad = self._good = 0  # totals
         self._failed: deque[tuple[float, bytes]] = deque(maxlen=KEPT)
-        self._served: dict[bytes, float] = {}  # source -> its youngest SYN that was served, the youngest last
-        self._base = (0, 0)  # totals when the window began
-        self._samples: deque[tuple[float, int, int]] = deque()  # time of a look, totals then
+        self._served: dict[bytes, float] = {}  # source -> time of its latest served SYN; the latest last
+        self._base = (0, 0)  # totals at the begin of the window
+        self._samples: deque[tuple[float, int, int]] = deque()  # time of a check, and totals then
 
     def failed(self, source: bytes, came: float) -> None:
         self._bad += 1
@@ -46,7 +47,7 @@ class Tally:
         self._keep(source, came)
 
     def served_all(self, count: int, youngest: Mapping[bytes, float]) -> None:
-        """So many were served; `youngest` of them, those that count: source -> its youngest, the youngest last."""
+        """Count served SYNs. `youngest`: the sources served last, each with the time of its latest SYN, the latest last."""
         self._good += count
         for source, came in youngest.items():
             self._keep(source, came)
@@ -58,7 +59,7 @@ class Tally:
         self._served[source] = came
 
     def look(self, now: float) -> None:
-        """Note the totals as they are, so that `since` can tell what came later."""
+        """Record the present totals for `since`."""
         while self._samples and self._samples[0][0] < now - WINDOW:
             self._base = self._samples.popleft()[1:]
         last = self._samples[-1][1:] if self._samples else self._base
@@ -66,7 +67,7 @@ class Tally:
             self._samples.append((now, self._bad, self._good))
 
     def since(self, start: float) -> tuple[int, int]:
-        """Failures and successes that were told since a time."""
+        """The failures and successes that were counted since a time."""
         bad, good = self._base
         for at, bad_then, good_then in self._samples:
             if at > start:
@@ -75,33 +76,32 @@ class Tally:
         return self._bad - bad, self._good - good
 
     def first_failure(self, last: int) -> float:
-        """When the first of the last so many failed SYNs came, as far as it is kept."""
+        """The time of the first of the `last` latest failed SYNs, as far as they are kept."""
         kept = min(last, len(self._failed))
         return self._failed[-kept][0] if kept else float("inf")
 
     def serves_others(self, since: float) -> bool:
-        """Whether a SYN that came at this time or later was served, of a source whose later SYNs did not fail."""
+        """Whether a SYN of `since` or later was served whose source has no later failure."""
         last = {source: came for came, source in self._failed}
         return any(came >= since and came > last.get(source, -1.0) for source, came in self._served.items())
 
     @property
     def last_served(self) -> float:
-        """When the youngest SYN that was served came."""
+        """The time of the latest SYN that was served."""
         return max(self._served.values(), default=float("-inf"))
 
 
 class McpAtPort:
-    """How one MCP serves those who come in at one port."""
+    """The outcomes of SYNs from one port at one MCP."""
 
     __slots__ = ("answered", "answers", "last", "syns")
 
     def __init__(self) -> None:
-        self.last = 0.0  # when something of it was looked at
-        # First SYNs that were answered with MPTCP since: when each came, and from where. The next look counts them, at most
-        # one for each session that began since.
+        self.last = 0.0  # time of its last check
+        # Time and source of first SYNs that were answered with MPTCP since the last check, which counts them.
         self.answered: list[tuple[float, bytes]] = []
-        self.syns = Tally()  # first SYNs and joins: unanswered, or answered
-        self.answers = Tally()  # first answers: without MPTCP, or with it
+        self.syns = Tally()  # first SYNs and joins: a failure is unanswered
+        self.answers = Tally()  # first answers: a failure has no MPTCP option
 
     def look(self, now: float) -> None:
         self.last = now
@@ -120,15 +120,15 @@ class McpAtPort:
 
 
 class SynOutcomes:
-    """`at`: outcomes by MCP and by the waypoint where SYNs came in; pairs that are quiet are not kept. Of a large site these are
-    many, so a look is at those alone of which something came."""
+    """Outcomes by MCP and by the waypoint where the SYNs came in (`at`). Pairs without recent outcomes are not kept. A check
+    only examines pairs with new outcomes, because a large site has many pairs."""
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table
-        self._looked_at = 0  # the youngest session that was looked at
+        self._looked_at = 0  # the youngest session that was examined
         self._joins: deque[tuple[float, WaypointId, Subflow]] = deque(maxlen=JOINS)
         self.at: dict[tuple[McpId, WaypointId], McpAtPort] = {}
-        self._touched: dict[tuple[McpId, WaypointId], None] = {}  # since the last look
+        self._touched: dict[tuple[McpId, WaypointId], None] = {}  # pairs with new outcomes
         self._cleaned = 0.0
 
     def pair(self, mcp: McpId, edge: WaypointId) -> McpAtPort:
@@ -140,12 +140,12 @@ class SynOutcomes:
         return known
 
     def forget(self, mcp: McpId, edge: WaypointId | None = None) -> None:
-        """Begin anew with an MCP, or with it at one port."""
+        """Forget the outcomes of an MCP, or only those at one port."""
         for pair in [one for one in self.at if one[0] == mcp and edge in (None, one[1])]:
             del self.at[pair]
 
     def first_answer(self, session: Session, plain: bool) -> None:
-        """An MCP answered a session's first SYN; `plain`: without MPTCP."""
+        """Record an MCP's answer to a session's first SYN. `plain`: without MPTCP."""
         key, answered = (session.mcp, session.onset.edge), (session.created, origin_of(session.first))
         pair = self.at.get(key)
         if pair is not None and not plain:
@@ -160,13 +160,12 @@ class SynOutcomes:
             pair.answered.append(answered)
 
     def joins(self, edge: WaypointId, subflow: Subflow, now: float) -> None:
-        """A join was led to its session's MCP."""
+        """A join was led to its session's MCP. Its outcome is judged later."""
         if subflow.course.role != GATEWAY:
             self._joins.append((now, edge, subflow))
 
     def look(self, now: float) -> list[tuple[tuple[McpId, WaypointId], McpAtPort]]:
-        """Judge the SYNs that should have been answered by now, each once. Returns pairs of which something came since the
-        last look."""
+        """Judge the SYNs that should have been answered by now, each once. Returns the pairs with new outcomes."""
         self._first_syns(now)
         while self._joins and self._joins[0][0] <= now - PATIENCE:
             came, edge, subflow = self._joins.popleft()
@@ -183,7 +182,7 @@ class SynOutcomes:
         return found
 
     def _first_syns(self, now: float) -> None:
-        """First SYNs that nobody answered; of a great many some now, and some at the next look."""
+        """Count first SYNs without an answer. If there are very many, the rest follows at the next check."""
         table = self._table
         found, self._looked_at = table.half_open.following(self._looked_at, table.youngest, JUDGED_AT_ONCE)
         for session in found:

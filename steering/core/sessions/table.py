@@ -1,4 +1,4 @@
-"""The session table: all records, their indexes, what sessions count towards, and the bounds on all of these."""
+"""The session table: all records, their indexes, and the counts of sessions for loads and limits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -23,41 +23,40 @@ from steering.model.network import PortRole
 from steering.model.policy import Limits
 from steering.model.session import Entry, EntryKind, SessionState
 
-# Members under names of their own: core.sessions.records says why.
+# Names for members of enums: core.sessions.records says why.
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
 
-BLOCK = SIZE - 1  # of a number: 0 where a block begins
+BLOCK = SIZE - 1  # mask of a session's number: 0 where a block of session_order begins
 
-Owners = HashedIndex[int, Session | list[Session]]  # token -> whose it is
+Owners = HashedIndex[int, Session | list[Session]]  # token -> the sessions that have it
 Counted = TypeVar("Counted")
 
 
 class SessionTable:
-    """All records with their indexes. Bounded by `limits`: a caller that adds a record asks `has_room` first. The
-    table keeps the books only; core.sessions.transitions decides what happens to a session, and alone changes its
-    state."""
+    """All records with their indexes. Bounded by `limits`: a caller checks `has_room` before it adds a record. The table only
+    keeps records and counts. core.sessions.transitions decides what happens to a session, and alone changes its state."""
 
     def __init__(
         self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True, origin_of: Origin = bytes
     ) -> None:
-        """`hosts_move`: whether a host can turn up at another port, so that flows have to be found by host. `origin_of`: who
-        sends with an address (SiteMap.origin_of)."""
+        """`hosts_move`: whether a host can move to another port, so that flows have to be found by host. `origin_of`: see
+        SiteMap.origin_of."""
         self.limits, self._hosts_move, self.origin_of = limits, hosts_move, origin_of
         most = limits.sessions
         self.by_id: NumberedIndex[Session] = NumberedIndex()
         self.flows: HashedIndex[FlowKey, Subflow] = HashedIndex(most)
-        # Source address -> its subflows. Most have one, and a dict for that would be larger than the subflow.
+        # Source address -> its subflows. Most addresses have one, and a dict would be larger than the subflow.
         self._hosts: HashedIndex[bytes, Subflow | dict[FlowKey, Subflow]] = HashedIndex(most)
-        self._tokens: Owners = HashedIndex(most)  # of the key that a session is known by
-        # Of hosts' keys beside it: what an MCP's own joins carry.
+        self._tokens: Owners = HashedIndex(most)  # tokens by which sessions are known
+        # Tokens of hosts' keys, which the joins of MCPs carry.
         self._host_tokens: Owners = HashedIndex(most)
         self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
-        self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
-        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # origin -> the same
-        # Sessions that are no load: half-open ones whose host is late, and those that closed before it was heard.
+        self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> number of half-open ones
+        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # origin -> number of half-open ones
+        # Sessions that count as no load: half-open ones whose host is late, and those that closed before.
         self.uncounted: set[int] = set()
-        # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
+        # Half-open sessions that count as load, by waypoint and MCP id (16 bits).
         self._young: defaultdict[int, int] = defaultdict(int)
         self.lingering: dict[int, Session] = Index()  # in order of age
         self.idle = IdlePins(origin_of)
@@ -65,15 +64,15 @@ class SessionTable:
         self.active = ActiveSessions(dict.fromkeys(mcps, 0))
         self.ledger = Ledger(most)
         self.found, self.heard = FoundHolders(origin_of), HeardHosts(most)
-        self.states = dict.fromkeys(SessionState, 0)  # how many sessions are in each
-        self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
-        self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
-        self.leftovers: list[Subflow] = []  # recovered while their entries were watched
-        self.unfinished: list[Session] = []  # recovered while they were being ended
-        self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
-        self.journal: ChangeJournal | None = None  # while somebody wants to know what changes
+        self.states = dict.fromkeys(SessionState, 0)  # number of sessions in each state
+        self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> number of subflows
+        self.joins_of: dict[str, int] = {}  # subscriber of the policy -> number of later subflows
+        self.leftovers: list[Subflow] = []  # read back with watched entries
+        self.unfinished: list[Session] = []  # read back while they were being aborted
+        self.changed: dict[int, None] = {}  # sessions whose subflows have to be ranked again
+        self.journal: ChangeJournal | None = None  # while a client wants to know the changes
         self.order = SessionOrder(self.by_id)
-        self._new: list[object] = []  # records that the collector still looks at
+        self._new: list[object] = []  # records that the garbage collector still tracks
         self._next, self._loads = 1, LoadLog()
 
     def __len__(self) -> int:
@@ -84,7 +83,7 @@ class SessionTable:
 
     @property
     def youngest(self) -> int:
-        """The number of the session that began last; they count up from 1."""
+        """The number of the session that began last. Numbers count up from 1."""
         return self._next - 1
 
     @property
@@ -97,7 +96,7 @@ class SessionTable:
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
     ) -> Session:  # fmt: skip
-        """A new record; `SessionLife.begin` calls this, and then says what the session counts as."""
+        """Make a new record. Only `SessionLife.begin` calls this, and then sets what the session counts as."""
         number = self._next
         self._next = number + 1
         session = Session(
@@ -114,16 +113,16 @@ class SessionTable:
         return session
 
     def settle(self) -> None:
-        """A tick: the collector looks at no record any more, however few are new."""
+        """Called at each tick: untrack all new records (garbage_collector)."""
         untrack_all(self._new)
 
     def restore(
         self, state: SessionState, entry: Entry, mcp: McpId, token: Token, key: FlowKey, packets: int, size: int,
         now: float,
     ) -> Session:  # fmt: skip
-        """Do at once, for an initial subflow's entry, what `SessionLife.begin` (for a session found with its
-        token), `learn` and `begin_subflow` do: a controller that starts finds hundreds of thousands of them.
-        Neither `key` nor `token` may be known yet."""
+        """Restore a session from its initial subflow's entry: the same as `SessionLife.begin` (FOUND_WITH_TOKEN), `learn` and
+        `begin_subflow`, but faster, because a starting controller restores hundreds of thousands. Neither `key` nor `token`
+        may be known yet."""
         number = self._next
         self._next = number + 1
         session = Session(number, state, mcp, None, now, NO_WAYPOINT, key, reverse=entry.role == GATEWAY)
@@ -148,14 +147,14 @@ class SessionTable:
         return session
 
     def knows_token(self, token: Token) -> bool:
-        """Whether some session may own a token."""
+        """Whether some session is known by a token."""
         return token in self._tokens
 
     def begin_subflow(
         self, session: Session, kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
-        """A session has one more subflow, which is indexed by its flow and its host."""
+        """Add a subflow to a session, and index it by its flow and its host."""
         if self.journal is not None:
             self.journal.changes(session)
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
@@ -173,8 +172,7 @@ class SessionTable:
         return subflow
 
     def subflows_of(self, address: bytes, most: int | None = None) -> list[Subflow]:
-        """The subflows that a host has from one of its addresses, the `most` that began first; none where hosts cannot
-        move."""
+        """The subflows from a host's address, at most the `most` oldest. Empty if hosts cannot move, as there is no index."""
         known = self._hosts.get(address)
         if known is None:
             return []
@@ -205,7 +203,7 @@ class SessionTable:
             del self._hosts[address]
 
     def drop_subflow(self, subflow: Subflow) -> None:
-        """Forget a subflow; the record of its session stays."""
+        """Remove a subflow. The record of its session stays."""
         session = subflow.session
         if self.journal is not None:
             self.journal.changes(session)
@@ -226,33 +224,33 @@ class SessionTable:
             self.joins_of.pop(who, None)
 
     def learn(self, session: Session, token: Token) -> None:
-        """A session's token is known: index it. Several sessions may have the same token (G4)."""
+        """Index a session by its token, which has become known. Several sessions may have the same token (G4)."""
         session.token = token
         known = self._tokens.shard_of(token).setdefault(token, session)
         if known is not session:
             _index(self._tokens, session, token)
 
     def learn_host(self, session: Session, token: Token) -> None:
-        """The token of the host's key: an MCP may join its host. It stands in an index of its own, since a host chooses
-        its key, and may choose one whose token is that of another session's MCP."""
+        """Index a session by the token of the host's key, which joins of its MCP carry. The index is separate, because a host
+        chooses its key, and could choose one with the token of another session's MCP."""
         if session.host_token < 0:
             session.known_by_host(token)
             _index(self._host_tokens, session, token)
 
     def unlearn(self, session: Session) -> None:
-        """A session is over, and is found by no token any more."""
+        """Remove a session that is over from the indexes of tokens."""
         _forget(self._tokens, session, session.token)
         _forget(self._host_tokens, session, session.host_token)
 
     def with_token(self, token: int) -> list[Session]:
-        """Every session that is known by a token: that of its MCP's key, or of its host's where a server opened it."""
+        """Every session that is known by a token: of its MCP's key, or of its host's key if a server opened it."""
         known = self._tokens.get(token)
         if known is None:
             return []
         return list(known) if isinstance(known, list) else [known]
 
     def with_mcp_token(self, token: int) -> list[Session]:
-        """Every session that a host's join may mean by a token: those of MCPs' keys."""
+        """Every session that a host's join with this token may mean: the token is made from the MCP's key."""
         known = self._tokens.get(token)
         if known is None:
             return []
@@ -261,12 +259,12 @@ class SessionTable:
         return [] if known.onset.reverse else [known]
 
     def with_host_token(self, token: int) -> list[Session]:
-        """Every session that an MCP's join may mean by a token: those of hosts' keys."""
+        """Every session that an MCP's join with this token may mean: the token is made from the host's key."""
         known = self._host_tokens.get(token)
         beside = [] if known is None else known if isinstance(known, list) else [known]
         return [*beside, *(session for session in self.with_token(token) if session.reverse)]
 
-    # ---- what a session counts as; called by sessions.transitions only ------------------------------
+    # ---- what a session counts as; only sessions.transitions calls these ----------------------------
 
     def await_host(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session is half-open, and counts as its MCP's load for its first seconds."""
@@ -313,7 +311,7 @@ class SessionTable:
         return True
 
     def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
-        """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions of other ones."""
+        """The load by MCP id for a SYN from a waypoint: without half-open sessions from other waypoints."""
         seen = self.active.copy()
         for place, young in self._young.items():
             if place >> 16 != edge:
@@ -402,7 +400,7 @@ class SessionTable:
 
 
 def _take_one(counts: dict[Counted, int], key: Counted) -> None:
-    """One less; what counts nothing is not kept."""
+    """Count one less. A count of 0 is removed."""
     left = counts[key] - 1
     if left:
         counts[key] = left

@@ -1,9 +1,9 @@
-"""How sessions end: by FINs of both ends and a linger time, by a reset of the MCP, by silence, or because an old
-record's time is over. Half-open ones end in `sessions.half_open`.
+"""Ends sessions: after FINs of both ends and a linger time, after a reset by the MCP, after long silence, or when the time of a
+lingering record is over. Half-open sessions end in `sessions.half_open`.
 
-A FIN counts together with one of the other end that belongs to it (`fin_pair`): anybody can forge a copy of one.
-A reset of a host or server removes nothing, since anybody on the path can forge one. One that
-comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
+A FIN counts only if a FIN of the other end belongs to it (`fin_pair`), because anybody can forge a single FIN. A reset from a
+host or server removes nothing, because it can be forged, too. A reset that comes in at an MCP's own port is from the MCP: it
+ends the subflow, or if it is of the server leg, the session.
 """
 
 from collections import deque
@@ -25,9 +25,9 @@ from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.segment import Flags
 
-EARLY = 1_024  # FINs and resets of flows that no switch has told yet; beyond it the oldest go
-ENDED_EACH_TICK = 1_000  # of what closed, and of what lingers
-SCANNED_EACH_TICK = 512  # sessions looked at for silence: some 2 ms
+EARLY = 1_024  # most FINs and resets of unknown flows that are kept during recovery; the latest stay
+ENDED_EACH_TICK = 1_000  # most closed subflows, and most lingering records, that are ended in one tick
+SCANNED_EACH_TICK = 512  # sessions that are examined for silence in one tick: some 2 ms
 
 Pin = Callable[[Session], list[Output]]
 AccessOf = Callable[[bytes], str]
@@ -35,11 +35,14 @@ _MAY_IDLE = frozenset((SessionState.ESTABLISHED, SessionState.PLAIN))
 
 
 class Teardown(Part):
-    """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
-    which (core.proactive). `access_of`: the name of an address's access network. `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
-    Negative controls: `believes`, each FIN counts for its end, whatever its numbers are; not `keeps_idle`, what is
-    silent loses its entries. `recovering`: whether switches may still tell of sessions; `knows_all`: whether every edge
-    switch is there and has told what it holds, and no other controller has sessions there."""
+    """Ends sessions and subflows.
+
+    `pin` gives exact entries to a session of proactive insertion, and returns the outputs. `access_of` returns the name of an
+    address's access network. `ledgers`: by MCP, the sessions that the MCP has reported (sessions.mcp_reports). `recovering`
+    returns whether the entries of some switches were not read yet. `knows_all` returns whether all edge switches are
+    connected and were read, and no other controller has sessions there. Negative controls: with `believes` each FIN counts
+    whatever its numbers are, without `keeps_idle` silent sessions lose their entries.
+    """
 
     def __init__(
         self,
@@ -68,17 +71,16 @@ class Teardown(Part):
         self._recovering = recovering
         self._early: deque[tuple[PortRole, FinSeen]] = deque(maxlen=EARLY)
         self._closing: deque[tuple[float, Subflow]] = deque()
-        self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
-        self._scanned: int | None = (
-            None  # the last session that was looked at for silence; None: no scan goes on
-        )
+        self._legs: dict[FlowKey, Session] = {}  # sessions whose server leg has outlived the initial subflow
+        # The last session that was examined for silence. None: no scan is under way.
+        self._scanned: int | None = None
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers, self._table.limits = policy.timers, policy.limits
         return []
 
     def fin(self, role: PortRole, seen: FinSeen, now: float) -> list[Output]:
-        """A FIN was seen, coming in at a port of this role."""
+        """Take a FIN or reset that came in at a port of this role."""
         handshake = seen.handshake
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
@@ -98,7 +100,7 @@ class Teardown(Part):
         return self._leg_fin_of(answered, HOST_FIN, one, now)
 
     def recovered(self, now: float) -> list[Output]:
-        """Now take what came of sessions before their switches told of them. One that began since is not meant."""
+        """Take the FINs and resets that came during recovery. They concern sessions that were read back, not new ones."""
         early = [*self._early]
         self._early.clear()
         outputs: list[Output] = []
@@ -112,22 +114,22 @@ class Teardown(Part):
         return outputs
 
     def _of(self, sent: FlowKey, answered: FlowKey) -> Session | None:
-        """The session of a segment's flow or, where it went the other way, of the flow that it answers."""
+        """The session of a segment. `sent`: the segment's own flow. `answered`: its reversed flow."""
         subflow = self._table.flows.get(sent) or self._table.flows.get(answered)
         if subflow is not None:
             return subflow.session
         return self._legs.get(sent) or self._legs.get(answered)
 
     def _fin_of(self, subflow: Subflow, side: int, one: Fin, now: float) -> list[Output]:
-        """One end of a subflow sent a FIN: it is closed when the other end's belongs to it. Alone, only the MCP's
-        counts for its end, since nobody else sends at its port."""
+        """Take a FIN of one end of a subflow. The subflow is closed if the other end's FIN belongs to it. The MCP's FIN alone
+        closes the MCP's end, because only the MCP sends at its port."""
         if subflow.saw_fin(side, one):
             self.heard(subflow.session)
             return self._close(subflow, BOTH_FINS, now)
         return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
 
     def _leg_fin_of(self, first: FlowKey, side: int, one: Fin, now: float) -> list[Output]:
-        """One end of a server leg sent a FIN. `first`: the initial subflow of the leg's session."""
+        """Take a FIN of one end of a server leg. `first`: key of the session's initial subflow."""
         session = self._with_leg(first)
         if session is None:
             return []
@@ -136,7 +138,7 @@ class Teardown(Part):
         return self._close_leg(first, side, now) if side == MCP_FIN or self._believes else []
 
     def _reset(self, sent: FlowKey, answered: FlowKey, now: float) -> list[Output]:
-        """The MCP reset a subflow (`answered`), or the server leg (`sent`) and with it the whole session."""
+        """Take a reset by the MCP: of a subflow (`answered`), or of the server leg (`sent`) and so of the whole session."""
         subflow = self._table.flows.get(answered)
         if subflow is not None:
             return self._close(subflow, BOTH_FINS, now)
@@ -158,8 +160,8 @@ class Teardown(Part):
         return []
 
     def ended_at_mcp(self, session: Session) -> None:
-        """Its MCP reports the orderly end of a session. Its last segments may be under way, so that its entries stay,
-        but it lives no more."""
+        """The MCP has reported the orderly end of a session. The session closes. Its entries stay, because its last segments
+        may be under way."""
         if session.state is not SessionState.LINGER:
             self._table.changed[session.id] = None
             self._life.happened(session, Event.ALL_CLOSED)
@@ -171,15 +173,14 @@ class Teardown(Part):
         return []
 
     def _with_leg(self, first: FlowKey) -> Session | None:
-        """Whose server leg has this flow, as its initial subflow has or had it."""
+        """The session whose server leg has this flow: the flow of its initial subflow, which may be over."""
         subflow = self._table.flows.get(first)
         if subflow is not None and subflow.kind is EntryKind.INITIAL:
             return subflow.session
         return self._legs.get(first)
 
     def end_subflow(self, subflow: Subflow, now: float) -> list[Output]:
-        """A subflow is over, and its entry is removed. After its last subflow a session goes too, unless something
-        else keeps it."""
+        """End a subflow and remove its entry. With its last subflow the session ends, too, unless joins may still come."""
         session = subflow.session
         entry = session.entry(subflow)
         outputs: list[Output] = [RemoveEntries((entry,))] if entry else []
@@ -191,16 +192,16 @@ class Teardown(Part):
         unheard = session.id in self._table.half_open or session.id in self._table.uncounted
         if session.token < 0 or session.server_closed == BOTH_FINS or unheard:
             return outputs + self.end(session)
-        # The host may rejoin: the record stays, and the server leg with it (B42).
+        # The host may join again: the record and the server leg stay (B42).
         self._legs[session.first] = session
         session.keep_until(now + self.timers.session_linger)
         self._life.happened(session, Event.SUBFLOWS_OVER)
         return outputs
 
     def free_slot(self, session: Session, now: float) -> list[Output]:
-        """A session has no slot for one more subflow: one that both ends closed gives its slot, or else a join that
-        nobody took up, or else the one that was silent for longest, beyond the idle limit. Nothing if each of them
-        lives, or is the only one."""
+        """End one subflow of a session that has too many for one more. The choice is in this order: a subflow that both ends
+        have closed, a join without progress, the subflow that is silent longest and beyond the idle limit. Returns [] if all
+        are live, or if there is only one."""
         since = now - self.timers.idle
         over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since, now)]
         if not over or len(session.subflows) < 2:
@@ -217,22 +218,22 @@ class Teardown(Part):
         return [RemoveEntries(entries)] if entries else []
 
     def make_room(self) -> list[Output]:
-        """Forget the oldest record that only lingers, or else an idle one of whoever has most of them, and remove what
-        the session still has in switches."""
+        """Make room for one more record: end the oldest lingering session, or else an idle session of the source that has the
+        most."""
         oldest = next(iter(self._table.lingering.values()), None)
         if oldest is not None:
             return self.end(oldest)
         return self._evict(self._table.idle.first_to_go())
 
     def _evict(self, idle: Session | None) -> list[Output]:
-        """An idle session gives its place to others. What its host still sends goes its natural way."""
+        """End an idle session to make room. Further segments of its host take their natural path."""
         if idle is None:
             return []
         self._counters.idle_pins_evicted[idle.idle_at] += 1
         return self.end(idle)
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
-        """A sweep read the packet counters. A subflow whose counter has changed is alive."""
+        """Take counters that a sweep has read. A subflow whose packet counter has changed is active."""
         for entry, packets, size in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None:
@@ -246,24 +247,24 @@ class Teardown(Part):
                         self.heard(session)
 
     def heard(self, session: Session) -> None:
-        """The host goes on after its SYN: it was answered, even if no copy of the SYN/ACK came. Then its token is not
-        known before the SYN/ACK is repeated, or its MCP tells."""
+        """The host has sent more than its SYN, so its handshake is complete, even if no copy of the SYN/ACK came. In that case
+        the token is not known until the SYN/ACK is repeated or the MCP reports it."""
         self._life.heard(session)
 
     @property
     def entries_at_most(self) -> int:
-        """How many entries all switches hold for sessions, about: one a subflow, and one for its way back."""
+        """The approximate number of session entries in all switches: one for each subflow, and one for its return."""
         return 2 * len(self._table.flows)
 
     def begin_scan(self) -> None:
-        """Begin to look at every session once, some at each tick; called with a sweep."""
+        """Begin to examine every session once for silence, some at each tick. Called at the begin of a sweep."""
         if self._scanned is None:
             self._scanned = 0
 
     def tick(self, now: float) -> list[Output]:
-        """End what has timed out."""
+        """End subflows and records whose time is over."""
         if self._early and not self._recovering():
-            self._early.clear()  # all the switches in question are another controller's now
+            self._early.clear()  # recovery ended without `recovered`: another controller has these switches now
         outputs: list[Output] = []
         for _ in range(min(ENDED_EACH_TICK, len(self._closing))):
             if self._closing[0][0] > now:
@@ -289,17 +290,17 @@ class Teardown(Part):
         return outputs
 
     def _silent(self, session: Session, now: float) -> list[Output]:
-        """Nothing was seen of a session for the idle limit."""
+        """Handle a session without activity for the idle limit."""
         if session.state in (SessionState.LINGER, SessionState.IDLE):
             return []
         ledger = self._ledgers.get(session.mcp)
         if ledger is not None and ledger.is_true(now) and ledger.lives(session):
-            return []  # its entries stay: a segment that comes after hours must not pass its MCP
+            return []  # the MCP still has the session: a segment after hours must not miss its MCP
         if not session.subflow_count and session.state in _MAY_IDLE and not session.ending:
-            # It ended as switches were read: one told of its server leg, and no other of a subflow.
+            # The session was read back from its server leg's entry, and no switch has an entry of a subflow: it is over.
             return self.end(session) if self._knows_all() else []
         if session.unit is not None and not session.returns:
-            # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
+            # The subflows have no entries, so nothing counted their packets. From now on entries do.
             session.touch(now)
             return self.pin(session)
         if self._may_idle(session):
@@ -311,8 +312,8 @@ class Teardown(Part):
         return self._keeps_idle and pinned and session.state in _MAY_IDLE
 
     def _idle(self, session: Session) -> list[Output]:
-        """A session was silent for the idle limit, and nobody knows whether its ends still are. Its entries stay, so
-        that a segment which comes after all goes to its MCP (D-6.2c); it is no load, and there is a bound on such."""
+        """Make a silent session idle, because its ends may still exist. Its entries stay, so that a late segment reaches its
+        MCP (D-6.2c). It counts as no load. The number of idle sessions of an access network is bounded."""
         _, src, dst, _, _ = split(session.subflows[0].key)
         access = self._access_of(dst if session.reverse else src)
         session.idles_at(access)

@@ -1,7 +1,7 @@
-"""The owner of a join's token, and whether policy lets the owner have one more subflow.
+"""The session that owns a join's token, and whether the policy allows it one more subflow.
 
-One session with the token is no proof that a join is of that session: tokens have 32 bits, and joins of sessions that the
-controller does not know carry any of them. So the destination has to fit too.
+A session with the same token does not prove that the join belongs to it. Tokens have 32 bits, and joins of sessions that the
+controller does not know may carry any token. Therefore the destination of the join has to fit, too.
 """
 
 from steering.core.network.site_index import SiteMap
@@ -12,29 +12,30 @@ from steering.model.policy import Action, Policy
 from steering.model.session import Refusal
 from steering.wire.handshake import Handshake
 
+# Names for members of enums: core.sessions.records says why.
 THIRD_PARTY, PROXY = (
     Trust.THIRD_PARTY,
     Action.PROXY,
-)  # Members under names of their own: core.sessions.records says why.
+)
 
 
 class JoinDestinations:
-    """Whether a join goes where its session's joins go: to the server of the initial subflow, or to an address of an MCP,
-    which its MCP tells by ADD_ADDR (RFC 8684 section 3.4.1). `checks`: False believes every token (a negative control)."""
+    """Checks a join's destination. It has to be the server of the session's initial subflow, or an address of an MCP, which
+    the MCP announces by ADD_ADDR (RFC 8684 section 3.4.1). `checks`: False for the negative control without this check."""
 
     def __init__(self, sitemap: SiteMap, checks: bool = True) -> None:
         self._map = sitemap
         self._checks = checks
 
     def fitting(self, owners: list[Session], handshake: Handshake) -> list[Session]:
-        """The sessions among `owners` that a join may be of."""
+        """The sessions among `owners` to which a join with this destination may belong."""
         if not self._checks or not owners or self._map.is_mcp_address(handshake.dst):
             return owners
         return [session for session in owners if self._fits(session, handshake)]
 
     def _fits(self, session: Session, handshake: Handshake) -> bool:
         if not session.first:
-            return True  # read back without its initial subflow
+            return True  # the session was read back without its initial subflow
         flow = session.flow
         if flow.destination_port != handshake.dport:
             return False
@@ -43,12 +44,12 @@ class JoinDestinations:
             return server == handshake.dst
         if self._map.behind_nat64(server):
             return server[12:] == handshake.dst
-        return True  # a server's addresses of both families need not be alike (D-6.2c)
+        return True  # a server's IPv4 and IPv6 addresses are not related (D-6.2c)
 
 
 def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
-    """The likeliest owners of a join's token where sessions of two MCPs have the same token (G4): sessions towards
-    the join's server, else sessions of its host."""
+    """The likeliest owner of a join's token, if several sessions have the same token (G4): the only one to the join's server,
+    else the only one of its host. All `owners` if neither decides."""
     for part in (_server_of, _host_of):
         wanted = (handshake.dst, handshake.dport) if part is _server_of else (handshake.src,)
         found = [session for session in owners if part(session) == wanted]
@@ -67,8 +68,8 @@ def _host_of(session: Session) -> tuple[bytes]:
 
 
 def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: RuleMatch) -> Refusal | None:
-    """Why policy denies one more subflow now, None if it does not: its own rule may deny it, and a foreign access
-    needs third-party pooling (D-6.4.0). Single-subflow mode is judged elsewhere (core.subflow_priority)."""
+    """Why the policy denies one more subflow, None if it does not. A third party's access needs third-party pooling (D-6.4.0),
+    and the join's own rule may deny it. core.subflow_priority judges single-subflow mode."""
     _, trust = access
     if trust is THIRD_PARTY and not policy.third_party_pooling:
         return Refusal.THIRD_PARTY

@@ -1,9 +1,9 @@
-"""A session's life as a table: (state, event) -> (next state, what is done). Only this module changes a state.
+"""The life of a session as a table: (state, event) -> (next state, action). Only this module changes a session's state.
 
-`BEGINNINGS` says how a session begins, `TRANSITIONS` what may happen to one that is there. What is done is a method of
-the session table: what the session counts as from then on. A pair that stands in no row is refused, named and counted
-(`steering_session_events_refused_total`); nothing changes then, and nothing is raised. The table and the diagram of
-docs/design/session-life.rst are made from here by packaging/reference.py.
+`BEGINNINGS` has the ways in which a session begins, `TRANSITIONS` the events of a session. An action is a method of the session
+table, which sets what the session counts as from then on. A pair of state and event without a row is refused and counted
+(`steering_session_events_refused_total`). Then nothing changes, and no error is raised. packaging/reference.py makes the table
+and the diagram of docs/design/session-life.rst from this module.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,46 +24,40 @@ from steering.model.session import SessionState
 class Beginning(StrEnum):
     """How a session begins."""
 
-    # A first SYN goes to an MCP, or a SYN/ACK tells that entries set ahead led one there.
+    # A first SYN is steered to an MCP, or a SYN/ACK shows that proactive entries led one there.
     SYN_STEERED = "SYN steered"
-    # In switches or in the store, by a controller that starts.
+    # A starting controller finds the session in switches or in the store.
     FOUND_WITH_TOKEN = "found with its token"
     FOUND_PLAIN = "found without a token"
-    FOUND_PENDING = "found half open"  # nobody knows whether it was answered: what its entry counts tells
-    FOUND_ANSWERED = "found answered"  # its token is known, and its entry has not counted its host yet
-    LEFT_TO_ITS_ENDS = "left to its ends"  # host and server speak MPTCP, and the policy has MCPs withdraw
+    FOUND_PENDING = "found half open"  # perhaps it was answered: the counter of its entry will show
+    FOUND_ANSWERED = "found answered"  # its token is known, but its entry has counted no segment of the host
+    LEFT_TO_ITS_ENDS = "left to its ends"  # host and server speak MPTCP, and by the policy MCPs withdraw
 
 
 class Event(StrEnum):
-    """What may happen to a session."""
+    """An event of a session."""
 
-    KEY_SEEN = "key seen"  # the SYN/ACK carries a key, or the MCP told its token: the token is known
-    NO_KEY = "no key"  # the SYN/ACK carries none: the connection fell back to plain TCP
-    TAKEN_UP = (
-        "taken up"  # its host sent more than its SYN: the handshake is complete, and the token is known
-    )
-    SEGMENTS_SEEN = (
-        "segments seen"  # the same where no token is known: plain TCP, or no SYN/ACK was seen here
-    )
-    UNHEARD = "unheard"  # its host has sent nothing for a while: it counts as no load any more
-    JOINED = "joined"  # one more subflow
-    SILENT = "silent"  # for the idle limit, and its MCP does not say that it lives; its entries stay
-    GOES_ON = "goes on"  # entries of an idle session counted segments; the session has a token
-    GOES_ON_PLAIN = "goes on, plain"  # the same where it has none
-    # On each subflow a FIN both ways, or a reset by the MCP; or the MCP reports the session's end.
+    KEY_SEEN = "key seen"  # the SYN/ACK has a key, or the MCP has reported the token: the token is known
+    NO_KEY = "no key"  # the SYN/ACK has no key: the connection fell back to plain TCP
+    TAKEN_UP = "taken up"  # the host has sent more than its SYN, and the token is known
+    SEGMENTS_SEEN = "segments seen"  # the same without a token: plain TCP, or the SYN/ACK was not seen
+    UNHEARD = "unheard"  # the host has sent nothing for a while: the session counts as no load any more
+    JOINED = "joined"  # the session has one more subflow
+    SILENT = "silent"  # no activity for the idle limit, and the MCP does not report the session as live
+    GOES_ON = "goes on"  # entries of an idle session with a token have counted segments
+    GOES_ON_PLAIN = "goes on, plain"  # the same for a session without a token
+    # Each subflow has FINs of both ends, or a reset by the MCP. Or the MCP has reported the session's end.
     ALL_CLOSED = "all subflows closed"
-    SUBFLOWS_OVER = "last subflow over"  # closed and lingered; its entry goes
-    OVER = "over"  # nothing keeps it: entries and record go
+    SUBFLOWS_OVER = "last subflow over"  # the linger time of the last subflow is over, and its entry goes
+    OVER = "over"  # the session ends: its entries and its record go
 
 
 Action = Callable[[SessionTable, Session], None]
-BeginAction = Callable[
-    [SessionTable, Session, QuotaKeys | None], None
-]  # with what the session counts towards
+BeginAction = Callable[[SessionTable, Session, QuotaKeys | None], None]  # QuotaKeys: as in SessionLife.begin
 
 
 class Step(NamedTuple):
-    """The right half of a row: the state that follows (None: the session is no more), and what is done."""
+    """The right half of a row: the next state (None: the session is over), and the action."""
 
     state: SessionState | None
     action: Action
@@ -125,7 +119,7 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
 
 
 class SessionLife:
-    """Changes sessions' states, and nothing else does."""
+    """Changes the states of sessions. Nothing else does."""
 
     def __init__(self, table: SessionTable, counters: Counters) -> None:
         self._table = table
@@ -136,9 +130,9 @@ class SessionLife:
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (), keys: QuotaKeys | None = None,
     ) -> Session:  # fmt: skip
-        """Begin a session. `mcp`: the MCP's id, NO_MCP for none; `edge`: the waypoint the session came in at; `keys`:
-        its `quota_keys`, from a caller that has them; the rest as in `Session`. The caller has asked whether the table
-        has room."""
+        """Begin a session. `mcp`: the MCP's id, NO_MCP for none. `edge`: the waypoint where the session came in. `keys`: the
+        session's `quota_keys`, if the caller has them. The other arguments are those of `Session`. The caller has checked
+        that the table has room."""
         table = self._table
         state, action = BEGINNINGS[how]
         session = table.create(
@@ -148,8 +142,8 @@ class SessionLife:
         return session
 
     def happened(self, session: Session, event: Event) -> bool:
-        """An event happened to a session. False if the session's state knows no such event. The end of a session is
-        counted under the state that it had."""
+        """Apply an event to a session. Returns False if the session's state does not allow the event. A session that is over
+        keeps its last state."""
         table, before = self._table, session.state
         step = TRANSITIONS.get((before, event))
         if step is None or table.by_id.get(session.id) is None:
@@ -167,8 +161,8 @@ class SessionLife:
         return True
 
     def heard(self, session: Session) -> None:
-        """A session's host has sent more than its SYN, or its MCP says that it lives: it is half open no longer.
-        Nothing where it was not."""
+        """The host of a session has sent more than its SYN, or its MCP reports the session as live. If the session was
+        half-open, it is so no longer."""
         if self._table.half_open.get(session.id) is None:
             return
         if session.state is _PINNED:

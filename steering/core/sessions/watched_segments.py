@@ -1,4 +1,4 @@
-"""Segments that watched session entries show to the controller (model.session.Watch), and the part each concerns."""
+"""Segments that watched session entries send to the controller (model.session.Watch), and the pieces that handle them."""
 
 from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output
@@ -11,7 +11,7 @@ from steering.model.session import Watch
 
 
 class WatchedSegments(Part):
-    """Gives shown segments on: `keys` learns keys and judges joins, `aborted` ends sessions."""
+    """Passes segments on: to `keys`, which learns keys and judges joins, or to `aborted`, which aborts sessions."""
 
     def __init__(self, table: SessionTable, keys: KeyWatch, aborted: AbortedSessions) -> None:
         self._table = table
@@ -22,17 +22,17 @@ class WatchedSegments(Part):
         return self._aborted.mcps_changed(change, now)
 
     def seen(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a subflow was shown: it may carry keys, or a join's proof."""
+        """Take a segment of a watched subflow. It may carry keys, or the proof of a join."""
         if subflow.watch != Watch.COPY:
-            return []  # shown before the switch had the entry that shows nothing
+            return []  # sent before the switch had the entry without a watch
         return self._keys.shown(subflow, seen, now)
 
     def of_ending(self, seen: WatchedSeen, now: float) -> list[Output] | None:
-        """What a segment of a session that is being ended is answered with; None if it is of none."""
+        """The answer to a segment of a session that is being aborted. None if it belongs to no such session."""
         return self._aborted.punted(seen, now)
 
     def tick(self, now: float) -> list[Output]:
-        """End watches whose time is over, and those of an earlier controller."""
+        """End watches whose time is over, and the watches and aborts of an earlier controller."""
         outputs: list[Output] = []
         for subflow in self._table.leftovers:
             if self._table.flows.get(subflow.key) is not subflow:

@@ -1,4 +1,4 @@
-"""Knows: the engine, as others may see it: records of `model.snapshot` and `model.kept`, made at the call.
-May touch: nothing: it only reads.
+"""Knows: the engine. It makes records of the engine's state for others (`model.snapshot`, `model.kept`), at each call.
+May touch: nothing. It only reads.
 Must not: change the engine, make JSON, or be imported by any other room.
 """

@@ -1,9 +1,13 @@
-"""Where the things of a drawing are put: accesses left, gateways right, MCPs where they hang, switches between.
+"""The layout of a drawing of the network: access networks left, gateways right, switches between, MCPs at their switch.
 
-A layered drawing in the manner of Sugiyama, Tagawa and Toda (IEEE Trans. SMC 11, 1981): columns by the distance from
-the accesses and to the gateways, a stand-in in each column that a long link crosses, and an order in each column by the
-mean place of neighbours. Pure, and the same for the same network: neither chance nor the order of arrival counts.
-It takes some milliseconds at 200 switches; whoever serves others meanwhile runs it somewhere else.
+The layout is a layered drawing after Sugiyama, Tagawa and Toda (IEEE Trans. SMC 11, 1981):
+
+* A switch's column follows from its distances to the access networks and to the gateways.
+* A link that crosses columns has a stand-in node in each of them.
+* Nodes in a column are ordered by the mean place of their neighbours.
+
+Equal networks get equal layouts, independent of chance and of the order of arrival. At 200 switches it takes some
+milliseconds, so a process that has to answer others meanwhile computes it in another thread or process.
 """
 
 import re
@@ -14,17 +18,20 @@ from typing import NamedTuple
 
 from steering.model.drawing import NetworkPicture
 
-MOST_COLUMNS = 12  # of switches
-MOST_STAND_INS = 4_000  # more of them, and long links are drawn straight
-SWEEPS = 6
+MOST_COLUMNS = 12  # most columns of switches
+MOST_STAND_INS = 4_000  # most stand-in nodes; if there were more, long links are drawn straight
+SWEEPS = 6  # passes over the columns that order their nodes
 _DIGITS = re.compile(r"(\d+)")
 
 Place = tuple[float, float]
 
 
 class Shape(NamedTuple):
-    """What places depend on: names, and who is joined to whom. States and uses are not in it. `hanging`: id, kind and
-    switches of what hangs at ports; `links`: name and the two switches of each."""
+    """All that a layout depends on: names and connections, but no states and no use.
+
+    * `hanging`: id, kind and switches of each access network, gateway and MCP.
+    * `links`: name and the two switches of each link.
+    """
 
     switches: tuple[str, ...]
     hanging: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -32,8 +39,8 @@ class Shape(NamedTuple):
 
 
 class Arrangement(NamedTuple):
-    """Places in a square of side 1, from the upper left corner. `nodes`: by id. `bends`: by a link's name the points
-    that it passes between its ends."""
+    """A layout, in a square of side 1 with (0, 0) at the upper left corner. `nodes`: id -> place. `bends`: name of a
+    link -> the points that it passes between its ends."""
 
     nodes: Mapping[str, Place]
     bends: Mapping[str, tuple[Place, ...]]
@@ -52,7 +59,7 @@ def shape_of(drawing: NetworkPicture) -> Shape:
 
 
 def arrange(shape: Shape) -> Arrangement:
-    """Places for everything in `shape`."""
+    """The layout of everything in `shape`."""
     columns = _columns(shape)
     hanging = sorted(shape.hanging, key=lambda one: natural(one[0]))
     layers = _Layers()
@@ -81,8 +88,8 @@ def _switch(name: str) -> str:
 
 
 def _columns(shape: Shape) -> dict[str, int]:
-    """The column of each switch, 0 nearest to the accesses."""
-    import networkx  # late: only a page that draws the network needs it
+    """The column of each switch. Column 0 is nearest to the access networks."""
+    import networkx  # imported here, since only a page that draws the network needs it
 
     graph = networkx.Graph()
     graph.add_nodes_from(shape.switches)
@@ -108,7 +115,7 @@ def _columns(shape: Shape) -> dict[str, int]:
 
 
 class _Layers:
-    """Columns of nodes, each in an order."""
+    """The columns, each with its nodes in order."""
 
     def __init__(self) -> None:
         self._column: dict[str, int] = {}
@@ -127,7 +134,7 @@ class _Layers:
             self._joined[other].append(one)
 
     def order(self) -> None:
-        """Order each column so that neighbours stand side by side."""
+        """Order each column so that connected nodes of different columns have similar heights."""
         columns = sorted(self._order)
         for column in columns:
             self._order[column].sort(key=natural)
@@ -143,7 +150,7 @@ class _Layers:
         return round(sum(beside) / len(beside), 9) if beside else heights[node]
 
     def hang(self, node: str, switch: str | None) -> None:
-        """Put a node below the switch that it hangs at, or alone in the middle."""
+        """Put a node (an MCP) below its switch, or into the middle column if its switch is not known."""
         if switch is None or switch not in self._column:
             self.put(node, max(self._order, default=0) // 2)
             return
@@ -159,14 +166,14 @@ class _Layers:
         return {node: (at + 0.5) / len(nodes) for nodes in order.values() for at, node in enumerate(nodes)}
 
     def places(self) -> dict[str, Place]:
-        """x by the column, y by the order in it."""
+        """The place of each node: x from its column, y from its order in the column."""
         last = max(self._order, default=0) or 1
         heights = self._heights(self._order)
         return {node: (round(self._column[node] / last, 4), round(heights[node], 4)) for node in heights}
 
 
 def _lay_links(layers: _Layers, shape: Shape, columns: Mapping[str, int]) -> dict[str, list[str]]:
-    """Join the switches by their links; by a link's name its stand-ins, from its first end on."""
+    """Join the switches by their links. Returns the stand-ins of each link by its name, from the link's first end on."""
     spans = {name: range(*_inside(columns[a] + 1, columns[b] + 1)) for name, a, b in shape.links}
     straight = sum(map(len, spans.values())) > MOST_STAND_INS
     found = {}
@@ -180,7 +187,7 @@ def _lay_links(layers: _Layers, shape: Shape, columns: Mapping[str, int]) -> dic
 
 
 def _inside(a: int, b: int) -> tuple[int, int, int]:
-    """The columns strictly between two, as arguments of `range`."""
+    """The columns strictly between two columns, as arguments of `range`."""
     return (a + 1, b, 1) if a <= b else (a - 1, b, -1)
 
 

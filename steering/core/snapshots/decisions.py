@@ -10,8 +10,8 @@ from steering.model.session_snapshot import CandidateSnapshot, DecisionSnapshot,
 
 
 def explain(engine: Engine, ruling: Ruling, loads: Sequence[int], time: float) -> DecisionSnapshot:
-    """A ruling with its reasons, by names. `loads`: active sessions of each MCP at that time, in the order of the
-    ruling's candidates."""
+    """A ruling with its reasons. Rules, MCPs and switches are given by name. `loads`: the active sessions of each MCP at
+    the time of the ruling, in the order of the ruling's candidates. `time`: of the ruling, in seconds."""
     return DecisionSnapshot(
         time_s=time,
         policy_version=ruling.policy_version,
@@ -51,7 +51,7 @@ def _candidates(engine: Engine, ruling: Ruling, loads: Sequence[int]) -> Iterato
 
 
 def _path(engine: Engine, network: Candidates, mcp: Mcp) -> tuple[str, ...]:
-    """Switches through an MCP as the network is now, by name."""
+    """The names of the switches on the shortest path through an MCP, as the network is now."""
     graph = engine.graph
     there = graph.path(network.access, mcp.inside.dpid)
     back = graph.path(mcp.outside.dpid, network.gateway)

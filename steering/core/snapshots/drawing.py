@@ -1,4 +1,4 @@
-"""What there is to draw of the network, and the ways of a session through it. Where it is put says `arrangement`."""
+"""The contents of a drawing: the network, and the paths of a session. `arrangement` computes the layout."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -21,12 +21,12 @@ from steering.model.supervision import ThingKind
 
 
 def drawing(engine: Engine, now: float) -> NetworkPicture:
-    """Everything that is expected or there at time `now`, seconds."""
+    """The network at time `now` (seconds): everything that is expected or present."""
     return _Drafter(engine, now).drawing()
 
 
 class _Drafter:
-    """Makes one drawing, with the names of that moment."""
+    """Makes one drawing."""
 
     def __init__(self, engine: Engine, now: float) -> None:
         self._engine = engine
@@ -72,7 +72,7 @@ class _Drafter:
         return DrawnPort(self._names.switch(port.dpid), self._names.port(port), up, use)
 
     def _pairs(self) -> list[Ends]:
-        """Each link that is up in some direction or lost, once, its lesser end first."""
+        """Each link that is lost, or is up in some direction, once. Its lesser end comes first."""
         there = {(min(link.a, link.b), max(link.a, link.b)) for link in self._engine.graph.links()}
         return sorted(there | set(self._lost_links))
 
@@ -91,8 +91,8 @@ class _Drafter:
 
 
 def session_paths(engine: Engine, session: Session) -> SessionPaths:
-    """The ways of a session's subflows, by the shortest paths of now. A session that lived before a weight changed may
-    still be on its earlier path."""
+    """The paths of a session's subflows, by the present shortest paths. A session that began before a weight changed may
+    still be on its old path."""
     names, mcp = ThingNames(engine.map), engine.map.mcps.get(session.mcp)
     told = tuple(_subflow(engine, names, subflow) for subflow in session.subflows)
     flow = session.flow
@@ -118,7 +118,7 @@ def _subflow(engine: Engine, names: ThingNames, subflow: Subflow) -> SubflowPath
         near = min(exits, key=lambda port: (engine.graph.natural_cost(at, port.dpid), port))
         natural = engine.graph.natural(at, near.dpid).switches
     else:
-        natural = pinned  # the host addressed its MCP itself
+        natural = pinned  # explicit mode: the host connects to its MCP's address
     return SubflowPath(
         src=str(ip_address(src)), sport=sport, dst=str(ip_address(dst)), dport=dport,
         access_network=None if access is None else access.name,

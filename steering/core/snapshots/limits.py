@@ -1,4 +1,4 @@
-"""Limits as an operator reads them: what is allowed, by whom, how much of it is used, what was refused (D-6.3f)."""
+"""The limits for an operator (D-6.3f): each limit, where it is set, how much of it is used, and what was refused."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,12 +10,12 @@ from steering.model.limit import FullLimit
 from steering.model.policy import Policy, Quotas
 from steering.model.snapshot import BoundUse, CountedLimit, LimitsSnapshot, QuotaLimit, QuotaUse, ReachedLimit
 
-SHOWN = 100  # of each list: the busiest keys, the limits that were reached
-QUOTAS_SHOWN = 1_000
+SHOWN = 100  # most entries of the lists of the busiest names and of the limits that were reached
+QUOTAS_SHOWN = 1_000  # most quotas that are listed
 
 
 def limits(engine: Engine) -> LimitsSnapshot:
-    """What is allowed, how much of it is used, what was refused: subscribers by their own ids."""
+    """All limits, their use, and the refusals. Subscribers are given by their ids."""
     policy, table, counters = engine.policy, engine.sessions.table, engine.counters
     bounds = policy.limits
     fulls = list(counters.fulls.items())[-SHOWN:]
@@ -46,7 +46,7 @@ def _mcp_name(engine: Engine, number: str) -> str:
 
 
 def _quotas(policy: Policy) -> Iterator[QuotaLimit]:
-    """Every limit that the policy sets, and where."""
+    """Every limit that the policy sets, with the part of the policy that sets it."""
     yield QuotaLimit(limit="subflows_per_session", source="limits", most=policy.limits.subflows_per_session)
     sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
     sources += [(f"rule {rule.name}", rule.then.quotas) for rule in policy.rules]

@@ -1,4 +1,4 @@
-"""Links by name, with their weights: what the site says, what an operator set, what counts (D-1.d)."""
+"""Links by name, with their weights (D-1.d): the weight of the site file, of an operator, and the one in force."""
 
 from steering.core.network.graph import Graph
 from steering.core.rerouting import OldPaths
@@ -10,7 +10,7 @@ Ends = tuple[PortRef, PortRef]
 
 
 def links(site: Site, graph: Graph, keeping: OldPaths) -> tuple[LinkSnapshot, ...]:
-    """Each link once, its lesser end first."""
+    """Each link once. Its lesser end comes first."""
     directed = {(link.a, link.b) for link in graph.links()}
     found = []
     for a, b in sorted({(min(pair), max(pair)) for pair in directed}):
@@ -32,8 +32,9 @@ def links(site: Site, graph: Graph, keeping: OldPaths) -> tuple[LinkSnapshot, ..
 
 
 def ends_of(site: Site, graph: Graph, name: str) -> Ends | None:
-    """`s1:2-s3:3`, either end first, or `s1-s3` where one link joins the two; the lesser end first. None for a
-    name that is neither."""
+    """The ends of a link by its name, the lesser end first. None if the name names no link.
+
+    A name is `s1:2-s3:3` with either end first, or `s1-s3` if only one link joins the two switches."""
     for at in [number for number, letter in enumerate(name) if letter == "-"]:
         halves = name[:at], name[at + 1 :]
         ends = [_port(site, half) for half in halves]

@@ -1,4 +1,4 @@
-"""What an engine knows of the engines of other controllers."""
+"""The other controllers of the cluster, as one engine knows them."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ PEER_EVENTS: tuple[str, ...] = tuple(PeerEvent)
 
 
 def peers(engine: Engine, unread: Mapping[str, int]) -> tuple[PeerStatus, ...]:
-    """Every other member, by name; none where one controller decides for all switches. `unread`: bytes that each was told
-    and has not taken."""
+    """The status of every other member, sorted by name. Empty where one controller decides for all switches. `unread`:
+    name -> bytes sent to this member that it has not read yet."""
     if not isinstance(engine, ClusteredEngine):
         return ()
     exchange = engine.peers
@@ -25,12 +25,12 @@ def peers(engine: Engine, unread: Mapping[str, int]) -> tuple[PeerStatus, ...]:
 
 
 def peer_events(engine: Engine) -> dict[str, int]:
-    """How often each thing came of other controllers: of PEER_EVENTS those that ever did."""
+    """How often each of PEER_EVENTS happened. Events that never happened are left out."""
     if not isinstance(engine, ClusteredEngine):
         return {}
     return {event.value: count for event, count in engine.peers.events.items() if count}
 
 
 def knows_its_sessions(engine: Engine) -> bool:
-    """Whether all switches that an engine decides for have told of their sessions, or had the time to."""
+    """Whether the session entries of all switches that an engine decides for were read, or the time for that is over."""
     return not engine.sessions.readiness.recovering

@@ -1,4 +1,4 @@
-"""The ports of connected switches with their names, states and speeds, and what is there."""
+"""The ports of connected switches: names, states, speeds, and what they lead to."""
 
 from itertools import islice
 
@@ -7,11 +7,11 @@ from steering.core.snapshots.site import port_name
 from steering.model.network import PortRef
 from steering.model.port_snapshot import PortSnapshot, PortsSnapshot
 
-MOST_PORTS = 4_096  # told at once, as many as one switch may have
+MOST_PORTS = 4_096  # most ports in one answer: as many as one switch may have
 
 
 def ports(engine: Engine, switch: str | None) -> PortsSnapshot:
-    """The ports of the switch of that name, or of all, by switch and number."""
+    """The ports of the switch with this name, or of all switches, sorted by switch and number."""
     chosen = [
         (dpid, one)
         for dpid, one in sorted(engine.switches.items())

@@ -1,4 +1,4 @@
-"""Reservations as records: what the northbound tells of them."""
+"""Reservations as records for the northbound."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -11,7 +11,7 @@ from steering.model.snapshot import FlowEnds, RequestedAmount, ReservationSnapsh
 
 
 def reservation(engine: Engine, name: str, now: float) -> ReservationSnapshot | None:
-    """One reservation as a record; None where there is none, or no longer one."""
+    """One reservation as a record. None if there is no reservation with this id, or it has ended."""
     one = engine.reserving.by_id.get(name)
     return None if one is None else _told(engine, one, now)
 

@@ -1,5 +1,4 @@
-"""Sessions that somebody asks for, out of a million: in the order of their numbers, and with pauses in which SYNs have their
-turn."""
+"""Searches among up to a million sessions, in the order of their numbers. SYNs are handled during its pauses."""
 
 from collections.abc import Callable
 
@@ -9,11 +8,11 @@ from steering.core.sessions.session_order import SIZE
 from steering.core.sessions.table import SessionTable
 from steering.model.view import Pause
 
-LOOKED_AT_ONCE = 128  # sessions that are compared with what is wanted in one go
+LOOKED_AT_ONCE = 128  # sessions that are tested between two pauses
 
 
 def first_after(table: SessionTable, after: int, most: int, pause: Pause) -> list[int]:
-    """The first sessions with numbers above `after`; some may have ended during a pause."""
+    """The numbers of the first `most` sessions above `after`. Some may have ended during a pause."""
     page: list[int] = []
     last: int | None = after
     while last is not None and len(page) < most:
@@ -32,8 +31,10 @@ def found(
     token: int | None,
     pause: Pause,
 ) -> tuple[list[int], int]:
-    """The first sessions with numbers above `after` that are wanted, and how many are wanted in all. `token`: theirs, None
-    for any. Some may have ended during a pause: left out here, they would make a full page look like the last one."""
+    """The numbers of the first `most` wanted sessions above `after`, and how many sessions are wanted in all.
+
+    `token`: only sessions with this token, None for any. Sessions that ended during a pause are not left out: a full
+    page would be taken for the last one."""
     if token is not None:
         owners = {one.id: one for one in (*table.with_token(token), *table.with_host_token(token))}
         wanted = [number for number in sorted(owners) if is_wanted(owners[number])]
@@ -52,6 +53,6 @@ def found(
 
 
 def has_client(session: Session, address: bytes) -> bool:
-    """Whether a host's address is that of the session's first flow or of one of its subflows."""
+    """Whether an address is the source of the session's first flow or of one of its subflows."""
     flows = (session.first, *(subflow.key for subflow in session.subflows))
     return any(source_of(flow) == address for flow in flows)

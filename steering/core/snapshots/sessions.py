@@ -1,4 +1,4 @@
-"""Sessions as records: a line of a list, or all that is known of one. `now`: the engine's time."""
+"""Sessions as records: short ones for lists, or all details of one. `now`: seconds of the engine's clock."""
 
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -24,14 +24,14 @@ from steering.model.session_snapshot import (
 )
 from steering.model.view import Pause, SessionFilter
 
-TOLD_AT_ONCE = 50  # sessions that are described in one go
+TOLD_AT_ONCE = 50  # sessions that are described between two pauses
 
 
 def page(
     engine: Engine, after: int, limit: int, wanted: SessionFilter, clock: Callable[[], float], pause: Pause
 ) -> SessionPage:
-    """At most `limit` sessions with numbers above `after` that are wanted, in the order of their numbers. `pause` is
-    called between portions of the work; sessions that end meanwhile are left out."""
+    """The first `limit` wanted sessions with numbers above `after`, in the order of their numbers. `pause` is called
+    between portions of the work. Sessions that end during a pause are left out."""
     table = engine.sessions.table
     if wanted == SessionFilter():
         numbers, total = first_after(table, after, limit + 1, pause), len(table)
@@ -49,7 +49,7 @@ def page(
 
 
 def _test(engine: Engine, wanted: SessionFilter) -> Callable[[Session], bool]:
-    """Whether a session is wanted; what it is known by, its token, has been asked already."""
+    """A test whether a session is wanted. The token is not tested: `found` has done that."""
     mcps = {number for number, mcp in engine.map.mcps.items() if mcp.name == wanted.mcp}
 
     def test(session: Session) -> bool:
@@ -63,14 +63,14 @@ def _test(engine: Engine, wanted: SessionFilter) -> Callable[[Session], bool]:
 
 
 def find(engine: Engine, session_id: str) -> Session | None:
-    """The live session of that id, None where there is none."""
+    """The live session with this id, or None."""
     if not (session_id.isascii() and session_id.isdecimal()):
         return None
     return engine.sessions.table.by_id.get(int(session_id[:20]))
 
 
 def brief(engine: Engine, session: Session, now: float) -> SessionSnapshot:
-    """A session's line in a list."""
+    """The short record of a session."""
     flow = session.flow
     return SessionSnapshot(
         id=str(session.id),
@@ -88,7 +88,7 @@ def brief(engine: Engine, session: Session, now: float) -> SessionSnapshot:
 
 
 def detail(engine: Engine, session_id: str, now: float) -> SessionDetail | None:
-    """All that is known of a session; None where there is none of that id."""
+    """The full record of the session with this id, or None."""
     session = find(engine, session_id)
     if session is None:
         return None
@@ -131,7 +131,7 @@ def _subflow(engine: Engine, subflow: Subflow) -> SubflowSnapshot:
 
 
 def _deviation(engine: Engine, subflow: Subflow, dst: bytes) -> str:
-    """`natural` if the MCP lies on the path the subflow takes anyway, else `redirected` (D-4.2c)."""
+    """`natural` if the MCP is on the subflow's natural path, else `redirected` (D-4.2c)."""
     mcp = engine.map.mcps.get(subflow.session.mcp)
     exits = engine.map.exits_to(dst)
     if mcp is None or not exits or not (subflow.waypoint or subflow.session.unit is not None):
@@ -143,7 +143,7 @@ def _deviation(engine: Engine, subflow: Subflow, dst: bytes) -> str:
 
 
 def changed_sessions(table: SessionTable, most: int) -> ChangedSessions:
-    """What became of sessions in the journal's last period, of `most` of them; none where no journal is kept."""
+    """The changes of sessions in the journal's last period, for at most `most` sessions. Empty without a journal."""
     if table.journal is None:
         return ChangedSessions((), 0)
     last = table.journal.last
@@ -158,7 +158,7 @@ def changed_sessions(table: SessionTable, most: int) -> ChangedSessions:
 
 
 def aborted(engine: Engine, session_id: str) -> AbortSnapshot | None:
-    """How far the abort of a session is; None where none was asked for, or it is forgotten."""
+    """How far the abort of a session is. None if no abort was ordered, or its report is no longer kept."""
     number = int(session_id) if session_id.isascii() and session_id.isdecimal() else 0
     report = engine.sessions.aborted.report(number)
     if report is None:
@@ -168,7 +168,7 @@ def aborted(engine: Engine, session_id: str) -> AbortSnapshot | None:
 
 
 def mcp_name(engine: Engine, number: McpId) -> str:
-    """An MCP's name; of one that left the site, its number in hexadecimal digits."""
+    """The name of an MCP. If the MCP has left the site, its number in hexadecimal digits."""
     mcp = engine.map.mcps.get(number)
     return mcp.name if mcp else f"{number:04x}"
 

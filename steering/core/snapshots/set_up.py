@@ -1,4 +1,4 @@
-"""What traces of set-ups ask of the engine: which flow a segment is of, where it came in, and what became of it."""
+"""Answers for traces of set-ups: the flow of a segment, the port where it came in, and what became of the flow."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +19,8 @@ from steering.wire.segment import Flags
 
 
 def segment_of(engine: Engine, given: Input) -> SetUpSegment | None:
-    """What an input shows of a set-up; None where it shows nothing of one, or can teach nobody anything of it."""
+    """The segment of a set-up that an input brings, or None. A join that came from an MCP is an MCP_JOIN, whose key has
+    the host as source."""
     reader = _READERS.get(type(given))
     found = None if reader is None else reader(given)
     if found is None or found.part is not SetUpPart.JOIN:
@@ -62,7 +63,7 @@ def _answer(given: SynAckSeen | WatchedSeen) -> SetUpSegment | None:
 
 
 def _told(given: PeerTold) -> SetUpSegment | None:
-    """A segment that another controller passed on: it is of a session here."""
+    """The segment that another controller passed on, since its session is here."""
     message = given.message
     if not isinstance(message, ForwardedSegment):
         return None
@@ -87,7 +88,7 @@ _READERS: dict[type, Callable[[Any], SetUpSegment | None]] = {
 
 
 def passed_on_to(outputs: Iterable[Output], frame: bytes) -> str:
-    """The controller that a SYN is passed on to; "" where it is not."""
+    """The name of the controller that the outputs pass a SYN on to, or ""."""
     for output in outputs:
         if isinstance(output, TellPeer) and isinstance(output.message, ForwardedSegment):
             message = output.message
@@ -97,14 +98,14 @@ def passed_on_to(outputs: Iterable[Output], frame: bytes) -> str:
 
 
 def ends_of(key: FlowKey) -> tuple[bytes, bytes, int, int]:
-    """Source, destination and both ports of a flow; addresses of 4 or 16 bytes."""
+    """Source, destination, source port and destination port of a flow. Addresses have 4 or 16 bytes."""
     _, source, destination, sport, dport = split(key)
     return source, destination, sport, dport
 
 
 def access_of(engine: Engine, segment: SetUpSegment) -> str | None:
-    """The access network that a SYN's session is of: the one where a host's came in, or the one that a server's or an MCP's goes to.
-    None where it came in at another port than such a SYN comes in at."""
+    """The name of the access network of a SYN's session: the network where a host's SYN came in, or the network that a
+    server's or an MCP's SYN goes to. None if the SYN came in at a port where such SYNs do not come in."""
     attachment = engine.map.at.get((segment.dpid, segment.port))
     if attachment is None:
         return None
@@ -119,12 +120,12 @@ def access_of(engine: Engine, segment: SetUpSegment) -> str | None:
 
 
 def is_subflow(engine: Engine, key: FlowKey) -> bool:
-    """Whether a flow is a subflow that is known."""
+    """Whether a flow is a known subflow."""
     return key in engine.sessions.table.flows
 
 
 def facts(engine: Engine, key: FlowKey) -> SetUpFacts | None:
-    """What is known of a flow; None where it is no subflow."""
+    """The facts of a flow and its session for traces. None if the flow is not a known subflow."""
     subflow = engine.sessions.table.flows.get(key)
     if subflow is None:
         return None
@@ -144,22 +145,22 @@ def facts(engine: Engine, key: FlowKey) -> SetUpFacts | None:
 
 
 def state_of(engine: Engine, session: int) -> SessionState | None:
-    """The state of a session by its number; None where it is over."""
+    """The state of a session by its number. None if the session is over."""
     found = engine.sessions.table.by_id.get(session)
     return None if found is None else found.state
 
 
 def is_held(engine: Engine, token: Token, is_mcps: bool) -> bool:
-    """Whether joins of hosts wait for a token, or joins of MCPs."""
+    """Whether joins wait for a token: joins of MCPs if `is_mcps`, else joins of hosts."""
     sessions = engine.sessions
     return token in (sessions.waiting_mcps if is_mcps else sessions.waiting).by_token
 
 
 def patience(engine: Engine) -> float:
-    """Seconds that a SYN waits for an authoriser at most."""
+    """The most seconds that a SYN waits for an authoriser."""
     return engine.policy.authorization.timeout
 
 
 def switch_names(engine: Engine, dpids: set[DatapathId]) -> list[str]:
-    """Switches by name, in order."""
+    """The names of switches, sorted."""
     return sorted(map(engine.site.switch_name, dpids))

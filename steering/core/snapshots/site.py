@@ -1,4 +1,4 @@
-"""The site as the engine has it now: its MCPs with their sessions, and what a port is used for."""
+"""The engine's present site: MCPs and their sessions, names of ports, and what ports are used for."""
 
 from enum import Enum
 
@@ -9,7 +9,7 @@ from steering.model.network import Mcp, PortRef, Site
 
 
 class PortUse(Enum):
-    """What keeps an MCP from standing at a port, as far as the port's switch tells."""
+    """Whether an MCP may be attached at a port, and if not, why."""
 
     FREE = "free"
     SWITCH_UNKNOWN = "its switch has never connected"
@@ -18,27 +18,27 @@ class PortUse(Enum):
 
 
 def site(engine: Engine) -> Site:
-    """The site with the MCPs of now."""
+    """The site with its present MCPs."""
     return engine.site
 
 
 def mcp(engine: Engine, number: McpId) -> Mcp | None:
-    """An MCP by its id."""
+    """The MCP with an id, or None."""
     return engine.map.mcps.get(number)
 
 
 def sessions_at(engine: Engine, number: McpId) -> int:
-    """How many sessions an MCP has, by its id."""
+    """The number of active sessions of the MCP with an id."""
     return engine.sessions.table.active.get(number, 0)
 
 
 def plain_port_name(engine: Engine, port: PortRef) -> str:
-    """A port by its switch's name: `s1:2`."""
+    """The name of a port with its switch's name: `s1:2`."""
     return ThingNames(engine.map).port(port)
 
 
 def port_name(engine: Engine, port: PortRef) -> str:
-    """A port by its switch's name, and what the site file has there: `s1:1 (access lte)`, `s1:2 (link to s3:2)`."""
+    """The name of a port, and what is there: `s1:1 (access lte)`, `s1:2 (link to s3:2)`."""
     name = ThingNames(engine.map).port
     attachment = engine.map.attachments.get(port)
     if attachment is not None:
@@ -50,7 +50,7 @@ def port_name(engine: Engine, port: PortRef) -> str:
 
 
 def use_of(engine: Engine, port: PortRef) -> PortUse:
-    """What a port is used for, as far as the network is known now."""
+    """What a port is used for, as far as is known now."""
     switch = engine.switches.get(port.dpid)
     if switch is None:
         return PortUse.SWITCH_UNKNOWN

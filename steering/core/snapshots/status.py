@@ -1,4 +1,4 @@
-"""What the site expects against what is there, by the site file's names."""
+"""The status of the site: expected, missing and unknown parts, and alarms. Names are those of the site file."""
 
 from steering.core.engine import Engine
 from steering.core.supervision.names import ThingNames
@@ -14,7 +14,7 @@ from steering.model.supervision import ThingKind
 
 
 def status(engine: Engine, now: float) -> StatusSnapshot:
-    """Expected, missing and unknown at time `now`, seconds."""
+    """The status at time `now`, in seconds of the engine's clock."""
     presence, names = engine.presence, ThingNames(engine.map)
     missing = presence.missing_at(now)
     lost = {kind: sum(thing.kind is kind for thing in missing) for kind in ThingKind}
@@ -42,7 +42,7 @@ def status(engine: Engine, now: float) -> StatusSnapshot:
 
 
 def alarm_changes(engine: Engine, after: int) -> list[AlarmChangeSnapshot]:
-    """Alarms raised and cleared after change number `after`, as far as they are remembered."""
+    """Alarms that were raised or cleared after change number `after`, as far as the changes are remembered."""
     return [
         AlarmChangeSnapshot(
             change.number,

@@ -1,4 +1,4 @@
-"""The engine as the northbound sees it: model.view.View over live state, read only."""
+"""The northbound's read-only view of the engine. It implements model.view.View over the live state."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -58,7 +58,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class EngineView:
-    """`clock` tells the time that the engine is fed, seconds."""
+    """The methods are documented at model.view.View. `clock`: the engine's clock, in seconds."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float], version: str) -> None:
         self._engine = engine
@@ -186,7 +186,8 @@ class EngineView:
         ]
 
     def _computed_type(self, mcp: Mcp) -> McpType:
-        """On-path: its switch lies on every natural path between the accesses that reach it and gateways (D-4.b)."""
+        """The type of an MCP by the present paths (D-4.b). An MCP is on-path if its switch is on every natural path
+        between the gateways and the access networks that it serves."""
         site, graph, dpid = self._engine.site, self._engine.graph, mcp.inside.dpid
         everywhere = all(
             dpid in graph.natural(a.dpid, g.dpid).switches

@@ -1,4 +1,5 @@
-"""What would be decided for a connection: the engine's own functions on a made-up first SYN. Nothing is kept."""
+"""What-if: the decision that the engine would make for a connection. The engine's own functions are called with a
+made-up first SYN, and its state is not changed."""
 
 from steering.core.engine import Engine
 from steering.core.handshakes.native_mptcp import excluded
@@ -13,7 +14,7 @@ from steering.wire.handshake import Handshake, Kind
 
 
 def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
-    """What would become of a connection. Raises KeyError for an access network that is not known."""
+    """The decision for the connection of a question. Raises KeyError for an access network that is not known."""
     source, destination, port = question.source, question.destination, question.port
     place = _access(engine, source, question.access)
     handshake = Handshake(

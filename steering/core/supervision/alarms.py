@@ -1,9 +1,9 @@
-"""The alarms that are raised now, and their changes, which others log and publish.
+"""Raises and clears alarms. Other modules log and publish the changes. An alarm causes no other action.
 
-Each kind of alarm has its own way to be raised and cleared, so that a flickering state does not cause many changes. A
-thing has to be lost for a moment, and there again for `steady`. Fallbacks are judged in windows
-(supervision.fallbacks). The alarm of a quota is cleared when nothing was refused for a window. A table has two
-levels. The policy sets the thresholds (`alarms`). An alarm causes no action.
+Each kind of alarm has its own rule against flapping. An alarm about a lost thing is raised after LOST_AFTER seconds, and
+cleared when the thing has been back for `steady` seconds. Fallbacks are judged in windows (supervision.fallbacks). The alarm
+of a quota is cleared when nothing was refused for one window. The alarm of a table is raised at one level and cleared at a
+lower one. The policy sets the thresholds (`alarms`).
 """
 
 from collections import deque
@@ -22,11 +22,9 @@ from steering.model.supervision import Alarm, AlarmChange, AlarmKind, ThingKind
 
 PERIOD = 1.0  # seconds between two checks
 LOST_AFTER = 2.0  # seconds for which a thing has to be missing
-NEVER_AFTER = (
-    15.0  # the same for a thing that was not there since the start, as switches need a while to connect
-)
+NEVER_AFTER = 15.0  # the same for a thing that was never there: switches need some time to connect
 MOST = 1_024  # most alarms that are raised at a time; further ones wait until others are cleared
-CHANGES = 256  # most changes that are remembered for those who log and publish them
+CHANGES = 256  # most changes that are kept for logging and publishing
 
 AlarmKey = tuple[AlarmKind, str]
 
@@ -40,9 +38,12 @@ _STEADY = {kind for kind, _ in _LOST.values()}
 
 
 class Alarms(Part):
-    """`used`: tells how much of each bound is used, by its name in `limits`. `sick`: the MCPs that are sick, and what was
-    seen of them. `fault`: why an MCP is gone, in words; empty where that is not known. `longer`: links
-    that got much longer, by name, and what was measured."""
+    """The alarms that are raised now (`raised`), and their latest changes (`changes`).
+
+    `used` returns how many records of each bound exist, by the name in `limits`. `sick`: the sick MCPs, each with a text.
+    `fault` returns in words why an MCP is gone, "" if that is not known. `longer` returns the links over which discovery
+    frames take much longer, by name, each with a text.
+    """
 
     def __init__(
         self,
@@ -65,11 +66,11 @@ class Alarms(Part):
         self._longer = longer
         self._due = -NEVER
         self._accesses, self._mcps = FallbackWatch(), FallbackWatch()
-        self._totals: dict[AlarmKey, tuple[int, float]] = {}  # how often so far, and when that grew last
-        self._well: dict[AlarmKey, float] = {}  # what was lost and is there again -> since when
+        self._totals: dict[AlarmKey, tuple[int, float]] = {}  # a total, and when it grew last
+        self._well: dict[AlarmKey, float] = {}  # since when a lost thing is back
         self.raised: dict[AlarmKey, Alarm] = {}
         self.changes: deque[AlarmChange] = deque(maxlen=CHANGES)
-        self.told = 0  # how many changes there were
+        self.told = 0  # number of changes so far
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self._policy = policy

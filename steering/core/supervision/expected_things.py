@@ -1,8 +1,7 @@
-"""Compares what the site expects with what is there: switches, links, attachments and MCPs. Notes since when a thing
-is missing.
+"""Finds missing switches, links, attachments and MCPs, and records since when they are missing.
 
-Expected are the things that the site file names. Where links are discovered, a link is expected as soon as it was
-found. It is expected until one of its ports has another link or an attachment, or until it has been lost for a day.
+The things that the site file names are expected. Where links are discovered, a link is expected as soon as it was found.
+It is expected until one of its ports has another link or an attachment, or until it has been lost for a day.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
 PERIOD = 1.0  # seconds between two checks
-MOST_LINKS = 20_000  # most links that are expected; links that are found later are not
+MOST_LINKS = 20_000  # most expected links; links that are found later are ignored
 FORGOTTEN = 86_400.0  # seconds after which a discovered link that was lost is not expected any more
 
 
@@ -32,7 +31,7 @@ class Thing(NamedTuple):
 
 
 class ExpectedLinks:
-    """The links that the site file names or that were found. `lost`: those that are not up in both directions."""
+    """The links that the site file names or that discovery has found. `lost`: those that are not up in both directions."""
 
     def __init__(self, sitemap: SiteMap, graph: Graph) -> None:
         self._map = sitemap
@@ -47,7 +46,7 @@ class ExpectedLinks:
             self._add(ends)
 
     def follow(self) -> None:
-        """Follow the changes of the graph since the last call."""
+        """Take over the changes of the graph since the last call."""
         for a, b in self._graph.changed_since(self._version):
             pair = (min(a, b), max(a, b))
             there = {_ordered(*ends) for x, y in ((a, b), (b, a)) for ends in self._graph.links_between(x, y)}
@@ -87,9 +86,12 @@ class ExpectedLinks:
 
 
 class ExpectedThings(Part):
-    """`excluded`: tells which MCPs get no new session now, and why. `missing`: each missing thing, and when it was
-    noticed. `never`: the missing things that have not been there since the controller started. `is_elsewhere`: whether
-    another controller sees what a switch lacks."""
+    """The things that are missing now.
+
+    `excluded` returns which MCPs get no new session now, and why. `is_elsewhere` returns whether another controller
+    supervises a switch. `missing`: each missing thing, and when this was noticed. `never`: the missing things that were
+    never there since the controller started.
+    """
 
     def __init__(
         self,
@@ -124,7 +126,7 @@ class ExpectedThings(Part):
         return []
 
     def missing_at(self, now: float) -> dict[Thing, float]:
-        """The things that are missing now, and since when. The thing that is missing for longest comes first."""
+        """The things that are missing now, and since when. The thing that is missing longest comes first."""
         self._links.follow()
         absent = {thing: self.missing.get(thing, now) for thing in self._absent()}
         return dict(sorted(absent.items(), key=lambda one: one[1]))
@@ -163,7 +165,7 @@ class ExpectedThings(Part):
             if switch is None or not switch.ports.get(port.port, False):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():
-            # A drained MCP is there; its operator only wants no new sessions for it. So is one that is sick.
+            # A drained MCP is not missing: its operator only wants no new sessions for it. A sick MCP is not missing either.
             mcp = self._map.mcps.get(number)
             elsewhere = mcp is not None and self._is_elsewhere(mcp.inside.dpid)
             if why not in (FilterReason.DRAINING, FilterReason.SICK) and not elsewhere:

@@ -1,9 +1,9 @@
-"""Notices access networks and MCPs of which too many sessions fall back to plain TCP.
+"""Finds access networks and MCPs where too many sessions fall back to plain TCP.
 
-`by_access` and `by_mcp` add the counters up by name. FallbackWatch is pure: it gets totals that only grow, and counts first answers in windows. When a window has enough answers and too
-many of them are fallbacks, the state is bad at once. At the end of a window with fewer fallbacks, by a hysteresis,
-the state is good again. A window with too few answers goes on until it has enough, so that little traffic is not
-judged early.
+`by_access` and `by_mcp` add the counters up by name. FallbackWatch gets these totals, which only grow, and counts first
+answers in windows. As soon as a window has enough answers and too many of them are fallbacks, the state is bad. At the end
+of a window with clearly fewer fallbacks, the state is good again. A window with too few answers goes on until it has
+enough, so that little traffic is not judged early.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class _Window(NamedTuple):
 
 
 def by_access(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
-    """The totals of each access network that had any, by name; a session counts where it came in."""
+    """The totals of each access network with first answers, by name. A session counts where its first SYN came in."""
     found: dict[str, AnswerTotals] = {}
     for edge, answers in counters.answers_at.items():
         attachment = site.by_waypoint.get(edge)
@@ -45,7 +45,7 @@ def by_access(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
 
 
 def by_mcp(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
-    """The totals of each MCP that gave any, by name."""
+    """The totals of each MCP with first answers, by name."""
     return {
         site.mcps[number].name: AnswerTotals(answers, counters.fallbacks_of[number])
         for number, answers in counters.answers_of.items()
@@ -54,14 +54,14 @@ def by_mcp(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
 
 
 class FallbackWatch:
-    """`bad`: the names with too many fallbacks, and their numbers."""
+    """Judges the fallbacks of several names. `bad`: the names with too many fallbacks, each with a text."""
 
     def __init__(self) -> None:
         self._windows: dict[str, _Window] = {}
         self.bad: dict[str, str] = {}
 
     def look(self, totals: Mapping[str, AnswerTotals], terms: AlarmTerms, now: float) -> None:
-        """Take the totals by name at time `now`. Names that are missing in them are forgotten."""
+        """Take the totals by name at time `now` (seconds). Names that are missing in `totals` are forgotten."""
         for name in [name for name in self._windows if name not in totals]:
             del self._windows[name]
             self.bad.pop(name, None)

@@ -1,5 +1,5 @@
-"""Links over which announcements take a multiple of what they took before: somebody may carry frames there (a wormhole), or the
-cable was led another way. An alarm tells of each, and nothing else follows."""
+"""Links over which discovery frames take a multiple of their usual time. Perhaps somebody relays the frames and feigns the
+link (a wormhole), or the cable was laid anew. Each such link causes an alarm, and nothing else."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from steering.core.supervision.names import ThingNames
 from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
 
-MOST = 1_024  # links that are known as such
+MOST = 1_024  # most such links
 
 
 class LongLinks(Part):
-    """`known`: directions of links, and in words what was measured."""
+    """`known`: directions of links, each with a text about the measured times."""
 
     def __init__(self, sitemap: SiteMap, counters: Counters) -> None:
         self._map = sitemap
@@ -27,7 +27,7 @@ class LongLinks(Part):
         return {LinkTrip: self.measured}
 
     def measured(self, told: LinkTrip, now: float) -> list[Output]:
-        """A link became an outlier, or is none any more."""
+        """A link became an outlier, or is an outlier no longer."""
         if not told.is_outlier:
             self.known.pop((told.a, told.b), None)
             return []
@@ -38,6 +38,6 @@ class LongLinks(Part):
         return []
 
     def named(self) -> dict[str, str]:
-        """By the link's name, from port to port."""
+        """The texts by the names of the links, from port to port."""
         names = ThingNames(self._map)
         return {f"{names.port(a)}-{names.port(b)}": text for (a, b), text in self.known.items()}

@@ -1,7 +1,8 @@
-"""Copies that meters did not let through: counted by what they are of and by access network, so that an operator learns
-which one is short of them. What goes on is never metered; only the controller misses something.
+"""Counts packets for the controller that meters have dropped.
 
-SYNs are no copies: what their meters drop is lost, and its host repeats it. They are counted by attachment (N-7.2c).
+Copies are counted by kind of segment and by access network, so that an operator learns which access network is affected.
+The original segments are never metered: only the controller misses something. SYNs are no copies. A dropped SYN is lost,
+and its host repeats it. SYNs are counted by attachment (N-7.2c).
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ OTHERS = "others"  # FINs between MCPs, their pools and servers
 
 
 class LostCopies(Part):
-    """Takes what switches told of their meters."""
+    """Takes the counters of the switches' meters."""
 
     def __init__(self, sitemap: SiteMap, counters: Counters) -> None:
         self._map = sitemap
@@ -29,7 +30,7 @@ class LostCopies(Part):
         return {CopiesLost: self.lost}
 
     def lost(self, told: CopiesLost, now: float) -> list[Output]:
-        """So many copies and SYNs were not let through, by meter."""
+        """Meters of a switch have dropped copies and SYNs."""
         for meter, copies in told.lost:
             port = self._map.at.get((told.dpid, meter - Meter.SYN_BASE))  # type: ignore[arg-type]
             if port is not None:
@@ -43,7 +44,7 @@ class LostCopies(Part):
         return []
 
     def _of(self, dpid: DatapathId, meter: int) -> tuple[str, str] | None:
-        """What the copies are of, and of which access network; None for another meter."""
+        """The kind of segment and the access network of a meter for copies. None for any other meter."""
         if meter == Meter.FIN:
             return "fin", OTHERS
         accesses = self._map.site.access_networks

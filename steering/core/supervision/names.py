@@ -8,7 +8,7 @@ from steering.model.supervision import ThingKind
 
 
 class ThingNames:
-    """The current names. Make a new object when the site has changed."""
+    """The current names. After a change of the site, a new object has to be made."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap

@@ -1,5 +1,5 @@
-"""Packets with tags of no attachment, which end where they come in: counted by switch, so that an operator learns of a trunk that
-carries more than the site file says."""
+"""Counts packets with VLAN tags of no attachment, which their first switch drops. They are counted by switch, so that an
+operator learns of a trunk that carries more than the site file says."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from steering.core.supervision.names import ThingNames
 
 
 class RefusedTags(Part):
-    """Takes what switches told. Of a switch where nothing of the site hangs nothing is counted: there is no such entry."""
+    """Takes the counters of the switches. A switch without attachments has no entry that counts, so it is ignored."""
 
     def __init__(self, sitemap: SiteMap, counters: Counters) -> None:
         self._map = sitemap
