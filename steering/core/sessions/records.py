@@ -10,17 +10,16 @@ slots, a subflow 10.
 from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
-from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
+from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, Origin, parts_of, split
 from steering.core.sessions.session_extras import (
     PROGRESS,
     WATCH,
-    ExtraParts,
     MarkedParts,
     SessionExtras,
     SubflowExtras,
 )
-from steering.core.sessions.session_keys import Secrets
+from steering.core.sessions.session_facts import SessionFacts
 from steering.core.sessions.shared_parts import (
     LoadWindow,
     Returns,
@@ -37,7 +36,6 @@ from steering.model.ids import (
     DatapathId,
     McpId,
     PortNumber,
-    Token,
     WaypointId,
 )
 from steering.model.network import PortRole
@@ -176,11 +174,11 @@ class Subflow(MarkedParts):
         return shown and self.active + TAKEN_UP_WITHIN <= now
 
 
-class Session(ExtraParts):
+class Session(SessionFacts):
     """One M-session (D-2.1), or the plain TCP connection to which it fell back."""
 
     __slots__ = (
-        "id", "state", "mcp", "token", "ruling", "created", "active", "first", "_loads", "_oldest",
+        "id", "state", "mcp", "ruling", "created", "_loads", "_oldest",
     )  # fmt: skip
 
     def __init__(
@@ -292,66 +290,7 @@ class Session(ExtraParts):
         """Break the reference cycle of a session that is over and its subflows (garbage_collector)."""
         self._oldest = None
 
-    # ---- changes ----------------------------------------------------------------------------------
-
-    def touch(self, now: float) -> None:
-        """A segment of the session was seen."""
-        self.active = now
-
-    def return_by(self, places: Returns) -> None:
-        """The server leg has entries at these places from now on. The caller writes them."""
-        self.onset = onset_of(self.onset._replace(returns=places))
-
-    def speaks(self, version: int) -> None:
-        """Set the MPTCP version of the session's SYN/ACK."""
-        if version != self.onset.version:
-            self.onset = onset_of(self.onset._replace(version=version))
-
-    def keep(self, secrets: Secrets | None) -> None:
-        """Keep the session's keys from now on. None: no longer."""
-        if secrets is not None or self.extras is not None:
-            self._more().secrets = secrets
-
-    def known_by_host(self, token: Token) -> None:
-        """The token of the host's key is known."""
-        self._more().host_token = token
-
-    def found_first(self, key: FlowKey, reverse: bool) -> bool:
-        """The session's initial subflow was read back from a switch. `reverse`: at a gateway. Returns True."""
-        self.first = key
-        self._found(reverse or self.reverse, self.returns)
-        return True
-
-    def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
-        """A server-leg entry of the session was read back. Returns False if the session has another initial subflow than
-        `key`."""
-        if not self.first:
-            self.first = key
-        if self.first != key:
-            return False
-        returns = self.returns if place in self.returns else (*self.returns, place)
-        self._found(reverse or self.reverse, returns)
-        return True
-
-    def _found(self, reverse: bool, returns: Returns) -> None:
-        self.onset = onset_of(self.onset._replace(reverse=reverse, returns=returns))
-
-    def saw_leg_fin(self, side: int, one: Fin) -> bool:
-        """Record a FIN of one end of the server leg. Returns whether the FINs of both ends belong together."""
-        extras = self._more()
-        if extras.leg_fins is None:
-            extras.leg_fins = FinPair()
-        return extras.leg_fins.closes(side, one)
-
-    def close_server_leg(self, side: int) -> bool:
-        """One end has closed the server leg. Returns whether both ends have."""
-        extras = self._more()
-        extras.server_closed |= side
-        return extras.server_closed == BOTH_FINS
-
-    def idles_at(self, access: str) -> None:
-        """Set the access network towards which the session counts while it is idle: that of its host."""
-        self._more().idle_at = access
+    # ---- its entries ------------------------------------------------------------------------------
 
     def begin_ending(self) -> None:
         """The session is being aborted: its entries send all segments to the controller and forward none. The caller writes
@@ -359,18 +298,6 @@ class Session(ExtraParts):
         self._more().ending = True
         for subflow in self.subflows:
             subflow.watch = PUNT
-
-    def keep_until(self, deadline: float) -> None:
-        """Set the time until which the record of a lingering session is kept."""
-        self._more().deadline = deadline
-
-    def belongs_to_its_ends(self, token: Token, deadline: float) -> None:
-        """The session is native (handshakes.withdrawal). Its record is only for operators, and its joins take their natural
-        path."""
-        self.token = token
-        self._more().deadline = deadline
-
-    # ---- its entries ------------------------------------------------------------------------------
 
     def cookie(self, kind: EntryKind) -> int:
         """The cookie of the session's entries of one kind, by the session's present state."""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TypeVar
 
 from steering.core.selection.active_sessions import ActiveSessions
@@ -11,12 +10,14 @@ from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, Origin, source_of
 from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
+from steering.core.sessions.host_flows import HostFlows
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.served_hosts import HeardHosts
 from steering.core.sessions.session_order import SIZE, SessionOrder
 from steering.core.sessions.shared_parts import LoadLog, Returns
+from steering.core.sessions.token_index import TokenIndex
 from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.network import PortRole
@@ -29,7 +30,6 @@ GATEWAY = PortRole.GATEWAY
 
 BLOCK = SIZE - 1  # mask of a session's number: 0 where a block of session_order begins
 
-Owners = HashedIndex[int, Session | list[Session]]  # token -> the sessions that have it
 Counted = TypeVar("Counted")
 
 
@@ -46,11 +46,11 @@ class SessionTable:
         most = limits.sessions
         self.by_id: NumberedIndex[Session] = NumberedIndex()
         self.flows: HashedIndex[FlowKey, Subflow] = HashedIndex(most)
-        # Source address -> its subflows. Most addresses have one, and a dict would be larger than the subflow.
-        self._hosts: HashedIndex[bytes, Subflow | dict[FlowKey, Subflow]] = HashedIndex(most)
-        self._tokens: Owners = HashedIndex(most)  # tokens by which sessions are known
-        # Tokens of hosts' keys, which the joins of MCPs carry.
-        self._host_tokens: Owners = HashedIndex(most)
+        self.hosts = HostFlows(most)
+        self._note_host = self.hosts.note  # a name of its own, as every set-up calls it
+        self._forget_host = self.hosts.forget
+        self._tokens = TokenIndex(most)  # tokens by which sessions are known
+        self._host_tokens = TokenIndex(most)  # tokens of hosts' keys, which the joins of MCPs carry
         self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> number of half-open ones
         self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # origin -> number of half-open ones
@@ -173,34 +173,13 @@ class SessionTable:
 
     def subflows_of(self, address: bytes, most: int | None = None) -> list[Subflow]:
         """The subflows from a host's address, at most the `most` oldest. Empty if hosts cannot move, as there is no index."""
-        known = self._hosts.get(address)
-        if known is None:
-            return []
-        return [known] if isinstance(known, Subflow) else list(islice(known.values(), most))
-
-    def _note_host(self, address: bytes, subflow: Subflow) -> None:
-        known = self._hosts.get(address)
-        if known is None:
-            self._hosts[address] = subflow
-        elif isinstance(known, Subflow):
-            self._hosts[address] = {known.key: known, subflow.key: subflow}
-        else:
-            known[subflow.key] = subflow
+        return self.hosts.subflows_of(address, most)
 
     def _forget_flow(self, subflow: Subflow) -> None:
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
             if self._hosts_move:
                 self._forget_host(source_of(subflow.key), subflow)
-
-    def _forget_host(self, address: bytes, subflow: Subflow) -> None:
-        known = self._hosts[address]
-        if isinstance(known, Subflow):
-            del self._hosts[address]
-            return
-        del known[subflow.key]
-        if not known:
-            del self._hosts[address]
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Remove a subflow. The record of its session stays."""
@@ -228,26 +207,23 @@ class SessionTable:
         session.token = token
         known = self._tokens.shard_of(token).setdefault(token, session)
         if known is not session:
-            _index(self._tokens, session, token)
+            self._tokens.add(session, token)
 
     def learn_host(self, session: Session, token: Token) -> None:
         """Index a session by the token of the host's key, which joins of its MCP carry. The index is separate, because a host
         chooses its key, and could choose one with the token of another session's MCP."""
         if session.host_token < 0:
             session.known_by_host(token)
-            _index(self._host_tokens, session, token)
+            self._host_tokens.add(session, token)
 
     def unlearn(self, session: Session) -> None:
         """Remove a session that is over from the indexes of tokens."""
-        _forget(self._tokens, session, session.token)
-        _forget(self._host_tokens, session, session.host_token)
+        self._tokens.drop(session, session.token)
+        self._host_tokens.drop(session, session.host_token)
 
     def with_token(self, token: int) -> list[Session]:
         """Every session that is known by a token: of its MCP's key, or of its host's key if a server opened it."""
-        known = self._tokens.get(token)
-        if known is None:
-            return []
-        return list(known) if isinstance(known, list) else [known]
+        return self._tokens.sessions_of(token)
 
     def with_mcp_token(self, token: int) -> list[Session]:
         """Every session that a host's join with this token may mean: the token is made from the MCP's key."""
@@ -260,8 +236,7 @@ class SessionTable:
 
     def with_host_token(self, token: int) -> list[Session]:
         """Every session that an MCP's join with this token may mean: the token is made from the host's key."""
-        known = self._host_tokens.get(token)
-        beside = [] if known is None else known if isinstance(known, list) else [known]
+        beside = self._host_tokens.sessions_of(token)
         return [*beside, *(session for session in self.with_token(token) if session.reverse)]
 
     # ---- what a session counts as; only sessions.transitions calls these ----------------------------
@@ -406,23 +381,3 @@ def _take_one(counts: dict[Counted, int], key: Counted) -> None:
         counts[key] = left
     else:
         del counts[key]
-
-
-def _index(tokens: Owners, session: Session, token: int) -> None:
-    known = tokens.get(token)
-    if known is None:
-        tokens[token] = session
-    elif isinstance(known, list):
-        known.append(session)
-    else:
-        tokens[token] = [known, session]
-
-
-def _forget(tokens: Owners, session: Session, token: int) -> None:
-    known = tokens.get(token)
-    if known is session:
-        del tokens[token]
-    elif isinstance(known, list):
-        known.remove(session)
-        if len(known) == 1:
-            tokens[token] = known[0]

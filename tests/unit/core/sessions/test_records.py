@@ -192,7 +192,7 @@ def test_a_hosts_subflows_are_found_however_many_it_has() -> None:
     while here:
         driver.engine.sessions.teardown.end(here.pop(0))
         assert driver.table.subflows_of(address) == [session.subflows[0] for session in here]
-    assert not driver.table._hosts and driver.table.subflows_of(sites.packed("10.1.0.9")) == []
+    assert not driver.table.hosts and driver.table.subflows_of(sites.packed("10.1.0.9")) == []
 
 
 def test_each_session_of_a_host_that_moves_follows_it() -> None:
