@@ -74,9 +74,10 @@ deb-test: deb
 
 container:
 	@builder=; for one in podman docker; do $$one info >/dev/null 2>&1 && builder=$$one && break; done; \
+	form=; [ "$$builder" != podman ] || form='--format docker'; \
 	[ -n "$$builder" ] || { echo 'steering: no podman, and no docker that runs: install one of them' >&2; exit 2; }; \
 	for target in controller relay; do \
-		$$builder build -f packaging/Containerfile --target $$target -t steering-$$target . || exit 1; \
+		$$builder build $$form -f packaging/Containerfile --target $$target -t steering-$$target . || exit 1; \
 	done
 
 container-test:

@@ -10,6 +10,9 @@ cd "$(dirname "$0")/.."
 builder=
 for one in podman docker; do "$one" info >/dev/null 2>&1 && builder=$one && break; done
 [ -n "$builder" ] || { echo 'steering: no podman, and no docker that runs: install one of them' >&2; exit 2; }
+# Without it podman leaves the health check out of the image.
+form=
+[ "$builder" = docker ] || form='--format docker'
 BUILD=${STEERING_BUILD:-build}
 mkdir -p "$BUILD"
 WORK=$(mktemp -d "$BUILD/container-test.XXXXXX")
@@ -38,7 +41,7 @@ fi
 tar -C "$ROOT" --one-file-system -c . | "$builder" import - "$NAME-base" >/dev/null
 for target in controller relay; do
     # This machine's own network is enough for a build, and needs no bridge.
-    "$builder" build --network host --build-arg "BASE=$NAME-base" -f packaging/Containerfile --target "$target" -t "$NAME-$target" . \
+    "$builder" build $form --network host --build-arg "BASE=$NAME-base" -f packaging/Containerfile --target "$target" -t "$NAME-$target" . \
         >"$WORK/$target.log" 2>&1 || { tail -n 20 "$WORK/$target.log" >&2; failed "the $target is not built"; }
     held "the $target is built"
 done
@@ -52,6 +55,7 @@ chmod -R go+rX "$WORK" && chmod go+x "$WORK"
     --listen 127.0.0.1:36653 --rest 127.0.0.1:0 >/dev/null || failed 'the controller does not start'
 # A command beside it, in a container of its own with the same state: its image names the user.
 beside() { "$builder" run --rm --network host --volumes-from "$NAME" --entrypoint "$1" "$NAME-controller" $2; }
+"$builder" inspect "$NAME-controller" | grep -q '"limits"' || failed 'the image has no health check'
 tries=0
 # The health check's own command.
 until beside steering 'limits --state-dir /var/lib/steering' >"$WORK/asked" 2>&1; do
