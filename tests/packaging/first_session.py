@@ -44,7 +44,7 @@ ovs-vswitchd unix:/run/openvswitch/db.sock --pidfile --detach --no-chdir --log-f
 cd /root
 """
 # A reader answers yes, and no service starts in a root that was not booted: it would be one of this machine's.
-ANSWERS = 'APT::Get::Assume-Yes "true";\n'
+ANSWERS = 'APT::Get::Assume-Yes "true";\nAcquire::Retries "3";\n'
 NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
 

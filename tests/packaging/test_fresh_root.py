@@ -1,6 +1,7 @@
-"""The Debian package in a fresh root that debootstrap made, with what Debian's mirror has: installed, used, upgraded and removed.
+"""The Debian package in a fresh root that debootstrap made, with what Debian's mirror has: installed, used, upgraded and removed, and then led by
+the first page of the book to a session.
 
-Where no mirror is reached there is no such root: what the package depends on is looked up among this machine's packages.
+Where no mirror is reached there is no such root: what would be installed is looked up among this machine's packages.
 """
 
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.support import fifteen_minutes
 
 ROOT = Path(__file__).resolve().parents[2]
 MIRROR = "http://deb.debian.org/debian"
@@ -102,3 +105,16 @@ def test_it_is_installed_used_upgraded_and_removed(build: Path, fresh: FreshRoot
     script = ["packaging/deb-test.sh", str(fresh.root), "package"]
     words = [line.split(":")[0].split(" ")[0] for line in held(run([*fresh.enter, *script], build))]
     assert words == ["installed", "the", "root's", "upgraded", "removed"]
+
+
+def test_the_first_page_leads_from_the_package_to_a_session(build: Path, fresh: FreshRoot | None) -> None:
+    done = None
+    if fresh is not None:
+        done = run([*fresh.enter, "packaging/deb-test.sh", str(fresh.root), "page"], build)
+    if done is None or (done.returncode and LOST.search(done.stderr)):
+        names = fifteen_minutes.installation().split(".deb ", 1)[1].split()
+        assert names and are_known(names)
+        return
+    assert held(done) == [
+        "installed as the page says", "the page leads from there to a session of two subflows",
+    ]  # fmt: skip
