@@ -111,6 +111,9 @@ def test_a_picked_session_lights_up_and_is_explained(visit: Open, live: LivePage
     assert [row[3:5] for row in told] == [["lte", "initial"], ["wlan", "join"]]
     assert [row[7] for row in told] == [" › ".join(one["natural"]) for one in paths["subflows"]]
     assert [row[6] for row in told] == ["s1 › s3 › [core] › s4", "s2 › s4 › s3 › [core] › s4"]
+    subflows = live.get(f"/v1/sessions/{session['id']}")["subflows"]
+    carried = [f"{one['access_network']}1 subflow, {one['bytes'] or 0} B" for one in subflows]
+    assert page.locator(".bars li").all_text_contents() == carried
     expect(page.locator(".decided")).to_contain_text("It is led to MCP core by the policy's own terms")
     assert [row[0].removesuffix(" ✓") for row in words(page, "Candidates")] == [
         one["mcp"] for one in decision["candidates"]
