@@ -179,6 +179,12 @@ def test_explain(run: Run, wanted: str) -> None:
     assert cells(out, "edge") == ["edge", "-", "-", "-", "-", "-", "-", "stretch", "yes", "-"]
 
 
+def test_ports_have_names_states_speeds_and_what_hangs_there(run: Run) -> None:
+    out = run("topology", "ports")
+    assert cells(out, "s1:1") == ["s1:1", "s1-eth1", "yes", "10", "Gbit/s", "access", "lte"]
+    assert cells(out, "s1:2") == ["s1:2", "-", "no", "-", "-"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
