@@ -37,6 +37,27 @@ def test_axe_finds_no_violation(visit: Open, live: LivePage, look: str) -> None:
     assert violations(page) == []
 
 
+def test_nothing_is_told_by_colour_alone(visit: Open) -> None:
+    """Who sees no colours tells all uses of a link apart, and a switch or MCP that is lost or drained."""
+    page = visit().inside()
+    marks = """([one, name, values, part]) => {
+        const found = document.querySelector(one);
+        const drawn = part ? found.querySelector(part) : found;
+        return values.map((value) => {
+            found.setAttribute(name, value);
+            const style = getComputedStyle(drawn);
+            return `${style.strokeWidth} ${style.strokeDasharray}`;
+        });
+    }"""
+    uses = ["low", "mid", "high", "full", "unknown", "lost"]
+    drawn = page.evaluate(marks, [".link[data-name]", "data-use", uses, None])
+    assert len(set(drawn)) == len(uses), drawn
+    for name, values in (("data-up", ["yes", "no"]), ("data-health", ["up", "draining"])):
+        drawn = page.evaluate(marks, [".node.mcp", name, values, "rect"])
+        assert len(set(drawn)) == len(values), (name, drawn)
+        page.evaluate("(name) => document.querySelector('.node.mcp').setAttribute(name, 'yes')", name)
+
+
 def test_a_phone_is_wide_enough(visit: Open, live: LivePage) -> None:
     page = visit(viewport=PHONE, has_touch=True, is_mobile=True).inside()
     page.click(".row")
