@@ -43,6 +43,7 @@ from steering.core.sessions.dead_mcps import DeadMcps
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.half_open import HalfOpenSessions
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.lost_subflows import LostSubflows
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
@@ -185,9 +186,10 @@ class SessionPieces:
             authorisation=self.authorisation, explicit=self.explicit, capabilities=self.capabilities, natives=self._natives,
             withdrawal=self.withdrawal, bypass=self._bypass, proactive=self.proactive,
         )  # fmt: skip
+        lost = LostSubflows(teardown, given.neighbours, self.preferring.works, given.sees_every_subflow)
         joins = JoinHandler(
             sitemap, chooser, counters,
-            in_force=in_force, replies=self._replies, table=table, life=life, teardown=teardown, natives=self._natives,
+            in_force=in_force, replies=self._replies, table=table, life=life, lost=lost, natives=self._natives,
             aborted=self.aborted, early=self.early, authorisation=self.authorisation, preferring=self.preferring,
             slots=self.slots, keys=keys, outcomes=outcomes,
             destination=sabotage.destination(sitemap, disabled), destinations=self.destinations,

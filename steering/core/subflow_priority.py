@@ -260,7 +260,7 @@ class SubflowPriorities(Part):
         allowed = usage.pooling.allowed
         if allowed and known[0] not in allowed:
             return Refusal.POOLING
-        if usage.single and any(map(self._works, session.subflows)):
+        if usage.single and any(map(self.works, session.subflows)):
             return Refusal.SINGLE
         return None
 
@@ -274,7 +274,7 @@ class SubflowPriorities(Part):
         usage = self.usage(session)
         if usage is None or session.reverse:
             return []
-        working = [s for s in live if self._works(s)] or live
+        working = [s for s in live if self.works(s)] or live
         permitted = [s for s in working if self._permitted(s, usage)] or working
         ranks = {id(s): self._rank(s, session, usage, permitted) for s in permitted}
         best = min(ranks.values(), default=0)
@@ -287,7 +287,7 @@ class SubflowPriorities(Part):
             found.append((subflow, SubflowWish(rank > best, allowed, share if rank == best else 0)))
         return found
 
-    def _works(self, subflow: Subflow) -> bool:
+    def works(self, subflow: Subflow) -> bool:
         """Whether a subflow works: it is not closed, and its port has link. If its port is not known, any port of its
         access at the same switch counts."""
         if subflow.closed == BOTH_FINS:

@@ -18,10 +18,10 @@ from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.lost_subflows import LostSubflows
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
-from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import JoinDestinations, narrow
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.core.subflow_priority import SubflowPriorities
@@ -52,7 +52,7 @@ class JoinHandler:
         replies: Replies,
         table: SessionTable,
         life: SessionLife,
-        teardown: Teardown,
+        lost: LostSubflows,
         natives: NativeSessions,
         aborted: AbortedSessions,
         early: EarlyJoins,
@@ -71,7 +71,7 @@ class JoinHandler:
         self._replies = replies
         self._table = table
         self._life = life
-        self._teardown = teardown
+        self._lost = lost
         self._natives = natives
         self._aborted = aborted
         self._early = early
@@ -138,9 +138,11 @@ class JoinHandler:
         allowed = self._chooser.allowance(answer).subflows
         freed: list[Output] = []
         over = self._slots.refusal(session, allowed)
-        if over is not None and (freed := self._teardown.free_slot(session, now)):
+        if over is not None and (freed := self._lost.free_slot(session, key, handshake.address_id, now)):
             over = self._slots.refusal(session, allowed)
         if over is not None:
+            if asked := self._lost.ask(session, key, now):
+                return [*freed, *asked]  # its host sends it again
             self._counters.full(over[1])
             return [*freed, *self._deny_for_now(seen, over[0])]
         owner = self._map.mcp_addresses.get(handshake.dst)

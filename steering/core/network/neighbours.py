@@ -127,6 +127,13 @@ class Neighbours(Part):
             return self._contested(attachment, other, mac, now)  # the port with the /64 is asked
         return self._bind_in_room(attachment, address, mac, ClaimOutcome.REFUSED, now)
 
+    def doubt(self, address: bytes, now: float) -> list[Output]:
+        """Others need what a host has: it proves within `address_claims.PATIENCE` that it is there, or is forgotten."""
+        where = self._where.get(address)
+        if where is None or not self._claims.open(address, where, None, b"", now):
+            return []
+        return question_to(self._map.by_waypoint[where], address)
+
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """An address is still at its port. A claim for another port is refused. Waiting packets are sent."""
         known = self.hosts_at[attachment.waypoint.id]
@@ -163,9 +170,7 @@ class Neighbours(Part):
         if address in known or (refusal := self._no_room(attachment, mac)) is None:
             return self._bind(attachment, address, mac)
         self._counters.refusals[refusal] += 1
-        oldest = next(iter(known))
-        asks = self._claims.open(oldest, attachment.waypoint.id, None, b"", now)
-        return HeardClaim(otherwise, question_to(attachment, oldest) if asks else [])
+        return HeardClaim(otherwise, self.doubt(next(iter(known)), now))
 
     def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
         """Bind an address to a port, wherever it was before."""

@@ -165,14 +165,6 @@ class Subflow(MarkedParts):
         """The host has sent more than its SYN."""
         self.progress = HEARD
 
-    def needs_no_slot(self, silent_since: float, now: float) -> bool:
-        """Whether a new subflow may replace this one: both ends have closed it, it was silent since `silent_since`, or it is a
-        join without progress. SYN/ACKs to a gateway are not copied, so there only counters show progress."""
-        if self.closed == BOTH_FINS or self.active <= silent_since or self.progress == UNHEARD:
-            return True
-        shown = self.progress == UNANSWERED and self.role == PortRole.ACCESS
-        return shown and self.active + TAKEN_UP_WITHIN <= now
-
 
 class Session(SessionFacts):
     """One M-session (D-2.1), or the plain TCP connection to which it fell back."""

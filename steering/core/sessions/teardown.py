@@ -16,7 +16,7 @@ from steering.core.part import Part
 from steering.core.sessions.fin_pair import BOTH_FINS, HOST_FIN, MCP_FIN, Fin, fin
 from steering.core.sessions.flow_key import FlowKey, flow_key, split
 from steering.core.sessions.mcp_ledger import McpLedger
-from steering.core.sessions.records import HEARD, Session, Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.model.ids import McpId
@@ -126,6 +126,8 @@ class Teardown(Part):
         if subflow.saw_fin(side, one):
             self.heard(subflow.session)
             return self._close(subflow, BOTH_FINS, now)
+        if side == MCP_FIN:
+            subflow.active = now  # from here on it counts what its host still sends (lost_subflows)
         return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
 
     def _leg_fin_of(self, first: FlowKey, side: int, one: Fin, now: float) -> list[Output]:
@@ -197,16 +199,6 @@ class Teardown(Part):
         session.keep_until(now + self.timers.session_linger)
         self._life.happened(session, Event.SUBFLOWS_OVER)
         return outputs
-
-    def free_slot(self, session: Session, now: float) -> list[Output]:
-        """End one subflow of a session that has too many for one more. The choice is in this order: a subflow that both ends
-        have closed, a join without progress, the subflow that is silent longest and beyond the idle limit. Returns [] if all
-        are live, or if there is only one."""
-        since = now - self.timers.idle
-        over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since, now)]
-        if not over or len(session.subflows) < 2:
-            return []
-        return self.end_subflow(min(over, key=_closed_first), now)
 
     def end(self, session: Session) -> list[Output]:
         """Remove a whole session, its record and its entries."""
@@ -321,7 +313,3 @@ class Teardown(Part):
         idle = self._table.idle
         full = idle.count(access) > self._table.limits.idle_pins
         return self._evict(idle.first_to_go(access)) if full else []
-
-
-def _closed_first(subflow: Subflow) -> tuple[bool, bool, float]:
-    return subflow.closed != BOTH_FINS, subflow.progress == HEARD, subflow.active

@@ -1,0 +1,143 @@
+"""Which subflow of a session gives its slot to a new one: subflows that nobody is at the other end of any more.
+
+A WLAN that comes and goes leaves a subflow behind each time, and often nobody closes it: the host is out of reach, or has another
+address. A silent subflow may as well be a backup, which lives and would pass its MCP without its entry. So only a join that finds
+all slots taken takes one, what tells surely goes before what tells by silence, and no live subflow gives its slot.
+
+A host that is only silent is asked for first (ARP, ND): meanwhile the join gets no answer, and its host sends it again a second later.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from math import inf
+
+from steering.core.network.neighbours import Neighbours
+from steering.core.outputs import Output
+from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
+from steering.core.sessions.flow_key import FlowKey, server_of, source_of
+from steering.core.sessions.records import TAKEN_UP_WITHIN, UNANSWERED, UNHEARD, Session, Subflow
+from steering.core.sessions.teardown import Teardown
+from steering.model.ids import NO_WAYPOINT
+from steering.model.network import PortRole
+
+# A subflow is silent if nothing was counted for so many sweeps: one round over a million entries takes longer than `timers.sweep`.
+SILENT_SWEEPS = 5
+ASKED = 1_024  # hosts of which it is remembered when they were asked for; beyond it the oldest go
+
+
+class Over(IntEnum):
+    """Why a slot may be taken. The smallest goes first, and of several that subflow which was silent for longest."""
+
+    CLOSED = 0  # both ends closed it, or its MCP reset it
+    CLOSED_BY_MCP = 1  # nothing came from the host since, as one that is out of reach closes nothing
+    NOT_TAKEN_UP = 2  # a join that its MCP did not answer, or that its host did not go on with
+    NO_CARRIER = 3  # its port, or each port of its access network
+    JOINED_AGAIN = 4  # its host has begun another one with the same address id between the same addresses, and this one is silent
+    HOST_GONE = 5  # its host's address is known at no port, and nothing came from there
+    IDLE = 6  # silent for `timers.idle`
+
+
+class LostSubflows:
+    """Frees slots. `has_carrier`: whether the port that a subflow comes in at has carrier. `sees_all`: whether the switches of
+    all subflows are this controller's, so that it knows which of them are silent and where hosts are."""
+
+    def __init__(
+        self,
+        teardown: Teardown,
+        neighbours: Neighbours,
+        has_carrier: Callable[[Subflow], bool],
+        sees_all: Callable[[], bool],
+    ) -> None:
+        self._teardown = teardown
+        self._neighbours = neighbours
+        self._has_carrier = has_carrier
+        self._sees_all = sees_all
+        self._asked: dict[bytes, float] = {}  # address -> when
+
+    def free_slot(self, session: Session, joining: FlowKey, address_id: int, now: float) -> list[Output]:
+        """A join finds no slot in its session: one subflow that is over gives its own. Nothing if each of them lives, or is the
+        only one."""
+        subflows = session.subflows
+        if len(subflows) < 2:
+            return []
+        found: list[tuple[Over, float, int, Subflow]] = []
+        for subflow in subflows:
+            why = self._why(subflow, subflows, joining, address_id, now)
+            if why is not None:
+                found.append((why, subflow.active, len(found), subflow))
+        return self._teardown.end_subflow(min(found)[-1], now) if found else []
+
+    def ask(self, session: Session, joining: FlowKey, now: float) -> list[Output]:
+        """No slot is free: questions for hosts of which nothing was heard, if some were not asked for a while ago. Those that do
+        not answer are known nowhere when the join comes again."""
+        outputs: list[Output] = []
+        subflows = session.subflows
+        for subflow in subflows:
+            address = source_of(subflow.key)
+            asked_at = self._asked.get(address, -inf)
+            if asked_at + self._patience > now or address == source_of(joining):
+                continue
+            if subflow.role != PortRole.ACCESS or not self._is_silent_from(address, subflows, now):
+                continue
+            if asked := self._neighbours.doubt(address, now):
+                self._asked.pop(address, None)
+                self._asked[address] = now
+                if len(self._asked) > ASKED:
+                    del self._asked[next(iter(self._asked))]
+                outputs += asked
+        return outputs
+
+    @property
+    def _patience(self) -> float:
+        return SILENT_SWEEPS * self._teardown.timers.sweep
+
+    def _why(
+        self, one: Subflow, all_: tuple[Subflow, ...], joining: FlowKey, address_id: int, now: float
+    ) -> Over | None:
+        """Why a subflow may give its slot; None if it may not."""
+        silent = now - one.active
+        if one.closed == BOTH_FINS:
+            return Over.CLOSED
+        if one.closed & MCP_FIN and silent >= self._teardown.timers.fin_linger:
+            return Over.CLOSED_BY_MCP
+        # An answer to a gateway is not shown, so only a sweep tells there.
+        unanswered = one.progress == UNANSWERED and one.role == PortRole.ACCESS
+        if one.progress == UNHEARD or (unanswered and silent >= TAKEN_UP_WITHIN):
+            return Over.NOT_TAKEN_UP
+        if not self._has_carrier(one):
+            return Over.NO_CARRIER
+        if self._joined_again(one, all_, joining, address_id, now):
+            return Over.JOINED_AGAIN
+        address = source_of(one.key)
+        if one.role == PortRole.ACCESS and self._is_silent_from(address, all_, now):
+            if self._neighbours.port_of(address) is None and address != source_of(joining):
+                return Over.HOST_GONE
+        return Over.IDLE if silent >= self._teardown.timers.idle else None
+
+    def _joined_again(
+        self, one: Subflow, all_: tuple[Subflow, ...], joining: FlowKey, address_id: int, now: float
+    ) -> bool:
+        """A host has one subflow between two addresses, unless it is seen to have several (RFC 8684 3.2: the id names its own).
+        Behind a gateway its address is that of a NAT, so there the id alone counts."""
+        silent = self._silent(all_, now)
+        alike = [
+            other
+            for other in all_
+            if other.address_id == address_id
+            and other.role == one.role
+            and server_of(other.key) == server_of(joining)
+            and (other.role == PortRole.GATEWAY or source_of(other.key) == source_of(joining))
+        ]
+        return one in alike and all(other in silent for other in alike)
+
+    def _is_silent_from(self, address: bytes, all_: tuple[Subflow, ...], now: float) -> bool:
+        """Whether nothing of a session came from an address for SILENT_SWEEPS."""
+        silent = self._silent(all_, now)
+        return all(one in silent for one in all_ if source_of(one.key) == address)
+
+    def _silent(self, all_: tuple[Subflow, ...], now: float) -> list[Subflow]:
+        if not self._sees_all():
+            return []
+        since = now - self._patience
+        # What goes to its MCP's own address has no entry that counts it.
+        return [one for one in all_ if one.waypoint != NO_WAYPOINT and one.active <= since]

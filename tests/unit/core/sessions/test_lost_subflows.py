@@ -1,0 +1,251 @@
+"""A WLAN that comes and goes all day is always joined again: what tells that a subflow's host is gone, and what does not."""
+
+import pytest
+
+from steering.core.counters import JoinResult
+from steering.core.inputs import FinSeen, PortStatus, Tick
+from steering.core.network.address_claims import PATIENCE
+from steering.core.outputs import RemoveEntries, SendFrame
+from steering.core.packet_inputs import NeighbourSeen
+from steering.core.sessions import lost_subflows
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.lost_subflows import SILENT_SWEEPS, LostSubflows
+from steering.model.policy import Limits, Policy
+from steering.model.session import Refusal
+from steering.wire.handshake import Kind
+from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, packed, refused
+from tests.unit.core.sessions.test_subflow_life import moved, ports
+
+POLICY = Policy(limits=Limits(subflows_per_session=3))
+SILENT = SILENT_SWEEPS * POLICY.timers.sweep
+LINGER = POLICY.timers.fin_linger
+MAC = bytes.fromhex("020000000201")
+
+
+def at_port(driver: Driver, address: str = UE_WLAN) -> None:
+    """A host tells of itself at the WLAN's port."""
+    driver.give(NeighbourSeen(2, 1, packed(address), MAC))
+
+
+def joined(driver: Driver, port: int, address: str = UE_WLAN, number: int = 1) -> list[object]:
+    """A join comes in, and its MCP answers if it got it."""
+    opening = join(address, port, address_id=number)
+    outputs: list[object] = driver.syn(2, 1, opening)
+    (session,) = driver.table
+    place = driver.engine.map.inside[session.mcp].port
+    driver.syn_ack(place.dpid, place.port, answer(opening, b"")._replace(kind=Kind.JOIN))
+    return outputs
+
+
+def full(address: str = UE_WLAN, number: int = 1) -> Driver:
+    """A session that has all the subflows it may have: 40000 by LTE, 50001 and 50002 by WLAN."""
+    driver = Driver(policy=POLICY)
+    at_port(driver, address)
+    driver.session()
+    for port in (50_001, 50_002):
+        joined(driver, port, address, number)
+    moved(driver, 40_000, 50_001, 50_002)
+    assert ports(driver) == [40_000, 50_001, 50_002] and SILENT < POLICY.timers.idle
+    return driver
+
+
+def silent_for(driver: Driver, seconds: float, *live: int) -> None:
+    """Time goes by, in which sweeps find these subflows alone alive."""
+    driver.now += seconds
+    moved(driver, *live)
+
+
+def mcp_closes(driver: Driver, port: int, address: str = UE_WLAN) -> None:
+    (session,) = driver.table
+    place = driver.engine.map.inside[session.mcp].port
+    driver.give(FinSeen(place.dpid, place.port, answer(join(address, port), b"")._replace(flags=FIN)))
+
+
+def asks(outputs: list[object], address: str) -> bool:
+    """Whether nothing but the WLAN's port was asked for hosts, this one among them."""
+    sent = [o for o in outputs if isinstance(o, SendFrame)]
+    assert {(o.dpid, o.port) for o in sent} <= {(2, 1)} and len(outputs) == len(sent)
+    return any(packed(address) in o.frame[14:] and len(o.frame) < 54 for o in sent)
+
+
+def wlan(driver: Driver, up: bool) -> None:
+    driver.give(PortStatus(2, 1, up))
+
+
+def test_one_that_its_mcp_closed_gives_its_slot_when_its_host_stays_silent() -> None:
+    driver = full()
+    mcp_closes(driver, 50_001)
+    driver.now += LINGER - 0.1
+    assert refused(joined(driver, 50_003))
+    driver.now += 0.1
+    assert joined(driver, 50_003) and ports(driver) == [40_000, 50_002, 50_003]
+
+
+def test_the_end_of_an_mcp_counts_from_when_it_was_seen() -> None:
+    driver = full()
+    driver.now += 100.0
+    mcp_closes(driver, 50_001)
+    assert refused(joined(driver, 50_003)) and ports(driver) == [40_000, 50_001, 50_002]
+
+
+def test_one_whose_port_has_no_carrier_gives_its_slot() -> None:
+    driver = Driver(policy=POLICY)
+    driver.session()
+    for port in (50_001, 50_002):
+        joined(driver, port)
+    wlan(driver, False)
+    outputs = driver.syn(1, 1, join("10.1.0.2", 50_003, address_id=2))
+    (removed,) = [o for o in outputs if isinstance(o, RemoveEntries)]
+    assert [entry.sport for entry in removed.entries] == [50_001]
+    assert ports(driver) == [40_000, 50_002, 50_003]
+
+
+def test_one_whose_port_has_carrier_again_keeps_it() -> None:
+    driver = full()
+    wlan(driver, False)
+    wlan(driver, True)
+    assert refused(driver.syn(1, 1, join("10.1.0.2", 50_003, address_id=2)))
+
+
+@pytest.mark.parametrize("address", [UE_WLAN, "fd00:2::2"])
+def test_a_host_that_joins_again_from_where_it_was_replaces_what_fell_silent_there(address: str) -> None:
+    server = {} if "." in address else {"dst": "fd00:9::2"}
+    driver = Driver(policy=POLICY)
+    driver.session()
+    for port in (50_001, 50_002):
+        driver.syn(2, 1, join(address, port, address_id=port - 50_000, **server))
+        (session,) = driver.table
+        place = driver.engine.map.inside[session.mcp].port
+        driver.syn_ack(place.dpid, place.port, answer(join(address, port, **server), b""))
+    again = join(address, 50_003, address_id=1, **server)
+    moved(driver, 40_000, 50_001, 50_002)
+    silent_for(driver, SILENT - 1.0, 40_000, 50_002)
+    assert refused(driver.syn(2, 1, again)) and 50_001 in ports(driver)
+    silent_for(driver, 1.0, 40_000, 50_002)
+    driver.syn(2, 1, again)
+    assert ports(driver) == [40_000, 50_002, 50_003]
+
+
+def test_a_backup_with_an_id_of_its_own_stays_while_its_host_is_heard() -> None:
+    driver = full(number=1)
+    silent_for(driver, SILENT, 40_000, 50_002)
+    assert refused(joined(driver, 50_003, number=7)) and ports(driver) == [40_000, 50_001, 50_002]
+
+
+def test_a_host_that_has_several_subflows_between_two_addresses_keeps_a_silent_one() -> None:
+    driver = full(number=1)
+    silent_for(driver, SILENT, 40_000, 50_002)
+    assert refused(joined(driver, 50_003, number=1))  # 50002 has this id, too, and lives
+
+
+def test_a_host_that_has_a_new_address_is_asked_for_at_its_old_one_and_joined_the_second_time() -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, SILENT, 40_000)
+    at_port(driver)
+    outputs = joined(driver, 50_003)
+    assert asks(outputs, "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
+    assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 0
+    for _ in range(10):
+        driver.later(0.1)
+    assert joined(driver, 50_003) and ports(driver) == [40_000, 50_002, 50_003]
+
+
+def test_a_silent_backup_whose_host_answers_keeps_its_slot_and_the_join_is_refused_then() -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, SILENT, 40_000)
+    assert asks(joined(driver, 50_003, "10.2.0.66"), "10.2.0.50")
+    at_port(driver, "10.2.0.50")  # it answers
+    for _ in range(10):
+        driver.later(0.1)
+    assert refused(joined(driver, 50_003, "10.2.0.66")) and ports(driver) == [40_000, 50_001, 50_002]
+    assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 1
+
+
+def test_nobody_is_asked_for_while_something_comes_from_there() -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, SILENT - 1.0, 40_000)
+    assert refused(joined(driver, 50_003, "10.2.0.66"))
+    silent_for(driver, 1.0, 40_000, 50_002)
+    assert refused(joined(driver, 50_003, "10.2.0.66"))
+
+
+def test_a_join_to_the_mcps_own_address_counts_nowhere_and_is_not_taken_for_silent() -> None:
+    driver = Driver(policy=POLICY)
+    session = driver.session()
+    own = str(driver.engine.map.mcps[session.mcp].addresses[0])
+    for port in (50_001, 50_002):
+        driver.syn(2, 1, join(UE_WLAN, port, dst=own, address_id=1))
+    for subflow in session.subflows:
+        subflow.was_heard()
+    silent_for(driver, SILENT, 40_000)
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 50_003, dst=own, address_id=1))) and len(ports(driver)) == 3
+
+
+def test_what_tells_surely_goes_before_what_only_seems_so() -> None:
+    driver = full("10.2.0.50")
+    mcp_closes(driver, 50_002, "10.2.0.50")
+    silent_for(driver, POLICY.timers.idle, 40_000)
+    joined(driver, 50_003)
+    assert ports(driver) == [40_000, 50_001, 50_003]
+
+
+def test_a_wlan_that_comes_and_goes_all_day_is_always_joined_again() -> None:
+    """The host has another address each time, its MCP closes nothing, and the port keeps its carrier."""
+    driver = Driver(policy=POLICY)
+    driver.session()
+    for turn in range(40):
+        address = f"10.2.0.{10 + turn}"
+        at_port(driver, address)
+        joined(driver, 50_000 + turn, address)
+        for _ in range(round(1.0 / PATIENCE * 2) + 1):
+            driver.later(PATIENCE / 2)
+        if 50_000 + turn not in ports(driver):
+            joined(driver, 50_000 + turn, address)  # as hosts do a second later
+        assert 50_000 + turn in ports(driver) and 40_000 in ports(driver) and len(ports(driver)) <= 3
+        silent_for(driver, 3 * SILENT, 40_000)
+        driver.give(Tick())
+    assert driver.counters.joins[JoinResult.REFUSED] == 0
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_of_whom_was_asked_is_remembered_within_a_bound(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost_subflows, "ASKED", most)
+    driver = Driver(policy=POLICY)
+    driver.session()
+    hosts = ("10.2.0.50", "10.2.0.51")
+    for port, address in zip((50_001, 50_002), hosts, strict=True):
+        at_port(driver, address)
+        joined(driver, port, address)
+    silent_for(driver, SILENT, 40_000)
+    asked = []
+    for _ in range(2):
+        outputs = joined(driver, 50_003)
+        asked.append([address for address in hosts if asks(outputs, address)])
+        for address in hosts:
+            at_port(driver, address)  # both answer
+    assert asked == [list(hosts), list(hosts) if most == 1 else []]
+
+
+def test_who_does_not_see_all_switches_judges_nothing_by_silence() -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, 3 * SILENT, 40_000)
+    (session,) = driver.table
+    new = join("10.2.0.50", 50_003, address_id=1)
+    key = flow_key(new.src, new.dst, new.sport, new.dport)
+    for sees_all in (False, True):
+        engine = driver.engine
+        lost = LostSubflows(
+            engine.sessions.teardown, engine.neighbours, lambda subflow: True, lambda known=sees_all: known
+        )
+        assert bool(lost.free_slot(session, key, 1, driver.now)) is sees_all
+
+
+def test_behind_a_gateway_the_address_id_alone_tells_that_a_host_joined_again() -> None:
+    driver = Driver(policy=Policy(limits=Limits(subflows_per_session=2), third_party_pooling=True))
+    driver.session()
+    driver.syn(4, 1, join("192.0.2.7", 50_001, address_id=3))
+    moved(driver, 40_000, 50_001)
+    silent_for(driver, SILENT, 40_000)
+    assert refused(driver.syn(4, 1, join("192.0.2.9", 50_002, address_id=4)))
+    driver.syn(4, 1, join("192.0.2.9", 50_002, address_id=3))
+    assert ports(driver) == [40_000, 50_002]
