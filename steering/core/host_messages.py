@@ -55,7 +55,7 @@ class HostMessages:
         if is_news:  # MCPs are asked several times a second, and most answers change no choice
             self._chooser.refresh(now)
         followed = self._mobility.heard(heard.standing, attachment, seen.address, now)
-        return self._switches.to_filled(heard.outputs) + followed
+        return followed + self._switches.to_filled(heard.outputs)  # in this order: host_mobility says why
 
     def _missed(self, seen: HostMissed, now: float) -> list[Output]:
         attachment = self._map.by_waypoint.get(seen.waypoint)

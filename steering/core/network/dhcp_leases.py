@@ -127,7 +127,7 @@ class DhcpLeases(Part):
             self._changed[address] = None
         has_moved = heard.standing in (ClaimOutcome.BOUND, ClaimOutcome.MOVED)
         pins = self._moved(attachment, address) if has_moved else []
-        return [*heard.outputs, *pins, *told]
+        return [*pins, *heard.outputs, *told]  # in this order: host_mobility says why
 
     def _end(self, address: bytes) -> list[Output]:
         self._changed[address] = None

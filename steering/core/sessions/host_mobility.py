@@ -4,6 +4,8 @@ If the new port is at the same switch, the entries still match. The records only
 switch, the host's segments come in there without a SYN. Without entries they would take their natural path past their MCP.
 While it is not yet certain that the host has moved, there are entries at both switches. So segments of the host reach the MCP
 from either switch, and segments to the host take the same way as before.
+
+The entries are written before the rules that let the host's segments pass at its new port, and before the segments that waited go on.
 """
 
 from collections.abc import Mapping
@@ -45,7 +47,7 @@ class HostMobility(Part):
         if attachment is None or attachment.role is not PortRole.ACCESS:
             return []
         heard = self._neighbours.unbound(attachment, seen.address, seen.frame, now)
-        return heard.outputs + self.heard(heard.standing, attachment, seen.address, now)
+        return self.heard(heard.standing, attachment, seen.address, now) + heard.outputs
 
     def heard(
         self, standing: ClaimOutcome, attachment: Attachment, address: bytes, now: float
@@ -125,9 +127,9 @@ class HostMobility(Part):
         lost. Remove lent entries whose time is over."""
         outputs: list[Output] = []
         for claim, heard in self._neighbours.settle(now):
-            outputs += heard.outputs
             if claim.claimant is not None:
                 outputs += self.heard(heard.standing, claim.claimant, claim.address, now)
+            outputs += heard.outputs
         for address, (_, until) in list(self._lent.items()):
             if until > now:
                 break

@@ -8,12 +8,13 @@ import pytest
 
 from steering.core.inputs import PortStatus, SynAckSeen, Tick
 from steering.core.network.address_claims import PATIENCE
-from steering.core.outputs import Prefer, RemoveEntries
-from steering.core.packet_inputs import NeighbourSeen
+from steering.core.outputs import Prefer, Release, RemoveEntries, Steer, SyncRules
+from steering.core.packet_inputs import NeighbourSeen, SourceMissed
 from steering.core.sessions.host_mobility import LOOKED_AT
 from steering.model.network import PortRef
 from steering.model.policy import Distribution, Policy, PolicyRule, RuleConditions, Terms
-from steering.model.rules import VIRTUAL_MAC
+from steering.model.rules import VIRTUAL_MAC, Table
+from steering.wire.craft import tcp_frame
 from tests.support.fakes.packet import ACK, tcp
 from tests.support.sites import (
     KEY,
@@ -190,3 +191,27 @@ def test_being_heard_where_it_is_costs_no_more_for_a_host_with_many_subflows() -
             driver.session(sport=40000 + number, key=number.to_bytes(8, "big"))
         costs.append(calls_of(lambda: driver.give(NeighbourSeen(1, 1, packed(UE_LTE), MAC))))
     assert len(set(costs)) == 1
+
+
+@pytest.mark.row("D-3.3a", "D-6.2c")
+@pytest.mark.parametrize("old_port_is_down", [True, False])
+def test_no_segment_of_a_host_that_moved_passes_its_new_port_before_its_pins_are_there(
+    old_port_is_down: bool,
+) -> None:
+    driver = Driver(two_cells())
+    driver.give(NeighbourSeen(1, 1, packed(UE_LTE), MAC))
+    driver.session(key=KEY)
+    if old_port_is_down:
+        driver.give(PortStatus(1, 1, False))
+    frame = tcp_frame(packed(UE_LTE), packed(SERVER), 40000, 5201, flags=ACK)
+    outputs = driver.give(SourceMissed(2, 7, packed(UE_LTE), frame))  # its first segment there, which waits
+    outputs += driver.give(NeighbourSeen(2, 7, packed(UE_LTE), MAC))
+    outputs += driver.later(PATIENCE + 0.1)
+    pins = [at for at, one in enumerate(outputs) if isinstance(one, Steer)]
+    opened = [
+        at
+        for at, one in enumerate(outputs)
+        if (isinstance(one, SyncRules) and one.dpid == 2 and any(r.table is Table.SOURCE for r in one.add))
+        or (isinstance(one, Release) and one.dpid == 2)
+    ]
+    assert opened and pins and pins[0] < opened[0], (pins, opened)
