@@ -129,10 +129,9 @@ class Neighbours(Part):
 
     def doubt(self, address: bytes, now: float) -> list[Output]:
         """Others need what a host has: it proves within `address_claims.PATIENCE` that it is there, or is forgotten."""
-        where = self._where.get(address)
-        if where is None or not self._claims.open(address, where, None, b"", now):
-            return []
-        return question_to(self._map.by_waypoint[where], address)
+        at = self._where.get(address)
+        asks = at is not None and self._claims.open(address, at, None, b"", now)
+        return question_to(self._map.by_waypoint[at], address) if at is not None and asks else []
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """An address is still at its port. A claim for another port is refused. Waiting packets are sent."""
