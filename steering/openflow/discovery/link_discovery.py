@@ -23,6 +23,10 @@ from steering.wire.lldp import Announcement, announce, read_announcement
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 LOST = float("-inf")  # when a link was seen that was lost since
 HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
+LOST_WITHIN = 3.0  # seconds from when a link falls silent, in which it is told as lost
+LATE = 0.5  # of these for what is late: its last frame on its way through a busy controller, and the tick that notices
+INTERVALS = 3  # without a frame, after which a link is lost
+INTERVAL = (LOST_WITHIN - LATE) / INTERVALS  # seconds between the frames of a port
 MISSED = 1.25  # intervals without a frame, after which one is missing
 REPEATS = 9  # a link whose frame is missing is announced so many times an interval
 MOST_REPEATED = 64  # links at a time
@@ -61,7 +65,7 @@ class Discovery:
 
     `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
     `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
-    three intervals without a frame, that is within 3 s. From the first that is missing it is announced nine times as often: a link
+    INTERVALS without a frame, so that it is told within LOST_WITHIN. From the first that is missing it is announced nine times as often: a link
     that is full loses frames too, half of them perhaps, and is not dead. While one of its switches is not connected to the controller, nothing
     can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
     have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
@@ -74,7 +78,7 @@ class Discovery:
         epoch: int,
         attachments: Collection[PortRef],
         *,
-        interval: float = 0.9,
+        interval: float = INTERVAL,
         hold: float = HOLD,
         orphan: float = 60.0,
         link_ports: Collection[PortRef] | None = None,
@@ -201,7 +205,7 @@ class Discovery:
         link = self._links.get(near)
         if not now - 2 * self.interval <= sent <= now + 1e-3 or (link and said.sequence <= link.sequence):
             return Rejection.REPLAYED
-        if link is not None and link.far != at and link.up and now - link.seen <= 3 * self.interval:
+        if link is not None and link.far != at and link.up and now - link.seen <= INTERVALS * self.interval:
             # Somebody carries it there. Who connects a cable anew takes the old end's carrier, or its frames, away.
             return Rejection.ELSEWHERE
         if link is None:
@@ -243,7 +247,7 @@ class Discovery:
             link.trips = LinkTrips()
             link.far = at
             link.good_since = now
-        elif not link.up and now - link.seen > 3 * self.interval:
+        elif not link.up and now - link.seen > INTERVALS * self.interval:
             link.good_since = now  # no frame came meanwhile, so the hold starts again
         if link.seen == LOST:
             self._outliers.count(near.dpid, at.dpid, 1, link.trips.is_outlier)
@@ -259,7 +263,7 @@ class Discovery:
         changes: list[LinkChange] = []
         for near, link in self._links.items():
             both = near.dpid in self._ports and link.far.dpid in self._ports
-            if link.seen != LOST and now - link.seen > (3 * self.interval if both else self._orphan):
+            if link.seen != LOST and now - link.seen > (INTERVALS * self.interval if both else self._orphan):
                 changes += self._lose(near)
         return changes
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from steering.core.inputs import LinkDown, LinkUp
 from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
-from steering.openflow.discovery.link_discovery import MOST_REPEATED, Discovery, Rejection
+from steering.openflow.discovery.link_discovery import LATE, LOST_WITHIN, MOST_REPEATED, Discovery, Rejection
 from steering.openflow.discovery.link_trips import ROUNDS
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
@@ -68,6 +68,34 @@ def test_a_link_whose_frame_is_missing_is_announced_more_often_until_it_is_heard
     late = [at for at in of[A] if 1.01 + 1.25 * 0.9 < at <= 1.01 + 3 * 0.9]
     assert len(late) >= 9 and late[0] < 2.25
     assert not [at for at in of[A] if at > 3.8 and at not in of[B]]  # lost: in the rounds only
+
+
+@given(
+    silent_from=st.floats(4.0, 8.0),
+    late=st.floats(0.001, LATE - 0.05),
+    begin=st.floats(0.0, 1.0),
+    random=st.randoms(use_true_random=False),
+)
+def test_a_silent_link_is_told_as_lost_within_its_time_however_late_frames_and_ticks_are(
+    silent_from: float, late: float, begin: float, random: Random
+) -> None:
+    """`late`: seconds that a frame takes through the controller, at most. What is left of LATE is a tick's."""
+    made = Discovery(KEY, 77, [])
+    for dpid in (1, 2):
+        made.switch_up(dpid, {2: True}, 0.0)
+    under_way: list[tuple[float, PortRef, bytes]] = []
+    now, told = begin, []
+    while now < silent_from + LOST_WITHIN + 1.0:
+        now += random.uniform(0.01, LATE - late)
+        for at, port, frame in [one for one in under_way if one[0] <= now]:
+            under_way.remove((at, port, frame))
+            made.heard(port, frame, at)
+        told += [(now, change) for change in made.expire(now) if isinstance(change, LinkDown)]
+        for port, frame in made.announcements(now):
+            if now < silent_from:
+                under_way.append((now + random.uniform(0.0, late), B if port == A else A, frame))
+    assert {change for _, change in told} == {LinkDown(A, B), LinkDown(B, A)} and len(told) == 2
+    assert all(silent_from < at <= silent_from + LOST_WITHIN for at, _ in told)
 
 
 def test_a_full_link_that_loses_every_second_frame_stays_up() -> None:
