@@ -4,11 +4,14 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from topologies import catalogue
+from topologies.campaign.runs import Attempts, Campaign, Outcome
+from topologies.kit.report import Progress, Report
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("silences", ROOT / "packaging" / "silences.py")
@@ -38,9 +41,28 @@ def test_each_lab_on_the_page_is_a_lab():
     assert set(told) == set(silences.LABS) <= known and all(told.values())
 
 
-@pytest.mark.parametrize("report", [LAB, {"runs": [LAB | {"without": ""}]}])
-def test_a_labs_report_and_a_campaigns_give_the_same_rows(report):
-    found = silences.of_reports([report])
+def of_a_lab(where: Path) -> Path:
+    """What `steering lab run --json` writes."""
+    report = Report("link-loss", "docs/failover.rst", (), figures=FIGURES)
+    report.write(str(where))
+    return where
+
+
+def of_a_campaign(where: Path) -> Path:
+    """What `steering lab all --json` writes: the lab, and a control of it that is left out."""
+    campaign = Campaign(Attempts(where.parent / "labs"), Progress(quiet=True))
+    run = Outcome(
+        scenario="link-loss", without="", verdict="passed", seconds=1.0, runs=1, held=1, checks=1, failed=[], first=[],
+        unbroken=[], strays=[], figures=FIGURES,
+    )  # fmt: skip
+    campaign.outcomes = [run, replace(run, without="failover", figures={"count": 7})]
+    where.write_text(json.dumps(campaign.document()))
+    return where
+
+
+@pytest.mark.parametrize("written", [of_a_lab, of_a_campaign])
+def test_a_labs_report_and_a_campaigns_give_the_same_rows(written, tmp_path):
+    found = silences.of_reports([json.loads(written(tmp_path / "report.json").read_text())])
     assert found == {
         "link-loss": {
             "core, carrier": {"silence_s": 0.0512, "told": False},
