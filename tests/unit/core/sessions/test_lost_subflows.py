@@ -14,7 +14,7 @@ from steering.model.policy import Limits, Policy
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
 from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, packed, refused
-from tests.unit.core.sessions.test_subflow_life import moved, ports
+from tests.support.swept_subflows import moved, ports
 
 POLICY = Policy(limits=Limits(subflows_per_session=3))
 SILENT = SILENT_SWEEPS * POLICY.timers.sweep

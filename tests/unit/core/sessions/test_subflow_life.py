@@ -11,6 +11,7 @@ from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import Refusal, SessionState
 from steering.wire.handshake import Kind
 from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, refused
+from tests.support.swept_subflows import moved, ports
 
 IDLE = 1_000.0
 POLICY = Policy(limits=Limits(subflows_per_session=3), timers=Timers(idle=IDLE))
@@ -26,19 +27,6 @@ def full() -> Driver:
     answered(driver, 50_001, 50_002)
     assert len(next(iter(driver.table)).subflows) == 3
     return driver
-
-
-def ports(driver: Driver) -> list[int]:
-    (session,) = driver.table
-    return [subflow.flow.source_port for subflow in session.subflows]
-
-
-def moved(driver: Driver, *which: int) -> None:
-    """A sweep finds that the entries of these source ports counted packets."""
-    (session,) = driver.table
-    entries = [session.entry(s) for s in session.subflows if s.flow.source_port in which]
-    seen = [ObservedEntry(entry, int(driver.now), 0) for entry in entries if entry is not None]
-    driver.give(SweepRead(1, seen, True, True, driver.now))
 
 
 def close(driver: Driver, port: int) -> None:
