@@ -5,7 +5,7 @@ A link of a switch that is not connected cannot be checked. Such a link stays up
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import ClassVar
 
 from steering.core.network.graph import Graph
@@ -137,12 +137,13 @@ class BelievedLinks(Part):
         return KeptState(network=KeptNetwork(links, ()))
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        return {LostPiece.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
+        # Switches of the core have no attachment: the site's names alone tell of them.
+        known = self._map.switches.union(self._map.site.switches.values())
+        return {LostPiece.LINK: sum(not self._take_back(a, b, known) for a, b in kept.network.links)}
 
-    def _take_back(self, a: PortRef, b: PortRef) -> bool:
+    def _take_back(self, a: PortRef, b: PortRef, known: Set[DatapathId]) -> bool:
         """Take back a link of an earlier controller. It stays up until REVERIFY seconds after its switches connected.
         False if the site does not discover links, or the link does not fit the site."""
-        known = self._map.switches
         ends = self._map.attachments
         if not self._map.site.discover or a.dpid not in known or b.dpid not in known or {a, b} & ends.keys():
             return False

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from steering.core import inputs
 from steering.core.outputs import FillSwitch
 from steering.model.ids import DatapathId
@@ -9,7 +11,7 @@ from steering.model.kept import KeptNetwork, KeptState, LostPiece
 from steering.model.network import PortRef
 from steering.model.rules import Table
 from tests.support.next_controller import Next, kept
-from tests.support.sites import Driver, off_path_site
+from tests.support.sites import Driver, link, off_path_site
 
 
 def found_by_discovery() -> Driver:
@@ -23,6 +25,32 @@ def found_by_discovery() -> Driver:
         driver.give(inputs.LinkUp(one.b, one.a))
     driver.give(inputs.Tick())
     return driver
+
+
+def with_a_core() -> Driver:
+    """The same, and s6, where nothing is attached: a shorter way from s1 to the servers."""
+    names = {f"s{n}": DatapathId(n) for n in range(1, 7)}
+    links = (*off_path_site().links, link("1:8", "6:1", 0.1), link("6:2", "4:9", 0.1))
+    driver = Driver(replace(off_path_site(), links=(), discover=True, switches=names))
+    driver.up(6)
+    for one in links:
+        driver.give(inputs.LinkUp(one.a, one.b))
+        driver.give(inputs.LinkUp(one.b, one.a))
+    driver.give(inputs.Tick())
+    return driver
+
+
+@pytest.mark.row("D-6.7.1")
+def test_links_of_a_switch_where_nothing_is_attached_are_believed_too() -> None:
+    before = with_a_core()
+    after = Next(before, kept(before))
+    assert after.driver.counters.not_restored[LostPiece.LINK] == 0
+    assert {(one.a, one.b) for one in after.driver.engine.graph.links()} == {
+        (one.a, one.b) for one in before.engine.graph.links()
+    }
+    after.up(1, 6)
+    for dpid in (1, 6):
+        assert labels(after.driver.fills[dpid]) == labels(before.up(dpid)) > 0
 
 
 def labels(fill: FillSwitch) -> int:
