@@ -10,7 +10,6 @@ slots, a subflow 10.
 from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
-from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, Origin, parts_of, split
 from steering.core.sessions.session_extras import (
     PROGRESS,
