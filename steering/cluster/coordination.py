@@ -15,16 +15,14 @@ from steering.cluster.cell import (
     DRAIN,
     GAVE_UP,
     GENERATION,
-    MEMBER,
     OWN,
     REBALANCE,
     SHARES,
-    STARTS,
     ClusterCell,
     assignment_text,
-    member_text,
     rebalance_text,
 )
+from steering.cluster.membership import CellMembership
 from steering.cluster.rebalance import TAKEN_WITHIN, plan
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.cluster.silent_members import SilentMembers
@@ -84,11 +82,8 @@ class Coordination:
         self._now = now
         self._seconds = lease
         self._watch = EtcdWatch(keys, "")
-        self._lease = 0
+        self._membership = CellMembership(keys, site, lease, lambda key: self.cell.revisions.get(key, 0))
         self._stopped = False
-        self._follows = self._is_marked = (
-            False  # whether it follows policies; whether its STARTS key in etcd says that it does not
-        )
         self.silence = SilentMembers()  # members whose streams have ended
         self._refused: dict[
             str, tuple[int, float]
@@ -115,7 +110,7 @@ class Coordination:
     @property
     def lease(self) -> int:
         """The number of the lease in etcd with which this membership ends."""
-        return self._lease
+        return self._membership.lease
 
     # ---- the start and the end -------------------------------------------------------------------
 
@@ -144,37 +139,24 @@ class Coordination:
         found = self._keys.get(SHARES)
         if found is None or found.text != str(self._count):
             raise ClusterRefusal("the cell has another number of shares")
-        if not self._present():
+        if not self._membership.begin(self.me):
             raise ClusterRefusal(f"another controller of the cell has just taken the name {self.me.id}")
-        earlier = self._earlier_of_another_site()
+        earlier = self._membership.earlier_of_another_site(self.me)
         if earlier:
-            self._keys.revoke(self._lease)
+            self._membership.end()
             raise ClusterRefusal(f"the site file differs from that of {', '.join(sorted(earlier))}")
-
-    def _earlier_of_another_site(self) -> set[str]:
-        """Members with another site file that joined just before this one: of two that start at once the first one stays."""
-        seen = ClusterCell()
-        for one in self._keys.below(MEMBER).found:
-            seen.take(one.key, one.text, one.revision)
-        came = seen.revisions.get(MEMBER + self.me.id, 0)
-        others = {name for name, site in seen.sites.items() if site != self._site}
-        return {name for name in others if seen.revisions[MEMBER + name] < came}
 
     def follows(self) -> None:
         """Tell the cell that this member follows policies from now on, so that others wait for its answer. Called repeatedly,
         since etcd may not answer. Raises EtcdError."""
-        self._follows = True
-        if self._is_marked:
-            self._keys.delete(STARTS + self.me.id)
-            self._is_marked = False
+        self._membership.follows(self.me)
 
     def leave(self) -> None:
         """End the membership at once, without waiting for the lease's end. Never raises, as the controller is ending."""
         self._stopped = True
         self._watch.stop()
         try:
-            if self._lease:
-                self._keys.revoke(self._lease)
+            self._membership.end()
         except EtcdError as error:
             log.warning("the cell is not told that this controller ends: %s", error)
 
@@ -187,8 +169,8 @@ class Coordination:
         while not self._stopped:
             sleep(self._seconds / BEATS)
             try:
-                if not self._stopped and not self._keys.keep_alive(self._lease):
-                    self._present()
+                if not self._stopped:
+                    self._membership.keep(self.me)
                 self._failing = False
             except EtcdError as error:
                 if not self._failing:
@@ -203,19 +185,6 @@ class Coordination:
                 self.look()
             except EtcdError as error:
                 log.debug("nothing is agreed on for the moment: %s", error)
-
-    def _present(self) -> bool:
-        """Put this member's key with a new lease; False where another member has its name."""
-        self._lease = self._keys.grant(self._seconds)
-        key = MEMBER + self.me.id
-        revision = self.cell.revisions.get(key, 0)
-        puts = [Put(key, member_text(self.me, self._site), self._lease)]
-        starts = not self._follows
-        if starts:
-            puts.append(Put(STARTS + self.me.id, "1", self._lease))
-        done = self._keys.commit({key: revision}, puts)
-        self._is_marked = self._is_marked or (done and starts)
-        return done
 
     # ---- what this controller is to a switch -----------------------------------------------------
 

@@ -50,7 +50,8 @@ class CellMember:
 
     def crash(self) -> None:
         """End without a word; then the lease runs out."""
-        lease, self.coordination._lease = self.coordination._lease, 0
+        membership = self.coordination._membership
+        lease, membership.lease = membership.lease, 0
         self.leave()
         self.coordination._keys.revoke(lease)
 

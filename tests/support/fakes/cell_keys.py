@@ -130,7 +130,7 @@ class FakeMember:
 
     def end_lease(self) -> None:
         """It has said nothing for too long."""
-        self._etcd.end_lease(self.coordination._lease)
+        self._etcd.end_lease(self.coordination.lease)
 
 
 class FakeCell:

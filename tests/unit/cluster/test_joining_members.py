@@ -48,7 +48,7 @@ def test_a_member_is_marked_until_it_listens_and_not_when_it_comes_again() -> No
     assert "ctl/a" in etcd.kept and "starts/a" not in etcd.kept
     etcd.end_lease(one.lease)
     one.cell.revisions.pop("ctl/a", None)  # its watch has told that
-    assert one._present()
+    assert one._membership.begin(one.me)
     assert "ctl/a" in etcd.kept and "starts/a" not in etcd.kept
 
 

@@ -1,0 +1,63 @@
+"""One controller's membership of its cell in etcd: its key, and the lease with which that key ends."""
+
+from collections.abc import Callable
+
+from steering.cluster.cell import MEMBER, STARTS, ClusterCell, member_text
+from steering.model.cluster import ClusterMember
+from steering.store.etcd.keys import Keys, Put
+
+
+class CellMembership:
+    """`site`: the digest of the controller's site file. `seconds`: how long the lease lasts without a sign of life.
+    `revision_of`: the last revision that is known of a key. Methods raise EtcdError."""
+
+    def __init__(self, keys: Keys, site: str, seconds: int, revision_of: Callable[[str], int]) -> None:
+        self.lease = 0  # the number of the lease in etcd; 0: none
+        self._keys = keys
+        self._site = site
+        self._seconds = seconds
+        self._revision_of = revision_of
+        self._follows = self._is_marked = (
+            False  # whether it follows policies; whether its STARTS key in etcd says that it does not
+        )
+
+    def begin(self, me: ClusterMember) -> bool:
+        """Put the member's key with a new lease; False where another member has its name."""
+        self.lease = self._keys.grant(self._seconds)
+        key = MEMBER + me.id
+        revision = self._revision_of(
+            key
+        )  # asked for after the grant: etcd may have told of the key's end meanwhile
+        puts = [Put(key, member_text(me, self._site), self.lease)]
+        starts = not self._follows
+        if starts:
+            puts.append(Put(STARTS + me.id, "1", self.lease))
+        done = self._keys.commit({key: revision}, puts)
+        self._is_marked = self._is_marked or (done and starts)
+        return done
+
+    def keep(self, me: ClusterMember) -> None:
+        """Give a sign of life. A lease that has ended meanwhile is followed by a new one."""
+        if not self._keys.keep_alive(self.lease):
+            self.begin(me)
+
+    def follows(self, me: ClusterMember) -> None:
+        """Tell the cell that this member follows policies from now on."""
+        self._follows = True
+        if self._is_marked:
+            self._keys.delete(STARTS + me.id)
+            self._is_marked = False
+
+    def end(self) -> None:
+        """End the membership at once, if it has begun."""
+        if self.lease:
+            self._keys.revoke(self.lease)
+
+    def earlier_of_another_site(self, me: ClusterMember) -> set[str]:
+        """Members with another site file that joined just before this one: of two that start at once the first one stays."""
+        seen = ClusterCell()
+        for one in self._keys.below(MEMBER).found:
+            seen.take(one.key, one.text, one.revision)
+        came = seen.revisions.get(MEMBER + me.id, 0)
+        others = {name for name, site in seen.sites.items() if site != self._site}
+        return {name for name in others if seen.revisions[MEMBER + name] < came}
