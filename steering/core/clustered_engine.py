@@ -46,13 +46,15 @@ class ClusteredEngine(Engine):
             replicas=TokenReplicas(Mechanism.JOIN_DESTINATION not in off, Mechanism.PEER_TOKENS not in off),
             facts=NetworkFacts(self.map, self.switches, self.neighbours, self.chooser, routes, local),
             destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
-            unread=self._unread,
+            unread=self._unread, knows_sessions=self._knows_sessions,
         )  # fmt: skip
         # Last, because it sends the other controllers what all other parts have changed.
         self.parts = Parts((*self.parts, self.peers))
         self.handover = Handover(
-            self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
-        )
+            self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt,
+            table.shared.giving_up,
+        )  # fmt: skip
+        table.limited_by(policy)
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()
@@ -69,6 +71,15 @@ class ClusteredEngine(Engine):
             self.map.origin_of,
             lambda session: self.handover.leaves(session),
         )
+
+    def _knows_sessions(self, waited: bool) -> bool:
+        """Whether all own switches have told of their sessions, or had the time to, and none is left of those that were given
+        up. `waited`: a switch that has not connected yet is away."""
+        if self.handover.is_giving_up:
+            return False
+        if not self.sessions.readiness.recovering:
+            return True
+        return waited and not any(map(self.switches.is_connected, self._mine()))
 
     def _knows_every_token(self) -> bool:
         return self.peers.is_whole

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from steering.model.ids import DatapathId
-from steering.wire.peer_messages import PeerMessage
+from steering.wire.peer_messages import VERSION, PeerMessage
 
 
 class ClusterChanged(NamedTuple):
@@ -20,9 +20,11 @@ class ClusterChanged(NamedTuple):
 
 
 class PeerUp(NamedTuple):
-    """Another controller can be reached: its stream is open in both directions."""
+    """Another controller can be reached: its stream is open in both directions. `version`: of the protocol that is spoken with
+    it."""
 
     name: str
+    version: int = VERSION
 
 
 class PeerLost(NamedTuple):
@@ -38,11 +40,18 @@ class PeerTold(NamedTuple):
     message: PeerMessage
 
 
+class WriteRefused(NamedTuple):
+    """Another controller could not write to a switch that is said to be its own, or does not know whether it did."""
+
+    name: str
+    dpid: DatapathId
+
+
 class TurnOver(NamedTuple):
     """A batch of messages from switches and controllers is over. The resulting changes can be sent to others now."""
 
 
-PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | TurnOver
+PeerInput = ClusterChanged | PeerUp | PeerLost | PeerTold | WriteRefused | TurnOver
 
 
 class TellPeer(NamedTuple):

@@ -105,7 +105,7 @@ class Refusal(StrEnum):
     TOKEN_GUESSES = "token-guesses"  # a join from a source that sent many joins with unknown tokens
     AMBIGUOUS_TOKEN = "ambiguous-token"
     WRONG_MCP_ADDRESS = "wrong-mcp-address"
-    RECOVERING = "recovering"
+    RECOVERING = "recovering"  # a join, or a session at a limit: other sessions are not all known yet
     PEER_UNREACHABLE = "peer-unreachable"  # a join that only an unreachable controller may know
     SUBFLOWS_FULL = "subflows-full"
     NO_MCP = "no-mcp"

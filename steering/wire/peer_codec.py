@@ -18,7 +18,9 @@ from .peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
+    LimitExcess,
     LimitGift,
+    LimitStanding,
     LimitWish,
     LinkFact,
     McpFact,
@@ -57,6 +59,7 @@ _RESULT = Struct(">IB")
 _SESSION = Struct(">IBHqBBB")
 _SUBFLOW = Struct(">IBQIBIq")
 _WISH, _GIFT = Struct(">BIB"), Struct(">BIIB")
+_STANDING = Struct(">QQB")
 _PORT = Struct(">H")
 _DIGEST = Struct(">IQ")
 _NEIGHBOUR, _PORT_FACT, _LINK, _MCP = Struct(">QI6s"), Struct(">QIB"), Struct(">QIQIB"), Struct(">HB")
@@ -299,7 +302,17 @@ def _gift(body: bytes) -> LimitGift:
     return LimitGift(place, _key(kind, data), most, sessions)
 
 
-def _gift_body(one: LimitGift) -> bytes:
+def _excess(body: bytes) -> LimitExcess:
+    (place, most, sessions, kind), data = _head(_GIFT, body)
+    return LimitExcess(place, _key(kind, data), most, sessions)
+
+
+def _standing(body: bytes) -> LimitStanding:
+    number, among, ready = _whole(_STANDING, body)
+    return LimitStanding(number, among, _flag(ready))
+
+
+def _gift_body(one: LimitGift | LimitExcess) -> bytes:
     kind, data = _key_body(one.key)
     return _GIFT.pack(one.place, one.most, one.sessions, kind) + data
 
@@ -371,6 +384,8 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     21: (McpFact, _fact(McpFact, _MCP), lambda one: _MCP.pack(*one)),
     23: (RestQuestion, rest_question, rest_question_body),
     24: (RestAnswer, rest_answer, rest_answer_body),
+    25: (LimitExcess, _excess, _gift_body),
+    26: (LimitStanding, _standing, lambda one: _STANDING.pack(*one)),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 

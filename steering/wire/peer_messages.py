@@ -8,8 +8,9 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 2, 1  # of this protocol: the newest and the oldest version that this controller speaks
+VERSION, OLDEST = 3, 1  # of this protocol: the newest and the oldest version that this controller speaks
 WITH_REST = 2  # the first version with RestQuestion and RestAnswer
+WITH_DIVISIONS = 3  # the first version with LimitStanding and LimitExcess
 
 
 class Hello(NamedTuple):
@@ -191,6 +192,25 @@ class LimitGift(NamedTuple):
     sessions: int
 
 
+class LimitExcess(NamedTuple):
+    """The sender has so many more sessions of a key than its part of this limit; 0: none any more."""
+
+    place: int
+    key: bytes | str | int
+    most: int
+    sessions: int
+
+
+class LimitStanding(NamedTuple):
+    """Where the sender stands with a division of limits (core.peers.limit_division). `number`: of the division; `among`: digest
+    (8 bytes) of who has parts and who decides for which switches. `ready`: all of its LimitExcess is told; otherwise it begins to
+    tell all of it."""
+
+    number: int
+    among: int
+    ready: bool
+
+
 class NeighbourFact(NamedTuple):
     """The MAC (6 bytes) of an MCP or a next hop behind a port of the sender's switches."""
 
@@ -266,6 +286,8 @@ PeerMessage = (
     | CopyEnd
     | LimitWish
     | LimitGift
+    | LimitExcess
+    | LimitStanding
     | NeighbourFact
     | PortFact
     | LinkFact

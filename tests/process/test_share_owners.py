@@ -6,13 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.attached_host import entries
+from steering.wire.mptcp import MpCapable
+from steering.wire.segment import Flags
+from tests.support.attached_host import entries, repeated
 from tests.support.cluster_cell import BRIDGES, NAMES, WAIT, cell, settled
 from tests.support.controller_process import Running
 from tests.support.etcd import EtcdMembers
 from tests.support.rest_calls import steering
-from tests.support.share_owners import LTE, SERVER, WLAN, Place, attached, joined, opened, sessions, shared
+from tests.support.share_owners import (
+    LTE,
+    PORT,
+    SERVER,
+    WLAN,
+    Place,
+    attached,
+    joined,
+    opened,
+    sessions,
+    shared,
+)
 from tests.support.waiting import wait_for
+
+LIMIT = 4
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +78,30 @@ def test_the_control_without_tokens_of_others_pins_no_join(tmp_path: Path, etcd:
     with shared(tmp_path, etcd, "--disable", "peer-tokens") as made:
         opened(made.at_lte, made.mcp, 40_000)
         assert not joined(made.at_wlan, 40_001)
+
+
+@pytest.mark.row("D-6.3f", "D-6.7")
+def test_a_limit_that_one_owner_has_used_up_holds_when_the_other_one_is_back(
+    tmp_path: Path, etcd: EtcdMembers
+) -> None:
+    with shared(tmp_path, etcd, policy=f"policy: 1\nquotas: {{sessions_per_server: {LIMIT}}}\n") as made:
+        for number in range(LIMIT):
+            opened(made.at_lte, made.mcp, 40_000 + number, number)
+        assert (sessions(made.first), sessions(made.second)) == (LIMIT, 0), "it was given the other's half"
+        made.second.kill()
+        made.second.start()
+        name = made.name_of(made.second)
+        wait_for(lambda: made.cell.masters(name) in ({"s1", "s3"}, {"s2", "s4"}), WAIT)
+        is_wlan = "s2" in made.cell.masters(name)
+        host, bridge = (made.wlan, BRIDGES[1]) if is_wlan else (made.lte, BRIDGES[0])
+        opening = MpCapable(1).encode(1)
+        assert repeated(
+            lambda: host.sends(SERVER, 41_000, PORT, Flags.SYN, opening, seq=1000),
+            lambda: made.second.metric("steering_refusals_total", reason="session-limit") > 0,
+        )
+        assert not entries(bridge, tp_src="41000") and sessions(made.first) in (0, LIMIT), (
+            "no further one began"
+        )
 
 
 def test_an_order_moves_a_share_with_its_sessions_and_says_so(tmp_path: Path, etcd: EtcdMembers) -> None:

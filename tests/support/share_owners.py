@@ -83,8 +83,8 @@ class Place(NamedTuple):
     owner: Running
 
 
-def opened(at: Place, mcp: AttachedHost, sport: int) -> None:
-    """A session whose token is known."""
+def opened(at: Place, mcp: AttachedHost, sport: int, number: int = 0) -> None:
+    """A session whose token is known. `number`: of those that have other keys."""
     before = sessions(at.owner)
     assert repeated(
         lambda: at.host.sends(SERVER, sport, PORT, Flags.SYN, MpCapable(1).encode(1), seq=1000),
@@ -94,10 +94,11 @@ def opened(at: Place, mcp: AttachedHost, sport: int) -> None:
             and bool(entries(at.bridge, nw_src=at.address, tp_src=str(sport)))
         ),
     )
-    key = MpCapable(1, KEY).encode(1)
+    ours, theirs = (bytes((known[0] ^ number,)) + known[1:] for known in (HOST_KEY, KEY))
+    key = MpCapable(1, theirs).encode(1)
     mcp.sends(at.address, PORT, sport, Flags.SYN | Flags.ACK, key, src=SERVER, seq=9000, ack=1001)
     # A session of whose host nothing more is heard is half open, and ends soon after a crash.
-    third = MpCapable(1, HOST_KEY, KEY).encode(1)
+    third = MpCapable(1, ours, theirs).encode(1)
     assert repeated(
         lambda: at.host.sends(SERVER, sport, PORT, Flags.ACK, third, seq=1001, ack=9001),
         lambda: is_used(at.bridge, nw_src=at.address, tp_src=str(sport)),

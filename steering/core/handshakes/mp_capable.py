@@ -248,7 +248,11 @@ class FirstSyns:
     def _over_limit(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, full: FullLimit, now: float
     ) -> list[Output]:
-        """A limit is reached. The SYN takes its natural path, or is refused so that the host may try again (G3)."""
+        """A limit is reached. The SYN takes its natural path, or is refused so that the host may try again (G3). It gets no
+        answer while it is not known how much other controllers use of the limit: the host repeats it."""
+        if not self._table.ledger.is_sure:
+            self._counters.refusals[Refusal.RECOVERING] += 1
+            return []
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
         self._counters.full(full)
         if self._in_force.policy.over_limit is OverLimit.NATURAL:

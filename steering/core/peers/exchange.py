@@ -21,8 +21,17 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.part import Handler, Part
-from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
+from steering.core.peer_facts import (
+    ClusterChanged,
+    PeerLost,
+    PeerTold,
+    PeerUp,
+    TellPeer,
+    TurnOver,
+    WriteRefused,
+)
 from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.limit_division import LimitDivision
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
 from steering.core.peers.passed_segments import PassedSegments
@@ -30,7 +39,6 @@ from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.selection.quotas import limits_of
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, read_token
@@ -38,7 +46,9 @@ from steering.model.policy import Policy
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
+    LimitExcess,
     LimitGift,
+    LimitStanding,
     LimitWish,
     LinkFact,
     McpFact,
@@ -58,6 +68,8 @@ from steering.wire.peer_messages import (
 TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
 DIGESTS = 5.0  # seconds between two digests
 TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
+SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER
+TRIED_AGAIN = 1.0  # seconds in which a switch gets no entries after its controller could not write to it
 ASKED_AGAIN = 10.0  # least seconds between two requests for a controller's whole replica
 
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
@@ -68,6 +80,7 @@ class PeerExchange(Part):
 
     `local`: the engine's own handlers of inputs from switches. In a cluster the engine calls the handlers of `in_place`,
     which call the local ones. `unread`: switches whose entries were not read yet (shared with the engine).
+    `knows_sessions`: see LimitDivision.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class PeerExchange(Part):
         waiting: PendingJoins,
         readiness: Readiness,
         unread: set[DatapathId],
+        knows_sessions: Callable[[bool], bool],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -96,14 +110,17 @@ class PeerExchange(Part):
         self._unread = unread
         self.events: Counter[PeerEvent] = Counter()
         self.members: frozenset[str] = frozenset()
-        self._shares: frozenset[str] = frozenset()  # controllers that have parts of limits
         self.reached: set[str] = set()
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
         self._wished: set[str] = set()  # controllers that asked for a whole replica
         self._told_all: dict[str, float] = {}  # earliest time of the next whole replica for a controller
+        # Other controllers' switches that took no entries, and until when they get none.
+        self._unwritten: dict[DatapathId, float] = {}
+        self._changed_at: dict[DatapathId, float] = {}  # when switches got another owner
         self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
+        self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
         )  # fmt: skip
@@ -119,6 +136,7 @@ class PeerExchange(Part):
     def takes(self) -> Mapping[type[Input], Handler]:
         return {
             ClusterChanged: self._changed, PeerUp: self._up, PeerLost: self._lost, PeerTold: self._told,
+            WriteRefused: self._refused,
             TurnOver: lambda given, now: self.flush(now),
         }  # fmt: skip
 
@@ -159,20 +177,23 @@ class PeerExchange(Part):
             if name in self.replicas.of:
                 self.replicas.of[name].is_whole = False
         self.routes.me, self.routes.owners = given.me, given.owners
-        if given.members - {given.me} != self.members or given.me not in self._shares:
-            self._shares = given.members | {given.me}
-            self._table.shared.share(given.me, self._shares)
+        if moved:
+            for dpid in [d for d in self._map.switches if given.owners.get(d) != before.get(d)]:
+                self._changed_at[dpid] = now
+                self._unwritten.pop(dpid, None)
         self.members = given.members - {given.me}
         foreign = {dpid for dpid in self._map.switches if not self.routes.is_mine(dpid)}
         self._unread -= foreign  # only own switches are read
         if not self._unread:
             self._readiness.recovering = False
         self._offline()
+        divided = self._division.changed(given.me, self.members, given.owners, self._map.switches)
         if not moved or not self.reached:
-            return []
+            return divided
         # Controllers learn of a change at different times. Facts that came too early were refused: ask for them again.
         again, self._misplaced = self._misplaced & self.reached, set()
         return [
+            *divided,
             *(TellPeer("", fact) for fact in self._facts.all()),
             *(TellPeer(name, ReplicaRequest()) for name in sorted(again)),
         ]
@@ -183,7 +204,23 @@ class PeerExchange(Part):
         for dpid in self._map.switches:
             owner = self.routes.owners.get(dpid, "")
             if owner != self.routes.me:
-                (offline.discard if owner in self.reached else offline.add)(dpid)
+                takes = owner in self.reached and dpid not in self._unwritten
+                (offline.discard if takes else offline.add)(dpid)
+
+    def _refused(self, given: WriteRefused, now: float) -> list[Output]:
+        """The segment that waited is lost, and its host repeats it. It then goes as where the switch is away, and no second one
+        waits for an entry that does not come. Who has just taken a switch over is not its MASTER yet: what is repeated will be
+        written."""
+        fresh = now < self._changed_at.get(given.dpid, -SETTLED) + SETTLED
+        if not fresh and self.routes.owners.get(given.dpid) == given.name and given.name in self.members:
+            self._unwritten[given.dpid] = now + TRIED_AGAIN
+            self._offline()
+        return []
+
+    def _try_again(self, now: float) -> None:
+        if self._unwritten and min(self._unwritten.values()) <= now:
+            self._unwritten = {dpid: until for dpid, until in self._unwritten.items() if until > now}
+            self._offline()
 
     def _up(self, given: PeerUp, now: float) -> list[Output]:
         if given.name not in self.members:
@@ -191,7 +228,7 @@ class PeerExchange(Part):
             return []
         self.reached.add(given.name)
         self._offline()
-        return self._all(given.name, now)
+        return self._all(given.name, now) + self._division.up(given.name, given.version)
 
     def _all(self, name: str, now: float) -> list[Output]:
         facts = self._facts.all() if name in self.reached else ()
@@ -200,6 +237,7 @@ class PeerExchange(Part):
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """A controller is lost. Its tokens stay, so that joins of its sessions are not taken for others."""
         self.reached.discard(given.name)
+        self._division.lost(given.name)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
         self._offline()
@@ -233,10 +271,14 @@ class PeerExchange(Part):
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
         elif isinstance(message, LimitWish):
-            gift = self._table.shared.asked(message)
+            gift = self._table.shared.asked(message, name)
             return [] if gift is None else [TellPeer(name, gift)]
         elif isinstance(message, LimitGift):
             self._table.shared.given(message)
+        elif isinstance(message, LimitExcess):
+            self._table.shared.told_excess(name, message)
+        elif isinstance(message, LimitStanding) and not self._division.is_far(message):
+            return self._division.standing(name, message)
         elif isinstance(message, TokenQuestion):
             known = any(
                 one.token == message.token and (one.server, one.port) == (message.server, message.port)
@@ -314,7 +356,7 @@ class PeerExchange(Part):
         return outputs
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        self._table.shared.keep(limits_of(policy))
+        self._table.limited_by(policy)
         return []
 
     def recovered(self, now: float) -> list[Output]:
@@ -324,11 +366,13 @@ class PeerExchange(Part):
 
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
+        self._try_again(now)
+        outputs = self._division.tick(now)
         if not self.reached:
             self._table.learnt.clear()
             self._table.ended.clear()
-            return []
-        outputs = self.flush(now)
+            return outputs
+        outputs += self.flush(now)
         for name in sorted(name for name in self._wished if self._told_all.get(name, 0.0) <= now):
             self._told_all[name] = now + TOLD_AGAIN
             self._wished.discard(name)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
+from steering.core.selection.quotas import limits_of
 from steering.core.sessions.flow_key import FlowKey, Origin
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, Token
-from steering.model.policy import Limits
+from steering.model.policy import Limits, Policy
 from steering.model.session import Entry, SessionState
 from steering.wire.peer_messages import TokenEntry
 
@@ -29,10 +30,14 @@ class FollowedTable(SessionTable):
         self.ended: list[tuple[int, TokenEntry]] = []
         self.sum = TokenSum()
         self.leaves = leaves
-        self.ledger = self.shared = SharedLedger()
+        self.ledger = self.shared = SharedLedger(limits.sessions)
         # What others were told of sessions that were read back from switches. The record of such a session may learn its
         # initial subflow later, but its end has to be announced with the same entry.
         self._told: dict[int, TokenEntry] = {}
+
+    def limited_by(self, policy: Policy) -> None:
+        """The policy has these limits from now on."""
+        self.shared.keep(limits_of(policy))
 
     def holds(self, flow: FlowKey) -> bool:
         """Whether a flow belongs to a session of this table that does not leave."""

@@ -5,6 +5,7 @@ switches have to be read once more.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from steering.core.inputs import EntriesRead, ObservedEntry
@@ -23,7 +24,7 @@ Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]
 
 class Handover:
     """`unread`: the switches whose entries were not read yet (shared with the engine). `adopt` takes entries into the
-    session table."""
+    session table. In `giving_up` sessions end that live on at another controller."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Handover:
         switches: Switches,
         unread: set[DatapathId],
         adopt: Callable[[list[Any], float], object],
+        giving_up: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -40,6 +42,7 @@ class Handover:
         self._switches = switches
         self._unread = unread
         self._adopt = adopt
+        self._giving_up = giving_up
         self._again: set[DatapathId] = set()  # switches that are being read once more
         self._later: set[DatapathId] = set()  # switches that are to be read once more
         # Switches that were given up, and the youngest session that leaves with each.
@@ -86,7 +89,8 @@ class Handover:
             for sessions in self._until(last):
                 for session in sessions:
                     if session.id in self._table.by_id and self._began_at(session) in dpids:
-                        self._teardown.end(session)
+                        with self._giving_up():
+                            self._teardown.end(session)
                 yield PORTION  # the search is work, also where few sessions were found
         except GeneratorExit:
             is_over = False  # the switches will be given up again; the remaining sessions still leave
@@ -103,6 +107,11 @@ class Handover:
         while after is not None and after < last:
             sessions, after = self._table.order.following(after, PORTION)
             yield [session for session in sessions if session.id <= last]
+
+    @property
+    def is_giving_up(self) -> bool:
+        """Whether sessions are left that are to be forgotten."""
+        return bool(self._leaving)
 
     def leaves(self, session: Session) -> bool:
         """Whether a session belongs to another controller already and is only waiting to be forgotten. It must not be

@@ -1,20 +1,27 @@
 """Shares limits between several controllers: each controller has a part of a limit, and the sum of the parts is the limit.
 
 A controller that has nearly used up its part asks the others. Each of them gives half of what it does not use. The giver
-subtracts the gift before sending it, and the receiver adds it on arrival. A gift that is lost on the way is lost. Thus all
-controllers together never admit more sessions than the limit, whatever messages are lost (escrow, O'Neil 1986). In a
-partition each controller keeps its part.
+subtracts the gift before sending it, and the receiver adds it on arrival. A gift that is lost on the way is lost until limits
+are divided anew (limit_division). Thus all controllers together never admit more sessions than the limit, whatever messages are
+lost (escrow, O'Neil 1986). In a partition each controller keeps its part.
+
+A controller may have more sessions of a key than its part, because it took them over with a switch, or because it had been given
+more before limits were divided anew. It tells the others of this excess, and each of them subtracts it from its own part. That is
+more than needed where there are three or more, and ends as soon as the others give the excess away when they are asked.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys, full_limit
 from steering.model.limit import FullLimit
-from steering.wire.peer_messages import LimitGift, LimitWish
+from steering.wire.peer_messages import LimitExcess, LimitGift, LimitWish
 
-LOW = 8  # more is asked for when less than an eighth of a part is left
-SHIFTED = 65_536  # most keys whose part differs from the even share
-ASKED_AGAIN = 0.5  # least seconds between two wishes for one key
+LOW = 8  # a part with less than an eighth left is to grow
+SHIFTED = 65_536  # keys whose part is another than at the beginning; and excesses that are known
+ASKED_AGAIN = 0.5  # seconds between two wishes for one key
+PORTION = 512  # excesses that are looked at in one go, and keys that are asked for when limits were divided
+SCANNED = 40_000  # keys that are looked through for excess in one go
 
 QuotaKey = tuple[int, bytes | str | int]  # index in LIMITED, and key
 # The same with the limit, because a gift for another limit must not change this part.
@@ -22,52 +29,231 @@ PartKey = tuple[int, bytes | str | int, int]
 
 
 class SharedLedger(Ledger):
-    """A ledger whose limits are this controller's parts of the policy's limits."""
+    """A ledger whose limits are this controller's parts. `is_divided`: all others that have parts go by the same division, so
+    parts may go from one to the other. `is_sure`: what has no room here has none, as far as is known; it is not while limits are
+    being divided (limit_division), for a moment. `most`: sessions."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._members: tuple[str, ...] = ("",)
-        self._me = ""
-        self._shifts: dict[PartKey, int] = {}  # sessions received from others, minus sessions given to others
-        self._wanted: dict[QuotaKey, int] = {}  # keys for which more is wanted, and their limits
-        self._asked: dict[QuotaKey, float] = {}  # when others were asked last
-        # The limits of the policy. None until the policy is replaced for the first time: any limit may be shifted.
-        self._limits: Container[tuple[int, int]] | None = None
+    def __init__(self, most: int = 1) -> None:
+        super().__init__(most)
+        # Of each division that counts: how many have parts, and the place of this one among them. The part is the least of these.
+        self._divisions: list[tuple[int, int]] = [(1, 0)]
+        self.is_divided = True
+        self._shifts: dict[PartKey, int] = {}  # what was given to here, less what was given away
+        self._wanted: dict[QuotaKey, int] = {}  # limits of keys whose part is to grow
+        self._asked: dict[QuotaKey, float] = {}
+        # Those of the policy; None while it is the one of the start, before which there was none to come back.
+        self._limits: Collection[tuple[int, int]] | None = None
+        # Sessions that went with a switch, and may not be counted there yet.
+        self._leaving: dict[QuotaKey, int] = {}
+        self._is_giving_up = False
+        self.tells = False  # whether the others are told of excess, as it is known
+        self._excess: dict[PartKey, int] = {}  # of this one, as the others were told
+        self._over: dict[PartKey, None] = {}  # whose excess may be another than the others were told
+        self._read: dict[QuotaKey, None] = {}  # of sessions that were read from switches since
+        self._scan: Iterator[int] | None = None  # goes through all counts, and fills `_over`
+        self._round: list[PartKey] = []  # of `_excess`, to be looked at again
+        self._is_too_much = False  # some excess was not told, as there is more than others remember
+        self._others: dict[str, dict[PartKey, int]] = {}  # the same of each other one
+        # What is to take the place of that, as far as it is told.
+        self._new: dict[str, dict[PartKey, int]] = {}
 
-    def share(self, me: str, members: Iterable[str]) -> None:
-        """The controllers that have parts from now on. All parts are even shares again, which every controller computes
-        alike."""
-        self._me, self._members = me, tuple(sorted(members))
-        self._shifts.clear()
+    # ---- divisions; called by limit_division only ----------------------------------------------------
+
+    def begin(self, members: Collection[str], me: str) -> None:
+        """These are to have parts: from now on the part here is no larger than such a division gives. What was given to here
+        is dropped."""
+        place = len(members), sorted(members).index(me)
+        if self._divisions and place not in self._divisions:
+            self._divisions.append(place)
+        self.is_divided = self.tells = False
+        self._shifts = {key: by for key, by in self._shifts.items() if by < 0}
         self._wanted.clear()
 
-    def keep(self, limits: Container[tuple[int, int]]) -> None:
-        """A new policy has these limits: index in LIMITED, and most sessions.
+    def nothing(self) -> None:
+        """The part here is nothing, until a division is complete."""
+        self._divisions = []
 
-        Gifts of a limit that stays are kept, because controllers do not change their policy in the same moment. Gifts of
-        any other limit are dropped. They would take memory for ever, and a later policy that has the limit again begins with
-        even shares. For the same reason a gift that arrives later for such a limit is ignored (`_may_shift`): its giver has
-        an even share again.
-        """
+    def complete(self, members: Collection[str], me: str) -> None:
+        """All have begun this division, and told what they have beyond their parts. Those who have more ask for it at once."""
+        self._divisions = [(len(members), sorted(members).index(me))]
+        self.is_divided = self.is_sure = True
+        self._shifts.clear()
+        self._leaving.clear()
+        for name in self._others.keys() - members:
+            del self._others[name]
+        for place, key, most in [*self._excess][:PORTION]:
+            self._wanted[place, key] = most
+        self._round = [*self._excess]  # sessions that left count no more
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Sessions that end meanwhile live on, at another controller, which may not count them yet: here they count on until
+        the next division."""
+        self._is_giving_up = True
+        try:
+            yield
+        finally:
+            self._is_giving_up = False
+
+    def give_back(self, keys: QuotaKeys) -> None:
+        super().give_back(keys)
+        if self._is_giving_up:
+            for place, key in enumerate(keys):
+                self._leaving[place, key] = self._leaving.get((place, key), 0) + 1
+
+    def found(self, keys: QuotaKeys) -> None:
+        """It lives, whatever the part here is: what it makes beyond that is told, also when all was told before."""
+        self.take(keys)
+        if self.tells and self._limits:
+            self._read.update(dict.fromkeys(enumerate(keys)))
+
+    # ---- what is beyond parts ------------------------------------------------------------------------
+
+    def tell_all_excess(self) -> None:
+        """All that is beyond the part here is to be told anew, with the next calls of `excess_to_tell`."""
+        self._excess.clear()
+        self._round.clear()
+        self._look_through()
+
+    def _look_through(self) -> None:
+        self._over.clear()
+        self._read.clear()
+        self.tells, self._is_too_much = True, False
+        self._scan = self._beyond()
+
+    def _beyond(self) -> Iterator[int]:
+        """Goes through all counts, some at a time, and notes which keys are beyond their parts. Yields how many it looked at."""
+        lost = min(0, min(self._shifts.values(), default=0))
+        for place in range(len(LIMITED)):
+            least = {
+                most: self._own((place, "", most), lost) for at, most in self._limits or () if at == place
+            }
+            if not least:
+                continue
+            lowest = min(least.values())
+            for number, beyond in self.above(place, lowest):
+                for key, count in beyond:
+                    self._over.update(
+                        {(place, key, most): None for most, own in least.items() if count > own}
+                    )
+                yield number
+            leaving = [key for at, key in self._leaving if at == place]
+            self._over.update({(place, key, most): None for key in leaving for most in least})
+
+    @property
+    def is_told(self) -> bool:
+        """Whether all excess is told: none is left to be looked for, and there is not more than others remember."""
+        return self.tells and self._scan is None and not self._over and not self._is_too_much
+
+    def excess_to_tell(self) -> list[LimitExcess]:
+        """What is to be told of it since this was asked last; of much a portion."""
+        if not self.tells:
+            return []
+        scanned = 0
+        while self._scan is not None and scanned < SCANNED and len(self._over) < PORTION:
+            number = next(self._scan, None)
+            if number is None:
+                self._scan = None
+            scanned += number or 0
+        return [one for key in self._next_looks() if (one := self._changed(key)) is not None]
+
+    def _next_looks(self) -> list[PartKey]:
+        """Keys whose excess is looked at now. Of those that were told some at a time: what is less meanwhile is told late, and does
+        no harm until then."""
+        while self._read and len(self._over) < PORTION:
+            (place, name), _ = self._read.popitem()
+            self._over.update({(at, name, most): None for at, most in self._limits or () if at == place})
+        looks = [*self._over][:PORTION]
+        for key in looks:
+            del self._over[key]
+        if not self._round and self._excess:
+            if self._is_too_much and len(self._excess) < SHIFTED and self._scan is None:
+                self._look_through()
+            self._round = [*self._excess]
+        again, self._round = self._round[-PORTION:], self._round[:-PORTION]
+        return list(dict.fromkeys((*looks, *again)))
+
+    def _changed(self, key: PartKey) -> LimitExcess | None:
+        """What is to be told of one key; None if nothing is."""
+        place, name, most = key
+        excess = 0
+        if self._limits and (place, most) in self._limits:
+            excess = max(0, self._used(place, name) - self._own(key, self._shifts.get(key, 0)))
+        if excess == self._excess.get(key, 0):
+            return None
+        if not excess:
+            del self._excess[key]
+        elif key in self._excess or len(self._excess) < SHIFTED:
+            self._excess[key] = excess
+        else:
+            self._is_too_much = True
+            return None
+        return LimitExcess(place, name, most, excess)
+
+    def told(self) -> list[LimitExcess]:
+        """All of it that the others were told."""
+        return [LimitExcess(*key, excess) for key, excess in self._excess.items()] if self.tells else []
+
+    def forget_excess(self, name: str) -> None:
+        """Another controller begins to tell all of its excess. What it told before counts until it is done."""
+        self._new[name] = {}
+
+    def told_excess(self, name: str, told: LimitExcess) -> None:
+        """Another controller has so much beyond its part."""
+        key = (told.place, told.key, told.most)
+        for known in (self._others.setdefault(name, {}), self._new.get(name, {})):
+            known.pop(key, None)
+            if told.sessions and len(known) < SHIFTED and told.place < len(LIMITED):
+                known[key] = min(told.sessions, told.most)
+
+    def told_all_excess(self, name: str) -> None:
+        """Another controller has told all of it."""
+        self._others[name] = dict(self._new.pop(name, self._others.get(name, {})))
+
+    # ---- parts ---------------------------------------------------------------------------------------
+
+    def keep(self, limits: Collection[tuple[int, int]]) -> None:
+        """The policy has these limits from now on: place in LIMITED, and how many. What was given of any other one is dropped: it would
+        take room for ever, and a policy that has that limit again later begins with whole parts. What was given of a limit that
+        stays counts on, as controllers do not change their policy in the same moment. What is under way of any other one is passed over when
+        it comes: else it would count where a later policy has that limit again, and whoever gave it has whole parts again by then."""
+        new = set(limits) - set(self._limits or ())
         self._limits = limits
         self._shifts = {key: by for key, by in self._shifts.items() if (key[0], key[2]) in limits}
         self._wanted = {key: most for key, most in self._wanted.items() if (key[0], most) in limits}
+        if self.tells and new:
+            self._look_through()  # nobody was told what is beyond these
+
+    def _own(self, key: PartKey, shift: int) -> int:
+        """The part that divisions give, and `shift`."""
+        parts = []
+        for members, at in self._divisions:
+            base, left = divmod(key[2], members)
+            parts.append(base + (at < left))
+        return min(parts, default=0) + shift
 
     def part(self, place: int, key: bytes | str | int, most: int) -> int:
-        """This controller's part, in sessions, for a key whose limit is `most`."""
-        members = self._members
-        base, left = divmod(most, len(members))
-        return base + (members.index(self._me) < left) + self._shifts.get((place, key, most), 0)
+        """How many sessions here may count towards a key whose limit is `most`."""
+        at = (place, key, most)
+        part = self._own(at, self._shifts.get(at, 0))
+        for others in self._others.values():
+            if others:
+                part -= others.get(at, 0)
+        return part
+
+    def _used(self, place: int, key: bytes | str | int) -> int:
+        used = self.count(place, key)
+        return used + self._leaving.get((place, key), 0) if self._leaving else used
 
     def full(self, allowed: Allowance, keys: QuotaKeys) -> FullLimit | None:
         """The limit of the first key whose part has no room for one more session, else None. For a key whose part is nearly
         full, the other controllers will be asked (`wishes`)."""
         for place, limit in allowed.limited:
             key = keys[place]
-            count, part = self.count(place, key), self.part(place, key, limit.most)
-            if count + 1 >= part - part // LOW and len(self._wanted) < SHIFTED:
+            used, part = self._used(place, key), self.part(place, key, limit.most)
+            if used + 1 >= part - part // LOW and self.is_divided and len(self._wanted) < SHIFTED:
                 self._wanted[place, key] = limit.most
-            if count >= part:
+            if used >= part:
                 return full_limit(place, key, limit)
         return None
 
@@ -82,22 +268,24 @@ class SharedLedger(Ledger):
                 found.append(LimitWish(place, key, most))
         return found
 
-    def asked(self, wish: LimitWish) -> LimitGift | None:
-        """The gift that answers another controller's wish, None if there is nothing to give."""
+    def asked(self, wish: LimitWish, name: str = "") -> LimitGift | None:
+        """What is given to another controller, called `name`; None if there is nothing to give. What that one has beyond its part it
+        gets whole, as far as that is free: nobody could use it here."""
         key = (wish.place, wish.key, wish.most)
         if not self._may_shift(key):
             return None
-        unused = self.part(*key) - self.count(*key[:2])
-        if unused <= 0:
+        unused = self.part(*key) - self._used(*key[:2])
+        beyond = self._others.get(name, {}).get(key, 0)
+        given = min(beyond, unused + beyond) + max(0, unused + 1) // 2
+        if given <= 0:
             return None
-        given = (unused + 1) // 2
         self._shift(key, -given)
         return LimitGift(wish.place, wish.key, wish.most, given)
 
     def given(self, gift: LimitGift) -> None:
         """Add another controller's gift, unless the part would become larger than the limit."""
         key = (gift.place, gift.key, gift.most)
-        if self._may_shift(key) and self.part(*key) + gift.sessions <= gift.most:
+        if self._may_shift(key) and self._own(key, self._shifts.get(key, 0)) + gift.sessions <= gift.most:
             self._shift(key, gift.sessions)
 
     def _may_shift(self, key: PartKey) -> bool:
@@ -105,7 +293,7 @@ class SharedLedger(Ledger):
         place, _, most = key
         if place >= len(LIMITED) or (self._limits is not None and (place, most) not in self._limits):
             return False
-        return key in self._shifts or len(self._shifts) < SHIFTED
+        return self.is_divided and (key in self._shifts or len(self._shifts) < SHIFTED)
 
     def _shift(self, key: PartKey, by: int) -> None:
         shift = self._shifts.pop(key, 0) + by

@@ -19,7 +19,7 @@ class FoundCounts:
 
     def restored(self, session: Session) -> None:
         """A session that counts as load was restored from the entry of its initial subflow."""
-        self._table.ledger.take(self._table.found.add(session, self._holder_of))
+        self._table.ledger.found(self._table.found.add(session, self._holder_of))
 
     def told(self, session: Session, tell: Callable[[], bool]) -> bool:
         """An entry shows more about a session, perhaps its initial subflow. `tell` records this and returns whether the entry
@@ -33,7 +33,7 @@ class FoundCounts:
         if keys != before and self._is_load(session):
             if before is not None:
                 table.ledger.give_back(before)
-            table.ledger.take(keys)
+            table.ledger.found(keys)
         return fits
 
     def _is_load(self, session: Session) -> bool:

@@ -3,7 +3,7 @@
 If several limits apply, the least counts (T-9). A refusal names the subscriber, server, application or MCP that was full.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from heapq import nlargest
 from ipaddress import ip_address
 from itertools import chain
@@ -103,6 +103,11 @@ class ManyCounts(MutableMapping[K, int]):
         counts = self._shards[hash(key) % self._size]
         counts[key] = counts.get(key, 0) + 1
 
+    @property
+    def shards(self) -> tuple[Mapping[K, int], ...]:
+        """All of them, in pieces that are looked through in a moment each."""
+        return self._shards
+
     def get(self, key: K, default: Any = None) -> Any:
         # Overridden, because Mapping.get raises and catches KeyError for each key without a count, the usual case here.
         return self._shards[hash(key) % self._size].get(key, default)
@@ -126,8 +131,11 @@ class ManyCounts(MutableMapping[K, int]):
 class Ledger:
     """How many sessions count towards each key now. Keys without sessions are not kept.
 
-    `most`: the most sessions. Each may have a subscriber and a server of its own.
+    `most`: the most sessions. Each may have a subscriber and a server of its own. `is_sure`: whether a full key is
+    really full; that is unknown for a moment where several controllers share limits.
     """
+
+    is_sure = True
 
     def __init__(self, most: int = 1) -> None:
         self._subscribers: ManyCounts[bytes | str] = ManyCounts(most)
@@ -165,6 +173,10 @@ class Ledger:
         applications[application] = applications.get(application, 0) + 1
         mcps[mcp] = mcps.get(mcp, 0) + 1
 
+    def found(self, keys: QuotaKeys) -> None:
+        """The same of a session that lives already: no limit was asked whether it may."""
+        self.take(keys)
+
     def give_back(self, keys: QuotaKeys) -> None:
         """One session less counts towards these keys."""
         for counts, key in zip(self._counts, keys, strict=True):
@@ -173,6 +185,13 @@ class Ledger:
                 counts[key] = left
             else:
                 counts.pop(key, None)
+
+    def above(self, place: int, least: int) -> Iterator[tuple[int, list[tuple[Any, int]]]]:
+        """The keys of one place in LIMITED that count more than `least`, with their counts, some at a time; before them how many were
+        looked at."""
+        counts = self._counts[place]
+        for some in counts.shards if isinstance(counts, ManyCounts) else (counts,):
+            yield len(some), [(key, count) for key, count in some.items() if count > least]
 
     def __iter__(self) -> Iterator[tuple[str, bytes | str | int, int]]:
         """Kind, key and number of sessions of every key."""

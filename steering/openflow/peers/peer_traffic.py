@@ -4,7 +4,7 @@ engine."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from steering.core.peer_facts import ClusterChanged, PeerTold, TellPeer
+from steering.core.peer_facts import ClusterChanged, PeerTold, TellPeer, WriteRefused
 from steering.model.ids import DatapathId
 from steering.openflow.line import Line
 from steering.openflow.peers.remote_switches import PeerWrites, SwitchLines
@@ -15,7 +15,7 @@ Confirm = Callable[[DatapathId, int, float], None]
 
 class PeerTraffic:
     """`own`: switches that are connected here. `tell` and `flush` belong to the streams to other controllers. `confirm`
-    is called when a switch of another controller has answered a barrier."""
+    is called when a switch of another controller has answered a barrier, `unwritten` when that controller could not write to it."""
 
     def __init__(
         self,
@@ -24,8 +24,10 @@ class PeerTraffic:
         flush: Callable[[], None],
         confirm: Confirm,
         xids: Iterator[int],
+        unwritten: Callable[[WriteRefused], None],
     ) -> None:
         self.tell = tell
+        self._unwritten = unwritten
         self._flush = flush
         self._confirm = confirm
         self.lines = SwitchLines(own, self._write)
@@ -55,6 +57,8 @@ class PeerTraffic:
             dpid = self.lines.answered(told.name, message.request)
             if dpid is not None and message.done:
                 self._confirm(dpid, message.request, now)
+            elif dpid is not None:
+                self._unwritten(WriteRefused(told.name, dpid))
         else:
             return False
         return True

@@ -159,7 +159,9 @@ class Cluster:
                 self.roles.masters,
                 app.heard,
                 app.share(
-                    lambda own, confirm, xids: PeerTraffic(own, streams.tell, streams.flush, confirm, xids)
+                    lambda own, confirm, xids: PeerTraffic(
+                        own, streams.tell, streams.flush, confirm, xids, app.heard
+                    )
                 ),
             )
             streams.turn_over = lambda: app.settle(monotonic())

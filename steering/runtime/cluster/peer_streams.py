@@ -304,7 +304,7 @@ class PeerStreams:
             self._end(before, PeerFault.REPLACED)
         self._streams[stream.name] = stream
         log.info("controller %s can be reached", stream.name)
-        self._given(PeerUp(stream.name))
+        self._given(PeerUp(stream.name, self.version(stream.name)))
         self.turn_over()
 
     def _end(self, stream: PeerStream, why: PeerFault, what: str = "") -> None:

@@ -31,7 +31,7 @@ class ShareOwners:
         self._masters = masters
         self._heard = heard
         self.traffic = traffic
-        self._reached: set[str] = set()
+        self._reached: dict[str, int] = {}  # controller -> version of the protocol that is spoken with it
         self._told: set[str] = set()  # controllers that the engine knows can be reached
         self._before: tuple[ClusterChanged, frozenset[str]] | None = None
 
@@ -57,19 +57,19 @@ class ShareOwners:
         self.traffic.shared(*now)
         self._heard(now[0])
         self._told &= members
-        for name in sorted(self._reached & members - self._told):
+        for name in sorted((self._reached.keys() & members) - self._told):
             self._told.add(name)
-            self._heard(PeerUp(name))
+            self._heard(PeerUp(name, self._reached[name]))
 
     def heard(self, given: Any) -> None:
         """Take a message of another controller, or the news that its stream has begun or ended."""
         if isinstance(given, PeerUp):
-            self._reached.add(given.name)
+            self._reached[given.name] = given.version
             self._told.discard(given.name)
             self._before = None  # a controller that is reachable again is told everything
             self.look()
         elif isinstance(given, PeerLost):
-            self._reached.discard(given.name)
+            self._reached.pop(given.name, None)
             self._told.discard(given.name)
             self._heard(given)
             self.look()

@@ -12,7 +12,9 @@ from steering.wire.peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
+    LimitExcess,
     LimitGift,
+    LimitStanding,
     LimitWish,
     LinkFact,
     McpFact,
@@ -118,6 +120,8 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(McpFact, U16, FLAG),
     st.builds(LimitWish, U8, LIMIT_KEY, U32),
     st.builds(LimitGift, U8, LIMIT_KEY, U32, U32),
+    st.builds(LimitExcess, U8, LIMIT_KEY, U32, U32),
+    st.builds(LimitStanding, U64, U64, FLAG),
     st.builds(
         RestQuestion,
         U32,

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 import pytest
@@ -215,7 +215,9 @@ def test_an_error_as_sessions_are_forgotten_leaves_none_that_neither_goes_nor_st
     cluster, _ = begun()
     engine = cluster.engines["a"]
     table = engine.sessions.table
-    handover = Handover(engine.map, table, Broken(), engine.switches, set(), engine.recovery.adopt)
+    handover = Handover(
+        engine.map, table, Broken(), engine.switches, set(), engine.recovery.adopt, nullcontext
+    )
     work = handover.given_up({LTE})
     assert next(work) == 0 and all(map(handover.leaves, table))
     with pytest.raises(ValueError, match="cannot end"):

@@ -1,5 +1,6 @@
 """Limits of several controllers: whatever is lost on the way, all together never let more begin than the limit says."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -35,6 +36,12 @@ STEPS = st.lists(
 )
 
 
+def divided(ledger: SharedLedger, me: str, members: Collection[str]) -> None:
+    """All have their parts."""
+    ledger.begin(members, me)
+    ledger.complete(members, me)
+
+
 def allowance(most: int, place: int = SUBSCRIBER) -> Allowance:
     limit = Limit(most, "policy")
     by_key = tuple(limit if at == place else None for at in range(len(LIMITED)))
@@ -50,7 +57,7 @@ class Controllers:
         self.ledgers: list[Any] = [SharedLedger() if shares else Ledger() for _ in self.names]
         if shares:
             for name, ledger in zip(self.names, self.ledgers, strict=True):
-                ledger.share(name, self.names)
+                divided(ledger, name, self.names)
         self.live = [0] * number
         self.parted: set[int] = set()
         self.now = 0.0
@@ -132,7 +139,7 @@ def test_in_a_partition_each_side_uses_what_it_has() -> None:
 
 def test_what_nobody_asked_for_makes_no_part_larger_than_the_limit() -> None:
     ledger = SharedLedger()
-    ledger.share("a", ("a", "b"))
+    divided(ledger, "a", ("a", "b"))
     for _ in range(5):
         ledger.given(LimitGift(SUBSCRIBER, "alice", 10, 4))
     assert ledger.part(SUBSCRIBER, "alice", 10) == 9, "a second one of 4 would make it 13"
@@ -142,7 +149,7 @@ def test_what_nobody_asked_for_makes_no_part_larger_than_the_limit() -> None:
 def test_a_wish_of_another_limit_takes_nothing_of_this_one() -> None:
     """Of a peer that lies, or has another policy still: half of 2^32 - 1 would close the key for ever."""
     ledger = SharedLedger()
-    ledger.share("a", ("a", "b"))
+    divided(ledger, "a", ("a", "b"))
     gift = ledger.asked(LimitWish(SUBSCRIBER, "alice", 2**32 - 1))
     assert gift is not None and ledger.part(SUBSCRIBER, "alice", 10) == 5
     ledger.given(LimitGift(SUBSCRIBER, "alice", 12, 4))
@@ -151,7 +158,7 @@ def test_a_wish_of_another_limit_takes_nothing_of_this_one() -> None:
 
 def test_a_policy_without_a_limit_drops_what_was_given_of_it() -> None:
     ledger = SharedLedger()
-    ledger.share("a", ("a", "b"))
+    divided(ledger, "a", ("a", "b"))
     for most in (10, 20):
         assert ledger.asked(LimitWish(SUBSCRIBER, "alice", most)) is not None
     ledger.keep(limits_of(Policy(quotas=Quotas(sessions_per_subscriber=20, sessions_per_server=10))))
@@ -163,8 +170,8 @@ def test_a_policy_without_a_limit_drops_what_was_given_of_it() -> None:
 
 def test_a_gift_that_is_under_way_while_the_policy_changes_does_not_come_back_with_a_later_one() -> None:
     giver, taker = SharedLedger(), SharedLedger()
-    giver.share("a", ("a", "b"))
-    taker.share("b", ("a", "b"))
+    divided(giver, "a", ("a", "b"))
+    divided(taker, "b", ("a", "b"))
     ten, twelve = (limits_of(Policy(quotas=Quotas(sessions_per_subscriber=most))) for most in (10, 12))
     for ledger in (giver, taker):
         ledger.keep(ten)
@@ -180,7 +187,7 @@ def test_a_gift_that_is_under_way_while_the_policy_changes_does_not_come_back_wi
 
 def test_a_wish_of_a_limit_that_the_policy_has_no_more_gets_nothing() -> None:
     ledger = SharedLedger()
-    ledger.share("a", ("a", "b"))
+    divided(ledger, "a", ("a", "b"))
     ledger.keep(limits_of(Policy(quotas=Quotas(sessions_per_subscriber=12))))
     assert ledger.asked(LimitWish(SUBSCRIBER, "alice", 10)) is None
     assert ledger.part(SUBSCRIBER, "alice", 10) == 5, "where a later policy has it, its part is whole"
@@ -190,7 +197,7 @@ def test_a_wish_of_a_limit_that_the_policy_has_no_more_gets_nothing() -> None:
 def test_limits_that_are_none_any_more_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steering.core.peers.limit_parts.SHIFTED", 2)
     ledger = SharedLedger()
-    ledger.share("a", ("a", "b"))
+    divided(ledger, "a", ("a", "b"))
     assert [ledger.asked(LimitWish(SUBSCRIBER, name, 10)) is not None for name in "xyz"] == [
         True,
         True,

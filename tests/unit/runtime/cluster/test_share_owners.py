@@ -84,7 +84,9 @@ def test_who_is_lost_is_a_member_for_as_long_as_it_has_switches() -> None:
 
 def test_what_was_refused_of_others_is_told_by_name() -> None:
     told: list[Any] = []
-    traffic = PeerTraffic({}, told.append, lambda: None, lambda *_: None, iter(range(1, 9)))
+    traffic = PeerTraffic(
+        {}, told.append, lambda: None, lambda *_: None, iter(range(1, 9)), lambda given: None
+    )
     faults = {PeerFault.SILENT: 2, PeerFault.CLOSED: 0}
     assert events_of(faults, traffic) == events_of(faults, None) == {"stream-silent": 2}
     assert traffic.takes(PeerTold("b", SwitchWrite(5, S1, True, b"\4\x14\0\x08\0\0\0\1")), 1.0)
