@@ -21,8 +21,13 @@ from steering.model.cluster import (
 # Keys below the cell's own.
 MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
 REBALANCE, GAVE_UP = "rebalance", "rebalance-gave-up"
+BLIND = "blind/"  # the shares of which a member reaches no switch
+ALL = "*"  # all shares
 STARTS = "starts/"  # members that are starting and do not yet follow what the cell agrees on
 MOST_TEXT = 4_096  # characters of a value
+MOST_BLIND = (
+    400  # shares that a member tells of: more than it has when others are there, but of a cell of very many
+)
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SHARE = re.compile(r"s[0-9]{4}", re.ASCII)
@@ -34,11 +39,13 @@ Json = dict[str, Any]
 
 class ClusterCell:
     """The cell as this controller knows it. `revisions`: key -> etcd's revision, for compare-and-set. `sites`: member -> digest
-    of its site file. `damaged`: the number of values that were left out."""
+    of its site file. `blind`: member -> the shares of which it reaches no switch. `damaged`: the number of values that were left
+    out."""
 
     def __init__(self) -> None:
         self.members: dict[str, ClusterMember] = {}
         self.sites: dict[str, str] = {}
+        self.blind: dict[str, frozenset[str]] = {}
         self.draining: set[str] = set()
         self.shares: dict[str, ShareAssignment] = {}
         self.last = 0  # the last generation that was granted
@@ -84,6 +91,10 @@ class ClusterCell:
                 self.draining.discard(name)
             elif CONTROLLER.fullmatch(name) and len(self.draining) < MOST_MEMBERS:
                 self.draining.add(name)
+        elif folder == BLIND:
+            self.blind.pop(name, None)
+            if text is not None and len(self.blind) < MOST_MEMBERS:
+                self.blind[name] = read_blind(name, text)
         elif folder == OWN:
             self.shares.pop(name, None)
             if text is not None and _SHARE.fullmatch(name):
@@ -111,6 +122,16 @@ def read_member(name: str, text: str) -> tuple[ClusterMember, str]:
         raise ValueError
     capacity = max(1, _number(told["capacity"], MOST_CAPACITY))
     return ClusterMember(name, address, capacity, stream=stream), site
+
+
+def read_blind(name: str, text: str) -> frozenset[str]:
+    """The shares of which a member reaches no switch. Raises ValueError, KeyError or TypeError for what is none."""
+    if len(text) > MOST_TEXT or not CONTROLLER.fullmatch(name):
+        raise ValueError
+    told = json.loads(text)
+    if not isinstance(told, list) or not all(one == ALL or _SHARE.fullmatch(one) for one in told):
+        raise ValueError
+    return frozenset(told)
 
 
 def assignment_text(assignment: ShareAssignment) -> str:

@@ -26,6 +26,7 @@ from steering.cluster.membership import CellMembership
 from steering.cluster.rebalance import TAKEN_WITHIN, plan
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.cluster.silent_members import SilentMembers
+from steering.cluster.switch_reach import SwitchReach
 from steering.model.cluster import (
     LAST_GENERATION,
     NO_DUTY,
@@ -92,10 +93,9 @@ class Coordination:
         self._failing = False
         self._levels = levels
         self.has_taken: Callable[[str], bool] = lambda share: True
-        self._moving: tuple[int, float] = (
-            0,
-            0.0,
-        )  # etcd's revision of the move under way, and when it was first seen
+        # etcd's revision of the move under way, and when it was first seen.
+        self._moving: tuple[int, float] = (0, 0.0)
+        self.reach = SwitchReach(me.id)
 
     @property
     def reached(self) -> bool:
@@ -260,6 +260,7 @@ class Coordination:
         self._claim()
         self._renew()
         self._tell_taken()
+        self.reach.look(self.cell, self._keys, self.lease, self._now())
         # A controller that is cut off does not know who can decide, and would give itself shares that others own.
         if self._is_eldest() and not self.silence.is_cut_off:
             self._allot()
@@ -301,9 +302,8 @@ class Coordination:
     def _allot(self) -> None:
         allotment = Allotment(
             (one for one in self.cell.present() if self._is_there(one.id)),
-            share_names(self._count),
-            self.cell.shares,
-        )
+            share_names(self._count), self.cell.shares, self.cell.blind,
+        )  # fmt: skip
         last = self.cell.last
         changes = {}
         for share, wanted in allotment.wanted(moves=1 if self._levels else 0).items():

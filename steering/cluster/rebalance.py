@@ -29,7 +29,7 @@ def plan(cell: ClusterCell, unreachable: Collection[str]) -> list[ShareMove]:
     known = [(name, cell.shares.get(name)) for name in names]
     if lost := [name for name, one in known if one is None or one.owner.controller not in cell.members]:
         raise RebalanceRefusal(f"nobody who is there decides for {', '.join(lost[:5])}: wait until one does")
-    allotment = Allotment(cell.present(), names, cell.shares)
+    allotment = Allotment(cell.present(), names, cell.shares, cell.blind)
     moves = allotment.moves()
     if not moves:
         held = ", ".join(f"{name} has {count}" for name, count in allotment.loads().items())

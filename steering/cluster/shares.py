@@ -2,17 +2,20 @@
 
 An owner stays as long as it is there and does not drain, since a new owner has to read the switches' entries back. Where an
 owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
-from the most loaded member to the one that would be least loaded with them.
+from the most loaded member to the one that would be least loaded with them. A controller that reaches no switch of a share
+does not own it where another member reaches some.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from steering.cluster.cell import ALL
 from steering.model.cluster import MOST_STANDBYS, ClusterMember, Grant, ShareAssignment, ShareMove
 from steering.model.ids import DatapathId
 
 Assignments = Mapping[str, ShareAssignment]
+NOBODY: Mapping[str, Collection[str]] = {}
 
 
 def share_name(number: int) -> str:
@@ -38,14 +41,21 @@ class WantedShare(NamedTuple):
 
 class Allotment:
     """One assignment of shares to members. `members`: those that are there. `now`: the present assignment, in which controllers
-    may be named that are gone."""
+    may be named that are gone. `blind`: member -> the shares of which it reaches no switch; ALL: of all."""
 
-    def __init__(self, members: Iterable[ClusterMember], shares: Collection[str], now: Assignments) -> None:
+    def __init__(
+        self,
+        members: Iterable[ClusterMember],
+        shares: Collection[str],
+        now: Assignments,
+        blind: Mapping[str, Collection[str]] = NOBODY,
+    ) -> None:
         everyone = {member.id: member for member in members}
         able = {name: member for name, member in everyone.items() if not member.draining}
         self._candidates = able or everyone
         self._shares = sorted(shares)
         self._now = now
+        self._blind = blind
 
     def wanted(self, moves: int = 1) -> dict[str, WantedShare]:
         """The wanted owner and standbys of each share; empty where no member is there. `moves`: the most shares that move only
@@ -75,17 +85,25 @@ class Allotment:
         for share in self._shares:
             known = self._now.get(share)
             line = () if known is None else (known.owner, *known.standbys)
-            heir = next((one.controller for one in line if one.controller in self._candidates), None)
+            able = self._able(share)
+            heir = next((one.controller for one in line if one.controller in able), None)
             if heir is not None:
                 owners[share] = heir
         return owners
+
+    def _able(self, share: str) -> Collection[str]:
+        """Candidates that reach switches of a share; all, where nobody does: the switches are off."""
+        if not self._blind:
+            return self._candidates
+        found = [one for one in self._candidates if not {share, ALL}.intersection(self._blind.get(one, ()))]
+        return found or self._candidates
 
     def _give_away(self, owners: dict[str, str]) -> None:
         """Give each share without an owner to the least loaded member."""
         for share in self._shares:
             if share not in owners:
                 loads = self._loads(owners)
-                owners[share] = min(self._candidates, key=lambda one: (loads[one], self._rank(share, one)))
+                owners[share] = min(self._able(share), key=lambda one: (loads[one], self._rank(share, one)))
 
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
@@ -93,24 +111,31 @@ class Allotment:
             loads, then = self._loads(owners), self._loads(owners, more=1)
             giver = max(loads, key=lambda one: (loads[one], one))
             # The loads with one share more are compared: the least loaded now could have most then, and move it on.
-            taker = min(then, key=lambda one: (then[one], one))
-            if then[taker] >= loads[giver]:
+            found = self._least(then, [share for share, owner in owners.items() if owner == giver])
+            if found is None or then[found[1]] >= loads[giver]:
                 break
-            share = min(
-                (share for share, owner in owners.items() if owner == giver),
-                key=lambda one: self._rank(one, taker),
-            )
+            share, taker = found
             owners[share] = taker
             moves.append(ShareMove(share, giver, taker))
         return moves
 
+    def _least(self, then: Mapping[str, float], some: list[str]) -> tuple[str, str] | None:
+        """Of some shares one that moves, and who takes it: who would have least of those that may. None where nobody may."""
+        for taker in sorted(then, key=lambda one: (then[one], one)):
+            fit = [share for share in some if taker in self._able(share)]
+            if fit:
+                return min(fit, key=lambda one: self._rank(one, taker)), taker
+        return None
+
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
-        """The standbys of a share: first its previous owner, if it is there, then its present standbys, then others by rank."""
+        """The standbys of a share: first its previous owner, if it is there, then its present standbys, then others by rank. Those
+        that reach no switch of it come last."""
         known = self._now.get(share)
         line = [] if known is None else [one.controller for one in (known.owner, *known.standbys)]
         rest = sorted(self._candidates, key=lambda one: self._rank(share, one))
         found = dict.fromkeys(one for one in (*line, *rest) if one in self._candidates and one != owner)
-        return tuple(found)[:MOST_STANDBYS]
+        able = self._able(share)
+        return tuple(sorted(found, key=lambda one: one not in able))[:MOST_STANDBYS]
 
     def _loads(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
         """The number of shares of each candidate divided by its capacity. `more`: shares added to each number."""

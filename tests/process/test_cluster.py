@@ -13,7 +13,7 @@ from steering.model.session import Entry, EntryKind, pack_cookie
 from steering.openflow.messages.templates import entry_add
 from steering.wire.mptcp import MpCapable
 from steering.wire.segment import Flags
-from tests.integration.ovs import Switch
+from tests.integration.ovs import Switch, run
 from tests.support.attached_host import AttachedHost, is_used, repeated
 from tests.support.cluster_cell import BRIDGES, LINKS, NAMES, WAIT, Cell, cell, rules, settled
 from tests.support.controller_process import SITE, Running, refused
@@ -108,6 +108,26 @@ def test_the_standby_takes_over_and_changes_no_rule(
     else:
         pair.controllers[owner].start()
     # Who comes back, or thaws, stands by: the other one decides still.
+    wait_for(lambda: pair.stands_by(owner) and pair.decides(standby), WAIT)
+
+
+def told_of(pair: Cell, *names: str) -> None:
+    """The switches connect to these controllers only."""
+    targets = [f"tcp:127.0.0.1:{pair.controllers[name].port}" for name in names]
+    for bridge in BRIDGES:
+        run("ovs-vsctl", "set-controller", bridge, *targets)
+    for one in run("ovs-vsctl", "--bare", "--columns=_uuid", "list", "controller").split():
+        run("ovs-vsctl", "set", "controller", one, "max_backoff=1000", "inactivity_probe=5000")
+
+
+@pytest.mark.row("D-6.7.1")
+def test_who_is_cut_off_from_its_switches_alone_is_followed_and_begins_anew(pair: Cell) -> None:
+    owner, standby = owner_and_standby(pair)
+    at = pair.controllers[owner].url()
+    told_of(pair, standby)
+    wait_for(lambda: pair.decides(standby), WAIT)
+    wait_for(lambda: pair.controllers[owner].url() not in ("", at), WAIT)
+    told_of(pair, *NAMES)
     wait_for(lambda: pair.stands_by(owner) and pair.decides(standby), WAIT)
 
 

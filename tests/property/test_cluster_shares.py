@@ -1,10 +1,14 @@
 """Whatever comes and goes, claims and drains: no generation is ever given twice, and each is newer where it must be."""
 
+from collections.abc import Collection, Mapping
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from steering.cluster.cell import ALL
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.model.cluster import ClusterMember, Grant, ShareAssignment
 from steering.model.ids import DatapathId
@@ -12,9 +16,10 @@ from steering.model.ids import DatapathId
 NAMES = ("a", "b", "c", "d", "e")
 SHARES = share_names(6)
 
+blind = st.dictionaries(st.sampled_from(NAMES), st.frozensets(st.sampled_from((*SHARES, ALL)), min_size=1))
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("there"), st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES))),
+        st.tuples(st.just("there"), st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)), blind),
         st.tuples(st.just("claim"), st.sampled_from(NAMES), st.sampled_from(SHARES)),
     ),
     max_size=30,
@@ -46,9 +51,9 @@ class Granted:
 
 @given(steps)
 @settings(max_examples=200, deadline=None)
-def test_a_generation_is_granted_once(history: list[tuple[str, ...]]) -> None:
+def test_a_generation_is_granted_once(history: list[tuple[Any, ...]]) -> None:
     cell = Granted()
-    for what, first, second in history:
+    for what, first, second, *more in history:
         if what == "claim":
             known = cell.shares.get(str(second))
             change = None if known is None else claimed(known, str(first))
@@ -56,11 +61,38 @@ def test_a_generation_is_granted_once(history: list[tuple[str, ...]]) -> None:
                 cell.put(str(second), change, cell.last)
             continue
         members = [ClusterMember(name, "x:1", draining=name in second) for name in sorted(first)]
-        for share, wanted in Allotment(members, SHARES, cell.shares).wanted().items():
+        for share, wanted in Allotment(members, SHARES, cell.shares, *more).wanted().items():
             able = {one.id for one in members if not one.draining} or set(first)
             assert wanted.owner in able and wanted.owner not in wanted.standbys
             assert len(wanted.standbys) == min(2, len(able) - 1)
             cell.put(share, *granted(wanted, cell.shares.get(share), cell.last))
+
+
+def sees(blind: Mapping[str, Collection[str]], name: str, share: str) -> bool:
+    return not {share, ALL} & set(blind.get(name, ()))
+
+
+@pytest.mark.row("D-6.7")
+@given(st.sets(st.sampled_from(NAMES), min_size=1), blind, blind)
+@settings(max_examples=300, deadline=None)
+def test_who_reaches_no_switch_of_a_share_gives_it_to_who_reaches_some_and_then_all_rests(
+    there: set[str], before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]
+) -> None:
+    cell, members = Granted(), [ClusterMember(name, "x:1") for name in sorted(there)]
+    for told in (before, after):
+        for _ in range(2 * len(SHARES) + 2):
+            allotment = Allotment(members, SHARES, cell.shares, told)
+            changes = 0
+            for share, wanted in allotment.wanted().items():
+                known = cell.shares.get(share)
+                assignment, last = granted(wanted, known, cell.last)
+                changes += assignment != known
+                cell.put(share, assignment, last)
+                line = (wanted.owner, *wanted.standbys)
+                seeing = [name for name in line if sees(told, name, share)]
+                assert line[: len(seeing)] == tuple(seeing), "those that reach its switches come first"
+                assert seeing or not any(sees(told, name, share) for name in there)
+        assert not changes and not allotment.moves(), "nothing goes to and fro"
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5))

@@ -32,6 +32,7 @@ LOOK = 0.05  # seconds between checks of all connections
 POLL = 2.0  # seconds between questions to a switch whose role is as it should be
 POLL_SOON = 0.1  # the same while another controller is about to take the switch over
 ANSWER = 10.0  # seconds in which a switch has to answer
+AWAY = 1.0  # seconds between checks of switches that are not connected
 LATELY = 3.0  # seconds; a live standby connection brings a message more often than that
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # the generation that a switch reports before any controller has set one
 _ROLE_REQUEST = 24
@@ -115,6 +116,9 @@ class Roles:
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self._slaves: set[DatapathId] = set()
+        # Switches that it decided for last, also those that are away now: another controller may follow there meanwhile.
+        self._decided: set[DatapathId] = set()
+        self._away_at = 0.0
         self.events: Counter[RoleEvent] = Counter()
         # The adapter of a connection: `_slow` without the fast path, for connections that are not MASTER.
         self._slow: Any = self
@@ -127,6 +131,15 @@ class Roles:
     def masters(self) -> set[DatapathId]:
         """The switches that this controller is MASTER of."""
         return {channel.id for channel in self._masters}
+
+    def reached(self) -> set[DatapathId]:
+        """Switches that are connected, and answer when they are asked for this controller's role."""
+        lately = self._now() + ANSWER - LATELY
+        return {
+            one.id
+            for one, standing in self._standings.items()
+            if not standing.asked or standing.deadline > lately
+        }
 
     def stands_by(self, dpid: DatapathId) -> bool:
         """Whether a switch is connected and has confirmed that this controller is SLAVE there."""
@@ -231,6 +244,13 @@ class Roles:
         now = self._now()
         for channel, standing in list(self._standings.items()):
             self._look(channel, standing, now)
+        if now >= self._away_at:
+            self._away_at = now + AWAY
+            for dpid in sorted(self._decided - self.masters()):
+                if self._is_anothers(
+                    dpid
+                ):  # no answer of the switch will say so to who knows its sessions as they were
+                    self._count_step_down(dpid)
         self._app.settle(now)
 
     def _look(self, channel: "Channel", standing: _Standing, now: float) -> None:
@@ -292,6 +312,7 @@ class Roles:
         standing.next_look = now + POLL
         if channel not in self._masters:
             self._masters.add(channel)
+            self._decided.add(channel.id)
             channel.adapter = self._fast
             self.events[RoleEvent.TAKEN_OVER] += 1
             self._app.ready(channel)
@@ -305,6 +326,7 @@ class Roles:
         self._count_step_down(channel.id)
 
     def _count_step_down(self, dpid: DatapathId) -> None:
+        self._decided.discard(dpid)
         self.events[RoleEvent.STEPPED_DOWN] += 1
         log.warning("switch %016x: another controller decides there now", dpid)
         self._stepped_down(dpid)

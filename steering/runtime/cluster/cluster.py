@@ -21,6 +21,7 @@ from os_ken.lib import hub
 
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
+from steering.cluster.switch_reach import unreached
 from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
 from steering.core.inputs import Input
@@ -150,6 +151,10 @@ class Cluster:
         self.roles = Roles(app, self.coordination, self._stepped_down)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
+        roles = self.roles
+        self.coordination.reach.unreached = lambda: unreached(
+            site(app.engine).switches.values(), roles.reached(), self._wanted.shares
+        )
         if self.several and self.streams is not None:
             streams, engine = self.streams, app.engine
             self._engine = engine

@@ -11,6 +11,7 @@ from steering.openflow.messages.encode import message
 from steering.openflow.messages.reader import Disconnect, Message, Type
 from steering.openflow.peers.roles import (
     ANSWER,
+    AWAY,
     LATELY,
     POLL,
     POLL_SOON,
@@ -353,6 +354,44 @@ def test_it_is_a_whole_adapter() -> None:
 
     asked = {name for name in (*vars(Adapter), *Adapter.__annotations__) if not name.startswith("_")}
     assert asked <= set(dir(Roles)), asked - set(dir(Roles))
+
+
+@pytest.mark.parametrize("role", [OWNER, STANDBY])
+def test_a_switch_that_does_not_answer_is_not_reached(switch: RoleSwitch, role: ShareRole) -> None:
+    controller = RoleController(switch, Duty(role, 2))
+    controller.go_on()
+    for _ in range(10):
+        controller.go_on(POLL / 2)
+        assert controller.roles.reached() == {1}, "it is asked now and then, and answers"
+    controller.channel.holds = True
+    controller.go_on(POLL)
+    assert controller.roles.reached() == {1}, "it may be slow"
+    controller.go_on(LATELY)
+    assert not controller.roles.reached()
+    controller.channel.holds = False
+    controller.go_on()
+    assert controller.roles.reached() == {1}
+    controller.channel.disconnect(Disconnect.CLOSED)
+    assert not controller.roles.reached()
+
+
+def test_who_is_followed_at_a_switch_that_is_away_has_stepped_down_there(switch: RoleSwitch) -> None:
+    """What it knows of sessions is as it was: with it in hand it would delete entries of those that began since."""
+    one = RoleController(switch, Duty(OWNER, 5))
+    one.go_on()
+    one.channel.disconnect(Disconnect.CLOSED)
+    one.go_on(AWAY)
+    assert one.stepped == [], "it decides there, when the switch is back"
+    one.given = Duty(STANDBY, 7)
+    one.go_on(AWAY)
+    assert one.stepped == [], "nobody is known to decide there"
+    one.heir = "b"
+    one.go_on(AWAY)
+    one.go_on(AWAY)
+    assert one.stepped == [1] and one.roles.events[RoleEvent.STEPPED_DOWN] == 1
+    one.channel = one.connect()
+    one.go_on()
+    assert one.role is SLAVE and one.stepped == [1]
 
 
 def test_it_stands_by_where_the_switch_says_that_it_is_slave() -> None:

@@ -1,0 +1,124 @@
+"""A controller that has lost its switches, and lives: its shares go to one that has not."""
+
+import pytest
+
+from steering.cluster.cell import ALL, BLIND, ClusterCell
+from steering.cluster.shares import share_name, share_names, share_of
+from steering.cluster.switch_reach import WAITED, unreached
+from steering.model.cluster import ShareRole
+from steering.model.ids import DatapathId
+from tests.support.fakes.cell_keys import FakeCell, FakeMember
+
+NAMES = ("a", "b", "c")
+
+
+def cell() -> FakeCell:
+    made = FakeCell(*NAMES)
+    assert sorted(made.owners().values()) == list(NAMES)
+    return made
+
+
+def loses(made: FakeCell, name: str, *shares: str) -> None:
+    made.members[name].coordination.reach.unreached = lambda: shares
+
+
+def later(made: FakeCell, seconds: float) -> None:
+    """Time goes by, and all look every second of it."""
+    for _ in range(int(seconds)):
+        for one in made.members.values():
+            one.now += 1.0
+        made.look(rounds=1)
+    made.look()
+
+
+def owned(made: FakeCell, name: str) -> set[str]:
+    return {share for share, owner in made.owners().items() if owner == name}
+
+
+def roles(one: FakeMember) -> dict[str, ShareRole]:
+    return {share: one.coordination.duty_of(share).role for share in share_names(3)}
+
+
+@pytest.mark.row("D-6.7", "D-6.7.1")
+@pytest.mark.parametrize("name", NAMES)
+def test_who_loses_all_its_switches_gives_its_shares_to_who_reaches_them_and_gets_them_back(
+    name: str,
+) -> None:
+    made = cell()
+    (share,) = owned(made, name)
+    generation = made.members[name].coordination.cell.shares[share].owner.generation
+    loses(made, name, *share_names(3))
+    later(made, WAITED - 1)
+    assert owned(made, name) == {share}, "it may have them again in a moment"
+    later(made, 3)
+    assert not owned(made, name)
+    known = made.members[name].coordination.cell.shares[share]
+    assert known.owner.generation > generation, "a standby's, which its switches obey"
+    assert known.standbys[-1].controller == name
+    loses(made, name)
+    later(made, 3)
+    assert len(owned(made, name)) == 1
+    for one in NAMES:
+        assert list(roles(made.members[one]).values()).count(ShareRole.OWNER) == 1
+
+
+def test_one_share_whose_switches_it_lost_goes_and_it_gets_another_one() -> None:
+    made = cell()
+    (share,) = owned(made, "a")
+    loses(made, "a", share)
+    later(made, WAITED + 3)
+    assert share not in owned(made, "a") and len(owned(made, "a")) == 1
+
+
+def test_switches_that_nobody_reaches_are_off_and_stay_where_they_are() -> None:
+    made = cell()
+    before = made.owners()
+    for name in NAMES:
+        loses(made, name, *share_names(3))
+    later(made, WAITED + 3)
+    assert made.owners() == before
+
+
+def test_a_channel_that_breaks_and_is_back_is_not_told() -> None:
+    made = cell()
+    before = made.owners()
+    for _ in range(5):
+        loses(made, "b", *share_names(3))
+        later(made, WAITED - 2)
+        loses(made, "b")
+        later(made, 1)
+    assert made.owners() == before and not any(key.startswith(BLIND) for key in made.etcd.kept)
+
+
+def test_what_is_told_ends_with_its_member_and_is_told_again_with_a_new_lease() -> None:
+    made = cell()
+    one = made.members["b"]
+    loses(made, "b", *share_names(3))
+    later(made, WAITED + 1)
+    assert made.etcd.kept[BLIND + "b"][0] == f'["{ALL}"]'
+    one.end_lease()
+    one.watch()
+    assert BLIND + "b" not in made.etcd.kept
+    one.coordination._membership.begin(one.coordination.me)
+    later(made, 2)
+    assert BLIND + "b" in made.etcd.kept and made.members["a"].coordination.cell.blind == {"b": {ALL}}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '["s1"]', '["s00001"]', '"*"', "[" * 5_000, '["s0000", "' + "s" * 5_000 + '"]']
+)
+def test_what_is_no_list_of_shares_is_left_out_and_counted(text: str) -> None:
+    made = ClusterCell()
+    made.take(BLIND + "a", '["s0000"]', 1)
+    made.take(BLIND + "a", text, 2)
+    assert not made.blind and made.damaged == 1
+    made.take(BLIND + "../b", '["s0000"]', 3)
+    assert not made.blind and made.damaged == 2
+
+
+def test_a_share_is_reached_with_any_of_its_switches() -> None:
+    switches = [DatapathId(n) for n in range(1, 40)]
+    first = share_of(switches[0], 4)
+    assert unreached(switches, (), 4) == set(share_names(4))
+    assert unreached(switches, switches[:1], 4) == set(share_names(4)) - {first}
+    assert not unreached((), (), 4) and share_name(0) in share_names(4)
