@@ -115,18 +115,25 @@ class Stream:
         return found
 
     def end(self) -> dict[str, Any]:
-        """End the stream; its longest silence `silence_s`, the longest without this machine's lateness `own_s`, its `error` (""
-        for none), whether `wrong` bytes came, and the session's `token`."""
+        """End the stream; its longest silence `silence_s`, the longest without this machine's lateness `own_s`, its `silences` (when
+        each ended, and its own seconds), its `error` ("" for none), whether `wrong` bytes came, and the session's `token`."""
         self._agent.ask("stop", name=self._name)
         done = self._agent.finish(self._name, PATIENCE_S)
         silence = done.get("longest_gap_s", PATIENCE_S)
         return {
             "silence_s": round(silence, 3),
             "own_s": round(done.get("own_gap_s", silence), 3),
+            "silences": done.get("silences", []),
             "error": done.get("error", ""),
             "wrong": bool(done.get("wrong", True)),
             "token": done.get("token"),
         }
+
+
+def silence_at(seen: dict[str, Any], lost_at: float, within: float) -> float:
+    """The longest of a stream's own silences that something brought about which happened at a time: those that began before, or
+    so many seconds after it, and ended after it."""
+    return max((own for end, own in seen["silences"] if end > lost_at > end - own - within), default=0.0)
 
 
 def one_subflow(lab: Lab) -> None:

@@ -27,6 +27,7 @@ STEP_S = 0.02
 HELD_UP_S = 0.5
 FLOOD_STEP_S = 0.004
 DRAIN_S = 8.0
+NOTED_S, MOST_NOTED = 0.02, 1_000  # silences of its own that a stream notes, and how many of them
 PATTERN = bytes(range(251))  # its length is prime, so a segment that is lost or doubled shifts the pattern
 
 
@@ -171,7 +172,8 @@ def steady(order: Json, task: Json) -> None:
     The task ends earlier when it is stopped, at most some seconds late, with an error if not everything came back.
     `empty_seconds`: how many whole seconds brought no byte, though the machine was late for less than half of them.
     `longest_gap_s`: the longest silence; `own_gap_s`: without what
-    the machine was late meanwhile. `wrong`: whether any byte came back changed.
+    the machine was late meanwhile; `silences`: when each longer than NOTED_S ended, and its own seconds. `wrong`: whether any byte came
+    back changed.
     """
     made = connect(order)
     task["local"] = list(made.getsockname()[:2])
@@ -190,7 +192,7 @@ def _stream(made: socket.socket, order: Json, task: Json, late: Lateness) -> Non
     block = max(1, int(order["mbit"] * 1e6 / 8 * step))
     started = time.monotonic()
     silence = Silence(late, started)
-    task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, own_gap_s=0.0, seconds=[])
+    task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, own_gap_s=0.0, silences=[], seconds=[])
     limit = over = started + order["seconds"]
     while time.monotonic() < limit + DRAIN_S:
         now = time.monotonic()
@@ -225,7 +227,10 @@ def empty_seconds(heard: list[int], started: float, over: float, late: Lateness)
 
 
 def _silent(task: Json, silence: Silence) -> None:
-    silence.ends(time.monotonic())
+    now = time.monotonic()
+    own = silence.ends(now)
+    if own > NOTED_S and len(task["silences"]) < MOST_NOTED:
+        task["silences"].append([now, own])
     task.update(longest_gap_s=silence.longest_s, own_gap_s=silence.own_s)
 
 

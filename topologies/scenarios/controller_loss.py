@@ -24,7 +24,10 @@ GRACE_S = Policy().timers.controller_grace
 AWAY_S = 6.0  # seconds without a controller: more than two periods of grace
 RETRY_S = 1.0  # seconds after which a host sends a lost SYN again
 SLACK_S = 0.5  # seconds for the timers of kernels, and for a busy machine
-BACK_S = 2.0  # seconds from the start to the first session that the new controller steers
+BACK_S = 2.0  # seconds from the start to the first session that the new controller steers: what is promised
+STREAM_S = (
+    0.5  # longest silence of a transfer that was pinned before; 0.09 was seen, and TCP's time-out is 0.2
+)
 AT_ONCE_S = 4.0  # a switch tries 1 and 3 s after it lost its controller, and waits once it was greeted
 AFTER_S = 2.0
 STREAM_MBIT = 2.0
@@ -177,11 +180,12 @@ class Loss:
         )  # fmt: skip
         first = min((one["at"] + one["took"] for one in after if one["mptcp"]), default=None)
         took = None if first is None or self.connected is None else self._own(self.connected, first)
+        back = None if first is None else self._own(self.started, first)
         report.expect(
-            "after the return: seconds from the switches' connections to the first session through an MCP",
-            took is not None and took <= BACK_S,
+            "after the return: seconds from the start to the first session through an MCP",
+            back is not None and back <= BACK_S,
             f"at most {BACK_S}",
-            None if took is None else round(took, 2),
+            None if back is None else round(back, 2),
             "kernel",
         )
         first_again = min((one["at"] + one["took"] for one in at_once if one["mptcp"]), default=None)
@@ -206,6 +210,7 @@ class Loss:
             longest_connect_alone_s=max((round(one["took"], 2) for one in alone), default=None),
             start_to_switches_s=_since(self.connected, self.started),
             switches_to_first_s=None if took is None else round(took, 2),
+            start_to_first_s=_since(first, self.started),
             natural=len(passed),
             at_once_start_to_ready_s=_since(self.ready, self.again),
             at_once_start_to_first_s=_since(first_again, self.again),
@@ -240,6 +245,11 @@ class Loss:
             "0, none, none",
             f"{stream.get('empty_seconds')}, {stream.get('wrong')}, {stream.get('error', 'none')}; longest silence {_silence(stream)} s",
         )
+        own = stream.get("own_gap_s")
+        self.report.expect(
+            "the pinned transfer: longest silence", own is not None and own < STREAM_S, f"under {STREAM_S:g} s",
+            f"{own} s, {_silence(stream)} s with what this machine was late",
+        )  # fmt: skip
 
 
 def _silence(stream: Try) -> float | None:

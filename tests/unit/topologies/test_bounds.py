@@ -13,6 +13,7 @@ from topologies.kit.captures import JOIN, Segment
 from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.report import Report
 from topologies.measures.home_lines import LineExperience, check_noticed
+from topologies.measures.link_cuts import silence_at
 from topologies.programs.lateness import STEP_S, Lateness, Silence
 from topologies.programs.streams import empty_seconds, steady
 from topologies.programs.traffic import Agent
@@ -54,6 +55,13 @@ def test_a_silence_is_judged_without_what_the_machine_was_late_in_it_alone() -> 
     assert silence.ends(11.8) == pytest.approx(0.9), "the lateness of before is no excuse"
     assert silence.ends(15.0) == pytest.approx(0.21)
     assert (silence.longest_s, silence.own_s) == (pytest.approx(3.2), pytest.approx(0.9))
+
+
+def test_of_a_streams_silences_those_count_that_a_loss_may_have_brought_about() -> None:
+    seen = {"silences": [[10.0, 0.6], [12.05, 0.04], [12.4, 0.02], [14.0, 0.5]]}
+    assert silence_at(seen, 12.02, 0.5) == 0.04 and silence_at(seen, 9.5, 0.1) == 0.6
+    assert silence_at(seen, 13.2, 0.5) == 0.5, "it began soon enough after it"
+    assert silence_at(seen, 14.0, 0.5) == 0.0
 
 
 def test_the_real_clock_is_asked_by_a_thread_that_ends() -> None:
