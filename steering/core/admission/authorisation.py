@@ -25,7 +25,6 @@ Question = tuple[bytes, Authorizer]
 Flow = tuple[bytes, bytes, int, int]  # addresses and ports
 Replay = Callable[[Attachment, SynSeen, float], list[Output]]
 MOST_TTL = 86_400.0  # seconds; bounds the ttl that an authoriser gives
-LATE = 1.0  # most seconds by which a question is given up too late
 ERROR_TTL = 5.0  # seconds for which an authoriser that failed is not asked again about a source
 
 
@@ -39,13 +38,15 @@ class AuthorizerAnswer(NamedTuple):
 
 class PendingQuestion:
     """An open question, and the SYNs that wait for its answer. SYNs are stored by flow, so that a repeated SYN takes no
-    more room."""
+    more room. `before`: what earlier authorisers of the chain said, which counts for these SYNs also if it is over when
+    the answer comes. Otherwise the first authoriser would be asked again then, and so on without end."""
 
-    __slots__ = ("deadline", "number", "syns")
+    __slots__ = ("before", "deadline", "number", "syns")
 
-    def __init__(self, number: int, deadline: float) -> None:
+    def __init__(self, number: int, deadline: float, before: dict[Question, AuthorizerAnswer]) -> None:
         self.number = number
         self.deadline = deadline
+        self.before = before
         self.syns: dict[Flow, tuple[Attachment, SynSeen]] = {}
 
 
@@ -61,6 +62,7 @@ class Authorisation(Part):
         self._answers: dict[Question, AuthorizerAnswer] = {}
         self._waiting: dict[Question, PendingQuestion] = {}  # in order of deadlines: all have one timeout
         self._asked: dict[int, Question] = {}
+        self._replayed: dict[Question, AuthorizerAnswer] = {}  # counts for the SYNs that are replayed now
         self._held_at: dict[int, int] = {}  # waypoint -> SYNs held
         self._held = 0
         self._next = 1
@@ -187,12 +189,17 @@ class Authorisation(Part):
             if known is None:
                 return Verdict.NO_OPINION
             return Verdict.ALLOW if known.allowed else Verdict.DENY
-        answer = self._answers.get((source, who))
+        answer = self._said((source, who), now)
+        return self._hold((source, who), attachment, seen, now) if answer is None else answer.verdict
+
+    def _said(self, question: Question, now: float) -> AuthorizerAnswer | None:
+        """The answer to a question that counts now, None if there is none."""
+        answer = self._answers.get(question)
         if answer is not None:
             if answer.until > now:
-                return answer.verdict
-            self._forget((source, who))
-        return self._hold((source, who), attachment, seen, now)
+                return answer
+            self._forget(question)
+        return self._replayed.get(question)
 
     def _registered(self, address: bytes) -> RegistryEntry | None:
         return self._members.of(address)
@@ -213,10 +220,10 @@ class Authorisation(Part):
             self._held_at[place] = self._held_at.get(place, 0) + 1
         outputs: list[Output] = []
         if waiting is None:
-            waiting = PendingQuestion(self._next, now + self._terms.timeout)
+            before = self._before(question, now)
+            waiting = PendingQuestion(self._next, now + self._terms.timeout, before)
             self._waiting[question], self._asked[self._next] = waiting, question
             self._next += 1
-            self._keep_until(handshake.src, waiting.deadline + LATE)
             known = self._registered(handshake.src)
             subscriber = known.pseudonym if known else ""
             outputs.append(
@@ -232,13 +239,17 @@ class Authorisation(Part):
         waiting.syns[key] = (attachment, seen)
         return outputs
 
-    def _keep_until(self, source: bytes, until: float) -> None:
-        """The least time for which answers about a source are kept, until a later authoriser of the chain can have
-        answered. If the first answer ended sooner, the first authoriser would be asked again, and so on without end."""
+    def _before(self, question: Question, now: float) -> dict[Question, AuthorizerAnswer]:
+        """What the authorisers before this one in the chain said about the source."""
+        source, last = question
+        found: dict[Question, AuthorizerAnswer] = {}
         for who in self._terms.authorizers:
-            answer = self._answers.get((source, who))
-            if answer is not None and answer.until < until:
-                self._answers[source, who] = answer._replace(until=until)
+            if who is last:
+                break
+            answer = self._said((source, who), now)
+            if answer is not None:
+                found[source, who] = answer
+        return found
 
     def answered(self, given: Authorised, replay: Replay, now: float) -> list[Output]:
         """An authoriser answered. The SYNs that waited are replayed, or wait for the next authoriser of the chain."""
@@ -267,12 +278,8 @@ class Authorisation(Part):
         self._counters.authorisations[who.value, outcome or said.value] += 1
         lasts = self._lasts(said) if ttl is None else min(max(ttl, 1.0), MOST_TTL)
         while len(self._answers) >= self._terms.cached:
-            # Answers about the same source are kept: the chain needs them now.
-            oldest = next((known for known in self._answers if known[0] != source), None)
-            if oldest is None:
-                break
-            self._forget(oldest)
-        self._answers[question] = AuthorizerAnswer(said, now + lasts, klass)
+            self._forget(next(iter(self._answers)))
+        answer = self._answers[question] = AuthorizerAnswer(said, now + lasts, klass)
         if klass and said is Verdict.ALLOW:
             self._granted[source] = klass
         outputs: list[Output] = []
@@ -283,8 +290,10 @@ class Authorisation(Part):
                 self._held_at[attachment.waypoint.id] = left
             else:
                 del self._held_at[attachment.waypoint.id]
+        self._replayed = {**waiting.before, question: answer}
         for attachment, seen in waiting.syns.values():
             outputs += replay(attachment, seen, now)
+        self._replayed = {}
         return outputs
 
     def _lasts(self, said: Verdict) -> float:

@@ -106,6 +106,46 @@ def test_a_chain_comes_to_its_end_however_short_answers_last_and_however_few_are
     assert len(driver.table) == 1 and driver.engine.authorising.waiting == 0
 
 
+def sessions_of(driver: Driver, turns: int, every: float, lasts: dict[Authorizer, float]) -> list[Authorizer]:
+    """A host opens a session each `every` seconds. HTTP has no opinion, RADIUS allows. Who was asked."""
+    who = []
+    for turn in range(turns):
+        outputs = driver.syn(1, 1, capable(UE_LTE, 1000 + turn))
+        while isinstance(outputs[0], Authorise):
+            one = asked(outputs).authorizer
+            who.append(one)
+            said = Verdict.ALLOW if one is RADIUS else Verdict.NO_OPINION
+            outputs = driver.give(Authorised(asked(outputs).request, said, ttl=lasts.get(one)))
+        driver.now += every
+    return who
+
+
+@pytest.mark.row("N-5.3d")
+@pytest.mark.parametrize(("brief", "other"), [(HTTP, RADIUS), (RADIUS, HTTP)])
+def test_what_one_authoriser_said_lasts_no_longer_because_another_is_asked(brief, other):
+    who = sessions_of(chained(HTTP, RADIUS, ttl=10.0), 12, 2.0, {brief: 1.0})
+    assert who.count(brief) == 12 and who.count(other) == 3  # after 0, 10 and 20 s
+
+
+@pytest.mark.row("N-5.3d")
+def test_an_answer_that_is_over_counts_no_more_when_the_first_of_the_chain_is_asked_anew():
+    driver = chained(HTTP, RADIUS)
+    assert sessions_of(driver, 2, 1_000.0, {}) == [HTTP, RADIUS, HTTP, RADIUS]
+
+
+@pytest.mark.row("N-5.3d")
+def test_two_sources_that_take_each_others_room_for_answers_are_both_decided():
+    driver = chained(HTTP, RADIUS, cached=1)
+    open_ones = [asked(driver.syn(1, 1, capable(UE_LTE, 1))), asked(driver.syn(1, 1, capable("10.1.0.3", 1)))]
+    for _ in range(4):
+        outputs = []
+        for one in open_ones:
+            said = Verdict.ALLOW if one.authorizer is RADIUS else Verdict.NO_OPINION
+            outputs += driver.give(Authorised(one.request, said))
+        open_ones = [one for one in outputs if isinstance(one, Authorise)]
+    assert not open_ones and len(driver.table) == 2
+
+
 @pytest.mark.row("N-5.3d")
 def test_one_question_for_a_source_however_many_sessions_it_opens():
     driver = chained(RADIUS)
