@@ -8,7 +8,7 @@ sources meanwhile.
 from collections import deque
 from collections.abc import Mapping
 
-from steering.core.sessions.flow_key import origin_of
+from steering.core.sessions.flow_key import FlowKey, source_of
 from steering.core.sessions.records import UNANSWERED, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, WaypointId
@@ -131,6 +131,10 @@ class SynOutcomes:
         self._touched: dict[tuple[McpId, WaypointId], None] = {}  # pairs with new outcomes
         self._cleaned = 0.0
 
+    def _source(self, key: FlowKey) -> bytes:
+        """Who sends the SYNs of a flow: of hosts that share an IPv6 /64, one that cannot be served tells nothing of others."""
+        return self._table.origin_of(source_of(key))
+
     def pair(self, mcp: McpId, edge: WaypointId) -> McpAtPort:
         key = (mcp, edge)
         self._touched[key] = None
@@ -146,7 +150,7 @@ class SynOutcomes:
 
     def first_answer(self, session: Session, plain: bool) -> None:
         """Record an MCP's answer to a session's first SYN. `plain`: without MPTCP."""
-        key, answered = (session.mcp, session.onset.edge), (session.created, origin_of(session.first))
+        key, answered = (session.mcp, session.onset.edge), (session.created, self._source(session.first))
         pair = self.at.get(key)
         if pair is not None and not plain:
             self._touched[key] = None
@@ -169,7 +173,7 @@ class SynOutcomes:
         self._first_syns(now)
         while self._joins and self._joins[0][0] <= now - PATIENCE:
             came, edge, subflow = self._joins.popleft()
-            tally, source = self.pair(subflow.session.mcp, edge).syns, origin_of(subflow.key)
+            tally, source = self.pair(subflow.session.mcp, edge).syns, self._source(subflow.key)
             (tally.failed if subflow.progress == UNANSWERED else tally.served)(source, came)
         touched, self._touched = self._touched, {}
         found = [(key, self.at[key]) for key in touched if key in self.at]
@@ -191,4 +195,4 @@ class SynOutcomes:
                 break
             if session.mcp and not session.reverse and session.state is SYN_PINNED:
                 tally = self.pair(session.mcp, session.onset.edge).syns
-                tally.failed(origin_of(session.first), session.created)
+                tally.failed(self._source(session.first), session.created)

@@ -11,7 +11,7 @@ import pytest
 from steering.core.handshakes.token_guesses import FREE
 from steering.core.sessions.records import Session
 from steering.model.network import HostLearning, Site
-from steering.model.policy import Limits, Policy, Quotas, Timers
+from steering.model.policy import AlarmTerms, Limits, Policy, Quotas, Timers
 from steering.model.session import Refusal, SessionState
 from tests.support.clustered import steers
 from tests.support.restarted import restarted, snapshot
@@ -90,6 +90,23 @@ def test_nor_does_it_bar_others_by_guessing_tokens(network: dict[str, object], i
     token = session.token.to_bytes(4, "big")
     assert not driver.syn(1, 1, join(ROGUE, 40_001, token, SERVER))
     assert bool(driver.syn(1, 1, join(VICTIM, 40_001, token, SERVER))) is is_shared
+
+
+@pytest.mark.row("D-6.7.1")
+@SHARED
+def test_nor_does_it_take_an_mcp_from_them_by_syns_that_none_can_answer(
+    network: dict[str, object], is_shared: bool
+) -> None:
+    driver = Driver(site(network))
+    for n in range(3 * AlarmTerms().sick_count):
+        opened(driver, VICTIM, 1_000 + n, n.to_bytes(8, "big"))
+        for turn in range(10):
+            driver.syn(1, 1, capable(ROGUE, 2_000 + 10 * n + turn, SERVER))
+        driver.later(0.05)
+    for _ in range(10):
+        driver.later(0.05)
+    (used,) = {session.mcp for session in driver.table if session.state is not SessionState.SYN_PINNED}
+    assert (used not in driver.engine.sessions.sick.bad) is is_shared
 
 
 @SHARED
