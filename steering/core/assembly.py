@@ -39,6 +39,7 @@ from steering.core.proactive.units import Proactive
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
+from steering.core.sessions.counted_switches import CountedSwitches
 from steering.core.sessions.dead_mcps import DeadMcps
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.half_open import HalfOpenSessions
@@ -186,7 +187,10 @@ class SessionPieces:
             authorisation=self.authorisation, explicit=self.explicit, capabilities=self.capabilities, natives=self._natives,
             withdrawal=self.withdrawal, bypass=self._bypass, proactive=self.proactive,
         )  # fmt: skip
-        lost = LostSubflows(teardown, given.neighbours, self.preferring.works, given.sees_every_subflow)
+        self.counted = CountedSwitches()
+        lost = LostSubflows(
+            teardown, given.neighbours, self.counted, self.preferring.works, given.sees_every_subflow
+        )
         joins = JoinHandler(
             sitemap, chooser, counters,
             in_force=in_force, replies=self._replies, table=table, life=life, lost=lost, natives=self._natives,

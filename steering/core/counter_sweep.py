@@ -19,6 +19,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SweepEntries
 from steering.core.part import Handler, Part
+from steering.core.sessions.counted_switches import CountedSwitches
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.teardown import Teardown
 from steering.core.subflow_priority import SubflowPriorities
@@ -46,6 +47,7 @@ class CounterSweep(Part):
         teardown: Teardown,
         preferring: SubflowPriorities,
         reports: McpReports,
+        whole: CountedSwitches,
     ) -> None:
         self._map = sitemap
         self._period = policy.timers.sweep
@@ -53,6 +55,9 @@ class CounterSweep(Part):
         self._teardown = teardown
         self._preferring = preferring
         self._reports = reports
+        self._whole = whole
+        self._begun = -inf  # begin of this round
+        self._missed: set[DatapathId] = set()  # switches of which this round gets no whole answer
         self._next = -inf
         # The shares of this round that were not asked for yet. A share is split when its turn comes.
         self._to_ask: deque[SweepEntries] = deque()
@@ -84,12 +89,16 @@ class CounterSweep(Part):
             first, self._next = self._next == -inf, now + self._period
             if first:
                 return []  # the controller has just started: there is nothing to count
-            self._begin()
+            self._begin(now)
         self._left = EACH_TICK
         self._sated.clear()
         return self._ask(now)
 
-    def _begin(self) -> None:
+    def _begin(self, now: float) -> None:
+        # An answer that is still under way is the last one of its switch: if it does not come, the next round misses it.
+        self._whole.round_over(self._begun, self._held.keys() - self._missed)
+        self._begun = now
+        self._missed.clear()
         for dpid in self._open:
             self._miss_open(dpid)
         self._late = set(self._open)
@@ -124,10 +133,13 @@ class CounterSweep(Part):
             share = self._to_ask.popleft()
             if not self._switches.is_filled(share.dpid):
                 self._miss(share)
+                self._missed.add(share.dpid)
                 continue
             if share.dpid in self._sated or self._not_before.get(share.dpid, -inf) > now:
                 self._to_ask.append(share)  # at the end, so that other switches need not wait for this one
                 continue
+            if share.dpid in self._open:
+                self._missed.add(share.dpid)
             self._miss_open(share.dpid)
             self._late.discard(share.dpid)
             share = self._split(share)

@@ -135,7 +135,13 @@ class Engine:
         core.features."""
         pieces = self.sessions
         sweep = CounterSweep(
-            self.map, self.policy, self.switches, pieces.teardown, self.preferring, pieces.reports
+            self.map,
+            self.policy,
+            self.switches,
+            pieces.teardown,
+            self.preferring,
+            pieces.reports,
+            pieces.counted,
         )
         return Parts(
             (

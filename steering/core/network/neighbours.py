@@ -128,10 +128,17 @@ class Neighbours(Part):
         return self._bind_in_room(attachment, address, mac, ClaimOutcome.REFUSED, now)
 
     def doubt(self, address: bytes, now: float) -> list[Output]:
-        """Others need what a host has: it proves within `address_claims.PATIENCE` that it is there, or is forgotten."""
+        """Others need what a host has: it proves within `address_claims.PATIENCE` that it is there, or is forgotten. One that is
+        known nowhere is asked for at each port of its network, if there are not too many such questions."""
         at = self._where.get(address)
-        asks = at is not None and self._claims.open(address, at, None, b"", now)
-        return question_to(self._map.by_waypoint[at], address) if at is not None and asks else []
+        if at is not None:
+            asks = self._claims.open(address, at, None, b"", now)
+            return question_to(self._map.by_waypoint[at], address) if asks else []
+        access = self._map.access_of(address)
+        if access is None or not self._lost.may_ask(access.name, len(access.ports), now):
+            return []
+        places = (self._map.attachments[port] for port in access.ports)
+        return [asked for place in places for asked in question_to(place, address)]
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """An address is still at its port. A claim for another port is refused. Waiting packets are sent."""

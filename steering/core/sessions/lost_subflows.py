@@ -4,15 +4,18 @@ A WLAN that comes and goes leaves a subflow behind each time, and often nobody c
 address. A silent subflow may as well be a backup, which lives and would pass its MCP without its entry. So only a join that finds
 all slots taken takes one, what tells surely goes before what tells by silence, and no live subflow gives its slot.
 
-A host that is only silent is asked for first (ARP, ND): meanwhile the join gets no answer, and its host sends it again a second later.
+A silent host is asked for first (ARP, ND), also one that is known nowhere, as its port may have had no carrier for a moment. Meanwhile
+the join gets no answer, and its host sends it again a second later.
 """
 
 from collections.abc import Callable
 from enum import IntEnum
 from math import inf
 
+from steering.core.network.address_claims import PATIENCE
 from steering.core.network.neighbours import Neighbours
 from steering.core.outputs import Output
+from steering.core.sessions.counted_switches import CountedSwitches
 from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.flow_key import FlowKey, server_of, source_of
 from steering.core.sessions.records import TAKEN_UP_WITHIN, UNANSWERED, UNHEARD, Session, Subflow
@@ -20,8 +23,11 @@ from steering.core.sessions.teardown import Teardown
 from steering.model.ids import NO_WAYPOINT
 from steering.model.network import PortRole
 
-# A subflow is silent if nothing was counted for so many sweeps: one round over a million entries takes longer than `timers.sweep`.
+# A subflow is silent if nothing was counted for so many sweeps, and the last round has read its switch.
 SILENT_SWEEPS = 5
+ASKED_AGAIN = (
+    10.0  # seconds after which a host that is known nowhere is asked for again: it may have come meanwhile
+)
 ASKED = 1_024  # hosts of which it is remembered when they were asked for; beyond it the oldest go
 
 
@@ -33,7 +39,9 @@ class Over(IntEnum):
     NOT_TAKEN_UP = 2  # a join that its MCP did not answer, or that its host did not go on with
     NO_CARRIER = 3  # its port, or each port of its access network
     JOINED_AGAIN = 4  # its host has begun another one with the same address id between the same addresses, and this one is silent
-    HOST_GONE = 5  # its host's address is known at no port, and nothing came from there
+    HOST_GONE = (
+        5  # its host's address is known at no port, nobody answers for it, and nothing came from there
+    )
     IDLE = 6  # silent for `timers.idle`
 
 
@@ -45,11 +53,13 @@ class LostSubflows:
         self,
         teardown: Teardown,
         neighbours: Neighbours,
+        counted: CountedSwitches,
         has_carrier: Callable[[Subflow], bool],
         sees_all: Callable[[], bool],
     ) -> None:
         self._teardown = teardown
         self._neighbours = neighbours
+        self._counted = counted
         self._has_carrier = has_carrier
         self._sees_all = sees_all
         self._asked: dict[bytes, float] = {}  # address -> when
@@ -75,7 +85,8 @@ class LostSubflows:
         for subflow in subflows:
             address = source_of(subflow.key)
             asked_at = self._asked.get(address, -inf)
-            if asked_at + self._patience > now or address == source_of(joining):
+            rests = ASKED_AGAIN if self._neighbours.port_of(address) is None else self._patience
+            if asked_at + rests > now or address == source_of(joining):
                 continue
             if subflow.role != PortRole.ACCESS or not self._is_silent_from(address, subflows, now):
                 continue
@@ -110,7 +121,8 @@ class LostSubflows:
             return Over.JOINED_AGAIN
         address = source_of(one.key)
         if one.role == PortRole.ACCESS and self._is_silent_from(address, all_, now):
-            if self._neighbours.port_of(address) is None and address != source_of(joining):
+            asked = PATIENCE <= now - self._asked.get(address, -inf) <= ASKED_AGAIN
+            if asked and self._neighbours.port_of(address) is None and address != source_of(joining):
                 return Over.HOST_GONE
         return Over.IDLE if silent >= self._teardown.timers.idle else None
 
@@ -140,4 +152,8 @@ class LostSubflows:
             return []
         since = now - self._patience
         # What goes to its MCP's own address has no entry that counts it.
-        return [one for one in all_ if one.waypoint != NO_WAYPOINT and one.active <= since]
+        return [
+            one
+            for one in all_
+            if one.waypoint != NO_WAYPOINT and one.active <= since and self._counted.found_silent(one)
+        ]

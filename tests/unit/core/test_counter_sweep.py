@@ -9,6 +9,7 @@ from steering.core.counter_sweep import EACH_TICK, ENTRIES, MOST_SHARES, PATIENC
 from steering.core.inputs import ObservedEntry, SweepRead, SwitchDown
 from steering.core.outputs import SweepEntries
 from steering.core.sessions.teardown import Teardown
+from steering.model.ids import DatapathId
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from tests.support.sites import Driver
@@ -67,6 +68,34 @@ def test_a_switch_with_many_entries_is_asked_for_shares_and_each_entry_is_in_one
     assert {one.shares for one in a_round(driver, 10)} == {8} and {
         one.shares for one in a_round(driver, 10)
     } == {1}
+
+
+def whole(driver: Swept) -> set[DatapathId]:
+    """The switches of which the last round has read all entries."""
+    (session,) = driver.table
+    (subflow,) = session.subflows
+    found = set()
+    for dpid in driver.engine.map.switches:
+        subflow.enters_at(dpid, subflow.port, subflow.role)
+        if driver.engine.sessions.counted.found_silent(subflow):
+            found.add(dpid)
+    return found
+
+
+def test_of_which_switches_a_round_has_read_all_entries() -> None:
+    driver = Swept()
+    driver.session()
+    everywhere = driver.engine.map.switches
+    a_round(driver, 5 * ENTRIES)
+    assert not whole(driver), "no round is over"
+    a_round(driver, 5 * ENTRIES)
+    assert whole(driver) == everywhere
+    away, silent = 1, 3
+    driver.give(SwitchDown(away))
+    asked = driver.asked(SWEEP)
+    for _ in range(round(2 * SWEEP)):
+        asked = [n for one in asked if one.dpid != silent for n in driver.answer(one)] or driver.asked(1.0)
+    assert whole(driver) == everywhere - {away, silent}
 
 
 def test_a_share_is_asked_for_when_the_one_before_was_read_and_a_tick_has_a_bound() -> None:

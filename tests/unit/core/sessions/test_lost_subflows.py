@@ -3,13 +3,13 @@
 import pytest
 
 from steering.core.counters import JoinResult
-from steering.core.inputs import FinSeen, PortStatus, Tick
+from steering.core.inputs import FinSeen, PortStatus, SwitchDown, Tick
 from steering.core.network.address_claims import PATIENCE
 from steering.core.outputs import RemoveEntries, SendFrame
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions import lost_subflows
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.lost_subflows import SILENT_SWEEPS, LostSubflows
+from steering.core.sessions.lost_subflows import ASKED_AGAIN, SILENT_SWEEPS, LostSubflows
 from steering.model.policy import Limits, Policy
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
@@ -161,6 +161,33 @@ def test_a_silent_backup_whose_host_answers_keeps_its_slot_and_the_join_is_refus
     assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 1
 
 
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_silent_host_that_nobody_heard_of_since_its_port_came_back_is_asked_for_too(answers: bool) -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, SILENT, 40_000)
+    wlan(driver, False)
+    wlan(driver, True)
+    new = join("10.1.0.2", 50_003, address_id=2)
+    assert asks(driver.syn(1, 1, new), "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
+    assert refused(driver.syn(1, 1, new)), "it has not had the time to answer"
+    if answers:
+        at_port(driver, "10.2.0.50")
+    driver.now += PATIENCE
+    driver.syn(1, 1, new)
+    assert ports(driver) == ([40_000, 50_001, 50_002] if answers else [40_000, 50_002, 50_003])
+
+
+def test_what_a_question_told_long_ago_counts_no_more() -> None:
+    driver = full("10.2.0.50")
+    silent_for(driver, SILENT, 40_000)
+    wlan(driver, False)
+    wlan(driver, True)
+    new = join("10.1.0.2", 50_003, address_id=2)
+    for _ in range(3):
+        assert asks(driver.syn(1, 1, new), "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
+        driver.now += ASKED_AGAIN + 0.1
+
+
 def test_nobody_is_asked_for_while_something_comes_from_there() -> None:
     driver = full("10.2.0.50")
     silent_for(driver, SILENT - 1.0, 40_000)
@@ -199,11 +226,12 @@ def test_a_wlan_that_comes_and_goes_all_day_is_always_joined_again() -> None:
         joined(driver, 50_000 + turn, address)
         for _ in range(round(1.0 / PATIENCE * 2) + 1):
             driver.later(PATIENCE / 2)
+        moved(driver, 40_000)  # nobody answers the sweeps of this driver's ticks
         if 50_000 + turn not in ports(driver):
             joined(driver, 50_000 + turn, address)  # as hosts do a second later
         assert 50_000 + turn in ports(driver) and 40_000 in ports(driver) and len(ports(driver)) <= 3
-        silent_for(driver, 3 * SILENT, 40_000)
         driver.give(Tick())
+        silent_for(driver, 3 * SILENT, 40_000)
     assert driver.counters.joins[JoinResult.REFUSED] == 0
 
 
@@ -234,8 +262,25 @@ def test_who_does_not_see_all_switches_judges_nothing_by_silence(sees_all: bool)
     new = join("10.2.0.50", 50_003, address_id=1)
     key = flow_key(new.src, new.dst, new.sport, new.dport)
     engine = driver.engine
-    lost = LostSubflows(engine.sessions.teardown, engine.neighbours, lambda subflow: True, lambda: sees_all)
+    pieces = engine.sessions
+    lost = LostSubflows(
+        pieces.teardown, engine.neighbours, pieces.counted, lambda subflow: True, lambda: sees_all
+    )
     assert bool(lost.free_slot(session, key, 1, driver.now)) is sees_all
+
+
+def test_what_no_sweep_reads_is_not_taken_for_silent() -> None:
+    """The WLAN's switch has lost its controller, and goes on forwarding: nobody counts there, and no host can be asked."""
+    driver = full("10.2.0.50")
+    driver.give(SwitchDown(2))
+    driver.now += 3 * SILENT
+    moved(driver, 40_000, switches=driver.engine.map.switches - {2})
+    again = join("10.1.0.2", 50_003, address_id=2)
+    assert refused(driver.syn(1, 1, again)) and ports(driver) == [40_000, 50_001, 50_002]
+    driver.up(2)
+    assert refused(driver.syn(1, 1, again)), "its counters were not read since"
+    moved(driver, 40_000)
+    assert asks(driver.syn(1, 1, again), "10.2.0.50")
 
 
 def test_behind_a_gateway_the_address_id_alone_tells_that_a_host_joined_again() -> None:
