@@ -42,6 +42,7 @@ from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.counted_switches import CountedSwitches
 from steering.core.sessions.dead_mcps import DeadMcps
 from steering.core.sessions.first_answer import FirstAnswers
+from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.half_open import HalfOpenSessions
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.lost_subflows import LostSubflows
@@ -189,8 +190,9 @@ class SessionPieces:
         )  # fmt: skip
         self.counted = CountedSwitches()
         lost = LostSubflows(
-            teardown, given.neighbours, self.counted, self.preferring.works, given.sees_every_subflow
-        )
+            teardown, given.neighbours, self.counted, self.preferring.works, given.sees_every_subflow,
+            lambda one: self.sick.lost_since(one.session.mcp, given.access_of(source_of(one.key)), one.active),
+        )  # fmt: skip
         joins = JoinHandler(
             sitemap, chooser, counters,
             in_force=in_force, replies=self._replies, table=table, life=life, lost=lost, natives=self._natives,

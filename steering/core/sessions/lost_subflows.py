@@ -47,7 +47,8 @@ class Over(IntEnum):
 
 class LostSubflows:
     """Frees slots. `has_carrier`: whether the port that a subflow comes in at has carrier. `sees_all`: whether the switches of
-    all subflows are this controller's, so that it knows which of them are silent and where hosts are."""
+    all subflows are this controller's, so that it knows which of them are silent and where hosts are. `answers_lost`: whether
+    meters dropped copies of answers to a subflow's access network since its SYN, so that its own may be one of them."""
 
     def __init__(
         self,
@@ -56,12 +57,14 @@ class LostSubflows:
         counted: CountedSwitches,
         has_carrier: Callable[[Subflow], bool],
         sees_all: Callable[[], bool],
+        answers_lost: Callable[[Subflow], bool],
     ) -> None:
         self._teardown = teardown
         self._neighbours = neighbours
         self._counted = counted
         self._has_carrier = has_carrier
         self._sees_all = sees_all
+        self._answers_lost = answers_lost
         self._asked: dict[bytes, float] = {}  # address -> when
 
     def free_slot(self, session: Session, joining: FlowKey, address_id: int, now: float) -> list[Output]:
@@ -113,7 +116,9 @@ class LostSubflows:
             return Over.CLOSED_BY_MCP
         # An answer to a gateway is not shown, so only a sweep tells there.
         unanswered = one.progress == UNANSWERED and one.role == PortRole.ACCESS
-        if one.progress == UNHEARD or (unanswered and silent >= TAKEN_UP_WITHIN):
+        if one.progress == UNHEARD or (
+            unanswered and silent >= TAKEN_UP_WITHIN and not self._answers_lost(one)
+        ):
             return Over.NOT_TAKEN_UP
         if not self._has_carrier(one):
             return Over.NO_CARRIER

@@ -143,6 +143,10 @@ class SickMcps(Part):
         """Whether copies of answers for the access network of a port were dropped during the present window."""
         return now - self._lost_at.get(self._place(mcp, edge), -NEVER) <= WINDOW + TOLD_LATE
 
+    def lost_since(self, mcp: McpId, access: str, since: float) -> bool:
+        """Whether copies of an MCP's answers to an access network were dropped since a time. A switch tells that TOLD_LATE."""
+        return self._lost_at.get((self._switch_of(mcp), access), -NEVER) >= since
+
     def _place(self, mcp: McpId, edge: WaypointId) -> tuple[DatapathId | None, str]:
         return self._switch_of(mcp), self._name_of(edge)
 

@@ -3,14 +3,16 @@
 import pytest
 
 from steering.core.counters import JoinResult
-from steering.core.inputs import FinSeen, PortStatus, SwitchDown, Tick
+from steering.core.inputs import CopiesLost, FinSeen, ObservedEntry, PortStatus, SweepRead, SwitchDown, Tick
 from steering.core.network.address_claims import PATIENCE
 from steering.core.outputs import RemoveEntries, SendFrame
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions import lost_subflows
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.lost_subflows import ASKED_AGAIN, SILENT_SWEEPS, LostSubflows
+from steering.core.sessions.records import TAKEN_UP_WITHIN
 from steering.model.policy import Limits, Policy
+from steering.model.rules import Meter
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
 from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, packed, refused
@@ -86,6 +88,32 @@ def test_the_end_of_an_mcp_counts_from_when_it_was_seen() -> None:
     driver.now += 100.0
     mcp_closes(driver, 50_001)
     assert refused(joined(driver, 50_003)) and ports(driver) == [40_000, 50_001, 50_002]
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_one_whose_answer_may_have_been_dropped_by_a_meter_keeps_its_slot_until_a_sweep(
+    dropped: bool,
+) -> None:
+    driver = Driver(policy=POLICY)
+    at_port(driver)
+    session = driver.session()
+    joined(driver, 50_001)
+    driver.syn(2, 1, join(UE_WLAN, 50_002, address_id=1))  # its MCP answers, which is not seen
+    if dropped:
+        wlan_ = [one.name for one in driver.site.access_networks].index("wlan")
+        place = driver.engine.map.inside[session.mcp].port
+        driver.give(CopiesLost(place.dpid, ((Meter.SYN_ACK_BASE + wlan_, 9),)))
+    driver.later(TAKEN_UP_WITHIN)
+    again = joined(driver, 50_003)
+    assert ports(driver)[1:] == ([50_001, 50_002] if dropped else [50_001, 50_003])
+    if dropped:
+        assert refused(again)
+        (subflow,) = [one for one in session.subflows if one.flow.source_port == 50_002]
+        entry = session.entry(subflow)
+        assert entry is not None
+        driver.give(SweepRead(2, [ObservedEntry(entry, 0, 0)], True, True, driver.now))
+        joined(driver, 50_003)
+        assert ports(driver)[1:] == [50_001, 50_003]
 
 
 def test_one_whose_port_has_no_carrier_gives_its_slot() -> None:
@@ -264,7 +292,12 @@ def test_who_does_not_see_all_switches_judges_nothing_by_silence(sees_all: bool)
     engine = driver.engine
     pieces = engine.sessions
     lost = LostSubflows(
-        pieces.teardown, engine.neighbours, pieces.counted, lambda subflow: True, lambda: sees_all
+        pieces.teardown,
+        engine.neighbours,
+        pieces.counted,
+        lambda one: True,
+        lambda: sees_all,
+        lambda one: False,
     )
     assert bool(lost.free_slot(session, key, 1, driver.now)) is sees_all
 
