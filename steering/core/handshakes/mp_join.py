@@ -138,8 +138,9 @@ class JoinHandler:
         allowed = self._chooser.allowance(answer).subflows
         freed: list[Output] = []
         over = self._slots.refusal(session, allowed)
-        if over is not None and (freed := self._lost.free_slot(session, key, handshake.address_id, now)):
-            over = self._slots.refusal(session, allowed)
+        if over is not None:
+            freed = self._lost.free_slot(session, key, handshake.address_id, now)
+            over = self._slots.refusal(session, allowed)  # one that had no entry is freed without an output
         if over is not None:
             if asked := self._lost.ask(session, key, now):
                 return [*freed, *asked]  # its host sends it again

@@ -15,6 +15,7 @@ from steering.model.policy import Limits, Policy
 from steering.model.rules import Meter
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
+from steering.wire.segment import Flags
 from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, packed, refused
 from tests.support.swept_subflows import moved, ports
 
@@ -234,6 +235,19 @@ def test_a_join_to_the_mcps_own_address_counts_nowhere_and_is_not_taken_for_sile
         subflow.was_heard()
     silent_for(driver, SILENT, 40_000)
     assert refused(driver.syn(2, 1, join(UE_WLAN, 50_003, dst=own, address_id=1))) and len(ports(driver)) == 3
+
+
+def test_one_to_the_mcps_own_address_that_its_mcp_reset_gives_its_slot_though_it_has_no_entry() -> None:
+    driver = Driver(policy=POLICY)
+    session = driver.session()
+    place = driver.engine.map.inside[session.mcp].port
+    own = str(driver.engine.map.mcps[session.mcp].addresses[0])
+    for port in (50_001, 50_002):
+        driver.syn(2, 1, join(UE_WLAN, port, dst=own, address_id=1))
+    ended = answer(join(UE_WLAN, 50_001, dst=own), b"")._replace(flags=Flags.RST)
+    driver.give(FinSeen(place.dpid, place.port, ended))
+    driver.syn(2, 1, join(UE_WLAN, 50_003, dst=own, address_id=1))
+    assert ports(driver) == [40_000, 50_002, 50_003]
 
 
 def test_what_tells_surely_goes_before_what_only_seems_so() -> None:
