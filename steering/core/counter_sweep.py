@@ -95,7 +95,8 @@ class CounterSweep(Part):
         return self._ask(now)
 
     def _begin(self, now: float) -> None:
-        # An answer that is still under way is the last one of its switch: if it does not come, the next round misses it.
+        # A switch that was asked its last share a moment ago counts as read: its answer is under way.
+        self._missed |= {dpid for dpid in self._open if self._not_before[dpid] <= now}
         self._whole.round_over(self._begun, self._held.keys() - self._missed)
         self._begun = now
         self._missed.clear()
