@@ -34,7 +34,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
 from steering.model.ids import McpId
 from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece, Piece
-from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
+from steering.model.network import AccessNetwork, Gateway, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Distribution, Policy, Pooling
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -289,13 +289,20 @@ class SubflowPriorities(Part):
 
     def works(self, subflow: Subflow) -> bool:
         """Whether a subflow works: it is not closed, and its port has link. If its port is not known, any port of its
-        access at the same switch counts."""
+        access at the same switch counts. From beyond a gateway segments come in at any of the gateway's ports."""
         if subflow.closed == BOTH_FINS:
             return False
-        if subflow.port:
-            return PortRef(subflow.dpid, subflow.port) not in self._down
-        access = self._map.access_of(subflow.flow.source)
-        ports = [p for p in access.ports if p.dpid == subflow.dpid] if access else []
+        part: AccessNetwork | Gateway | None
+        if not subflow.port:
+            part = self._map.access_of(subflow.flow.source)
+        elif (port := PortRef(subflow.dpid, subflow.port)) not in self._down:
+            return True
+        else:
+            attachment = self._map.attachments.get(port)
+            if attachment is None or not isinstance(attachment.part, Gateway):
+                return False
+            part = attachment.part
+        ports = [p for p in part.ports if p.dpid == subflow.dpid] if part else []
         return not ports or any(port not in self._down for port in ports)
 
     def _permitted(self, subflow: Subflow, usage: Usage) -> bool:

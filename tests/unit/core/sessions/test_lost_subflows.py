@@ -1,5 +1,7 @@
 """A WLAN that comes and goes all day is always joined again: what tells that a subflow's host is gone, and what does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from steering.core.counters import JoinResult
@@ -11,12 +13,13 @@ from steering.core.sessions import lost_subflows
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.lost_subflows import ASKED_AGAIN, SILENT_SWEEPS, LostSubflows
 from steering.core.sessions.records import TAKEN_UP_WITHIN
+from steering.model.network import PortRef
 from steering.model.policy import Limits, Policy
 from steering.model.rules import Meter
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
-from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, packed, refused
+from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, off_path_site, packed, refused
 from tests.support.swept_subflows import moved, ports
 
 POLICY = Policy(limits=Limits(subflows_per_session=3))
@@ -127,6 +130,22 @@ def test_one_whose_port_has_no_carrier_gives_its_slot() -> None:
     (removed,) = [o for o in outputs if isinstance(o, RemoveEntries)]
     assert [entry.sport for entry in removed.entries] == [50_001]
     assert ports(driver) == [40_000, 50_002, 50_003]
+
+
+@pytest.mark.parametrize("other_is_up", [False, True])
+def test_from_beyond_a_gateway_each_of_its_ports_at_the_switch_counts(other_is_up: bool) -> None:
+    site = off_path_site()
+    (gateway,) = site.gateways
+    two = replace(gateway, ports=(PortRef(4, 1), PortRef(4, 9)))
+    policy = Policy(limits=Limits(subflows_per_session=2), third_party_pooling=True)
+    driver = Driver(replace(site, gateways=(two,)), policy)
+    driver.session()
+    driver.syn(4, 1, join("192.0.2.7", 50_001, address_id=3))
+    moved(driver, 40_000, 50_001)
+    driver.give(PortStatus(4, 1, False))
+    driver.give(PortStatus(4, 9, other_is_up))
+    driver.syn(1, 1, join("10.1.0.2", 50_002, address_id=4))
+    assert ports(driver) == [40_000, 50_001 if other_is_up else 50_002]
 
 
 def test_one_whose_port_has_carrier_again_keeps_it() -> None:
