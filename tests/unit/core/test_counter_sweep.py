@@ -91,7 +91,7 @@ def test_of_which_switches_a_round_has_read_all_entries(held: int) -> None:
     assert not whole(driver), "no round is over"
     a_round(driver, held)
     assert whole(driver) == everywhere
-    away, silent = 1, 3
+    away, silent = DatapathId(1), DatapathId(3)
     driver.give(SwitchDown(away))
     asked, rounds = driver.asked(SWEEP), 1
     while rounds < 2:  # the round in which one is silent, until the next one begins

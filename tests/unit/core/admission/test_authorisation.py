@@ -138,7 +138,7 @@ def test_two_sources_that_take_each_others_room_for_answers_are_both_decided():
     driver = chained(HTTP, RADIUS, cached=1)
     open_ones = [asked(driver.syn(1, 1, capable(UE_LTE, 1))), asked(driver.syn(1, 1, capable("10.1.0.3", 1)))]
     for _ in range(4):
-        outputs = []
+        outputs: list[object] = []
         for one in open_ones:
             said = Verdict.ALLOW if one.authorizer is RADIUS else Verdict.NO_OPINION
             outputs += driver.give(Authorised(one.request, said))

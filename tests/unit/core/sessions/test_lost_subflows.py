@@ -13,6 +13,7 @@ from steering.core.sessions import lost_subflows
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.lost_subflows import ASKED_AGAIN, SILENT_SWEEPS, LostSubflows
 from steering.core.sessions.records import TAKEN_UP_WITHIN
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef
 from steering.model.policy import Limits, Policy
 from steering.model.rules import Meter
@@ -340,7 +341,7 @@ def test_what_no_sweep_reads_is_not_taken_for_silent() -> None:
     driver = full("10.2.0.50")
     driver.give(SwitchDown(2))
     driver.now += 3 * SILENT
-    moved(driver, 40_000, switches=driver.engine.map.switches - {2})
+    moved(driver, 40_000, switches=driver.engine.map.switches - {DatapathId(2)})
     again = join("10.1.0.2", 50_003, address_id=2)
     assert refused(driver.syn(1, 1, again)) and ports(driver) == [40_000, 50_001, 50_002]
     driver.up(2)
