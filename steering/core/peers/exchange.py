@@ -124,7 +124,9 @@ class PeerExchange(Part):
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
         )  # fmt: skip
-        self.own = OwnEntries(table, routes, replicas, self.reached, lambda: self.is_whole)
+        self.own = OwnEntries(
+            table, routes, replicas, lambda: self.members, self.reached, lambda: self.is_whole, unread
+        )
 
     @property
     def is_whole(self) -> bool:

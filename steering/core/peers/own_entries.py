@@ -9,28 +9,33 @@ from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
+from steering.model.ids import DatapathId
 from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
 
 LOOK = 4  # reading so many cookies counts as much work as beginning one session
 
 
 class OwnEntries:
-    """`reached`: the controllers that can be reached now. `is_whole` returns whether all other controllers can be reached
-    and have sent all of their tokens."""
+    """`members` returns the other controllers that are there; `reached`: those of them that can be reached now. `is_whole` returns
+    whether all of them can be reached and have sent all of their tokens. `unread`: switches whose entries were not read yet."""
 
     def __init__(
         self,
         table: FollowedTable,
         routes: SegmentRoutes,
         replicas: TokenReplicas,
+        members: Callable[[], Collection[str]],
         reached: Collection[str],
         is_whole: Callable[[], bool],
+        unread: Collection[DatapathId],
     ) -> None:
         self._table = table
         self._routes = routes
         self._replicas = replicas
+        self._members = members
         self._reached = reached
         self._is_whole = is_whole
+        self._unread = unread
 
     def of(
         self, read: EntriesRead
@@ -48,30 +53,36 @@ class OwnEntries:
                     began.add(hash((cookie.mcp, cookie.token, _flow(one.entry))))
             done = len(portion) // LOOK
         yield done
-        return lambda some: [one for one in some if not self._is_of_others(one.entry, began)]
+        first = read.dpid in self._unread
+        return lambda some: [one for one in some if not self._is_of_others(one.entry, began, first)]
 
-    def _is_of_others(self, entry: Entry, began: Collection[int]) -> bool:
-        """Whether an entry at an own switch belongs to a session of another controller that can be reached.
+    def _is_of_others(self, entry: Entry, began: Collection[int], first: bool) -> bool:
+        """Whether an entry at an own switch belongs to a session of another controller. `first`: the switch was not read before.
+
+        A controller that is there and cannot be reached has its sessions still: their entries stay. When another one decides for its
+        switches, that one reads its own switches once more. Only a switch that is read for the first time may show joins of own
+        sessions that are not known yet; they are not left to a controller that cannot be reached.
 
         A session belongs to the controller at whose switch its initial subflow came in. `began`: the initial subflows at this
         switch, by MCP and token, and by MCP, token and flow. For other entries, the tokens that the other controllers have
         sent decide. A server leg has the initial flow of its session, which distinguishes two sessions with one token.
         """
-        cookie = unpack_cookie(entry.cookie)
-        if not self._reached or cookie is None or cookie.kind is EntryKind.INITIAL:
+        cookie, members = unpack_cookie(entry.cookie), self._members()
+        if not members or cookie is None or cookie.kind is EntryKind.INITIAL:
             return False
+        near = self._reached if first else members
         if not (cookie.pending or cookie.plain):
             own: tuple[object, ...] = (cookie.mcp, cookie.token)
             if cookie.kind is EntryKind.RETURN:
                 own = (*own, flow_key(entry.dst, entry.src, entry.dport, entry.sport))
             if hash(own) in began or self._is_of_own(entry, cookie):
                 return False
-            if any(name in self._reached for name in self._replicas.holders(cookie.token)):
+            if any(name in near for name in self._replicas.holders(cookie.token)):
                 return True
         if cookie.kind is EntryKind.JOIN:
-            return not self._is_whole()
+            return bool(near) and not self._is_whole()
         home = self._routes.at_home(entry.dst, entry.src)
-        return self._routes.me not in home and any(name in self._reached for name in home)
+        return self._routes.me not in home and any(name in members for name in home)
 
     def _is_of_own(self, entry: Entry, cookie: SessionCookie) -> bool:
         """Whether the session of an entry with a token is in the table. The entry of a server leg also shows the initial flow

@@ -4,7 +4,7 @@ import pytest
 
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp, Tick
 from steering.core.outputs import FillSwitch, Steer, SyncRules
-from steering.core.peer_facts import PeerLost, PeerTold
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.records import ANSWERED, UNANSWERED
@@ -25,7 +25,7 @@ from steering.wire.peer_messages import (
     TokenEntry,
     TokenQuestion,
 )  # fmt: skip
-from tests.support.clustered import Cluster, steers
+from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import UE_LTE, UE_WLAN, answer, capable, join
 
 KEY = b"a key  1"
@@ -244,13 +244,13 @@ def test_the_control_without_any_replica_pins_no_join_across_owners() -> None:
     assert not [o for o in cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)) if isinstance(o, Steer)]
 
 
-def read_back(cluster: Cluster, session) -> tuple[int, int]:
-    """Both of c's switches connect again and tell what they hold. How many sessions c has by that, and how many entries it
-    wants to be gone."""
+def read_back(cluster: Cluster, session, dpids: tuple[int, ...] = (2, 4)) -> tuple[int, int]:
+    """Switches of c connect again and tell what they hold. How many sessions c has by that, and how many entries it wants to be
+    gone."""
     owner = cluster.engines["a"]
     held = {
         dpid: [ObservedEntry(e, 1) for e in session.entries(PortRole.GATEWAY) if e.dpid == dpid]
-        for dpid in (2, 4)
+        for dpid in dpids
     }
     assert all(held.values()), "one of a join, one of the way back"
     stale = 0
@@ -273,3 +273,36 @@ def test_entries_of_others_sessions_are_left_alone_and_those_of_one_that_is_lost
         cluster.part("a", "bc")
         cluster.give("c", PeerLost("b"))
     assert read_back(cluster, session) == ((1, 0) if lost else (0, 0))
+
+
+def lose(cluster: Cluster, lost: str) -> None:
+    """c reaches these no more. They are there, and decide for their switches."""
+    cluster.cut = {frozenset((name, "c")) for name in lost}
+    for name in lost:
+        cluster.give("c", PeerLost(name))
+
+
+@pytest.mark.row("D-6.7")
+@pytest.mark.parametrize("lost", ["a", "ab"])
+def test_entries_of_one_that_is_not_reached_stay_at_a_switch_that_connects_again(lost: str) -> None:
+    """Its sessions live: without their server leg they would break, while streams are away for a moment."""
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
+    lose(cluster, lost)
+    assert read_back(cluster, session) == (0, 0)
+
+
+@pytest.mark.row("D-6.7")
+@pytest.mark.parametrize("lost", ["a", "ab"])
+def test_who_starts_and_reaches_nobody_yet_takes_no_server_leg_of_anothers_session(lost: str) -> None:
+    """Its token would be announced twice, and no join of that session be led to its MCP any more."""
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.engines["c"]._unread |= {4}
+    lose(cluster, lost)
+    assert read_back(cluster, session, (4,)) == (0, 0)
+    cluster.engines["c"]._unread |= {4}
+    owners = {**SHARES, 1: "c", 3: "c", 5: "c"}
+    cluster.give("c", ClusterChanged("c", frozenset("c"), owners))
+    assert read_back(cluster, session, (4,)) == (1, 0), "now c decides where it began"
