@@ -43,7 +43,9 @@ class LimitDivision:
         self._me = ""
         self._members: frozenset[str] = frozenset()
         self._owners: Mapping[DatapathId, str] = {}
-        self._taken: dict[DatapathId, str] = {}  # switches that were another one's, and whose
+        # Switches that got another owner since a division was complete, and whose they were meanwhile.
+        self._before: dict[DatapathId, set[str]] = {}
+        self._has_owners = False  # whether it is known who decides for each switch
         self._versions: dict[str, int] = {}  # of those that are reached
         self._number = 0
         self._among = 0
@@ -51,6 +53,7 @@ class LimitDivision:
         self._has_begun = False  # whether a division was ever complete here
         self._since: float | None = None  # when the division under way was first looked at
         self._waited = 0.0  # seconds since then
+        self._unsure: float | None = None  # when the first division was, after one was complete
         self._said: dict[str, LimitStanding] = {}  # by those that are reached
 
     # ---- who is there ----------------------------------------------------------------------------
@@ -64,6 +67,7 @@ class LimitDivision:
     ) -> list[Output]:
         """Who is there, and who decides for which switches of the site, from now on."""
         members = others | {me}
+        self._has_owners = owners.keys() >= set(switches)
         # A switch that nobody decides for any more is still its last owner's.
         kept = {dpid: owner for dpid, owner in {**self._owners, **owners}.items() if dpid in switches}
         if (me, members, kept) == (self._me, self._members, self._owners):
@@ -71,10 +75,8 @@ class LimitDivision:
         is_first = not self._me
         for dpid, owner in owners.items():
             before = self._owners.get(dpid, me)
-            if owner == me and before != me:
-                self._taken[dpid] = before
-            elif owner != me:
-                self._taken.pop(dpid, None)
+            if owner != before:
+                self._before.setdefault(dpid, set()).add(before)
         self._me, self._members, self._owners = me, members, kept
         told = repr((sorted(members), sorted(self._owners.items())))
         self._among = int.from_bytes(sha256(told.encode()).digest()[:8], "big")
@@ -98,11 +100,13 @@ class LimitDivision:
     def _begin(self, number: int) -> list[Output]:
         self._number, self._is_ready = min(number, LAST), False
         self._since, self._waited = None, 0.0
+        if self._ledger.is_divided:
+            # However many follow before one is complete, a host waits no longer for that.
+            self._ledger.is_sure, self._unsure = False, None
         self._ledger.begin(self._members, self._me)
         if self._speaks_with_older():
             self._complete()
             return []
-        self._ledger.is_sure = False
         return self._tell(LimitStanding(self._number, self._among, False))
 
     def _complete(self) -> None:
@@ -118,8 +122,9 @@ class LimitDivision:
         return [TellPeer(name, message) for name in sorted(heard) if name in self._members]
 
     def is_far(self, told: LimitStanding) -> bool:
-        """Whether no division that there was since has this number: whoever says so lies, and after the last number there is none."""
-        return told.number > self._number + FAR
+        """Whether no division that there was since has this number: whoever says so lies, and after the last number there is none. Who
+        starts does not know how many there were."""
+        return told.number > (self._number + FAR if self._has_begun else LAST // 2)
 
     def standing(self, name: str, told: LimitStanding) -> list[Output]:
         """Another controller tells where it stands."""
@@ -144,8 +149,10 @@ class LimitDivision:
         """Time goes by: what takes too long is waited for no more."""
         if self._since is None:
             self._since = now
+        if self._unsure is None:
+            self._unsure = now
         self._waited = now - self._since
-        if self._waited >= SETTLES:
+        if now >= self._unsure + SETTLES:
             self._ledger.is_sure = True
         return self.look()
 
@@ -161,13 +168,17 @@ class LimitDivision:
             self._is_ready = True
             outputs += self._tell(LimitStanding(self._number, self._among, True))
         if self._is_ready and not ledger.is_divided and ledger.is_told and self._are_all_ready():
+            self._before.clear()
             self._complete()
         return outputs
 
     def _may_be_ready(self) -> bool:
-        if not self._has_begun and self._members == {self._me} and self._waited >= SETTLES:
+        if not self._has_begun and self._waited < SETTLES and not self._has_owners:
+            return False  # those that it will decide for have told nothing yet
+        if not self._has_begun and self._waited >= SETTLES and self._members == {self._me}:
             return True
-        unsure = [dpid for dpid, before in self._taken.items() if before not in self._members]
+        mine = [dpid for dpid in self._before if self._owners.get(dpid) == self._me]
+        unsure = [dpid for dpid in mine if not self._members.issuperset(self._before[dpid])]
         return self._knows_sessions(self._waited >= AWAY) and self._have_told(unsure)
 
     def _are_all_ready(self) -> bool:

@@ -4,18 +4,20 @@ from typing import Any
 
 import pytest
 
+from steering.core.clustered_engine import ClusteredEngine
 from steering.core.inputs import Continue, Tick
 from steering.core.outputs import GoOn, Output
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, TellPeer
-from steering.core.peers.limit_division import AWAY, SETTLES, LimitDivision
+from steering.core.peers.limit_division import AWAY, FAR, SETTLES, LimitDivision
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.peer_events import PeerEvent
+from steering.model.ids import DatapathId
 from steering.model.policy import Policy, Quotas
 from steering.model.session import Refusal
 from steering.wire.peer_messages import LimitExcess, LimitStanding
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.limit_world import World
-from tests.support.sites import capable
+from tests.support.sites import capable, off_path_site
 
 WHO = "anna"
 
@@ -204,6 +206,21 @@ def test_who_starts_and_finds_nobody_waits_some_seconds_for_a_switch_that_does_n
     assert not ledger.is_divided and ledger.is_sure, "beside another one nothing is complete without it"
 
 
+def test_who_starts_before_anybody_decides_for_a_switch_has_no_part() -> None:
+    """The first controller of a cell: nobody decided, it gives itself all switches a moment later, and they hold sessions."""
+    policy = Policy(quotas=Quotas(sessions_per_subscriber=30))
+    engine = ClusteredEngine(off_path_site(), policy, epoch=7)
+    ledger: Any = engine.sessions.table.ledger
+    for at, owners in ((100.0, {}), (100.1, dict.fromkeys(SHARES, "a"))):
+        engine.handle(ClusterChanged("a", frozenset(), owners), at)
+        engine.handle(Tick(), at + 0.05)
+        assert ledger.part(0, WHO, 30) == 0
+    engine.handle(Tick(), 100.1 + SETTLES)
+    assert ledger.part(0, WHO, 30) == 0
+    engine.handle(Tick(), 100.2 + SETTLES)
+    assert ledger.part(0, WHO, 30) == 30
+
+
 def test_switches_that_do_not_connect_at_a_start_are_away_after_some_time() -> None:
     waits: list[bool] = []
 
@@ -227,6 +244,81 @@ def test_a_number_that_no_division_can_have_is_passed_over() -> None:
     cluster.give("a", PeerTold("b", LimitStanding(2**64 - 1, 0, True)))
     assert engine.peers.events[PeerEvent.OUT_OF_PLACE] == before + 1
     ledger: Any = engine.sessions.table.ledger
+    assert ledger.is_divided
+
+
+def joined(name: str, other: str) -> tuple[LimitDivision, SharedLedger]:
+    ledger = SharedLedger()
+    ledger.keep({(0, 10)})
+    division = LimitDivision(ledger, lambda waited: True, lambda dpids: True)
+    division.changed(name, frozenset(other), {}, ())
+    division.up(other, 3)
+    return division, ledger
+
+
+def test_who_starts_has_its_part_however_far_a_liar_had_brought_the_others() -> None:
+    eldest, ledger = joined("a", "b")
+    eldest.standing("b", LimitStanding(eldest._number, eldest._among, True))
+    eldest.look()
+    assert ledger.is_divided
+    for _ in range(3):
+        lie = LimitStanding(eldest._number + FAR, 0, False)
+        assert not eldest.is_far(lie)
+        eldest.standing("b", lie)
+    fresh, its = joined("b", "a")
+    posts = [*eldest.up("b", 3), *fresh.look()]
+    while posts:
+        one = posts.pop(0)
+        to, by = (fresh, "a") if one.name == "b" else (eldest, "b")
+        if isinstance(one.message, LimitStanding) and not to.is_far(one.message):
+            posts += to.standing(by, one.message)
+        posts += to.look()
+    assert ledger.is_divided and its.is_divided and its.part(0, WHO, 10) == 5
+    assert fresh.is_far(LimitStanding(fresh._number + FAR + 1, 0, True))
+
+
+def test_a_host_at_a_limit_waits_no_longer_for_divisions_of_which_none_is_complete() -> None:
+    """A stream that comes and goes, or a liar, begins the next one again and again."""
+    division, ledger = joined("a", "b")
+    sure = []
+    for n in range(12):
+        division.tick(5.0 + n)
+        sure.append(ledger.is_sure)
+        division.standing("b", LimitStanding(division._number + 1, 0, False))
+    assert sure == [False] * int(SETTLES) + [True] * (12 - int(SETTLES))
+    division.standing("b", LimitStanding(division._number, division._among, True))
+    assert ledger.is_divided
+    division.up("b", 3)
+    assert not ledger.is_sure, "what is free now is not known again"
+
+
+def test_a_switch_that_a_dead_one_had_is_read_by_whoever_gets_it_from_its_heir() -> None:
+    """The heir never reached it, and the load was levelled."""
+    unread = {1}
+    ledger = SharedLedger()
+    division = LimitDivision(ledger, lambda waited: True, unread.isdisjoint)
+    switches = [DatapathId(n) for n in (1, 2, 3)]
+
+    def owned(others: str, *names: str) -> None:
+        division.changed("c", frozenset(others), dict(zip(switches, names, strict=True)), switches)
+        division.look()
+
+    def ready(*names: str) -> None:
+        for name in names:
+            division.standing(name, LimitStanding(division._number, division._among, True))
+
+    owned("ab", "b", "a", "c")
+    for name in "ab":
+        division.up(name, 3)
+    division.look()
+    ready("a", "b")
+    assert ledger.is_divided
+    owned("a", "a", "a", "c")
+    owned("a", "c", "a", "c")
+    ready("a")
+    assert not ledger.is_divided
+    unread.clear()
+    division.look()
     assert ledger.is_divided
 
 
