@@ -216,7 +216,8 @@ class PeerExchange(Part):
         fresh = now < self._changed_at.get(given.dpid, -SETTLED) + SETTLED
         if not fresh and self.routes.owners.get(given.dpid) == given.name and given.name in self.members:
             self._unwritten[given.dpid] = now + TRIED_AGAIN
-            self._offline()
+            # It alone, without a look at all switches: thousands of writes may be refused at once.
+            self._readiness.offline.add(given.dpid)
         return []
 
     def _try_again(self, now: float) -> None:

@@ -43,6 +43,7 @@ class SharedLedger(Ledger):
         self._asked: dict[QuotaKey, float] = {}
         # Those of the policy; None while it is the one of the start, before which there was none to come back.
         self._limits: Collection[tuple[int, int]] | None = None
+        self._places: Collection[int] = range(len(LIMITED))  # those that have limits
         # Sessions that went with a switch, and may not be counted there yet.
         self._leaving: dict[QuotaKey, int] = {}
         self._is_giving_up = False
@@ -81,6 +82,8 @@ class SharedLedger(Ledger):
         self._leaving.clear()
         for name in self._others.keys() - members:
             del self._others[name]
+        for name in self._new.keys() - members:
+            del self._new[name]
         for place, key, most in [*self._excess][:PORTION]:
             self._wanted[place, key] = most
         self._round = [*self._excess]  # sessions that left count no more
@@ -98,14 +101,15 @@ class SharedLedger(Ledger):
     def give_back(self, keys: QuotaKeys) -> None:
         super().give_back(keys)
         if self._is_giving_up:
-            for place, key in enumerate(keys):
-                self._leaving[place, key] = self._leaving.get((place, key), 0) + 1
+            for place in self._places:
+                key = place, keys[place]
+                self._leaving[key] = self._leaving.get(key, 0) + 1
 
     def found(self, keys: QuotaKeys) -> None:
         """It lives, whatever the part here is: what it makes beyond that is told, also when all was told before."""
         self.take(keys)
         if self.tells and self._limits:
-            self._read.update(dict.fromkeys(enumerate(keys)))
+            self._read.update(((place, keys[place]), None) for place in self._places)
 
     # ---- what is beyond parts ------------------------------------------------------------------------
 
@@ -138,7 +142,10 @@ class SharedLedger(Ledger):
                     )
                 yield number
             leaving = [key for at, key in self._leaving if at == place]
-            self._over.update({(place, key, most): None for key in leaving for most in least})
+            for begin in range(0, len(leaving), PORTION):
+                some = leaving[begin : begin + PORTION]
+                self._over.update({(place, key, most): None for key in some for most in least})
+                yield len(some)
 
     @property
     def is_told(self) -> bool:
@@ -219,6 +226,7 @@ class SharedLedger(Ledger):
         it comes: else it would count where a later policy has that limit again, and whoever gave it has whole parts again by then."""
         new = set(limits) - set(self._limits or ())
         self._limits = limits
+        self._places = sorted({place for place, _ in limits})
         self._shifts = {key: by for key, by in self._shifts.items() if (key[0], key[2]) in limits}
         self._wanted = {key: most for key, most in self._wanted.items() if (key[0], most) in limits}
         if self.tells and new:

@@ -129,3 +129,34 @@ def test_no_more_is_given_than_is_free() -> None:
     assert ledger.asked(LimitWish(SUBSCRIBER, "anna", 10), "c") is None, "what is free is b's"
     assert ledger.asked(LimitWish(SUBSCRIBER, "anna", 10), "b") == LimitGift(SUBSCRIBER, "anna", 10, 1)
     assert ledger.asked(LimitWish(SUBSCRIBER, "anna", 10), "b") is None
+
+
+def test_of_keys_that_no_limit_is_for_nothing_is_kept() -> None:
+    """With a share go hundreds of thousands of sessions, and each has a server of its own."""
+    ledger = shared(anna=8)
+    ledger.tell_all_excess()
+    assert told(ledger) == {"anna": 3}
+    ledger.found(keys("anna"))
+    assert list(ledger._read) == [(SUBSCRIBER, "anna")]
+    with ledger.giving_up():
+        ledger.give_back(keys("anna"))
+    assert list(ledger._leaving) == [(SUBSCRIBER, "anna")]
+
+
+def test_what_was_given_up_is_told_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steering.core.peers.limit_parts.PORTION", 4)
+    names = [f"host{n}" for n in range(10)]
+    ledger = shared(**dict.fromkeys(names, 6))
+    with ledger.giving_up():
+        for name in names * 6:
+            ledger.give_back(keys(name))
+    ledger.tell_all_excess()
+    assert [len(told(ledger)) for _ in range(3)] == [4, 4, 2] and ledger.is_told
+
+
+def test_what_one_began_to_tell_that_is_gone_is_forgotten() -> None:
+    ledger = shared()
+    for name in "bc":
+        ledger.forget_excess(name)
+    ledger.complete("ab", "a")
+    assert list(ledger._new) == ["b"]
