@@ -25,9 +25,7 @@ BLIND = "blind/"  # the shares of which a member reaches no switch
 ALL = "*"  # all shares
 STARTS = "starts/"  # members that are starting and do not yet follow what the cell agrees on
 MOST_TEXT = 4_096  # characters of a value
-MOST_BLIND = (
-    400  # shares that a member tells of: more than it has when others are there, but of a cell of very many
-)
+MOST_BLIND_TEXT = 10 * MOST_SHARES  # characters of the value that names shares
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SHARE = re.compile(r"s[0-9]{4}", re.ASCII)
@@ -126,7 +124,7 @@ def read_member(name: str, text: str) -> tuple[ClusterMember, str]:
 
 def read_blind(name: str, text: str) -> frozenset[str]:
     """The shares of which a member reaches no switch. Raises ValueError, KeyError or TypeError for what is none."""
-    if len(text) > MOST_TEXT or not CONTROLLER.fullmatch(name):
+    if len(text) > MOST_BLIND_TEXT or not CONTROLLER.fullmatch(name):
         raise ValueError
     told = json.loads(text)
     if not isinstance(told, list) or not all(one == ALL or _SHARE.fullmatch(one) for one in told):

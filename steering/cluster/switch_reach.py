@@ -2,18 +2,23 @@
 
 Streams and etcd tell that a controller lives, not that switches hear it. One that has lost its switches says so, and its shares go to a
 member that has not (steering.cluster.shares). It says nothing of switches that come and go in a moment.
+
+A switch that is off, or starts again, is lost by all members within some seconds, and reached by all of them again. Its owner says the first
+later than the others, and the second earlier, so that it stays the owner.
 """
 
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable
 
-from steering.cluster.cell import ALL, BLIND, MOST_BLIND, ClusterCell
+from steering.cluster.cell import ALL, BLIND, ClusterCell
 from steering.cluster.shares import share_of
 from steering.model.ids import DatapathId
 from steering.store.etcd.keys import Keys
 
-WAITED = 5.0  # seconds without any switch of a share after which that is told
+WAITED = 5.0  # seconds without any switch of a share after which its owner tells that
+SOONER = 2.5  # the same for another member than the owner
+BACK = 2.0  # seconds with a switch after which another member than the owner tells that; the owner at once
 EACH = 1.0  # seconds between two looks at all switches
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,8 @@ class SwitchReach:
         self.unreached = unreached
         self._me = me
         self._since: dict[str, float] = {}
+        self._back: dict[str, float] = {}  # shares that are reached again, and since when
+        self._blind: set[str] = set()  # those that are told
         self._looked = float("-inf")
 
     def look(self, cell: ClusterCell, keys: Keys, lease: int, now: float) -> None:
@@ -33,13 +40,20 @@ class SwitchReach:
         if now < self._looked + EACH:
             return
         self._looked = now
-        unreached = self.unreached()
+        unreached = set(self.unreached())
+        own = {share for share, one in cell.shares.items() if one.owner.controller == self._me}
         self._since = {share: self._since.get(share, now) for share in unreached}
-        blind = {share for share, since in self._since.items() if now >= since + WAITED}
+        self._back = {share: self._back.get(share, now) for share in self._blind - unreached - own}
+        blind = {
+            share for share, at in self._since.items() if now >= at + (WAITED if share in own else SOONER)
+        }
+        blind |= self._blind & unreached
+        blind |= {share for share, at in self._back.items() if now < at + BACK}
+        self._blind = set(blind)
         if blind and len(blind) == cell.count:
             blind = {ALL}
         told = cell.blind.get(self._me, frozenset())
-        wanted = frozenset(sorted(blind)[:MOST_BLIND])
+        wanted = frozenset(blind)
         if wanted == told:
             return
         if lost := sorted(wanted - told):

@@ -4,9 +4,10 @@ import pytest
 
 from steering.cluster.cell import ALL, BLIND, ClusterCell
 from steering.cluster.shares import share_name, share_names, share_of
-from steering.cluster.switch_reach import WAITED, unreached
-from steering.model.cluster import ShareRole
+from steering.cluster.switch_reach import WAITED, SwitchReach, unreached
+from steering.model.cluster import MOST_SHARES, ShareRole
 from steering.model.ids import DatapathId
+from steering.store.etcd.keys import Keys
 from tests.support.fakes.cell_keys import FakeCell, FakeMember
 
 NAMES = ("a", "b", "c")
@@ -105,7 +106,18 @@ def test_what_is_told_ends_with_its_member_and_is_told_again_with_a_new_lease() 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '["s1"]', '["s00001"]', '"*"', "[" * 5_000, '["s0000", "' + "s" * 5_000 + '"]']
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '["s1"]',
+        '["s00001"]',
+        '"*"',
+        "[" * 5_000,
+        '["s0000", "' + "s" * 5_000 + '"]',
+        "[" + '"s0000",' * 6_000 + '"s0000"]',
+    ],
 )
 def test_what_is_no_list_of_shares_is_left_out_and_counted(text: str) -> None:
     made = ClusterCell()
@@ -114,6 +126,50 @@ def test_what_is_no_list_of_shares_is_left_out_and_counted(text: str) -> None:
     assert not made.blind and made.damaged == 1
     made.take(BLIND + "../b", '["s0000"]', 3)
     assert not made.blind and made.damaged == 2
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("phase", [0.0, 0.3, 0.6, 0.9])
+def test_a_switch_that_starts_again_keeps_its_owner(first: str, phase: float) -> None:
+    """Whoever loses it first, and whoever reaches it first: the other one does a second later."""
+    made = FakeCell("a", "b", shares=1)
+    (owner,) = set(made.owners().values())
+    made.members["b"].now += phase
+
+    def steps(number: int) -> None:
+        for _ in range(number):
+            for one in made.members.values():
+                one.now += 0.1
+            made.look(rounds=1)
+            assert made.owners() == {share_name(0): owner}
+
+    for shares in ((share_name(0),), ()):
+        for name in (first, *({"a", "b"} - {first})):
+            loses(made, name, *shares)
+            steps(10)
+        steps(100)
+    assert not any(key.startswith(BLIND) for key in made.etcd.kept)
+
+
+def test_one_of_very_many_shares_reaches_few_and_gives_all_others_away() -> None:
+    names = share_names(MOST_SHARES)
+    cell = ClusterCell()
+    cell.take("shares", str(MOST_SHARES), 1)
+    reach = SwitchReach("a", lambda: names[1:])
+    for now in (0.0, WAITED):
+        reach.look(cell, KeptBy(cell), 1, now)
+    assert cell.blind == {"a": frozenset(names[1:])} and not cell.damaged
+
+
+class KeptBy(Keys):
+    """What is put is known at once."""
+
+    def __init__(self, cell: ClusterCell) -> None:
+        self._cell = cell
+
+    def put(self, key: str, text: str, lease: int = 0) -> int:
+        self._cell.take(key, text, 2)
+        return 2
 
 
 def test_a_share_is_reached_with_any_of_its_switches() -> None:
