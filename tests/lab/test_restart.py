@@ -13,7 +13,7 @@ def test_sessions_survive_the_controller_and_join_after_its_return(ran: Ran) -> 
 
 
 @pytest.mark.row("D-6.2c", "D-4.d")
-@pytest.mark.lab("controller-loss")
+@pytest.mark.lab("controller-loss", alone=True)
 def test_without_a_controller_new_connections_pass_and_no_host_gives_up_mptcp(ran: Ran) -> None:
     assert ran.failed() == []
     assert ran.status == 0 and ran.report["passed"]

@@ -285,4 +285,5 @@ SCENARIO = Scenario(
     plan=PLAN,
     run=run,
     controls=controls("lease"),
+    alone=True,
 )
