@@ -251,6 +251,7 @@ def test_an_uplink_without_a_carrier_is_not_called_silent(server: socket.socket)
     bench.close()
 
 
+@pytest.mark.own_process
 def test_without_a_descriptor_for_another_way_the_first_one_goes_on(server: socket.socket) -> None:
     """Thousands of dials that nobody answers may take all: a way more is worth having, and the relay's life is worth more."""
     made = dialler(DSL, LTE)
