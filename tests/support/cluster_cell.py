@@ -1,7 +1,9 @@
 """Two controllers of one cell as processes, with a real etcd and four bridges of a real Open vSwitch."""
 
+import fcntl
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ links:
 PORTS = 4
 WAIT = 120.0  # seconds, on a slow machine
 QUIET = 2.0  # seconds
+LOCK = Path(tempfile.gettempdir()) / "steering-test-cell.lock"
 CHANGES = re.compile(r"cookie=(0x[0-9a-f]+), duration=([0-9.]+)s, table=(\d+).*? (priority=.*)")
 
 
@@ -89,6 +92,23 @@ def settled() -> dict[str, tuple[str, float]]:
         before = now
 
 
+def _remove_bridges() -> None:
+    for bridge in BRIDGES:
+        run("ovs-vsctl", "--if-exists", "del-br", bridge)
+
+
+@contextmanager
+def _bridges() -> Iterator[None]:
+    """The bridges are free for the caller: another run of these tests on this machine is waited for, and what a killed run left is removed."""
+    with LOCK.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _remove_bridges()
+        try:
+            yield
+        finally:
+            _remove_bridges()
+
+
 @contextmanager
 def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n") -> Iterator[Cell]:
     """`arguments`: more of them, for both controllers."""
@@ -105,30 +125,39 @@ def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy
         )  # fmt: skip
         (folder / name / "policy.yaml").write_text(policy)
     targets = [f"tcp:127.0.0.1:{one.port}" for one in controllers.values()]
-    try:
-        for number, bridge in enumerate(BRIDGES, 1):
-            run(
-                *("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"),
-                *("protocols=OpenFlow13", f"other-config:datapath-id={number:016x}", "fail_mode=secure"),
-                "other-config:disable-in-band=true",
-            )
-            for port in range(1, PORTS + 1):
-                name = f"{bridge}p{port}"
+    with _bridges():
+        try:
+            for number, bridge in enumerate(BRIDGES, 1):
                 run(
-                    *("ovs-vsctl", "add-port", bridge, name, "--", "set", "interface", name, "type=internal"),
-                    f"ofport_request={port}",
+                    *("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"),
+                    *("protocols=OpenFlow13", f"other-config:datapath-id={number:016x}", "fail_mode=secure"),
+                    "other-config:disable-in-band=true",
                 )
-                run("ip", "link", "set", name, "up")
-            run("ovs-vsctl", "set-controller", bridge, *targets)
-        for one in run("ovs-vsctl", "--bare", "--columns=_uuid", "list", "controller").split():
-            run("ovs-vsctl", "set", "controller", one, "max_backoff=1000", "inactivity_probe=5000")
-        for running in controllers.values():
-            running.start()
-        yield Cell(etcd, controllers)
-    finally:
-        for running in controllers.values():
-            if running.process is not None and running.is_alive():
-                running.process.send_signal(signal.SIGCONT)
-            running.kill()
-        for bridge in BRIDGES:
-            run("ovs-vsctl", "--if-exists", "del-br", bridge)
+                for port in range(1, PORTS + 1):
+                    name = f"{bridge}p{port}"
+                    run(
+                        *(
+                            "ovs-vsctl",
+                            "add-port",
+                            bridge,
+                            name,
+                            "--",
+                            "set",
+                            "interface",
+                            name,
+                            "type=internal",
+                        ),
+                        f"ofport_request={port}",
+                    )
+                    run("ip", "link", "set", name, "up")
+                run("ovs-vsctl", "set-controller", bridge, *targets)
+            for one in run("ovs-vsctl", "--bare", "--columns=_uuid", "list", "controller").split():
+                run("ovs-vsctl", "set", "controller", one, "max_backoff=1000", "inactivity_probe=5000")
+            for running in controllers.values():
+                running.start()
+            yield Cell(etcd, controllers)
+        finally:
+            for running in controllers.values():
+                if running.process is not None and running.is_alive():
+                    running.process.send_signal(signal.SIGCONT)
+                running.kill()
