@@ -18,9 +18,9 @@ set -e
 mkdir -p /run/steering && mount -t tmpfs -o mode=0700 tmpfs /run/steering
 cd {folder}
 """
-# A transfer that lasts while somebody looks at the live page.
+# A transfer that lasts while somebody looks at the live page: some 400 s, as a slow machine's browser may need minutes.
 AFTER = """
-ip netns exec host mptcpize run curl -s -o copy2 --limit-rate 40K http://10.9.0.2:8000/data &
+ip netns exec host mptcpize run curl -s -o copy2 --limit-rate 10K http://10.9.0.2:8000/data &
 watched=$!
 until steering sessions | grep 'established.* 2 '; do sleep 1; done
 {python} -m tests.support.seen_page "$(steering token add --role reader --name page --json | {python} -c 'import json, sys; print(json.load(sys.stdin)["token"])')"

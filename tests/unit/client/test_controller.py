@@ -68,12 +68,12 @@ def test_how_long_is_waited_is_an_argument(
 ) -> None:
     """Without it, what all controllers of a cell agree on first is waited for as long as commands wait."""
     timed = timed_requests(monkeypatch)
-    patient = SteeringClient.at(served.url, token_file=str(tmp_path / "token"), timeout=3.0)
+    patient = SteeringClient.at(served.url, token_file=str(tmp_path / "token"), timeout=33.0)
     for controller in (served.controller, patient):
         controller.health()
         controller.put_policy("policy: 1\n", dry_run=True)
     normal, long = client.TIMEOUT, client.AGREED_TIMEOUT
-    assert timed == [("GET", normal), ("PUT", long), ("GET", 3.0), ("PUT", 3.0)]
+    assert timed == [("GET", normal), ("PUT", long), ("GET", 33.0), ("PUT", 33.0)]
 
 
 @pytest.mark.parametrize(
