@@ -5,6 +5,7 @@ import pytest
 from steering.wire.errors import WireError, WireRefusal
 from steering.wire.peer_codec import LONGEST_KEY, MOST_TOKENS, decoded, encoded
 from steering.wire.peer_messages import (
+    VERSION,
     Heartbeat,
     Hello,
     LimitWish,
@@ -96,7 +97,9 @@ def test_entries_and_packets_are_written() -> None:
     assert decoded(12, encoded(write)[HEAD:]) == write
 
 
-@pytest.mark.parametrize(("version", "oldest", "common"), [(1, 1, 1), (2, 1, 2), (9, 2, 2), (9, 3, None)])
+@pytest.mark.parametrize(
+    ("version", "oldest", "common"), [(1, 1, 1), (2, 1, 2), (9, 2, VERSION), (9, VERSION + 1, None)]
+)
 def test_two_versions_meet_at_the_newest_that_both_speak(
     version: int, oldest: int, common: int | None
 ) -> None:
