@@ -195,8 +195,9 @@ class Operator:
     # ---- the clock and the file ----------------------------------------------------------------
 
     def tell_time(self) -> None:
-        """Tell the engine the local minute: rush hours begin and end by it (D-3.2c)."""
-        self.give(self._time())
+        """Tell the engine the local minute: rush hours begin and end by it (D-3.2c). The engine takes the minute at once. In the
+        queue it could be handled after a new offset of the clock, which would count only from the next call on."""
+        self.take(self._time())
 
     def _time(self) -> TimeOfDay:
         return TimeOfDay(minute_of_week(datetime.now() + timedelta(seconds=self._offset)))

@@ -85,6 +85,18 @@ def until(is_so: Callable[[], bool]) -> None:
             eventlet.sleep(0.01)
 
 
+@pytest.mark.row("D-3.2c")
+def test_no_minute_waits_that_a_new_offset_of_the_clock_has_made_wrong(tmp_path: Path) -> None:
+    operator, at_once = given_in(tmp_path)
+    waiting: list[Any] = []
+    operator.connect(waiting.append, at_once.append)
+    operator.tell_time()
+    operator.set_clock_offset(86_400)
+    assert waiting == []
+    before, after = (given.minute for given in at_once)
+    assert (after - before) % 10_080 in (1_440, 1_441)  # a minute may have begun between the two
+
+
 @pytest.fixture
 def watched() -> Iterator[list[Any]]:
     threads: list[Any] = []
