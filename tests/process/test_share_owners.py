@@ -80,7 +80,7 @@ def test_the_control_without_tokens_of_others_pins_no_join(tmp_path: Path, etcd:
         assert not joined(made.at_wlan, 40_001)
 
 
-@pytest.mark.row("D-6.3f", "D-6.7")
+@pytest.mark.row("D-6.3f", "D-6.7.1")
 def test_a_limit_that_one_owner_has_used_up_holds_when_the_other_one_is_back(
     tmp_path: Path, etcd: EtcdMembers
 ) -> None:

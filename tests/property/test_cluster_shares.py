@@ -72,7 +72,7 @@ def sees(blind: Mapping[str, Collection[str]], name: str, share: str) -> bool:
     return not {share, ALL} & set(blind.get(name, ()))
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 @given(st.sets(st.sampled_from(NAMES), min_size=1), blind, blind)
 @settings(max_examples=300, deadline=None)
 def test_who_reaches_no_switch_of_a_share_gives_it_to_who_reaches_some_and_then_all_rests(

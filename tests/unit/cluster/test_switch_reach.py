@@ -40,7 +40,7 @@ def roles(one: FakeMember) -> dict[str, ShareRole]:
     return {share: one.coordination.duty_of(share).role for share in share_names(3)}
 
 
-@pytest.mark.row("D-6.7", "D-6.7.1")
+@pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize("name", NAMES)
 def test_who_loses_all_its_switches_gives_its_shares_to_who_reaches_them_and_gets_them_back(
     name: str,

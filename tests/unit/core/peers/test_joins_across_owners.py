@@ -282,7 +282,7 @@ def lose(cluster: Cluster, lost: str) -> None:
         cluster.give("c", PeerLost(name))
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize("lost", ["a", "ab"])
 def test_entries_of_one_that_is_not_reached_stay_at_a_switch_that_connects_again(lost: str) -> None:
     """Its sessions live: without their server leg they would break, while streams are away for a moment."""
@@ -293,7 +293,7 @@ def test_entries_of_one_that_is_not_reached_stay_at_a_switch_that_connects_again
     assert read_back(cluster, session) == (0, 0)
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize("lost", ["a", "ab"])
 def test_who_starts_and_reaches_nobody_yet_takes_no_server_leg_of_anothers_session(lost: str) -> None:
     """Its token would be announced twice, and no join of that session be led to its MCP any more."""

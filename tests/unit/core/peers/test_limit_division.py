@@ -31,7 +31,7 @@ def fill(world: World, *dpids: int) -> int:
     return begun
 
 
-@pytest.mark.row("D-6.3f", "D-6.7")
+@pytest.mark.row("D-6.3f", "D-6.7.7")
 def test_who_joins_when_all_is_used_up_begins_nothing() -> None:
     world = World("ab", 2, 100)
     assert fill(world, 0, 1) == 100
@@ -47,7 +47,7 @@ def test_who_joins_when_all_is_used_up_begins_nothing() -> None:
     world.heals()
 
 
-@pytest.mark.row("D-6.3f", "D-6.7")
+@pytest.mark.row("D-6.3f", "D-6.7.1")
 def test_what_a_dead_one_had_is_used_again_when_its_switch_was_read_and_not_before() -> None:
     world = World("abc", 3, 90)
     assert fill(world, 0) == 30
@@ -114,7 +114,7 @@ def test_beside_one_of_an_earlier_version_each_goes_by_who_is_there() -> None:
     assert ledger.part(0, WHO, 10) == 5 and ledger.is_divided
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.7")
 def test_controllers_are_upgraded_one_at_a_time_and_then_limits_hold() -> None:
     world = World("abc", 3, 90, dict.fromkeys("abc", 2))
     assert fill(world, 0, 1, 2) == 90
@@ -322,7 +322,7 @@ def test_a_switch_that_a_dead_one_had_is_read_by_whoever_gets_it_from_its_heir()
     assert ledger.is_divided
 
 
-@pytest.mark.row("D-6.3f", "D-6.7")
+@pytest.mark.row("D-6.3f", "D-6.7.1")
 def test_while_limits_are_divided_a_syn_at_a_limit_waits_and_later_it_is_refused() -> None:
     cluster = Cluster(policy=Policy(quotas=Quotas(sessions_per_subscriber=30)))
     engine = cluster.engines["a"]

@@ -26,7 +26,7 @@ def begins(cluster: Cluster, sport: int) -> bool:
     return bool(steers(cluster.syn(1, 1, capable("10.1.0.2", sport))))
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 def test_for_a_second_no_segment_waits_for_an_entry_that_does_not_come() -> None:
     cluster = settled()
     assert begins(cluster, 10_000)
