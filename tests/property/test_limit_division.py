@@ -1,5 +1,5 @@
 """Whoever comes, goes, dies, is cut off or takes switches over: all together never let more begin than the limit says, and when
-all is well again what is counted is what lives (D-6.3f, D-6.7)."""
+all is well again what is counted is what lives (D-6.3f, D-6.7.1)."""
 
 import pytest
 from hypothesis import settings
@@ -128,4 +128,4 @@ class Limits(RuleBasedStateMachine):
 
 
 Limits.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestLimits = pytest.mark.row("D-6.3f", "D-6.4i", "D-6.7")(Limits.TestCase)
+TestLimits = pytest.mark.row("D-6.3f", "D-6.4i", "D-6.7.1")(Limits.TestCase)
