@@ -72,6 +72,26 @@ ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "commands": "main arguments progress wording table machine state_dirs site_commands relay_arguments capture drawing "
             "examination reasons client actions clock",
         },
+        "policy": {
+            "language": "",
+            "site": "language",
+            "rules": "language",
+            "checks": "language site rules",
+            "site_draft": "",
+            "site_file": "language site checks",
+            "site_mcps": "language site_file",
+            "policy_file": "language rules checks",
+            "policy_process": "language policy_file",
+            "schema": "language site rules",
+        },
+        "northbound": {
+            "auth": "",
+            "http": "auth",
+            "schema": "http",
+            "resources": "http auth schema",
+            "openapi": "http schema resources",
+            "composition": "auth http schema resources openapi",
+        },
     }.items()
 }
 """Package -> room or single file -> what of the package it may import besides itself."""

@@ -64,6 +64,11 @@ def test_no_circle_of_rooms_and_none_of_files_in_a_package(package: str) -> None
         ("runtime", "steering.runtime.traces.x", "steering.runtime.cluster.cluster"),
         ("runtime", "steering.runtime.aaa.x", "steering.runtime.orders.operator"),
         ("cli", "steering.cli.client", "steering.cli.commands.status"),
+        ("policy", "steering.policy.language.x", "steering.policy.rules.plan"),
+        ("policy", "steering.policy.site.x", "steering.policy.rules.plan"),
+        ("northbound", "steering.northbound.http.x", "steering.northbound.resources.routes"),
+        ("northbound", "steering.northbound.schema.x", "steering.northbound.resources.links"),
+        ("northbound", "steering.northbound.auth.x", "steering.northbound.http.problems"),
     ],
 )
 def test_the_check_of_a_package_sees_an_arrow_against_its_table(
