@@ -243,7 +243,7 @@ def set_controller(bridge: str, port: int) -> None:
 def _saved_logs(record: records.Record) -> str:
     """Keep logs and captures of a lab that is over; the path where they are. Files that cannot be kept are lost, since the
     lab has to be removed in any case."""
-    target = records.LAST_LOGS / record.directory.name
+    target = records.next_logs(record.directory.name)
     with contextlib.suppress(OSError):
         target.mkdir(parents=True, exist_ok=True)
         for kept in (*record.directory.glob("*.log"), *record.directory.glob("*.pcap")):

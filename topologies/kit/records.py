@@ -159,6 +159,15 @@ def _signal(process: Process, number: int) -> None:
             os.kill(process.pid, number)
 
 
+def next_logs(name: str) -> Path:
+    """Where the logs of a network go: a lab may build several networks of one name, one after the other."""
+    target, number = LAST_LOGS / name, 1
+    while target.exists():
+        number += 1
+        target = LAST_LOGS / f"{name}-{number}"
+    return target
+
+
 def forget_logs() -> None:
     """Remove the logs that were kept of a lab that failed."""
     shutil.rmtree(LAST_LOGS, ignore_errors=True)

@@ -73,3 +73,15 @@ def test_logs_stay_where_a_run_was_not_what_it_should_be(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert logs.exists() is stay
+
+
+def test_each_network_of_a_lab_keeps_its_own_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(records, "LAST_LOGS", tmp_path / "last-logs")
+    for word in ("first", "second", "third"):
+        record = records.open_record("nanocell")  # one after the other, with one name and one process
+        (record.directory / "controller.log").write_text(word)
+        lab._saved_logs(record)
+        records.remove(record)
+    kept = sorted((tmp_path / "last-logs").glob("*/controller.log"))
+    assert sorted(path.read_text() for path in kept) == ["first", "second", "third"]
