@@ -12,7 +12,7 @@ from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
-from topologies.measures import leaving
+from topologies.measures import leaving, receive_buffers
 
 BULK, CALLS, PAGES = 5001, 5002, 5003
 PEERING = "s3:4"
@@ -84,6 +84,7 @@ def run(options: Options, report: Report) -> None:
     if "anchor" in options.without:
         plan = replace(PLAN, policy=POLICY.replace("continuity, max_stretch: 4.0, mcps: [anchor]", "bulk"))
     with running(plan, options.say, options.without, options.keep) as lab:
+        receive_buffers.enlarge(lab, "ue", "small", "anchor", "content")
         lab.start_services()
         lab.host("ue").run("ip mptcp endpoint flush")
         lab.start_controller(options.without)

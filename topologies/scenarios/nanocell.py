@@ -9,7 +9,7 @@ from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
-from topologies.measures import aggregation, leaving
+from topologies.measures import aggregation, leaving, receive_buffers
 
 RADIO_MBIT = 10.0
 SECONDS = 4.0
@@ -88,6 +88,7 @@ def run(options: Options, report: Report) -> None:
     for breakout in (False, True):
         plan = nanocell(breakout and "breakout" not in options.without)
         with running(plan, options.say, options.without, options.keep) as lab:
+            receive_buffers.enlarge(lab, "ue", "station", "anchor")
             lab.start_services()
             # The host cannot reach the macro cell until it leaves.
             lab.host("ue").run(
