@@ -22,8 +22,9 @@ from steering.core.pipeline.forwarding import (
 from steering.core.pipeline.ingress_guard import GuardedPort, core_rules, port_rules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
+from steering.core.pipeline.opened_ports import CORE_PORTS
 from steering.core.pipeline.pieces import Rules, Spread, Unmade
-from steering.core.pipeline.reconcile import CORE_PORTS, Reconcile
+from steering.core.pipeline.reconcile import Reconcile
 from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.mechanism import Mechanism

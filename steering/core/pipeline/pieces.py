@@ -11,6 +11,10 @@ from steering.model.ids import DatapathId
 from steering.model.rules import Rule, RuleKey
 
 PORTION = 100  # most rules that are made at once
+# Units of work of a slice (pipeline.reconcile).
+LOOKED = 1  # for a distance that is looked at for a rule, and for a rule that is compared
+MADE = 2  # for a rule that is made
+CHANGED = 8  # for a rule that is sent to its switch
 
 Rules = Mapping[RuleKey, Rule]
 # The name of a piece. A feature with many pieces names each by a kind and two numbers of its own choice.

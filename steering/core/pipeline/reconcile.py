@@ -7,10 +7,11 @@ and not on the size of the network.
 The work is done in slices, so that other events need not wait for a big change. Each `step` does about `BUDGET` units
 of work. `busy` says that there is more. The order is:
 
-1. Labels, since all other rules lead to them.
-2. Switches of gateways. Rules of proactive insertion there have to be right before hosts are led to another MCP.
-3. All other switches.
-4. Detours around links.
+1. Ports with new links, at both ends (pipeline.opened_ports), in slices of their own.
+2. Labels, since all other rules lead to them.
+3. Switches of gateways. Rules of proactive insertion there have to be right before hosts are led to another MCP.
+4. All other switches.
+5. Detours around links.
 
 A switch gets additions before deletions, so that no packet is lost between them, and groups before the rules that
 use them. Groups are never deleted while a switch is connected: the switch would delete their rules, too.
@@ -27,7 +28,18 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.failover import DETOURS, Failover
 from steering.core.pipeline.labels import Labels
-from steering.core.pipeline.pieces import Piece, PieceKind, PieceWork, Rules, Spread, Unmade
+from steering.core.pipeline.opened_ports import CORE_PORTS, OpenedPorts
+from steering.core.pipeline.pieces import (
+    CHANGED,
+    LOOKED,
+    MADE,
+    Piece,
+    PieceKind,
+    PieceWork,
+    Rules,
+    Spread,
+    Unmade,
+)
 from steering.core.pipeline.switch_change import Change
 from steering.core.pipeline.switch_fill import Fill
 from steering.model.ids import DatapathId
@@ -35,14 +47,10 @@ from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
 
 BUDGET = 400  # units of work in a slice; a unit takes some 5 us on a machine of 2025
 SETTLED = 3  # units for a switch that a path computation settles
-LOOKED = 1  # units for a distance that is looked at for a rule, and for a rule that is compared
-MADE = 2  # units for a rule that is made
-CHANGED = 8  # units for a rule that is sent to its switch
 AROUND = 10  # units for a detour without the switches settled for it, and for the groups of a switch
 WAYS = 1_000  # most detours that are found before their switches are updated
 
 FORWARDING = (Table.LABEL, Table.HOST)
-CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
 
 
 class Reconcile:
@@ -83,6 +91,7 @@ class Reconcile:
         # What switches hold: switch -> destination (`_labelled`) or piece (`_pieces`) -> rules.
         self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
         self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
+        self._opened = OpenedPorts(switches, self._pieces)
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
         self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
         # Switches where detours changed. Many detours cross each switch, so its rules are made again only when all
@@ -148,6 +157,7 @@ class Reconcile:
         changed = list(self._graph.changed_since(self._version))
         self._failover.links_changed(changed)
         for pair in changed:
+            self._opened.add(pair)
             self.touch(CORE_PORTS, pair)
             self.touch(DETOURS, pair[:1])  # also compares the switch's groups
         self._version = self._graph.version
@@ -164,7 +174,9 @@ class Reconcile:
 
     @property
     def _changing(self) -> bool:
-        return bool(self._pairs or self._targets or self._first or self._then or self._making or self._jobs)
+        if self._opened or self._pairs or self._targets:
+            return True
+        return bool(self._first or self._then or self._making or self._jobs)
 
     # ---- a slice of work ------------------------------------------------------------------------
 
@@ -172,6 +184,10 @@ class Reconcile:
         """Do the next slice of work."""
         left = self.budget
         changes: dict[DatapathId, Change] = {}
+        while left > 0 and self._opened:
+            left -= self._opened.open_next(self._makers[CORE_PORTS], changes)
+        if changes:
+            left = 0  # a slice of their own
         while left > 0 and self.busy and not self._ready:
             if not self._fills or not self._changing:
                 self._lead = 0
@@ -376,6 +392,7 @@ class Reconcile:
     def forget(self, dpid: DatapathId) -> None:
         """Forget what a switch holds."""
         self.stop_filling(dpid)
+        self._opened.forget(dpid)
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
         self._labelled.pop(dpid, None)

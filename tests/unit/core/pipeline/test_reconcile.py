@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SyncRules
+from steering.core.pipeline.priorities import CORE
 from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry
 from steering.model.network import Gateway, Interception, Link, PortRef, Site, VirtualAddress
 from steering.model.policy import Policy
@@ -289,6 +291,32 @@ def test_a_lost_link_makes_no_piece_of_a_switch_that_does_not_depend_on_it():
     switches.do(PortStatus(link.a.dpid, link.a.port, False, False))
     assert {piece for piece, _ in made} <= {"core ports", "nearest routes", "detours"}
     assert {dpid for piece, dpid in made if piece == "core ports"} == {link.a.dpid, link.b.dpid}
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("budget", [1, 20, 10_000])
+def test_a_link_that_returns_is_let_in_at_its_ends_before_any_label_leads_over_it(budget):
+    site = a_site(random.Random(5), 8)
+    switches = filled(site, Policy(), budget)
+    opened = 0
+    for link in site.links:
+        switches.do(PortStatus(link.a.dpid, link.a.port, False, False))
+        switches.settle(random.Random(1))
+        switches.slices.clear()
+        switches.do(PortStatus(link.a.dpid, link.a.port, True, False))
+        switches.settle(random.Random(1))
+        added = [
+            (at, sync.dpid, rule)
+            for at, one in enumerate(switches.slices)
+            for sync in one
+            for rule in sync.add
+        ]
+        let_in = [at for at, _, rule in added if rule.priority == CORE]
+        led = [at for at, _, rule in added if rule.table is Table.LABEL]
+        assert {dpid for _, dpid, rule in added if rule.priority == CORE} == {link.a.dpid, link.b.dpid}
+        assert not led or max(let_in) < min(led)
+        opened += bool(led)
+    assert opened > 3
 
 
 def test_switches_of_gateways_come_first_and_slices_are_small():
