@@ -87,8 +87,8 @@ class Ingredients(NamedTuple):
         access = self.sitemap.access_of(address)
         return access.name if access is not None else ""
 
-    def attachment_name(self, edge: WaypointId) -> str:
-        attachment = self.sitemap.by_waypoint.get(edge)
+    def attachment_name(self, waypoint: WaypointId) -> str:
+        attachment = self.sitemap.by_waypoint.get(waypoint)
         return "" if attachment is None else attachment.name
 
     def switch_of(self, mcp: McpId) -> DatapathId | None:

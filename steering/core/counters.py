@@ -263,13 +263,13 @@ class Counters:
         if late > STALL:
             self.stalled(LATE_TICK, late)
 
-    def first_answer(self, edge: WaypointId, mcp: McpId, plain: bool) -> None:
-        """Count an MCP's answer to a session's first SYN. `edge`: the waypoint where the SYN came in. `plain`: the answer
+    def first_answer(self, entrance: WaypointId, mcp: McpId, plain: bool) -> None:
+        """Count an MCP's answer to a session's first SYN. `entrance`: the waypoint where the SYN came in. `plain`: the answer
         had no MPTCP option."""
-        self.answers_at[edge] += 1
+        self.answers_at[entrance] += 1
         self.answers_of[mcp] += 1
         if plain:
-            self.fallbacks_at[edge] += 1
+            self.fallbacks_at[entrance] += 1
             self.fallbacks_of[mcp] += 1
 
     def full(self, full: FullLimit) -> None:

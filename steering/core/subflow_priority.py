@@ -223,7 +223,7 @@ class SubflowPriorities(Part):
 
     def _answer(self, session: Session) -> RuleMatch | None:
         flow = session.flow
-        attachment = self._map.by_waypoint.get(session.edge)
+        attachment = self._map.by_waypoint.get(session.entrance)
         part = attachment.part if attachment else self._map.access_of(flow.source)
         if part is None:
             return None
@@ -330,7 +330,7 @@ class SubflowPriorities(Part):
         order = usage.pooling.preferred
         if order:
             return order.index(kind) if kind in order else len(order)
-        attachment = self._map.by_waypoint.get(session.edge)
+        attachment = self._map.by_waypoint.get(session.entrance)
         return 0 if attachment is not None and attachment.name == name else 1
 
     def _is_used_up(self, session: Session, kind: NetworkAccessType, usage: Usage) -> bool:

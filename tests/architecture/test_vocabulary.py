@@ -109,3 +109,44 @@ def test_a_name_that_says_nothing_is_found() -> None:
     assert all(map(is_noun, ["Keyring", "Feed", "HostLearning", "TokenBucket", "Ring", "Reading"]))
     assert not any(names_its_subject(Path(f"{name}.py")) for name in ("keeping", "declared", "utils"))
     assert all(names_its_subject(Path(f"{name}.py")) for name in ("scoring", "engine", "state_keeper"))
+
+
+def edges_that_are_waypoints(tree: ast.AST) -> list[int]:
+    """Lines on which something called `edge` is the number of a waypoint. An edge is a switch, or an arrow between two
+    switches; the waypoint where a session came in is its `entrance`."""
+    found: list[int] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(arg="edge", annotation=ast.expr() as meaning):
+                pass
+            case ast.AnnAssign(target=ast.Name(id="edge"), annotation=meaning):
+                pass
+            case ast.FunctionDef(name="edge", returns=ast.expr() as meaning):
+                pass
+            case ast.Assign(targets=[ast.Name(id="edge")], value=meaning):
+                pass
+            case _:
+                continue
+        if re.search(r"WaypointId|\bwaypoint\.id\b", ast.unparse(meaning)):
+            found.append(node.lineno)
+    return found
+
+
+def test_an_edge_is_no_waypoint() -> None:
+    found = [
+        f"{path.relative_to(layers.ROOT)}:{line}"
+        for path in layers.sources()
+        for line in edges_that_are_waypoints(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, found
+
+
+def test_an_edge_that_is_a_waypoint_is_found() -> None:
+    for text in (
+        "def f(edge: WaypointId | None) -> None: ...",
+        "class A:\n    edge: WaypointId",
+        "class A:\n    def edge(self) -> WaypointId: ...",
+        "edge = attachment.waypoint.id",
+    ):
+        assert edges_that_are_waypoints(ast.parse(text)), text
+    assert not edges_that_are_waypoints(ast.parse("def f(edge: DatapathId) -> None: ..."))

@@ -125,10 +125,12 @@ class World:
 
     def sicken(self) -> None:
         chooser = self.driver.engine.chooser
-        edges = [at.waypoint.id for at in self.driver.engine.map.attachments.values() if not at.role.is_mcp]
+        entrances = [
+            at.waypoint.id for at in self.driver.engine.map.attachments.values() if not at.role.is_mcp
+        ]
         health = chooser.health[self.chance.choice(self.site.mcps).id]
         health.sick = self.chance.random() < 0.05
-        health.sick_at = frozenset(self.chance.sample(edges, self.chance.choice((0, 1, 2))))
+        health.sick_at = frozenset(self.chance.sample(entrances, self.chance.choice((0, 1, 2))))
         chooser.refresh(self.driver.now)
 
     def replace_mcps(self) -> None:
@@ -141,7 +143,7 @@ class World:
 
     # ---- what is to come out -----------------------------------------------------------------------
 
-    def wanted(self, terms: Terms, access: int, edge: int, port: int, sport: int) -> Decision:
+    def wanted(self, terms: Terms, access: int, entrance: int, port: int, sport: int) -> Decision:
         """The decision, from nothing that was remembered."""
         engine, now = self.driver.engine, self.driver.now
         # An operator's weight takes effect when the flows on the link are seen to, so the links are the engine's own.
@@ -156,7 +158,7 @@ class World:
             why = health.filtered(now)
             if why is None and one.id in engine.neighbours.transit.unresolved(now):
                 why = FilterReason.UNRESOLVED
-            if why is None and edge in health.sick_at:
+            if why is None and entrance in health.sick_at:
                 why = FilterReason.SICK
             if why is not None:
                 excluded[one.id] = why
@@ -180,13 +182,13 @@ class World:
         outside = tuple(reports) if any(reports) else ()
         return decide_exhaustively(rules, network, loads, outside, key, now)
 
-    def chosen(self, terms: Terms, access: int, edge: int, port: int, sport: int) -> Decision:
+    def chosen(self, terms: Terms, access: int, entrance: int, port: int, sport: int) -> Decision:
         engine = self.driver.engine
         flow = capable("10.1.0.2", sport, "10.9.0.2")._replace(dport=port)
         exits = engine.map.exits_to(flow.dst)
         assert len(exits) == 3
         return engine.chooser.choose(
-            terms, access, exits, flow, self.driver.table.active, self.driver.now, edge
+            terms, access, exits, flow, self.driver.table.active, self.driver.now, entrance
         )
 
 
@@ -198,8 +200,8 @@ def test_no_choice_outlives_what_it_was_right_for() -> None:
         events[world.happens()] += 1
         for access in (1, 2, 1):
             terms = world.chance.choice(world.terms)
-            edge = world.driver.engine.map.at[access, 1].waypoint.id
-            asked = (terms, access, edge, 443, world.chance.randrange(1_024, 65_536))
+            entrance = world.driver.engine.map.at[access, 1].waypoint.id
+            asked = (terms, access, entrance, 443, world.chance.randrange(1_024, 65_536))
             said, wanted = world.chosen(*asked), world.wanted(*asked)
             assert said == wanted, (step, events)
             reasons[said.reason] += 1

@@ -119,8 +119,8 @@ class UsualSegments:
             or self._room.refusal(attachment, exits, key) is not None
         ):
             return self._other_syn(seen, now)
-        edge = attachment.waypoint.id
-        decision = chooser.choose(terms, dpid, exits, flow, table.active, now, edge)
+        entrance = attachment.waypoint.id
+        decision = chooser.choose(terms, dpid, exits, flow, table.active, now, entrance)
         winner = decision.winner
         if winner < 0:
             return self._other_syn(seen, now)
@@ -141,7 +141,7 @@ class UsualSegments:
                 (exits[0].dpid, outside),
             )  # fmt: skip
         session = self._life.begin(
-            SYN_STEERED, number, ruling, now, edge, key, version, returns, dscp, False, None, decision.loads, keys,
+            SYN_STEERED, number, ruling, now, entrance, key, version, returns, dscp, False, None, decision.loads, keys,
         )  # fmt: skip
         waypoint = sitemap.inside[number].id
         table.begin_subflow(session, INITIAL, key, dpid, ACCESS, waypoint, isn, now, port)

@@ -57,12 +57,12 @@ class ExplicitMode(Part):
         handshake: Handshake,
         active: ActiveSessions,
         now: float,
-        edge: WaypointId = NO_WAYPOINT,
+        entrance: WaypointId = NO_WAYPOINT,
     ) -> Decision:
         """Decide for the MCP that was addressed, or for the best MCP of a virtual address. The server is not known, so paths
         are computed to the nearest gateway."""
         narrowed = self._narrowed(terms, handshake)
-        decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now, edge)
+        decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now, entrance)
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is None:
             return decision

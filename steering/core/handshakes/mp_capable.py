@@ -121,11 +121,13 @@ class FirstSyns:
             return self._without_room(attachment, seen, key, now)
         if self._proactive.units and not addressed:
             terms = self._proactive.terms(handshake.src, terms)
-        edge = attachment.waypoint.id
+        entrance = attachment.waypoint.id
         if addressed:
-            decision = self._explicit.choose(terms, seen.dpid, handshake, self._table.active, now, edge)
+            decision = self._explicit.choose(terms, seen.dpid, handshake, self._table.active, now, entrance)
         else:
-            decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self._table.active, now, edge)
+            decision = self._chooser.choose(
+                terms, seen.dpid, exits, handshake, self._table.active, now, entrance
+            )
         mcp = decision.mcp
         if mcp is None and self._table.half_open:
             decision = self._again(attachment, seen, exits, terms, now)
@@ -159,11 +161,11 @@ class FirstSyns:
     ) -> Decision:
         """Decide once more, because no MCP has room. Perhaps half-open sessions from other access ports (a flood) fill the
         MCPs. These are not counted this time."""
-        edge = attachment.waypoint.id
-        load = self._table.load_seen_at(edge)
+        entrance = attachment.waypoint.id
+        load = self._table.load_seen_at(entrance)
         if exits:
-            return self._chooser.choose(terms, seen.dpid, exits, seen.handshake, load, now, edge)
-        return self._explicit.choose(terms, seen.dpid, seen.handshake, load, now, edge)
+            return self._chooser.choose(terms, seen.dpid, exits, seen.handshake, load, now, entrance)
+        return self._explicit.choose(terms, seen.dpid, seen.handshake, load, now, entrance)
 
     def taken(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, number: McpId, now: float
@@ -173,15 +175,15 @@ class FirstSyns:
         A new session begins at this MCP, whatever MCP would be chosen now. No limit refuses it, because the connection exists
         already. Returns [] if the session cannot be recorded.
         """
-        handshake, active, edge = seen.handshake, self._table.active, attachment.waypoint.id
+        handshake, active, entrance = seen.handshake, self._table.active, attachment.waypoint.id
         exits = self._map.exits_to(handshake.dst)
         if not self._table.has_room or not (exits or self._explicit.addressed(handshake)):
             return []
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         if exits:
-            decision = self._chooser.choose(answer.terms, seen.dpid, exits, handshake, active, now, edge)
+            decision = self._chooser.choose(answer.terms, seen.dpid, exits, handshake, active, now, entrance)
         else:
-            decision = self._explicit.choose(answer.terms, seen.dpid, handshake, active, now, edge)
+            decision = self._explicit.choose(answer.terms, seen.dpid, handshake, active, now, entrance)
         if number not in decision.candidates.ids:
             return []
         winner = decision.candidates.ids.index(number)

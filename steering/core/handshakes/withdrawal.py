@@ -65,9 +65,9 @@ class Withdrawal(Part):
         self.timers = policy.timers
         return []
 
-    def left(self, flow: FlowKey, edge: WaypointId, now: float) -> None:
-        """Track a first SYN that came in at waypoint `edge` and took its natural path."""
-        self._tracked[flow] = (now + OPENING_SECONDS, edge)
+    def left(self, flow: FlowKey, entrance: WaypointId, now: float) -> None:
+        """Track a first SYN that came in at waypoint `entrance` and took its natural path."""
+        self._tracked[flow] = (now + OPENING_SECONDS, entrance)
         self._tracked.move_to_end(flow)
         if len(self._tracked) > OPENING:
             self._tracked.popitem(last=False)
@@ -78,9 +78,9 @@ class Withdrawal(Part):
         The session gets a record, which counts as no load and has no entries. The record is dropped after `session_linger`
         seconds, and before any other if room is needed.
         """
-        deadline, edge = self._tracked.pop(flow, (0.0, NO_WAYPOINT))
+        deadline, entrance = self._tracked.pop(flow, (0.0, NO_WAYPOINT))
         if deadline <= now or not self._table.has_room:
             return
-        session = self._life.begin(LEFT_TO_ITS_ENDS, NO_MCP, None, now, edge, flow, version)
+        session = self._life.begin(LEFT_TO_ITS_ENDS, NO_MCP, None, now, entrance, flow, version)
         session.belongs_to_its_ends(token, now + self.timers.session_linger)
         self._counters.sessions_started += 1

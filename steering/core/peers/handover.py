@@ -125,7 +125,7 @@ class Handover:
         for subflow in session.subflows:
             if subflow.kind is EntryKind.INITIAL:
                 return subflow.course.dpid
-        attachment = self._map.by_waypoint.get(session.edge)
+        attachment = self._map.by_waypoint.get(session.entrance)
         return None if attachment is None else attachment.waypoint.port.dpid
 
     def is_again(self, dpid: DatapathId) -> bool:

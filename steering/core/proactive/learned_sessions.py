@@ -112,10 +112,10 @@ class LearnedSessions:
             self._counters.refusals[Refusal.SESSION_TABLE_FULL] += 1
             return None, outputs
         ruling, loads = self.ruling(unit, handshake.dst, handshake, place.dpid, exits, now)
-        edge = self._map.attachments[place].waypoint.id
+        entrance = self._map.attachments[place].waypoint.id
         first = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         session = self._life.begin(
-            Beginning.SYN_STEERED, mcp.id, ruling, now, edge, first, unit=unit.name, loads=loads
+            Beginning.SYN_STEERED, mcp.id, ruling, now, entrance, first, unit=unit.name, loads=loads
         )
         self._counters.sessions_started += 1
         if self._first_answers.seen(session, handshake, now) >= 0:

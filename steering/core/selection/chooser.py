@@ -184,15 +184,15 @@ class Chooser(Part):
         handshake: Handshake | UsualFlow,
         active: ActiveSessions,
         now: float,
-        edge: WaypointId = NO_WAYPOINT,
+        entrance: WaypointId = NO_WAYPOINT,
     ) -> Decision:
-        """Decide about one flow. It comes in at waypoint `edge` of switch `access`, and may leave at the ports `exits`.
+        """Decide about one flow. It comes in at waypoint `entrance` of switch `access`, and may leave at the ports `exits`.
         `active`: number of sessions by MCP id. `now`: engine time, seconds."""
         port = exits[0] if len(exits) == 1 else self.nearest(access, exits)
         wanted = self._effective.get(id(terms))
         if wanted is None:
             wanted = self._effective[id(terms)] = effective(self.policy, terms)
-        network = self.network(wanted, terms, access, port.dpid, handshake, edge)
+        network = self.network(wanted, terms, access, port.dpid, handshake, entrance)
         loads = active.row(network.ids)
         previous = self._previous.get(access, 0)
         key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
@@ -267,17 +267,17 @@ class Chooser(Part):
         access: DatapathId,
         gateway: DatapathId,
         handshake: Handshake | UsualFlow,
-        edge: WaypointId = NO_WAYPOINT,
+        entrance: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
-        """All MCPs between two edges for one rule, computed anew when graph or health has changed. `edge`: as in `choose`."""
+        """All MCPs between two edges for one rule, computed anew when graph or health has changed. `entrance`: as in `choose`."""
         if self._graph.version != self._version:
             self._follow_graph()
         port = 0 if self._all_ports else handshake.dport
         nat64 = b""
         if handshake.family == 6 and self._map.behind_nat64(handshake.dst):
             nat64 = handshake.dst[:12]
-        avoided = self._avoided_at.get(edge) if self._avoided_at else None
-        place = 0 if avoided is None else edge
+        avoided = self._avoided_at.get(entrance) if self._avoided_at else None
+        place = 0 if avoided is None else entrance
         key = (id(terms), access, gateway, handshake.family, port, nat64, place)
         known = self._candidates.get(key)
         if known is None:
@@ -344,8 +344,8 @@ class Chooser(Part):
             excluded.setdefault(number, FilterReason.UNRESOLVED)
         avoided: dict[WaypointId, dict[McpId, FilterReason]] = {}
         for number, health in self.health.items():
-            for edge in health.sick_at:
-                avoided.setdefault(edge, {})[number] = FilterReason.SICK
+            for entrance in health.sick_at:
+                avoided.setdefault(entrance, {})[number] = FilterReason.SICK
         if excluded != self.excluded or avoided != self._avoided_at:
             self.excluded, self._avoided_at = excluded, avoided
             self._forget()

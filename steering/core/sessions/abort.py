@@ -253,7 +253,7 @@ class AbortedSessions(Part):
         health = self._health.get(session.mcp)
         if self.gone(session.mcp) or health is None:
             return self.gone(session.mcp)
-        return health.sick or session.edge in health.sick_at
+        return health.sick or session.entrance in health.sick_at
 
     def report(self, number: int) -> AbortReport | None:
         """What is known of the abort of session `number`. None if there was none, or if it is forgotten."""

@@ -65,7 +65,7 @@ class FirstAnswers:
         session.active = now
         onset = session.onset
         if not onset.reverse:  # otherwise the answer is a host's, which says nothing about the MCP
-            self._counters.first_answer(onset.edge, session.mcp, True)
+            self._counters.first_answer(onset.entrance, session.mcp, True)
             self._outcomes.first_answer(session, True)
         self._counters.fallbacks += 1
         if session.secrets is not None:
@@ -80,7 +80,7 @@ class FirstAnswers:
         session.active = now
         onset, extras = session.onset, session.extras
         if not onset.reverse:
-            self._counters.first_answer(onset.edge, session.mcp, False)
+            self._counters.first_answer(onset.entrance, session.mcp, False)
             self._outcomes.first_answer(session, False)
         if version != onset.version:
             session.speaks(version)

@@ -180,7 +180,7 @@ class HalfOpenSessions(Part):
         table, limits = self._table, self._policy.limits
         if self._many:
             return True
-        here, free = table.half_open_at[session.edge], limits.half_open - len(table.half_open)
+        here, free = table.half_open_at[session.entrance], limits.half_open - len(table.half_open)
         source = table.half_open_from[table.origin_of(source_of(session.first))]
         return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
 

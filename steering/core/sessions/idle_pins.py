@@ -84,11 +84,11 @@ class IdlePins:
         return self._counts.get(access, 0)
 
     def add(self, session: Session) -> None:
-        access, edge, source = place = session.idle_at, session.onset.edge, self._source(session)
+        access, entrance, source = place = session.idle_at, session.onset.entrance, self._source(session)
         self._places[session.id] = place
         self._counts[access] = self._counts.get(access, 0) + 1
-        self._networks.setdefault(access, Holdings()).change(edge, 1)
-        port = self._ports.setdefault((access, edge), IdleAtPort())
+        self._networks.setdefault(access, Holdings()).change(entrance, 1)
+        port = self._ports.setdefault((access, entrance), IdleAtPort())
         port.holdings.change(source, 1)
         port.held.setdefault(source, {})[session.id] = session
 
@@ -97,16 +97,16 @@ class IdlePins:
         place = self._places.pop(session.id, None)
         if place is None:
             return False
-        access, edge, source = place
+        access, entrance, source = place
         self._counts[access] -= 1
-        network, port = self._networks[access], self._ports[access, edge]
-        network.change(edge, -1)
+        network, port = self._networks[access], self._ports[access, entrance]
+        network.change(entrance, -1)
         port.holdings.change(source, -1)
         del port.held[source][session.id]
         if not port.held[source]:
             del port.held[source]
         if not port.held:
-            del self._ports[access, edge]
+            del self._ports[access, entrance]
         if not len(network):
             del self._networks[access], self._counts[access]
         return True

@@ -173,7 +173,7 @@ class Session(SessionFacts):
     )  # fmt: skip
 
     def __init__(
-        self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
+        self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, entrance: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: LoadWindow | None = None,
     ) -> None:  # fmt: skip
@@ -185,7 +185,7 @@ class Session(SessionFacts):
         self.created = now
         self.active = now  # time of the last known activity of any subflow
         self.first = first  # flow key of the initial subflow; server-leg entries match the reversed flow
-        parts = (edge, version, dscp, reverse, unit, returns)
+        parts = (entrance, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
         self._loads = loads
         # Subflows are a linked list (Subflow.after), because a Python list of one, the usual case, takes half as much memory

@@ -37,7 +37,7 @@ class Course(NamedTuple):
 class Onset(NamedTuple):
     """How a session began, and where the entries of its server leg are."""
 
-    edge: WaypointId  # the waypoint where its first SYN came in
+    entrance: WaypointId  # the waypoint where its first SYN came in
     version: int  # of MPTCP
     dscp: int  # of its first SYN
     reverse: bool  # a server opened it
@@ -89,8 +89,8 @@ class OnsetParts:
     onset: Onset
 
     @property
-    def edge(self) -> WaypointId:
-        return self.onset.edge
+    def entrance(self) -> WaypointId:
+        return self.onset.entrance
 
     @property
     def version(self) -> int:

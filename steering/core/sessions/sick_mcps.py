@@ -102,13 +102,13 @@ class SickMcps(Part):
         """Judge the outcomes since the last check."""
         self._due = now + PERIOD
         self._note_losses(now)
-        for (mcp, edge), pair in self._outcomes.look(now):
-            known = self._sick.get((mcp, edge))
+        for (mcp, entrance), pair in self._outcomes.look(now):
+            known = self._sick.get((mcp, entrance))
             if mcp not in self._health or (known is not None and known.until is not None):
                 continue
-            found = self._diagnosis(mcp, edge, pair, now)
-            if found is not None and not (self._too_busy(mcp, now) or self._lost_answers(mcp, edge, now)):
-                known = self._sick.setdefault((mcp, edge), SickAtPort())
+            found = self._diagnosis(mcp, entrance, pair, now)
+            if found is not None and not (self._too_busy(mcp, now) or self._lost_answers(mcp, entrance, now)):
+                known = self._sick.setdefault((mcp, entrance), SickAtPort())
                 known.diagnosis, known.found_at, known.until = found, now, now + known.rest
                 known.rest = min(LONGEST_REST, 2 * known.rest)
         for place, known in list(self._sick.items()):
@@ -133,22 +133,22 @@ class SickMcps(Part):
         for place, lost in self._lost.items():
             if self._lost_before.get(place) != lost:
                 self._lost_before[place], self._lost_at[place] = lost, now
-                for mcp, edge in [one for one in self._sick if self._place(*one) == place]:
-                    known = self._sick[mcp, edge]
+                for mcp, entrance in [one for one in self._sick if self._place(*one) == place]:
+                    known = self._sick[mcp, entrance]
                     if known.until is not None and now < known.found_at + TOLD_LATE:
-                        del self._sick[mcp, edge]
-                        self._outcomes.forget(mcp, edge)
+                        del self._sick[mcp, entrance]
+                        self._outcomes.forget(mcp, entrance)
 
-    def _lost_answers(self, mcp: McpId, edge: WaypointId, now: float) -> bool:
+    def _lost_answers(self, mcp: McpId, entrance: WaypointId, now: float) -> bool:
         """Whether copies of answers for the access network of a port were dropped during the present window."""
-        return now - self._lost_at.get(self._place(mcp, edge), -NEVER) <= WINDOW + TOLD_LATE
+        return now - self._lost_at.get(self._place(mcp, entrance), -NEVER) <= WINDOW + TOLD_LATE
 
     def lost_since(self, mcp: McpId, access: str, since: float) -> bool:
         """Whether copies of an MCP's answers to an access network were dropped since a time. A switch tells that TOLD_LATE."""
         return self._lost_at.get((self._switch_of(mcp), access), -NEVER) >= since
 
-    def _place(self, mcp: McpId, edge: WaypointId) -> tuple[DatapathId | None, str]:
-        return self._switch_of(mcp), self._name_of(edge)
+    def _place(self, mcp: McpId, entrance: WaypointId) -> tuple[DatapathId | None, str]:
+        return self._switch_of(mcp), self._name_of(entrance)
 
     def _too_busy(self, mcp: McpId, now: float) -> bool:
         """Whether an MCP has so many outcomes that copies of its answers may be missing."""
@@ -161,12 +161,14 @@ class SickMcps(Part):
             return  # no MCP is sick, and none was at the last call
         self._told = bool(self._sick)
         at: dict[McpId, dict[WaypointId, Diagnosis]] = {}
-        for (mcp, edge), known in self._sick.items():
-            at.setdefault(mcp, {})[edge] = known.diagnosis
+        for (mcp, entrance), known in self._sick.items():
+            at.setdefault(mcp, {})[entrance] = known.diagnosis
         self.bad.clear()  # not replaced, because alarms refer to this object
         self.bad.update((mcp, self._words(found)) for mcp, found in at.items())
         for mcp, health in self._health.items():
-            avoided = {edge for edge in at.get(mcp, ()) if self._sick[mcp, edge].until is not None}
+            avoided = {
+                entrance for entrance in at.get(mcp, ()) if self._sick[mcp, entrance].until is not None
+            }
             if not self._policy.avoid_sick:
                 avoided = set()
             health.sick_at = frozenset(avoided)
@@ -176,21 +178,21 @@ class SickMcps(Part):
         self, mcp: McpId, at: Mapping[WaypointId, Diagnosis], avoided: set[WaypointId]
     ) -> bool:
         """Whether an MCP has served a SYN at another port since it became sick at the ports `avoided`."""
-        since = min(at[edge].since for edge in avoided)
+        since = min(at[entrance].since for entrance in avoided)
         others = (
             pair
-            for (number, edge), pair in self._outcomes.at.items()
-            if number == mcp and edge not in avoided
+            for (number, entrance), pair in self._outcomes.at.items()
+            if number == mcp and entrance not in avoided
         )
         return any(pair.syns.last_served > since for pair in others)
 
     def _words(self, found: Mapping[WaypointId, Diagnosis]) -> str:
         """The text about a sick MCP: the finding, and at which port."""
-        edge = next(iter(found))
+        entrance = next(iter(found))
         more = f", and at {len(found) - 1} more" if len(found) > 1 else ""
-        return f"{found[edge].words} from {self._name_of(edge)}{more}"
+        return f"{found[entrance].words} from {self._name_of(entrance)}{more}"
 
-    def _diagnosis(self, mcp: McpId, edge: WaypointId, pair: McpAtPort, now: float) -> Diagnosis | None:
+    def _diagnosis(self, mcp: McpId, entrance: WaypointId, pair: McpAtPort, now: float) -> Diagnosis | None:
         """The diagnosis of an MCP at one port. None if it is well, or if there are too few outcomes."""
         terms = self._policy.alarms
         for span in (WINDOW, RECENT):
@@ -202,7 +204,7 @@ class SickMcps(Part):
         since = self._all_fail(pair.answers, bad, good, terms.fallback_count * terms.sick_ratio)
         if since is None or bad + good < terms.fallback_count:
             return None
-        fell, kept = self._elsewhere(mcp, edge, now)
+        fell, kept = self._elsewhere(mcp, entrance, now)
         if fell + kept < terms.fallback_count or fell >= terms.sick_ratio / 2 * (fell + kept):
             return None
         words = f"{bad} of {bad + good} sessions fell back to plain TCP, elsewhere {fell} of {fell + kept},"
@@ -215,12 +217,12 @@ class SickMcps(Part):
         since = tally.first_failure(bad)
         return None if tally.serves_others(since) else since
 
-    def _elsewhere(self, mcp: McpId, edge: WaypointId, now: float) -> tuple[int, int]:
+    def _elsewhere(self, mcp: McpId, entrance: WaypointId, now: float) -> tuple[int, int]:
         """The first answers of all other MCPs at the same port: without MPTCP, and with it. If sessions fall back at other MCPs,
         too, this MCP is not the cause."""
         fell = kept = 0
         for (number, place), pair in self._outcomes.at.items():
-            if number != mcp and place == edge:
+            if number != mcp and place == entrance:
                 bad, good = pair.answers.since(now - WINDOW)
                 fell, kept = fell + bad, kept + good
         return fell, kept

@@ -135,22 +135,22 @@ class SynOutcomes:
         """Who sends the SYNs of a flow: of hosts that share an IPv6 /64, one that cannot be served tells nothing of others."""
         return self._table.origin_of(source_of(key))
 
-    def pair(self, mcp: McpId, edge: WaypointId) -> McpAtPort:
-        key = (mcp, edge)
+    def pair(self, mcp: McpId, entrance: WaypointId) -> McpAtPort:
+        key = (mcp, entrance)
         self._touched[key] = None
         known = self.at.get(key)
         if known is None:
             known = self.at[key] = McpAtPort()
         return known
 
-    def forget(self, mcp: McpId, edge: WaypointId | None = None) -> None:
+    def forget(self, mcp: McpId, entrance: WaypointId | None = None) -> None:
         """Forget the outcomes of an MCP, or only those at one port."""
-        for pair in [one for one in self.at if one[0] == mcp and edge in (None, one[1])]:
+        for pair in [one for one in self.at if one[0] == mcp and entrance in (None, one[1])]:
             del self.at[pair]
 
     def first_answer(self, session: Session, plain: bool) -> None:
         """Record an MCP's answer to a session's first SYN. `plain`: without MPTCP."""
-        key, answered = (session.mcp, session.onset.edge), (session.created, self._source(session.first))
+        key, answered = (session.mcp, session.onset.entrance), (session.created, self._source(session.first))
         pair = self.at.get(key)
         if pair is not None and not plain:
             self._touched[key] = None
@@ -163,17 +163,17 @@ class SynOutcomes:
         else:
             pair.answered.append(answered)
 
-    def joins(self, edge: WaypointId, subflow: Subflow, now: float) -> None:
+    def joins(self, entrance: WaypointId, subflow: Subflow, now: float) -> None:
         """A join was led to its session's MCP. Its outcome is judged later."""
         if subflow.course.role != GATEWAY:
-            self._joins.append((now, edge, subflow))
+            self._joins.append((now, entrance, subflow))
 
     def look(self, now: float) -> list[tuple[tuple[McpId, WaypointId], McpAtPort]]:
         """Judge the SYNs that should have been answered by now, each once. Returns the pairs with new outcomes."""
         self._first_syns(now)
         while self._joins and self._joins[0][0] <= now - PATIENCE:
-            came, edge, subflow = self._joins.popleft()
-            tally, source = self.pair(subflow.session.mcp, edge).syns, self._source(subflow.key)
+            came, entrance, subflow = self._joins.popleft()
+            tally, source = self.pair(subflow.session.mcp, entrance).syns, self._source(subflow.key)
             (tally.failed if subflow.progress == UNANSWERED else tally.served)(source, came)
         touched, self._touched = self._touched, {}
         found = [(key, self.at[key]) for key in touched if key in self.at]
@@ -194,5 +194,5 @@ class SynOutcomes:
                 self._looked_at = session.id - 1
                 break
             if session.mcp and not session.reverse and session.state is SYN_PINNED:
-                tally = self.pair(session.mcp, session.onset.edge).syns
+                tally = self.pair(session.mcp, session.onset.entrance).syns
                 tally.failed(self._source(session.first), session.created)

@@ -92,7 +92,7 @@ class SessionTable:
         return self.by_id.size < self.limits.sessions
 
     def create(
-        self, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
+        self, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, entrance: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
     ) -> Session:  # fmt: skip
@@ -100,7 +100,7 @@ class SessionTable:
         number = self._next
         self._next = number + 1
         session = Session(
-            number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit,
+            number, state, mcp, ruling, now, entrance, first, version, returns, dscp, reverse, unit,
             self._loads.kept(number, loads),
         )  # fmt: skip
         self._new.append(session)
@@ -243,11 +243,11 @@ class SessionTable:
 
     def await_host(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session is half-open, and counts as its MCP's load for its first seconds."""
-        edge = session.onset.edge
+        entrance = session.onset.entrance
         self.half_open.put(session.id, session)
-        self.half_open_at[edge] += 1
+        self.half_open_at[entrance] += 1
         self.half_open_from[self.origin_of(source_of(session.first))] += 1
-        self._young[edge << 16 | session.mcp] += 1
+        self._young[entrance << 16 | session.mcp] += 1
         self.take_load(session, keys)
 
     def establish(self, session: Session) -> None:
@@ -262,7 +262,7 @@ class SessionTable:
     def discount(self, session: Session) -> None:
         """The session stays half-open, and is no load."""
         if session.id not in self.uncounted:
-            _take_one(self._young, session.edge << 16 | session.mcp)
+            _take_one(self._young, session.entrance << 16 | session.mcp)
             self._no_load(session)
 
     def dismiss(self, session: Session) -> None:
@@ -278,18 +278,18 @@ class SessionTable:
     def _leave_half_open(self, session: Session) -> bool:
         if self.half_open.pop(session.id, None) is None:
             return False
-        edge = session.onset.edge
-        _take_one(self.half_open_at, edge)
+        entrance = session.onset.entrance
+        _take_one(self.half_open_at, entrance)
         _take_one(self.half_open_from, self.origin_of(source_of(session.first)))
         if session.id not in self.uncounted:
-            _take_one(self._young, edge << 16 | session.mcp)
+            _take_one(self._young, entrance << 16 | session.mcp)
         return True
 
-    def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
+    def load_seen_at(self, entrance: WaypointId) -> ActiveSessions:
         """The load by MCP id for a SYN from a waypoint: without half-open sessions from other waypoints."""
         seen = self.active.copy()
         for place, young in self._young.items():
-            if place >> 16 != edge:
+            if place >> 16 != entrance:
                 seen[place & 0xFFFF] -= young
         return seen
 

@@ -126,17 +126,17 @@ class SessionLife:
         self._counters = counters
 
     def begin(
-        self, how: Beginning, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
+        self, how: Beginning, mcp: McpId, ruling: Ruling | None, now: float, entrance: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (), keys: QuotaKeys | None = None,
     ) -> Session:  # fmt: skip
-        """Begin a session. `mcp`: the MCP's id, NO_MCP for none. `edge`: the waypoint where the session came in. `keys`: the
+        """Begin a session. `mcp`: the MCP's id, NO_MCP for none. `entrance`: the waypoint where the session came in. `keys`: the
         session's `quota_keys`, if the caller has them. The other arguments are those of `Session`. The caller has checked
         that the table has room."""
         table = self._table
         state, action = BEGINNINGS[how]
         session = table.create(
-            state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
+            state, mcp, ruling, now, entrance, first, version, returns, dscp, reverse, unit, loads
         )
         action(table, session, keys)
         return session

@@ -34,12 +34,12 @@ class _Window(NamedTuple):
 def by_access(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
     """The totals of each access network with first answers, by name. A session counts where its first SYN came in."""
     found: dict[str, AnswerTotals] = {}
-    for edge, answers in counters.answers_at.items():
-        attachment = site.by_waypoint.get(edge)
+    for entrance, answers in counters.answers_at.items():
+        attachment = site.by_waypoint.get(entrance)
         if attachment is not None and isinstance(attachment.part, AccessNetwork):
             known = found.get(attachment.name, NONE_YET)
             found[attachment.name] = AnswerTotals(
-                known.answers + answers, known.fallbacks + counters.fallbacks_at[edge]
+                known.answers + answers, known.fallbacks + counters.fallbacks_at[entrance]
             )
     return found
 

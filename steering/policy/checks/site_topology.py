@@ -159,10 +159,10 @@ def _components(plan: Plan) -> list[set[DatapathId]]:
     groups: list[set[DatapathId]] = []
     while left:
         group: set[DatapathId] = set()
-        edge = {left.pop()}
-        while edge:
-            group |= edge
-            edge = set().union(*(neighbours[dpid] for dpid in edge)) - group
+        frontier = {left.pop()}
+        while frontier:
+            group |= frontier
+            frontier = set().union(*(neighbours[dpid] for dpid in frontier)) - group
         left -= group
         groups.append(group)
     return groups

@@ -160,7 +160,7 @@ class World:
         for session in table:
             states[session.state] += 1
             subflows[session.mcp] += len(session.subflows)
-            half_open[session.edge] += session.id in table.half_open
+            half_open[session.entrance] += session.id in table.half_open
             if session.id in table.uncounted:
                 continue
             if session.id not in table.lingering and session.state is not SessionState.IDLE:

@@ -244,9 +244,9 @@ def test_whoever_is_served_at_a_third_port_keeps_it_from_being_sick_everywhere(s
     tally = SynOutcomes(Clinic().table)
     healths = {McpId(1): McpHealth(3.0)}
     sick = SickMcps(tally, healths, ANYWHERE, str, lambda mcp: None, {})
-    for edge in (1, 2):
+    for entrance in (1, 2):
         for n in range(COUNT):
-            tally.pair(McpId(1), WaypointId(edge)).syns.failed(bytes([n]), 5.0 + n / 100)
+            tally.pair(McpId(1), WaypointId(entrance)).syns.failed(bytes([n]), 5.0 + n / 100)
     tally.pair(McpId(1), WaypointId(3)).syns.served(b"c", 5.5 if served else 4.5)
     sick.tick(6.0)
     assert healths[McpId(1)].sick_at == {1, 2} and healths[McpId(1)].sick is not served
@@ -286,11 +286,11 @@ def test_pairs_of_which_nothing_comes_are_not_kept():
 
 def test_of_a_large_site_a_look_is_at_those_pairs_alone_of_which_something_came():
     outcomes = SynOutcomes(Clinic().table)
-    for edge in range(1, 200):
-        outcomes.pair(McpId(1), WaypointId(edge)).syns.served(b"a", 1.0)
+    for entrance in range(1, 200):
+        outcomes.pair(McpId(1), WaypointId(entrance)).syns.served(b"a", 1.0)
     assert len(outcomes.look(1.0)) == 199
     outcomes.pair(McpId(1), WaypointId(7)).syns.failed(b"b", 1.2)
-    assert [edge for (_, edge), _ in outcomes.look(1.3)] == [7]
+    assert [entrance for (_, entrance), _ in outcomes.look(1.3)] == [7]
     outcomes.look(1.2 + WINDOW)
     assert list(outcomes.at) == [(1, 7)]
 

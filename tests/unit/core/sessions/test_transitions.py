@@ -17,7 +17,7 @@ from steering.model.policy import Limits, Terms
 from steering.model.session import SessionState
 from tests.architecture.layers import ROOT, sources
 
-MCP, EDGE = 3, 7
+MCP, ENTRANCE = 3, 7
 FIRST = flow_key(b"\n\1\0\2", b"\n\x09\0\2", 40_000, 443)
 NETWORK = Candidates(1, 2, 1.0, (), (), ())
 RULING = Ruling(Outcome.PROXY, -1, "score", NETWORK, (), "", Terms(), 1, "anna", "video", "anna")
@@ -41,7 +41,7 @@ class Books:
 
     def begin(self, how: Beginning) -> Session:
         mcp = 0 if how is Beginning.LEFT_TO_ITS_ENDS else MCP
-        session = self.life.begin(how, mcp, RULING, 0.0, EDGE, FIRST)
+        session = self.life.begin(how, mcp, RULING, 0.0, ENTRANCE, FIRST)
         self.known[session.id] = BEGINNINGS[how][0]
         self.sessions.append(session)
         return session
@@ -72,13 +72,13 @@ class Books:
         half_open = {
             n for n, state in alive.items() if state in (SessionState.SYN_PINNED, SessionState.ANSWERED)
         }
-        assert set(table.half_open) == half_open and table.half_open_at.get(EDGE, 0) == len(half_open)
+        assert set(table.half_open) == half_open and table.half_open_at.get(ENTRANCE, 0) == len(half_open)
         assert sum(table.half_open_from.values()) == len(half_open)
         assert table.uncounted <= {n for n, state in alive.items() if n in half_open or state in CLOSED}
         assert table.uncounted == {n for n in alive if n in self.uncounted}
-        assert table.load_seen_at(EDGE) == table.active
+        assert table.load_seen_at(ENTRANCE) == table.active
         elsewhere = len(half_open - table.uncounted)
-        assert table.load_seen_at(EDGE + 1)[MCP] == table.active[MCP] - elsewhere
+        assert table.load_seen_at(ENTRANCE + 1)[MCP] == table.active[MCP] - elsewhere
         load = sum(
             state not in (*resting, SessionState.IDLE) and n not in table.uncounted
             for n, state in alive.items()
