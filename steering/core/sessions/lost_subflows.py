@@ -4,6 +4,9 @@ A WLAN that comes and goes leaves a subflow behind each time, and often nobody c
 address. A silent subflow may as well be a backup, which lives and would pass its MCP without its entry. So only a join that finds
 all slots taken takes one, what tells surely goes before what tells by silence, and no live subflow gives its slot.
 
+An MCP may close its half while the host goes on sending (RFC 9293 3.6). Counters are read once in a sweep, so the time since its FIN alone
+does not tell whether the host does.
+
 A silent host is asked for first (ARP, ND), also one that is known nowhere, as its port may have had no carrier for a moment. Meanwhile
 the join gets no answer, and its host sends it again a second later.
 """
@@ -35,10 +38,10 @@ class Over(IntEnum):
     """Why a slot may be taken. The smallest goes first, and of several that subflow which was silent for longest."""
 
     CLOSED = 0  # both ends closed it, or its MCP reset it
-    CLOSED_BY_MCP = 1  # nothing came from the host since, as one that is out of reach closes nothing
+    CLOSED_BY_MCP = 1  # and a round of sweeps found that nothing came from the host, as one that is out of reach closes nothing
     NOT_TAKEN_UP = 2  # a join that its MCP did not answer, or that its host did not go on with
     NO_CARRIER = 3  # its port, or each port of its access network
-    JOINED_AGAIN = 4  # its host has begun another one with the same address id between the same addresses, and this one is silent
+    JOINED_AGAIN = 4  # its host has begun another one with the same address id between the same addresses, and this one is quiet
     HOST_GONE = (
         5  # its host's address is known at no port, nobody answers for it, and nothing came from there
     )
@@ -81,7 +84,7 @@ class LostSubflows:
         return self._teardown.end_subflow(min(found)[-1], now) if found else []
 
     def ask(self, session: Session, joining: FlowKey, now: float) -> list[Output]:
-        """No slot is free: questions for hosts of which nothing was heard, if some were not asked for a while ago. Those that do
+        """No slot is free: questions for hosts whose subflows are quiet, if some were not asked for a while ago. Those that do
         not answer are known nowhere when the join comes again."""
         outputs: list[Output] = []
         subflows = session.subflows
@@ -91,7 +94,7 @@ class LostSubflows:
             rests = ASKED_AGAIN if self._neighbours.port_of(address) is None else self._patience
             if asked_at + rests > now or address == source_of(joining):
                 continue
-            if subflow.role != PortRole.ACCESS or not self._is_silent_from(address, subflows, now):
+            if subflow.role != PortRole.ACCESS or not self._is_quiet_from(address, subflows, now):
                 continue
             if asked := self._neighbours.doubt(address, now):
                 self._asked.pop(address, None)
@@ -112,7 +115,8 @@ class LostSubflows:
         silent = now - one.active
         if one.closed == BOTH_FINS:
             return Over.CLOSED
-        if one.closed & MCP_FIN and silent >= self._teardown.timers.fin_linger:
+        is_counted = one.waypoint != NO_WAYPOINT
+        if self._closed_by_mcp(one, now) and is_counted and self._counted.found_silent(one):
             return Over.CLOSED_BY_MCP
         # An answer to a gateway is not shown, so only a sweep tells there.
         unanswered = one.progress == UNANSWERED and one.role == PortRole.ACCESS
@@ -125,7 +129,7 @@ class LostSubflows:
         if self._joined_again(one, all_, joining, address_id, now):
             return Over.JOINED_AGAIN
         address = source_of(one.key)
-        if one.role == PortRole.ACCESS and self._is_silent_from(address, all_, now):
+        if one.role == PortRole.ACCESS and self._is_quiet_from(address, all_, now):
             asked = PATIENCE <= now - self._asked.get(address, -inf) <= ASKED_AGAIN
             if asked and self._neighbours.port_of(address) is None and address != source_of(joining):
                 return Over.HOST_GONE
@@ -136,7 +140,7 @@ class LostSubflows:
     ) -> bool:
         """A host has one subflow between two addresses, unless it is seen to have several (RFC 8684 3.2: the id names its own).
         Behind a gateway its address is that of a NAT, so there the id alone counts."""
-        silent = self._silent(all_, now)
+        quiet = self._quiet(all_, now)
         alike = [
             other
             for other in all_
@@ -145,20 +149,23 @@ class LostSubflows:
             and server_of(other.key) == server_of(joining)
             and (other.role == PortRole.GATEWAY or source_of(other.key) == source_of(joining))
         ]
-        return one in alike and all(other in silent for other in alike)
+        return one in alike and all(other in quiet for other in alike)
 
-    def _is_silent_from(self, address: bytes, all_: tuple[Subflow, ...], now: float) -> bool:
-        """Whether nothing of a session came from an address for SILENT_SWEEPS."""
-        silent = self._silent(all_, now)
-        return all(one in silent for one in all_ if source_of(one.key) == address)
+    def _is_quiet_from(self, address: bytes, all_: tuple[Subflow, ...], now: float) -> bool:
+        """Whether all subflows of a session from an address are quiet. Only who sees all switches knows where hosts are."""
+        quiet = self._quiet(all_, now)
+        return self._sees_all() and all(one in quiet for one in all_ if source_of(one.key) == address)
 
-    def _silent(self, all_: tuple[Subflow, ...], now: float) -> list[Subflow]:
-        if not self._sees_all():
-            return []
-        since = now - self._patience
+    def _quiet(self, all_: tuple[Subflow, ...], now: float) -> list[Subflow]:
+        """The subflows that their MCPs have closed, or of which nothing was counted for SILENT_SWEEPS."""
+        return [one for one in all_ if self._closed_by_mcp(one, now) or self._is_silent(one, now)]
+
+    def _is_silent(self, one: Subflow, now: float) -> bool:
         # What goes to its MCP's own address has no entry that counts it.
-        return [
-            one
-            for one in all_
-            if one.waypoint != NO_WAYPOINT and one.active <= since and self._counted.found_silent(one)
-        ]
+        if one.waypoint == NO_WAYPOINT or not self._sees_all():
+            return False
+        return one.active <= now - self._patience and self._counted.found_silent(one)
+
+    def _closed_by_mcp(self, one: Subflow, now: float) -> bool:
+        """Whether its MCP has closed it a while ago. Its host may still send."""
+        return bool(one.closed & MCP_FIN) and now - one.active >= self._teardown.timers.fin_linger

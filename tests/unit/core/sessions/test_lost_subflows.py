@@ -79,9 +79,47 @@ def wlan(driver: Driver, up: bool) -> None:
     driver.give(PortStatus(2, 1, up))
 
 
-def test_one_that_its_mcp_closed_gives_its_slot_when_its_host_stays_silent() -> None:
+def test_one_that_its_mcp_closed_gives_its_slot_when_a_sweep_finds_its_host_silent() -> None:
     driver = full()
     mcp_closes(driver, 50_001)
+    driver.now += LINGER
+    assert refused(joined(driver, 50_003, number=7)), "its counters were not read since"
+    silent_for(driver, 1.0, 40_000, 50_001, 50_002)  # the host acknowledges the FIN
+    driver.now += LINGER
+    assert refused(joined(driver, 50_003, number=7))
+    silent_for(driver, 1.0, 40_000, 50_002)
+    assert joined(driver, 50_003, number=7) and ports(driver) == [40_000, 50_002, 50_003]
+
+
+def test_an_upload_whose_mcp_has_closed_its_half_keeps_its_slot() -> None:
+    """Not every MCP waits with the FIN of a subflow until both ends of its session have said that they are done."""
+    driver = full("10.2.0.50")
+    mcp_closes(driver, 50_001, "10.2.0.50")
+    driver.now += LINGER
+    assert asks(joined(driver, 50_003, "10.2.0.66"), "10.2.0.50")
+    at_port(driver, "10.2.0.50")  # it answers
+    for _ in range(2 * SILENT_SWEEPS):
+        silent_for(driver, POLICY.timers.sweep, 40_000, 50_001, 50_002)
+        driver.now += LINGER
+        joined(driver, 50_003, "10.2.0.66")
+        at_port(driver, "10.2.0.50")  # it may have been asked again
+    assert ports(driver) == [40_000, 50_001, 50_002]
+
+
+def test_one_that_its_mcp_closed_gives_its_slot_at_once_when_its_host_is_gone_or_joins_again() -> None:
+    driver = full("10.2.0.50")
+    for port in (50_001, 50_002):
+        mcp_closes(driver, port, "10.2.0.50")
+    driver.now += LINGER
+    assert asks(joined(driver, 50_003, "10.2.0.66"), "10.2.0.50")
+    for _ in range(10):
+        driver.later(0.1)
+    assert joined(driver, 50_003, "10.2.0.66") and ports(driver) == [40_000, 50_002, 50_003]
+    driver = full()
+    mcp_closes(driver, 50_001)
+    driver.now += LINGER
+    assert refused(joined(driver, 50_003)), "50002 has this id, too, and lives"
+    mcp_closes(driver, 50_002)
     driver.now += LINGER - 0.1
     assert refused(joined(driver, 50_003))
     driver.now += 0.1
@@ -255,6 +293,12 @@ def test_a_join_to_the_mcps_own_address_counts_nowhere_and_is_not_taken_for_sile
         subflow.was_heard()
     silent_for(driver, SILENT, 40_000)
     assert refused(driver.syn(2, 1, join(UE_WLAN, 50_003, dst=own, address_id=1))) and len(ports(driver)) == 3
+    place = driver.engine.map.inside[session.mcp].port
+    ended = answer(join(UE_WLAN, 50_001, dst=own), b"")._replace(flags=FIN)
+    driver.give(FinSeen(place.dpid, place.port, ended))
+    silent_for(driver, SILENT, 40_000)
+    other = join(UE_WLAN, 50_003, dst=own, address_id=7)
+    assert refused(driver.syn(2, 1, other)), "nobody counts what its host still sends"
 
 
 def test_one_to_the_mcps_own_address_that_its_mcp_reset_gives_its_slot_though_it_has_no_entry() -> None:
