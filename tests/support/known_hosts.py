@@ -48,3 +48,8 @@ def counted(lab: Lab, rate: float, port: int = 1) -> None:
 
 def own_rules(lab: Lab, dpid: int = 1) -> list[Rule]:
     return [rule for rule in lab.network[dpid].rules(Table.CLASSIFY) if rule.priority == KNOWN]
+
+
+def sources(lab: Lab) -> set[object]:
+    """The addresses that have a meter of their own."""
+    return {dict(rule.match).get("ipv4_src") or dict(rule.match)["ipv6_src"] for rule in own_rules(lab)}

@@ -7,7 +7,8 @@ known host has a rule of its own, which matches its address and MAC, and a meter
 and SYNs with a known address and another MAC, stay with the port's meter.
 
 A host is known if it answered ARP or neighbour discovery, or has a DHCP lease. Hosts with a session come first: a
-third ACK has proved that they have their address. Bounded are
+third ACK has proved that they have their address. The address that such a host has of the other family takes turns with hosts
+without a session: anybody can make up MACs, and whoever has a session may have many addresses. Bounded are
 
 * for each port, the hosts with a meter, the addresses of one MAC, the rules, and the SYNs a second: together the
   hosts' meters let pass no more than the port's meter does;
@@ -20,7 +21,7 @@ Hosts that get no meter are counted by the reason.
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from steering.core.counters import Counters, HostMeterRefusal
@@ -45,6 +46,9 @@ LOOKED_AT = 1_024  # most hosts of a port that are looked at: those that were he
 # the others.
 PORTS = 128
 HOLD = 10.0  # seconds for which hosts keep their meters after their port was last short
+
+
+KnownHost = tuple[bytes, bytes]  # address and MAC
 
 
 class KnownHostRules(NamedTuple):
@@ -210,18 +214,33 @@ class KnownHosts:
             self._counters.host_meters_refused[why] += hosts
 
     def _chosen(self, known: dict[bytes, bytes], short: ShortPort, most: int) -> dict[bytes, bytes]:
-        """The hosts that get a meter, `most` of them at most. Each MAC gets one meter before any gets a second, and none
-        gets more than ADDRESSES. Hosts with a session come first, then hosts that have a meter, then hosts that were
-        heard last."""
-        heard = list(islice(reversed(known.items()), LOOKED_AT))
-        heard.sort(key=lambda host: (not self._is_served(host[0]), host[0] not in short.meters))
+        """The hosts that get a meter, `most` of them at most. Each MAC gets one meter before any gets a second, but for one
+        address of the other family of a MAC with a session: such addresses get every other meter. No MAC gets more than
+        ADDRESSES. Hosts with a session come first, then hosts that have a meter, then hosts that were heard last."""
+        heard = [
+            (self._is_served(address), address, mac)
+            for address, mac in islice(reversed(known.items()), LOOKED_AT)
+        ]
+        heard.sort(key=lambda host: (not host[0], host[1] not in short.meters))
         of_mac: Counter[bytes] = Counter()
-        turns: list[dict[bytes, bytes]] = [{} for _ in range(ADDRESSES)]
-        for address, mac in heard:
-            if of_mac[mac] < ADDRESSES:
-                turns[of_mac[mac]][address] = mac
-                of_mac[mac] += 1
-        few = [host for turn in turns for host in turn.items()]
+        family: dict[bytes, int] = {}  # MAC with a session -> length of its first address
+        served: list[KnownHost] = []
+        seconds: list[KnownHost] = []
+        turns: list[list[KnownHost]] = [[] for _ in range(ADDRESSES)]
+        for is_served, address, mac in heard:
+            turn = of_mac[mac]
+            if turn >= ADDRESSES:
+                continue
+            of_mac[mac] += 1
+            if is_served and not turn:
+                family[mac] = len(address)
+                served.append((address, mac))
+            elif family.get(mac, len(address)) != len(address):
+                del family[mac]
+                seconds.append((address, mac))
+            else:
+                turns[turn].append((address, mac))
+        few = [*served, *_in_turns(seconds, turns[0]), *(host for turn in turns[1:] for host in turn)]
         self._refuse(HostMeterRefusal.MACHINE, len(heard) - len(few))
         why = HostMeterRefusal.PORT if most == self._most else HostMeterRefusal.SWITCH
         self._refuse(why, len(few) - most)
@@ -255,3 +274,8 @@ class KnownHosts:
             meter = short.meters.pop(address)
             del self._at[port.dpid, meter]
             self._unused[port.dpid].appendleft(meter)
+
+
+def _in_turns(one: list[KnownHost], other: list[KnownHost]) -> list[KnownHost]:
+    """One of each list in turn, then what the longer list has more."""
+    return [host for pair in zip_longest(one, other) for host in pair if host is not None]

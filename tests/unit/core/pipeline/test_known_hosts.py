@@ -27,16 +27,13 @@ from tests.support.known_hosts import (
     made,
     own_rules,
     seen,
+    sources,
 )
 from tests.support.sites import UE_LTE, mcp
 from tests.support.switched import UE_MAC, Lab, to_gateway
 
 PORT = port_meter(Meter.SYN_BASE, 1)
 AGAIN = (0.0, 1.0, 2.0)  # seconds at which Linux sends a SYN with MP_CAPABLE, before one without
-
-
-def sources(lab: Lab) -> set[object]:
-    return {dict(rule.match).get("ipv4_src") or dict(rule.match)["ipv6_src"] for rule in own_rules(lab)}
 
 
 def meter_of(lab: Lab, packet: Packet) -> int:

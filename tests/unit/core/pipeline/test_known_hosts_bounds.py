@@ -8,8 +8,19 @@ from steering.core.pipeline.known_hosts import ADDRESSES, HOLD, HOSTS, PORTS
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import HostLearning, PortRef
 from steering.model.rules import HOST_SYN_METERS
-from tests.support.known_hosts import FLOOD, LTE, OUTSIDER, counted, host, known, made, own_rules, seen
-from tests.support.sites import off_path_site
+from tests.support.known_hosts import (
+    FLOOD,
+    LTE,
+    OUTSIDER,
+    counted,
+    host,
+    known,
+    made,
+    own_rules,
+    seen,
+    sources,
+)
+from tests.support.sites import UE_LTE, off_path_site
 from tests.support.switched import Lab
 
 
@@ -113,6 +124,31 @@ def test_no_machine_has_a_second_meter_before_each_has_one() -> None:
         for number in rogues:
             seen(lab, host(number), f"02:66:66:66:66:{number % 16:02x}")
     assert lab.counters.host_meters_refused[HostMeterRefusal.PORT] > 0
+
+
+def test_a_served_host_keeps_its_addresses_of_both_families_beside_made_up_macs() -> None:
+    """A host that connects by IPv4 and IPv6 at once lost its SYNs of the second family, and MPTCP with it."""
+    lab = made()
+    lab.session()
+    for number in range(2 * HOSTS):
+        seen(lab, f"fd00:1::6:{number:x}", f"02:66:66:66:66:{number:02x}")
+    for _ in range(2):
+        counted(lab, FLOOD)
+        assert {UE_LTE, "fd00:1::2"} <= sources(lab) and len(own_rules(lab)) == HOSTS
+
+
+def test_addresses_of_both_families_leave_half_of_what_is_left_to_hosts_without_a_session() -> None:
+    lab = made()
+    rogues, honest = range(100, 140), range(10, 50)
+    known(lab, *honest)
+    for number in rogues:
+        seen(lab, host(number), f"02:66:66:66:66:{number:02x}")
+        seen(lab, f"fd00:1::6:{number:x}", f"02:66:66:66:66:{number:02x}")
+        lab.session(host(number), key=number.to_bytes(8, "big"))
+    counted(lab, FLOOD)
+    assert {host(number) for number in rogues} <= sources(lab)
+    left = HOSTS - len(rogues)
+    assert len({host(number) for number in honest} & sources(lab)) == left // 2
 
 
 def test_who_is_left_without_is_counted_by_the_reason() -> None:
