@@ -89,13 +89,13 @@ class DhcpLeases(Part):
         message = given.message
         self._remember(attachment, message)
         freed: list[Output] = []
-        if message.kind in (DhcpType.RELEASE, DhcpType.DECLINE):
-            lease = self._neighbours.leases.get(message.own)
+        if (given_back := _given_back(message)) is not None:
+            lease = self._neighbours.leases.get(given_back)
             if lease is not None and (lease.waypoint, lease.client) == (
                 attachment.waypoint.id,
                 message.client,
             ):
-                freed = self._end(message.own)
+                freed = self._end(given_back)
         return [*freed, *(_out(port, given.frame) for port in part.dhcp_ports)]
 
     def _answered(self, part: AccessNetwork, given: DhcpSeen, now: float) -> list[Output]:
@@ -215,6 +215,14 @@ class DhcpLeases(Part):
             self._begin(attachment, told.address, lease, now)
             lost += told.address not in self._neighbours.leases
         return {LostPiece.LEASE: lost}
+
+
+def _given_back(message: DhcpMessage) -> bytes | None:
+    """The address that a client does not want any more. A DHCPRELEASE names it in ciaddr, a DHCPDECLINE in an option, since who
+    declines an address never had it (RFC 2131 table 5)."""
+    if message.kind is DhcpType.RELEASE:
+        return message.own
+    return message.requested if message.kind is DhcpType.DECLINE else None
 
 
 def _declined(part: AccessNetwork, given: DhcpMessage) -> tuple[Output, ...]:
