@@ -85,15 +85,14 @@ class OwnEntries:
         return self._routes.me not in home and any(name in members for name in home)
 
     def _is_of_own(self, entry: Entry, cookie: SessionCookie) -> bool:
-        """Whether the session of an entry with a token is in the table. The entry of a server leg also shows the initial flow
-        of its session. The flow distinguishes it from another controller's session with the same token and MCP."""
+        """Whether the session of an entry with a token is in the table. MCPs choose keys each for itself, so another controller's
+        session may have the same token at another MCP. The entry of a server leg also shows the initial flow of its session. The
+        flow distinguishes it from another controller's session with the same token and MCP."""
+        own = [one for one in self._table.with_token(cookie.token) if one.mcp == cookie.mcp]
         if cookie.kind is not EntryKind.RETURN:
-            return self._table.knows_token(cookie.token)
+            return bool(own)
         first = flow_key(entry.dst, entry.src, entry.dport, entry.sport)
-        return any(
-            session.mcp == cookie.mcp and session.first in (NO_FLOW, first)
-            for session in self._table.with_token(cookie.token)
-        )
+        return any(session.first in (NO_FLOW, first) for session in own)
 
 
 def _flow(entry: Entry) -> FlowKey:

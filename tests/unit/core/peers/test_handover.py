@@ -11,6 +11,7 @@ from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
+from steering.model.session import EntryKind
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join, link, off_path_site
@@ -211,6 +212,27 @@ def test_nor_does_one_where_the_own_session_begins_at_the_gateways_switch() -> N
     assert [one.first for one in cluster.engines["b"].sessions.table] == [own.first]
     assert list(cluster.engines["a"].sessions.table) == [other]
     (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
+    assert not fill.stale, "and it stays"
+
+
+def test_nor_does_a_join_of_anothers_session_with_the_token_of_an_own_one_at_another_mcp() -> None:
+    """Its entry was removed when its switch came back, and its host's segments passed their MCP."""
+    site = off_path_site()
+    of_lte, of_wlan = (
+        replace(mcp, access_networks=frozenset({name}))
+        for mcp, name in zip(site.mcps, ("lte", "wlan"), strict=True)
+    )
+    cluster = Cluster(site=replace(site, mcps=(of_lte, of_wlan)), policy=Policy(max_stretch=9))
+    own, other = cluster.session(UE_LTE, 40_000, KEY), cluster.session(UE_WLAN, 40_000, KEY, dpid=WLAN)
+    assert own.token == other.token and own.mcp != other.mcp
+    cluster.later(0.05)
+    (entry,) = [one for one in own.entries(PortRole.GATEWAY) if one.dpid == LTE]
+    joined = entry._replace(sport=40_009, cookie=other.cookie(EntryKind.JOIN))
+    cluster.at(LTE, SwitchDown(LTE))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    outputs = told(cluster, {LTE: [ObservedEntry(entry, 1), ObservedEntry(joined, 1)]}, {LTE})
+    (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
+    assert list(cluster.engines["a"].sessions.table) == [own] and len(own.subflows) == 1
     assert not fill.stale, "and it stays"
 
 
