@@ -20,6 +20,8 @@ It does no I/O: feed it the segments in the order of the capture, then ask it. D
 * A join belongs to the connection that has the token of its SYN; with the initiator's token it is a reverse join. If
   several connections have that token, the join belongs to the one whose keys verify its HMACs, else to the latest one
   before it.
+* Where both ends send a SYN at once (RFC 9293 3.5, figure 7), that is one connection, of the end whose SYN was captured first. RFC 8684
+  says nothing of it. Where both SYN/ACKs have MP_CAPABLE with a key, these are the keys; Linux sends none there and falls back.
 * Joins with a token of no connection are one entry for each token: the version is None, and the token stands as that
   of the responder, since most joins come from clients. A join whose SYN was not captured is an entry without tokens.
 * `backup` and `address_id` are those of the JOIN SYN; MP_PRIO does not change them.

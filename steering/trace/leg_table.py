@@ -89,16 +89,24 @@ class LegTable:
                 or _begun_by(segment, src, legs)
             )
         same = self._by_syn.get((src, dst, segment.seq)) or _guessed_for(segment, src, legs)
-        return same or _begun_by(segment, src, legs)
+        return same or _answered_with(segment, src, legs) or _begun_by(segment, src, legs)
 
     def _opened_by_both(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
-        """The leg of this SYN/ACK, if the SYN/ACK repeats a SYN of its sender and answers a SYN of its receiver."""
+        """The leg of this SYN/ACK, if the SYN/ACK repeats a SYN of its sender and answers a SYN of its receiver, which may be captured
+        later. Of two legs, one may have its answer already: the other one's SYN was captured after its SYN/ACK."""
+        answers = (segment.ack - 1) % SEQ_SPACE
         own = self._by_syn.get((src, dst, segment.seq))
-        other = self._by_syn.get((dst, src, (segment.ack - 1) % SEQ_SPACE))
-        if own is None or other is None or own is other:
-            return own if own is other else None
-        leg, part = (own, other) if own.order < other.order else (other, own)
-        if leg.answered or part.answered:
+        other = self._by_syn.get((dst, src, answers))
+        if own is None or own is other:
+            return own
+        if other is None:
+            if own.initiator != src or (own.answered and not own.has_answer(answers)):
+                return None
+            self._by_syn[dst, src, answers] = own
+            own.sides[1].begin = answers
+            return own
+        leg, part = sorted((own, other), key=lambda one: (not one.answered, one.order))
+        if part.answered or (leg.answered and not leg.has_answer(part.syn_seq or 0)):
             return None
         self._crossed.add(part)
         if legs and part in legs:
@@ -156,6 +164,11 @@ def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | 
             if (leg.syn_seq - segment.seq) % SEQ_SPACE <= length:
                 return leg
     return None
+
+
+def _answered_with(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+    """The leg that was answered with the number of this SYN: both ends opened it, and the SYN was captured behind its SYN/ACK."""
+    return next((leg for leg in legs if leg.responder == src and leg.has_answer(segment.seq)), None)
 
 
 def _begun_by(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:

@@ -29,6 +29,8 @@ class Leg:
     offer: MpCapable | MpJoinSyn | None = None  # the option of the SYN
     syn_seen: bool = False
     infinite_mapping: bool = False
+    # The option of the initiator's own SYN/ACK, where both ends sent a SYN at once.
+    initiator_answer: Answer = None
     spoke_mptcp: bool = False  # whether a segment of either side carried an MPTCP option
     # Initiator first. Where the SYN was not captured yet, the initiator may turn out to be the other end.
     sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
@@ -183,7 +185,9 @@ class Leg:
             self.sides[side].begin = segment.seq
             if side == 0:
                 self.offer = self.offer or options.offer
-        elif side == 1 and (segment.seq in self._answers or len(self._answers) < _MOST_ANSWERS):
+        elif side == 0:
+            self.initiator_answer = self.initiator_answer or options.answer
+        elif segment.seq in self._answers or len(self._answers) < _MOST_ANSWERS:
             self._answers[segment.seq] = self._answers.get(segment.seq) or options.answer
             if self.sides[1].begin is None or not self.sides[0].went_on:
                 self.sides[1].begin = segment.seq

@@ -93,6 +93,9 @@ class ConnectionDraft:
             self.initiator_key = offer.sender_key
         elif third:
             self.initiator_key = third.sender_key
+        elif isinstance(leg.initiator_answer, MpCapable):
+            # Both ends opened the leg at once, so there is no third ACK.
+            self.initiator_key = leg.initiator_answer.sender_key
         if third:
             keys = (third.sender_key, third.receiver_key)
             self.keys_differ = keys != (self.initiator_key or keys[0], self.responder_key)

@@ -1,6 +1,7 @@
 """One connection is never two, and two are never one."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -225,6 +226,34 @@ def test_a_connection_that_both_ends_open_at_once_is_one(first: bool, mptcp: boo
     assert got.subflows[0].src == (stream.server if first else stream.client)[0]
     # The first SYN/ACK is the initiator's own: it answers the other SYN, and refuses nothing.
     assert not only(stream.sent[:3]).fallback
+
+
+@pytest.mark.parametrize("order", permutations(range(4)))
+@pytest.mark.parametrize("missing", [0, 1])
+def test_it_is_one_in_whatever_order_its_handshake_is_captured(order: tuple[int, ...], missing: int) -> None:
+    """As where interfaces are captured one by one; of two SYNs or SYN/ACKs one alone is enough to know it."""
+    stream = Stream()
+    for back in (False, True):
+        stream.say(SYN, MpCapable(1), back=back)
+    for back, key in ((False, KEY_A), (True, KEY_B)):
+        stream.say(SYN_ACK, MpCapable(1, key), back=back, seq=stream.isn[back])
+    opening = [stream.sent[at] for at in order][: 4 - missing]
+    stream.talk()
+    got = only([*opening, *stream.sent[4:]])
+    assert (got.version, got.fallback) == (1, False)
+
+
+def test_the_keys_of_both_answers_are_those_of_a_connection_that_both_ends_open() -> None:
+    stream = Stream()
+    for back in (False, True):
+        stream.say(SYN, MpCapable(1), back=back)
+    for back, key in ((False, KEY_A), (True, KEY_B)):
+        stream.say(SYN_ACK, MpCapable(1, key), back=back, seq=stream.isn[back])
+    stream.talk()
+    join = _join(Stream(client=(UE2, 50000), isn=(90_000, 80_000)), NONCE_B, 5)
+    got = only([*stream.sent, *join.sent])
+    assert (got.initiator_token, got.responder_token, got.fallback) == (TOKEN_A, TOKEN_B, False)
+    assert [one.hmac for one in got.subflows] == [Hmac.UNSEEN, Hmac.OK]
 
 
 def test_two_attempts_in_both_directions_are_two_connections() -> None:
