@@ -20,11 +20,11 @@ umask 022
 
 mkdir -p "$ROOT/$HOME_OF"
 /usr/bin/python3 -m venv --without-pip "$ROOT/$HOME_OF"
-# The wheel is built from a copy of the sources, as setuptools writes files into the tree that it builds.
+# The wheel is built from a copy of the sources, as setuptools writes files into the tree that it builds. What Python has compiled is no
+# source, and whoever runs the tree meanwhile makes and removes it: a copy of that would end in the middle.
 mkdir "$WORK/tree"
-cp -a steering topologies policies setup.cfg pyproject.toml README.rst LICENSE "$WORK/tree"
-mkdir "$WORK/tree/tests"
-cp -a tests/__init__.py tests/bench tests/support "$WORK/tree/tests"
+find steering topologies policies tests/__init__.py tests/bench tests/support setup.cfg pyproject.toml README.rst LICENSE \
+    -name __pycache__ -prune -o ! -type d -print0 | xargs -0 cp -a --parents -t "$WORK/tree"
 set -- --python "$ROOT/$HOME_OF/bin/python" install --quiet --no-input --no-compile
 if [ -n "${STEERING_PACKAGES:-}" ]; then
     cp -a "$STEERING_PACKAGES/." "$ROOT/$HOME_OF"/lib/python3*/site-packages
