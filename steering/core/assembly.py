@@ -49,6 +49,7 @@ from steering.core.sessions.lost_subflows import LostSubflows
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
+from steering.core.sessions.records import Subflow
 from steering.core.sessions.sick_mcps import SickMcps
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
@@ -177,6 +178,14 @@ class SessionPieces:
         )  # fmt: skip
         self.destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
 
+    def _misses_answer(self, given: Ingredients, join: Subflow) -> bool:
+        """Whether the MCP of a join may have answered since its SYN, and no copy came: a meter dropped copies, or its switch was
+        away."""
+        mcp, since = join.session.mcp, join.active
+        if not self.readiness.heard_since(given.switch_of(mcp), since):
+            return True
+        return self.sick.lost_since(mcp, given.access_of(source_of(join.key)), since)
+
     def _make_handlers(self, given: Ingredients) -> None:
         """The pieces that handle segments."""
         sitemap, chooser, counters, disabled = given.sitemap, given.chooser, given.counters, given.disabled
@@ -191,7 +200,7 @@ class SessionPieces:
         self.counted = CountedSwitches()
         lost = LostSubflows(
             teardown, given.neighbours, self.counted, self.preferring.works, given.sees_every_subflow,
-            lambda one: self.sick.lost_since(one.session.mcp, given.access_of(source_of(one.key)), one.active),
+            lambda one: self._misses_answer(given, one),
         )  # fmt: skip
         joins = JoinHandler(
             sitemap, chooser, counters,

@@ -295,6 +295,8 @@ class Engine:
             self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
         self.works.stop(up.dpid)
+        if up.dpid in self.map.switches:
+            self.sessions.readiness.connected_at[up.dpid] = now
         switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)

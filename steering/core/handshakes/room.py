@@ -1,5 +1,7 @@
 """Whether one more session may begin: bounds on sessions, and the readiness of controller and switches."""
 
+from math import inf
+
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.network.site_index import Attachment
 from steering.core.sessions.flow_key import FlowKey, source_of
@@ -10,12 +12,17 @@ from steering.model.session import Refusal
 
 
 class Readiness:
-    """The readiness of controller and switches. `offline`: edge switches that cannot take entries now. `recovering`: after a
-    restart, the entries of some switches were not read yet."""
+    """The readiness of controller and switches. `offline`: edge switches that cannot take entries now. `connected_at`: when an edge
+    switch connected last. `recovering`: after a restart, the entries of some switches were not read yet."""
 
     def __init__(self, switches: frozenset[DatapathId] | set[DatapathId]) -> None:
         self.offline = set(switches)
+        self.connected_at: dict[DatapathId | None, float] = {}
         self.recovering = True
+
+    def heard_since(self, dpid: DatapathId | None, since: float) -> bool:
+        """Whether an edge switch has been connected since a time, so that it can have shown what passed it."""
+        return dpid not in self.offline and self.connected_at.get(dpid, -inf) <= since
 
 
 class Room:

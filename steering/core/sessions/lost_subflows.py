@@ -51,7 +51,7 @@ class Over(IntEnum):
 class LostSubflows:
     """Frees slots. `has_carrier`: whether the port that a subflow comes in at has carrier. `sees_all`: whether the switches of
     all subflows are this controller's, so that it knows which of them are silent and where hosts are. `answers_lost`: whether
-    meters dropped copies of answers to a subflow's access network since its SYN, so that its own may be one of them."""
+    copies of answers to a subflow's access network are missing since its SYN, so that its own may be one of them."""
 
     def __init__(
         self,

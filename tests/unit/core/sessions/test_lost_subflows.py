@@ -159,6 +159,23 @@ def test_one_whose_answer_may_have_been_dropped_by_a_meter_keeps_its_slot_until_
         assert ports(driver)[1:] == [50_001, 50_003]
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+def test_one_whose_mcps_switch_was_away_keeps_its_slot(is_back: bool) -> None:
+    """The switch goes on forwarding, so the MCP has the join and answers it, and nobody shows that."""
+    driver = Driver(policy=POLICY)
+    at_port(driver)
+    session = driver.session()
+    joined(driver, 50_001)
+    place = driver.engine.map.inside[session.mcp].port
+    driver.give(SwitchDown(place.dpid))
+    driver.syn(2, 1, join(UE_WLAN, 50_002, address_id=1))
+    driver.now += 0.1
+    if is_back:
+        driver.up(place.dpid)
+    driver.now += TAKEN_UP_WITHIN
+    assert refused(joined(driver, 50_003)) and ports(driver) == [40_000, 50_001, 50_002]
+
+
 def test_one_whose_port_has_no_carrier_gives_its_slot() -> None:
     driver = Driver(policy=POLICY)
     driver.session()
