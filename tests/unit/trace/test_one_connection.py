@@ -228,7 +228,7 @@ def test_a_connection_that_both_ends_open_at_once_is_one(first: bool, mptcp: boo
     assert not only(stream.sent[:3]).fallback
 
 
-@pytest.mark.parametrize("order", permutations(range(4)))
+@pytest.mark.parametrize("order", list(permutations(range(4))))
 @pytest.mark.parametrize("missing", [0, 1])
 def test_it_is_one_in_whatever_order_its_handshake_is_captured(order: tuple[int, ...], missing: int) -> None:
     """As where interfaces are captured one by one; of two SYNs or SYN/ACKs one alone is enough to know it."""

@@ -96,6 +96,9 @@ def test_an_upload_whose_mcp_has_closed_its_half_keeps_its_slot() -> None:
     driver = full("10.2.0.50")
     mcp_closes(driver, 50_001, "10.2.0.50")
     driver.now += LINGER
+    assert refused(joined(driver, 50_003, "10.2.0.66"))
+    mcp_closes(driver, 50_002, "10.2.0.50")
+    driver.now += LINGER
     assert asks(joined(driver, 50_003, "10.2.0.66"), "10.2.0.50")
     at_port(driver, "10.2.0.50")  # it answers
     for _ in range(2 * SILENT_SWEEPS):
