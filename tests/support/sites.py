@@ -154,13 +154,14 @@ def answer(to: Handshake, key: bytes = KEY) -> Handshake:
 class Driver:
     """An engine with its switches up and its MCPs resolved, at a time the test sets."""
 
+    engine_type: type[Engine] = Engine
     behind: tuple[SyncRules, ...] = ()  # what changes at switches behind a filling
 
     def __init__(
         self, site: Site | None = None, policy: Policy | None = None, kept: KeptState | None = None, **options
     ) -> None:
         self.site = site or off_path_site()
-        self.engine = Engine(self.site, policy or Policy(), epoch=7, **options)
+        self.engine = self.engine_type(self.site, policy or Policy(), epoch=7, **options)
         self.now = 100.0
         if kept is not None:
             self.engine.handle(Restored(kept), self.now)

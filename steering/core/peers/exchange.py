@@ -43,6 +43,7 @@ from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, read_token
 from steering.model.policy import Policy
+from steering.model.usual_segment import UsualJoin, UsualSynAck
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
@@ -146,6 +147,8 @@ class PeerExchange(Part):
         """Handlers of inputs from switches, which replace the engine's own."""
         return {
             SynSeen: self._segments.syn,
+            UsualJoin: self._segments.usual_join,
+            UsualSynAck: self._segments.usual_syn_ack,
             SynAckSeen: self._segments.of_flow,
             FinSeen: self._segments.of_flow,
             WatchedSeen: self._segments.of_flow,

@@ -17,12 +17,13 @@ from steering.core.peers.network_facts import LocalHandler
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.segment_routes import SegmentRoutes, forwarded
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.flow_key import flow_key, server_of
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
 from steering.model.session import Refusal
-from steering.wire.handshake import Handshake, Kind
+from steering.model.usual_segment import UsualJoin, UsualSynAck
+from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
@@ -85,6 +86,23 @@ class PassedSegments:
         self._routes.passed_on(flow, owners[0])
         self._events[PeerEvent.JOIN_PASSED_ON] += 1
         return [TellPeer(owners[0], forwarded(seen))]
+
+    def usual_join(self, seen: UsualJoin, now: float) -> list[Output]:
+        """Take the fast path for a join that `syn` would handle here: of exactly one session here, where no other controller
+        has announced its token."""
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is not None and attachment.role is ACCESS and not self._replicas.holders(seen.token):
+            sessions = self._table.with_mcp_token(seen.token)
+            if len(sessions) == 1 and server_of(sessions[0].first) == server_of(seen.key):
+                if not self._table.leaves(sessions[0]):
+                    return self._local[UsualJoin](seen, now)
+        return self.syn(SynSeen(seen.dpid, seen.port, read_handshake(seen.frame), seen.frame), now)
+
+    def usual_syn_ack(self, seen: UsualSynAck, now: float) -> list[Output]:
+        """Take the fast path for an answer to a flow of a session here."""
+        if self._table.holds(seen.key):
+            return self._local[UsualSynAck](seen, now)
+        return self.of_flow(SynAckSeen(seen.dpid, seen.port, read_handshake(seen.frame)), now)
 
     def _owners(self, token: int, handshake: Handshake) -> list[str]:
         """The controllers that have announced a session with this token, to which the join's destination fits."""

@@ -38,8 +38,8 @@ class WrittenLine:
 class BytesController:
     """Bytes of switches in, bytes to switches out: reader, engine and sender, as the application ties them together."""
 
-    def __init__(self, site: Site, policy: Policy, fast: bool) -> None:
-        self.driver = Driver(site, policy)
+    def __init__(self, site: Site, policy: Policy, fast: bool, driver: Driver | None = None) -> None:
+        self.driver = driver or Driver(site, policy)
         self.engine = self.driver.engine
         self.lines = {dpid: WrittenLine() for dpid in self.engine.map.switches}
         self.inbox: deque[Input] = deque()
