@@ -7,7 +7,9 @@ does not own it where another member reaches some.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import product
+from string import ascii_lowercase
 from typing import NamedTuple
 
 from steering.cluster.cell import ALL
@@ -30,6 +32,33 @@ def share_of(dpid: DatapathId, shares: int) -> str:
     """The share of a switch, by a hash that is the same at every controller and after every start."""
     digest = hashlib.sha256(dpid.to_bytes(8, "big")).digest()
     return share_name(int.from_bytes(digest[:8], "big") % shares)
+
+
+def _rank(share: str, controller: str) -> bytes:
+    """Rendezvous hash of a share and a controller: the lowest one is the first choice."""
+    return hashlib.sha256(f"{share}@{controller}".encode()).digest()
+
+
+def worker_names(workers: int) -> tuple[str, ...]:
+    """Names of controllers on one machine that have one share each: w1, w2 and so on, some with letters behind. They are chosen
+    by their ranks, so that the first one gets the first share, which decides for orders, whenever it is there: it takes that
+    share first, and all others take it last."""
+    first, *others = share_names(workers)
+
+    def fits(name: str, is_first: bool) -> bool:
+        own = _rank(first, name)
+        return all((own < _rank(one, name)) is is_first for one in others)
+
+    return tuple(
+        next(name for name in _spellings(f"w{number}") if fits(name, number == 1))
+        for number in range(1, workers + 1)
+    )
+
+
+def _spellings(word: str) -> Iterator[str]:
+    """A word, and the same word with letters behind."""
+    for length in range(4):
+        yield from (word + "".join(letters) for letters in product(ascii_lowercase, repeat=length))
 
 
 class WantedShare(NamedTuple):
@@ -103,7 +132,7 @@ class Allotment:
         for share in self._shares:
             if share not in owners:
                 loads = self._loads(owners)
-                owners[share] = min(self._able(share), key=lambda one: (loads[one], self._rank(share, one)))
+                owners[share] = min(self._able(share), key=lambda one: (loads[one], _rank(share, one)))
 
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
@@ -124,7 +153,7 @@ class Allotment:
         for taker in sorted(then, key=lambda one: (then[one], one)):
             fit = [share for share in some if taker in self._able(share)]
             if fit:
-                return min(fit, key=lambda one: self._rank(one, taker)), taker
+                return min(fit, key=lambda one: _rank(one, taker)), taker
         return None
 
     def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
@@ -132,7 +161,7 @@ class Allotment:
         that reach no switch of it come last."""
         known = self._now.get(share)
         line = [] if known is None else [one.controller for one in (known.owner, *known.standbys)]
-        rest = sorted(self._candidates, key=lambda one: self._rank(share, one))
+        rest = sorted(self._candidates, key=lambda one: _rank(share, one))
         found = dict.fromkeys(one for one in (*line, *rest) if one in self._candidates and one != owner)
         able = self._able(share)
         return tuple(sorted(found, key=lambda one: one not in able))[:MOST_STANDBYS]
@@ -146,10 +175,6 @@ class Allotment:
 
     def _capacity(self, controller: str) -> int:
         return max(1, self._candidates[controller].capacity)
-
-    def _rank(self, share: str, controller: str) -> bytes:
-        """Rendezvous hash of a share and a controller: the lowest one is the first choice."""
-        return hashlib.sha256(f"{share}@{controller}".encode()).digest()
 
 
 def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tuple[ShareAssignment, int]:

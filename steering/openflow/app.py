@@ -37,8 +37,7 @@ from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.connection.channel import Channel
-from steering.openflow.connection.connections import Connections, install
-from steering.openflow.connection.early_door import EarlyDoor
+from steering.openflow.connection.connections import Connections, Door, install
 from steering.openflow.connection.membership import Claims, Membership
 from steering.openflow.discovery.discovery import Links
 from steering.openflow.discovery.link_discovery import Discovery
@@ -92,7 +91,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         discovery: Discovery | None,
         bounded: bool = True,
         fast: bool = True,
-        door: EarlyDoor | None = None,
+        door: Door | None = None,
         watch: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -150,6 +149,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         arguments are the own switches, the function that takes their barrier replies, and transaction ids."""
         sender = self._sender
         self.peers = made(self._switches, sender.barrier_reply, sender.xids)
+        if self.usual is not None:
+            self.usual = UsualMessages(self.counters, self._feed.give_all, self._confirmed)
         sender.reach(self.peers.lines, self.peers.tell)
         return self.peers
 
@@ -256,10 +257,14 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if given is not None:
                 self._give(given, now)
         elif kind == _BARRIER_REPLY:
-            if self.peers is None or not self.peers.confirmed(channel.id, message.xid):
-                self._sender.barrier_reply(channel.id, message.xid, now)
+            self._confirmed(channel.id, message.xid, now)
         else:
             self._seldom(channel, message, now)
+
+    def _confirmed(self, dpid: DatapathId, xid: int, now: float) -> None:
+        """A switch has answered a barrier, of another controller or of this one."""
+        if self.peers is None or not self.peers.confirmed(dpid, xid):
+            self._sender.barrier_reply(dpid, xid, now)
 
     def _seldom(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type

@@ -8,8 +8,7 @@ from os_ken.lib import hub
 
 from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
-from steering.openflow.connection.connections import install
-from steering.openflow.connection.early_door import EarlyDoor
+from steering.openflow.connection.connections import Door, install
 from steering.openflow.connection.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.http.rest import check_free
@@ -26,7 +25,7 @@ class ControllerApp(SteeringApp):
     makes one itself then."""
 
     def __init__(
-        self, *args: Any, controller: Controller | None = None, door: EarlyDoor | None = None, **kwargs: Any
+        self, *args: Any, controller: Controller | None = None, door: Door | None = None, **kwargs: Any
     ) -> None:
         if controller is None:
             controller = _from_environment()
@@ -36,8 +35,7 @@ class ControllerApp(SteeringApp):
             counters=controller.counters,
             discovery=controller.discovery,
             bounded=Mechanism.CONNECTION_BUDGET not in controller.settings.disabled,
-            fast=controller.settings.fast_path
-            and (controller.cluster is None or not controller.cluster.several),
+            fast=controller.settings.fast_path,
             door=door,
             watch=controller.traces,
             **kwargs,

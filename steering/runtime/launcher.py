@@ -9,11 +9,12 @@ import gc
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from steering.runtime.hub import HubError, prepare
-from steering.runtime.settings import Settings
+from steering.runtime.settings import SWITCHES_SOCKET, Settings
 
 EXIT_USAGE = 2
 LOOK = 0.2  # seconds between checks whether to stop
@@ -38,7 +39,7 @@ def launch(settings: Settings) -> int:
     except HubError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE
-    from steering.openflow.connection.listener import raise_descriptors
+    from steering.openflow.connection.descriptors import raise_descriptors
 
     raise_descriptors()
     door = _door(settings)
@@ -49,7 +50,7 @@ def launch(settings: Settings) -> int:
     from steering.runtime import logs
     from steering.runtime.controller import StartError, assemble
 
-    logs.set_up(settings.log_level, settings.log_json)
+    logs.set_up(settings.log_level, settings.log_json, _worker_name(settings))
     try:
         controller = assemble(settings)
     except StartError:
@@ -57,9 +58,17 @@ def launch(settings: Settings) -> int:
     return _serve(settings, controller, door)
 
 
+def _worker_name(settings: Settings) -> str:
+    """The name of one of several controllers that a parent started on this machine; "" for any other controller."""
+    cluster = settings.cluster
+    return "" if cluster is None or cluster.sockets is None else cluster.name
+
+
 def _door(settings: Settings) -> Any:
     """The socket that listens for switches before the long part of a start. None where the port cannot be used: the
-    reason is reported later, after the findings of the files."""
+    reason is reported later, after the findings of the files. A worker's parent listens for it."""
+    if settings.cluster is not None and settings.cluster.sockets is not None:
+        return _parents_door(settings.cluster.sockets)
     from steering.openflow.connection.early_door import EarlyDoor
 
     assert settings.listen is not None
@@ -67,6 +76,15 @@ def _door(settings: Settings) -> Any:
         return EarlyDoor(settings.listen.host, settings.listen.port, greets=settings.switch_tls is None)
     except OSError:
         return None
+
+
+def _parents_door(sockets: Path) -> Any:
+    """The switches of a worker. Without its parent it ends: no switch could reach it."""
+    import signal
+
+    from steering.openflow.connection.handed_switches import HandedSwitches
+
+    return HandedSwitches(str(sockets / SWITCHES_SOCKET), lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _serve(settings: Settings, controller: Any, door: Any) -> int:

@@ -21,7 +21,12 @@ QUIET = ("os_ken", "eventlet", "ofp_event", "routes")
 
 
 class JsonFormatter(logging.Formatter):
-    """{"time": RFC 3339, "level", "logger", "message"}, and "exception" where there is one."""
+    """{"time": RFC 3339, "level", "logger", "message"}, and "exception" where there is one. `controller`: the name of one of
+    several controllers that write to one log, "" for one alone."""
+
+    def __init__(self, controller: str = "") -> None:
+        super().__init__()
+        self._controller = {"controller": controller} if controller else {}
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -29,6 +34,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._controller,
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -36,21 +42,21 @@ class JsonFormatter(logging.Formatter):
 
 
 class PlainFormatter(logging.Formatter):
-    """`2026-11-29T18:30:00.123Z INFO    steering.x: message`."""
+    """`2026-11-29T18:30:00.123Z INFO    steering.x: message`; with the name of one of several controllers before `steering.x`."""
 
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    def __init__(self, controller: str = "") -> None:
+        super().__init__(f"%(asctime)s %(levelname)-7s {_before(controller)}%(name)s: %(message)s")
 
 
 class JournalFormatter(logging.Formatter):
     """`<6>steering.x: message`; each line of a traceback gets the priority, as the journal takes lines apart."""
 
-    def __init__(self) -> None:
-        super().__init__("%(name)s: %(message)s")
+    def __init__(self, controller: str = "") -> None:
+        super().__init__(f"{_before(controller)}%(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         priority = next(number for level, number in _PRIORITIES if record.levelno >= level)
@@ -70,13 +76,20 @@ def goes_to_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> 
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def set_up(level: str, as_json: bool) -> None:
-    """Make the root logger write to stderr from `level` on."""
+def _before(controller: str) -> str:
+    """What stands before the logger's name, safe for a format."""
+    return f"{controller.replace('%', '%%')} " if controller else ""
+
+
+def set_up(level: str, as_json: bool, controller: str = "") -> None:
+    """Make the root logger write to stderr from `level` on. `controller`: the name that every line has, "" for none."""
     handler = logging.StreamHandler(sys.stderr)
     if as_json:
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter(controller))
+    elif goes_to_journal(sys.stderr):
+        handler.setFormatter(JournalFormatter(controller))
     else:
-        handler.setFormatter(JournalFormatter() if goes_to_journal(sys.stderr) else PlainFormatter())
+        handler.setFormatter(PlainFormatter(controller))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

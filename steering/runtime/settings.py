@@ -25,6 +25,8 @@ LEAST_PATIENCE, MOST_PATIENCE = (
     60.0,
 )  # bounds of the seconds in which members have to be prepared for a policy
 DEFAULT_TRACES, MOST_TRACES = 10, 100  # traces of set-ups that may begin in a second
+MOST_WORKERS = 16
+SWITCHES_SOCKET = "switches"  # in the folder of the workers' sockets: where the parent hands switches over
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -76,6 +78,8 @@ class ClusterSettings:
     capacity: int = 1  # the work that this controller can take, relative to the others
     levels: bool = True  # whether load is moved between controllers without an operator's order
     patience: float = POLICY_PATIENCE
+    # The folder of the sockets by which workers of one machine reach each other; then each switch has one connection.
+    sockets: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Settings:
         None  # URL of the collector of traces; "": as OpenTelemetry's environment says; None: no traces
     )
     otlp_rate: int = DEFAULT_TRACES
+    workers: int = 1  # controllers on this machine that share the switches' port
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
@@ -203,6 +208,23 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     return replace(found, peers=listen, peer_tls=TlsFiles(args.peer_cert, args.peer_key, args.peer_ca))
 
 
+def _workers(args: argparse.Namespace, has_tls: bool) -> int:
+    if args.workers == 1:
+        return 1
+    if not 1 < args.workers <= MOST_WORKERS:
+        raise SettingsError(f"--workers: from 1 to {MOST_WORKERS}")
+    if args.cluster is not None:
+        raise SettingsError(
+            "--workers: workers of several machines cannot be one cluster: leave --cluster out"
+        )
+    if has_tls:
+        raise SettingsError(
+            "--workers: a switch's connection by TLS cannot be handed to a worker: run one controller, or several "
+            "with --cluster"
+        )
+    return int(args.workers)
+
+
 def _collector(url: str | None) -> str | None:
     if not url:
         return url
@@ -254,6 +276,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         cluster=_cluster(args),
         otlp=_collector(args.otlp),
         otlp_rate=_traces(args.otlp_rate, args.otlp),
+        workers=_workers(args, switch_tls is not None),
     )
 
 

@@ -46,6 +46,7 @@ ROOMS: Mapping[str, Mapping[str, frozenset[str]]] = {
             "orders": "",
             "traces": "settings",
             "cluster": "settings",
+            "workers": "settings logs",
             "http": "settings cluster",
             "controller": "settings state_keeper aaa orders traces cluster http",
             "launcher": "hub settings logs collector http controller",

@@ -111,9 +111,8 @@ class Process:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def cpu_ns(self) -> int:
-        """Processor time of all its threads so far."""
-        tasks = Path(f"/proc/{self.popen.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+        """Processor time of all its threads so far, and of its children."""
+        return _cpu_ns(self.popen.pid)
 
     def end(self) -> None:
         """SIGTERM, and after a while SIGKILL."""
@@ -127,6 +126,16 @@ class Process:
         for stream in (self.popen.stdin, self.popen.stdout):
             if stream is not None:
                 stream.close()
+
+
+def _cpu_ns(pid: int) -> int:
+    """Processor time of a process and of those that it started, of all threads that live."""
+    found = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+            found += int((task / "schedstat").read_text().split()[0])
+            found += sum(_cpu_ns(int(child)) for child in (task / "children").read_text().split())
+    return found
 
 
 def _listening(port: int) -> bool:
@@ -177,8 +186,8 @@ class Bench:
         self._processes.append(process)
         return process
 
-    def steering(self, *options: str) -> "Arm":
-        """`steering run` as it is."""
+    def steering(self, *options: str, name: str = "steering", pinned: bool = True) -> "Arm":
+        """`steering run` as it is. `pinned`: it has a core of its own, and the generator another one."""
         port = free_port()
         command = [sys.executable, "-m", "steering", "run", "--site", self.path("site.yaml")]
         command += [
@@ -189,8 +198,8 @@ class Bench:
             "--rest",
             "127.0.0.1:0",
         ]
-        command += ["--state-dir", self.path("state"), "--log-level", "warning", *options]
-        return self._arm("steering", command, port, "plan")
+        command += ["--state-dir", self.path(f"state-{name}"), "--log-level", "warning", *options]
+        return self._arm(name, command, port, "plan", pinned)
 
     def naive(self) -> "Arm":
         """The naive application, with its sessions already in its dicts."""
@@ -218,11 +227,12 @@ class Bench:
             "responder", [str(self.generator), "respond", self.path("plan"), str(port)], port, "plan"
         )
 
-    def _arm(self, name: str, command: Sequence[str], port: int, plan: str) -> "Arm":
-        process = self.start(name, command, self.controller_core)
+    def _arm(self, name: str, command: Sequence[str], port: int, plan: str, pinned: bool = True) -> "Arm":
+        process = self.start(name, command, self.controller_core if pinned else None)
         process.wait_listening(port)
         drive = [str(self.generator), "generate", self.path(plan), "127.0.0.1", str(port)]
-        driver = Driver(self.start(f"generator-{name}", drive, self.generator_core, talk=True), process)
+        core = self.generator_core if pinned else None
+        driver = Driver(self.start(f"generator-{name}", drive, core, talk=True), process)
         driver.fill()
         driver.ask("greet")
         driver.fill()

@@ -15,6 +15,7 @@ TARGETS = (
     ("join_vs_naive", "joins, times the naive os-ken application's", 10.0, True),
     ("syn_answer_vs_testcontroller", "SYN answers, times ovs-testcontroller's", 0.5, True),
     ("setup_vs_testcontroller", "complete set-ups, times ovs-testcontroller's pairs", None, True),
+    ("workers_2_vs_1", "complete set-ups of two workers, times one controller's", 1.6, True),
     ("syn_delay_added_p50_ms", "SYN to SYN/ACK in the lab, ms over natural, p50", 3.0, False),
     ("stretch_over_optimum", "sum of stretch over the optimum's, worst instance", 1.1, False),
     ("policy_lookup_us", "us for a rule among 10,000, median", 20.0, False),

@@ -14,7 +14,7 @@ from tests.bench import report, two_trees
 from tests.bench.checkouts import described
 from tests.bench.machines import ROOT, BenchError, by_itself
 
-PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "stalls", "delay")
+PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "stalls", "delay", "workers")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
 TABLE, QUICK_TABLE = 1_000_000, 100_000
 CONNECTIONS, QUICK_CONNECTIONS = 150, 40
@@ -103,6 +103,7 @@ def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, .
         (("memory",), lambda: _memory(args.quick, say)),
         (("stalls",), lambda: _stalls(args.quick, say)),
         (("delay",), lambda: _delay(args.quick, say)),
+        (("workers",), lambda: _workers(args, say)),
     ]
 
 
@@ -175,6 +176,13 @@ def _delay(quick: bool, say: Say) -> Json:
     except DelayError as error:
         raise BenchError(str(error)) from None
     return {"syn_delay_added_p50_ms": found["syn_delay_added_p50_ms"], "delay": found}
+
+
+def _workers(args: argparse.Namespace, say: Say) -> Json:
+    from tests.bench.workers import measure
+
+    rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
+    return measure(rounds, QUICK_SCALE if args.quick else 1.0, say)
 
 
 def _write(found: Json, path: Path) -> None:

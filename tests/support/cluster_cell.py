@@ -110,6 +110,29 @@ def _bridges() -> Iterator[None]:
 
 
 @contextmanager
+def connected_bridges(*targets: str) -> Iterator[None]:
+    """The bridges with their ports. Each connects to all targets, such as `tcp:127.0.0.1:6653`."""
+    with _bridges():
+        for number, bridge in enumerate(BRIDGES, 1):
+            run(
+                *("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"),
+                *("protocols=OpenFlow13", f"other-config:datapath-id={number:016x}", "fail_mode=secure"),
+                "other-config:disable-in-band=true",
+            )
+            for port in range(1, PORTS + 1):
+                name = f"{bridge}p{port}"
+                run(
+                    *("ovs-vsctl", "add-port", bridge, name),
+                    *("--", "set", "interface", name, "type=internal", f"ofport_request={port}"),
+                )
+                run("ip", "link", "set", name, "up")
+            run("ovs-vsctl", "set-controller", bridge, *targets)
+        for one in run("ovs-vsctl", "--bare", "--columns=_uuid", "list", "controller").split():
+            run("ovs-vsctl", "set", "controller", one, "max_backoff=1000", "inactivity_probe=5000")
+        yield
+
+
+@contextmanager
 def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n") -> Iterator[Cell]:
     """`arguments`: more of them, for both controllers."""
     controllers = {}
@@ -125,34 +148,8 @@ def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy
         )  # fmt: skip
         (folder / name / "policy.yaml").write_text(policy)
     targets = [f"tcp:127.0.0.1:{one.port}" for one in controllers.values()]
-    with _bridges():
+    with connected_bridges(*targets):
         try:
-            for number, bridge in enumerate(BRIDGES, 1):
-                run(
-                    *("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev"),
-                    *("protocols=OpenFlow13", f"other-config:datapath-id={number:016x}", "fail_mode=secure"),
-                    "other-config:disable-in-band=true",
-                )
-                for port in range(1, PORTS + 1):
-                    name = f"{bridge}p{port}"
-                    run(
-                        *(
-                            "ovs-vsctl",
-                            "add-port",
-                            bridge,
-                            name,
-                            "--",
-                            "set",
-                            "interface",
-                            name,
-                            "type=internal",
-                        ),
-                        f"ofport_request={port}",
-                    )
-                    run("ip", "link", "set", name, "up")
-                run("ovs-vsctl", "set-controller", bridge, *targets)
-            for one in run("ovs-vsctl", "--bare", "--columns=_uuid", "list", "controller").split():
-                run("ovs-vsctl", "set", "controller", one, "max_backoff=1000", "inactivity_probe=5000")
             for running in controllers.values():
                 running.start()
             yield Cell(etcd, controllers)

@@ -8,6 +8,7 @@ from steering.model.cluster import ClusterMember, ShareRole
 from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
 from tests.support.etcd import EtcdMembers
+from tests.support.served_etcd import ServedEtcd
 from tests.support.waiting import wait_for
 
 CELL = "/steering/test/cluster/"
@@ -19,7 +20,7 @@ class CellMember:
 
     def __init__(
         self,
-        etcd: EtcdMembers,
+        etcd: EtcdMembers | ServedEtcd,
         name: str,
         shares: int = 1,
         site: str = "site",

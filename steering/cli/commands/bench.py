@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="PARTS",
-        help="some of setup,syn,decision,selection,policy,memory,stalls,delay (setup and syn are measured together)",
+        help="some of setup,syn,decision,selection,policy,memory,stalls,delay,workers (setup and syn are measured together)",
     )
 
 

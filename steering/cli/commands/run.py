@@ -1,6 +1,7 @@
 """`steering run`: runs the controller."""
 
 import argparse
+import os
 import sys
 
 from steering.model.mechanism import Mechanism
@@ -10,6 +11,7 @@ from steering.runtime.settings import (
     DEFAULT_TRACES,
     LOG_LEVELS,
     MOST_TRACES,
+    MOST_WORKERS,
     SettingsError,
     from_arguments,
 )
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_rest(parser)
     _add_tracing(parser)
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
+    _add_workers(parser)
     _add_cluster(parser)
     _add_logging(parser)
 
@@ -122,6 +125,18 @@ def _add_logging(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option of several controllers on this machine (docs/cluster.rst)."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        default=1,
+        help=f"run N controllers on this machine, which share the switches and need no etcd, from 1 to {MOST_WORKERS} "
+        "(default %(default)s)",
+    )
+
+
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
     """Add the options of a controller that is one of several (docs/cluster.rst)."""
     parser.add_argument(
@@ -185,6 +200,14 @@ def run(args: argparse.Namespace) -> int:
     """Returns 0 when a signal ended the controller, or 2 when it could not start."""
     try:
         settings = from_arguments(args)
+        if settings.workers > 1:
+            from steering.runtime.workers.worker_settings import WORKER, worker_of
+
+            if WORKER not in os.environ:
+                from steering.runtime.workers.parent import run_workers
+
+                return run_workers(settings)
+            settings = worker_of(settings, os.environ)
     except SettingsError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE

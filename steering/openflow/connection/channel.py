@@ -53,7 +53,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         address: tuple[Any, ...],
         tls: TlsChannel | None = None,
         is_greeted: bool = False,
+        came: bytes = b"",
     ) -> None:
+        """`is_greeted`: HELLO has been sent. `came`: bytes of the switch that were read before."""
         now = self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
         budgets = self.adapter.budgets
@@ -63,6 +65,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._budgets = budgets
         self._tls = tls
         self._greeted = is_greeted
+        self._came = came
         self._turn = ConnectionTurn(budgets, lambda: Channel.others_wait(self._fd), now)
         self._brake = Brake(budgets, now)
         self._rest = 0.0  # seconds that the next pause lasts
@@ -204,7 +207,10 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self.send_msg(self.ofproto_parser.OFPHello(self))
 
     def _receive(self) -> None:
-        rest = b""
+        rest, self._came = self._came, b""
+        if rest:
+            rest = self._work(rest)
+            self.adapter.settle_soon(monotonic())
         while not self._ended:
             data = self._read()
             if not data:

@@ -16,8 +16,11 @@ from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
 from steering.openflow.connection.adapter import Adapter
 from steering.openflow.connection.channel import Channel
+from steering.openflow.connection.descriptors import switch_places
 from steering.openflow.connection.early_door import EarlyDoor
-from steering.openflow.connection.listener import Listener, listening, switch_places
+from steering.openflow.connection.handed_switches import HandedSwitches
+from steering.openflow.connection.handover import HandedConnection
+from steering.openflow.connection.listener import Listener, listening
 from steering.openflow.connection.tls import TlsChannel, switch_context
 from steering.openflow.messages.encode import message
 from steering.openflow.messages.reader import Disconnect, Type
@@ -31,6 +34,7 @@ LOG_BURST = 5
 _ECHO_XID = 0
 _ECHO_REQUEST = message(Type.ECHO_REQUEST, _ECHO_XID, b"")
 _REFUSED = frozenset(Disconnect(why.value) for why in SwitchRefusal)
+Door = EarlyDoor | HandedSwitches
 _EXPECTED = (Disconnect.CLOSED, Disconnect.SHUTDOWN)
 
 log = logging.getLogger(__name__)
@@ -108,11 +112,13 @@ class SwitchListener:
 
     adapter: Adapter[Channel]
     counters: Counters
-    door: EarlyDoor | None = None  # listens already, and switches may wait at its socket
+    door: Door | None = None  # what listens already, if anything does
 
     def __init__(self, listen_info: tuple[str, int], handle: Any, **tls: Any) -> None:
         budgets = self.adapter.budgets
         self._context = None
+        if isinstance(self.door, HandedSwitches):
+            return  # another process listens
         if tls:
             self._context = switch_context(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
         self._listener = Listener(
@@ -126,12 +132,21 @@ class SwitchListener:
 
     def serve_forever(self) -> None:
         """Called by os-ken."""
+        if isinstance(self.door, HandedSwitches):
+            self.door.run(self._handed, self.counters)
+            return
         for socket, address in self.door.take() if self.door is not None else ():
             if self.adapter.admits(address):
                 hub.spawn(Channel(socket, address, is_greeted=True).serve)
             else:
                 socket.close()
         self._listener.run()
+
+    def _handed(self, socket: Any, one: HandedConnection) -> None:
+        if self.adapter.admits(one.address):
+            hub.spawn(Channel(socket, one.address, is_greeted=True, came=one.came).serve)
+        else:
+            socket.close()
 
     def _serve(self, socket: Any, address: tuple[Any, ...]) -> None:
         Channel(socket, address, TlsChannel(self._context) if self._context is not None else None).serve()
@@ -140,9 +155,9 @@ class SwitchListener:
         self.counters.accept_paused[ControllerListener.SWITCHES] += 1
 
 
-def install(adapter: Adapter[Channel], counters: Counters, door: EarlyDoor | None) -> None:
-    """Make os-ken accept connections with `SwitchListener`, and give all of them to `adapter`. `door`: the socket that
-    listens already, if any."""
+def install(adapter: Adapter[Channel], counters: Counters, door: Door | None) -> None:
+    """Make os-ken accept connections with `SwitchListener`, and give all of them to `adapter`. `door`: what
+    listens already, if anything does."""
     Channel.adapter = SwitchListener.adapter = adapter
     SwitchListener.counters, SwitchListener.door = counters, door
     # os-ken looks the name StreamServer up when it begins to listen, and has no setting for it. `Channel` cannot simply

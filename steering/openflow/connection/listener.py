@@ -8,7 +8,6 @@ servers of os-ken and eventlet end for ever at that error.
 
 import errno
 import logging
-import resource
 import socket
 from collections.abc import Callable
 from time import monotonic
@@ -22,38 +21,10 @@ from steering.model.token_bucket import TokenBucket
 BACKLOG = 1_024  # connections that may wait in the kernel's queue; net.core.somaxconn may allow fewer
 PAUSE = 0.2  # seconds without accepting when descriptors or memory have run out
 TURN = 0.001  # most seconds of accepting in a row
-MOST_DESCRIPTORS = 65_536
-OWN = 64  # descriptors for the process's own files and sockets
-FEWEST = 8  # connections of each kind that are allowed even with few descriptors
-MOST_OF_REST = 256
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 
 log = logging.getLogger(__name__)
-
-
-def descriptors() -> int:
-    """How many descriptors this process may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def raise_descriptors() -> None:
-    """Raise this process's soft limit of descriptors to its hard limit: the usual 1,024 are too few for a thousand
-    switches."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def switch_places() -> int:
-    """How many connections of switches the descriptors allow. REST and the process itself need some too."""
-    return max(FEWEST, descriptors() - rest_places() - OWN)
-
-
-def rest_places() -> int:
-    """How many connections of REST the descriptors allow."""
-    return max(FEWEST, min(MOST_OF_REST, descriptors() // 4))
 
 
 def listening(host: str, port: int, reuse_port: bool = False) -> Any:

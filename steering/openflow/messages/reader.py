@@ -93,6 +93,9 @@ class Disconnect(StrEnum):
     NO_ROLES = (
         "no-roles"  # controllers share the switch, and it did not answer a role request or knows no roles
     )
+    ANOTHERS = (
+        "another-worker"  # of several controllers on one machine, another one decides for the switch now
+    )
     WRITE_FAILED = "write-failed"
     FAILED = "failed"  # a defect of this program
     SHUTDOWN = "shutdown"  # the controller ended

@@ -33,6 +33,7 @@ POLL = 2.0  # seconds between questions to a switch whose role is as it should b
 POLL_SOON = 0.1  # the same while another controller is about to take the switch over
 ANSWER = 10.0  # seconds in which a switch has to answer
 AWAY = 1.0  # seconds between checks of switches that are not connected
+SETTLED = 1.0  # seconds in which a new connection's controller may learn that it decides for the switch
 LATELY = 3.0  # seconds; a live standby connection brings a message more often than that
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # the generation that a switch reports before any controller has set one
 _ROLE_REQUEST = 24
@@ -81,9 +82,10 @@ class Duties(Protocol):
 class _Standing:
     """The role of one connection at its switch. `told`: the switch's generation; None: the switch is to be asked."""
 
-    __slots__ = ("asked", "deadline", "generation", "next_look", "refused", "role", "told", "wants")
+    __slots__ = ("asked", "deadline", "generation", "next_look", "refused", "role", "since", "told", "wants")
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
+        self.since = since
         self.role = OpenFlowRole.EQUAL
         self.told: int | None = None
         self.asked = 0  # the transaction id of the request that is under way
@@ -107,12 +109,16 @@ class Roles:
         duties: Duties,
         stepped_down: Callable[[DatapathId], None] = lambda dpid: None,
         now: Callable[[], float] = monotonic,
+        is_only_way: bool = False,
     ) -> None:
+        """`is_only_way`: each switch has one connection, to the controller that decides for it. Where another one does, the
+        connection is ended, so that the switch connects to that one."""
         self._app = app
         self._duties = duties
         self._xids = cycle(range(0x7000_0000, 0x7F00_0000))  # the sender and os-ken use other ids
         self._stepped_down = stepped_down
         self._now = now
+        self._is_only_way = is_only_way
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self._slaves: set[DatapathId] = set()
@@ -186,8 +192,9 @@ class Roles:
     def ready(self, channel: "Channel") -> None:
         """The connection may speak for its switch. The switch is asked for the connection's role before the application
         hears of it."""
-        self._standings[channel] = _Standing()
-        self._look(channel, self._standings[channel], self._now())
+        now = self._now()
+        self._standings[channel] = _Standing(now)
+        self._look(channel, self._standings[channel], now)
 
     def ended(self, channel: "Channel", reason: Disconnect) -> None:
         if self._standings.pop(channel, None) is not None:
@@ -260,6 +267,9 @@ class Roles:
             return
         duty = self._duties.duty(channel.id)
         is_owner = duty.role is ShareRole.OWNER
+        if self._is_only_way and now > standing.since + SETTLED and self._is_anothers(channel.id):
+            channel.disconnect(Disconnect.ANOTHERS)
+            return
         if standing.told is None:
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)
         elif is_owner and standing.role is not OpenFlowRole.MASTER:

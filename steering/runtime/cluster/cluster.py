@@ -37,7 +37,12 @@ from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.cluster.demotion import Demotion
 from steering.runtime.cluster.lost_members import LostMembers
 from steering.runtime.cluster.peer_rest import PeerRest
-from steering.runtime.cluster.peer_streams import PeerCertificates, PeerStreams
+from steering.runtime.cluster.peer_streams import (
+    PeerCertificates,
+    PeerPlace,
+    PeerStreams,
+    PrivateSockets,
+)
 from steering.runtime.cluster.share_owners import ShareOwners, events_of
 from steering.runtime.cluster.standby_turns import line_of, turn_of
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
@@ -117,8 +122,8 @@ class Cluster:
         """Raises SettingsError for a site that several controllers cannot share."""
         if self.several and site.discover:
             raise SettingsError(
-                "--cluster-shares: the site file has to name the links: what one controller sends to find them is "
-                "none of another's"
+                "--cluster-shares, --workers: the site file has to name the links: what one controller sends to find "
+                "them is none of another's"
             )
 
     def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
@@ -127,7 +132,9 @@ class Cluster:
         self._named = named
         stream = ""
         try:
-            if self.streams is not None and self._wanted.peers is not None:
+            if self.streams is not None and self.streams.private is not None:
+                self.streams.start_private()
+            elif self.streams is not None and self._wanted.peers is not None:
                 host = self._wanted.peers.host
                 stream = str(ListenAddress(host, self.streams.start(host, self._wanted.peers.port)))
             self.coordination.me = self.coordination.me._replace(address=url, stream=stream)
@@ -148,13 +155,15 @@ class Cluster:
 
     def before(self, app: Any) -> Roles:
         """Make the adapter that stands between the connections and the application from now on."""
-        self.roles = Roles(app, self.coordination, self._stepped_down)
+        is_worker = self._wanted.sockets is not None
+        self.roles = Roles(app, self.coordination, self._stepped_down, is_only_way=is_worker)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
         roles = self.roles
-        self.coordination.reach.unreached = lambda: unreached(
-            site(app.engine).switches.values(), roles.reached(), self._wanted.shares
-        )
+        if not is_worker:  # a worker reaches any switch, once it decides for it
+            self.coordination.reach.unreached = lambda: unreached(
+                site(app.engine).switches.values(), roles.reached(), self._wanted.shares
+            )
         if self.several and self.streams is not None:
             streams, engine = self.streams, app.engine
             self._engine = engine
@@ -277,13 +286,18 @@ class Cluster:
     def _changed(self) -> None:
         """Members or duties may have changed."""
         if self.streams is not None:
-            self.streams.members(
-                {one.id: _endpoint(one.stream) for one in self.coordination.cell.present() if one.stream}
-            )
+            places = {one.id: self._place_of(one) for one in self.coordination.cell.present()}
+            self.streams.members({name: place for name, place in places.items() if place})
         if self.owners is not None:
             self.owners.look()
         if self.roles is not None:
             self.roles.look()
+
+    def _place_of(self, member: ClusterMember) -> PeerPlace:
+        """Where a member listens for others; "" where it does not."""
+        if self.streams is not None and self.streams.private is not None:
+            return self.streams.private.place(member.id)
+        return _endpoint(member.stream) if member.stream else ""
 
     def _stepped_down(self, dpid: DatapathId) -> None:
         """Another controller decides for a switch now."""
@@ -318,6 +332,8 @@ class Cluster:
     # ---- heartbeats -----------------------------------------------------------------------------
 
     def _streams(self, hello: Hello) -> PeerStreams | None:
+        if self._wanted.sockets is not None:
+            return PeerStreams(hello, PrivateSockets(self._wanted.sockets), self._heard, lambda: None)
         files = self._wanted.peer_tls
         if files is None or files.client_ca is None:
             return None

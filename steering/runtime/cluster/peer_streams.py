@@ -1,4 +1,5 @@
-"""The streams between this controller and the others: TLS with the cluster's own certificates, one for each other member.
+"""The streams between this controller and the others: TLS with the cluster's own certificates, one for each other member. Controllers
+of one machine that its parent started (workers) use sockets of a private folder instead.
 
 Of two controllers, the one whose name comes first in the alphabet connects, and connects again when the stream ends.
 Messages are collected until the turn is over, and leave in one write. No greenthread waits for a peer that does not read:
@@ -10,6 +11,8 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_UNIX
 from time import monotonic
 from typing import Any
 
@@ -55,6 +58,27 @@ class PeerCertificates:
         made.load_cert_chain(self.cert, self.key)
         made.load_verify_locations(self.ca)
         return made
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateSockets:
+    """A folder that only one user may enter: whoever connects to a socket in it is a controller of this machine."""
+
+    folder: Path
+
+    def place(self, name: str) -> str:
+        """The path of a controller's socket."""
+        return str(self.folder / f"{name}.peers")
+
+    def listen(self, name: str) -> Any:
+        """Raises OSError."""
+        path = self.place(name)
+        Path(path).unlink(missing_ok=True)  # of an earlier process of that name
+        return eventlet.listen(path, family=AF_UNIX, reuse_port=False)
+
+
+PeerPlace = tuple[str, int] | str
+"""Where a controller listens for others: address and port, or the path of a socket."""
 
 
 class PeerStream:
@@ -135,7 +159,7 @@ class PeerStreams:
     def __init__(
         self,
         me: Hello,
-        certificates: PeerCertificates,
+        way: PeerCertificates | PrivateSockets,
         given: Callable[[Input], None],
         turn_over: Callable[[], None],
     ) -> None:
@@ -143,8 +167,9 @@ class PeerStreams:
         self.faults: Counter[PeerFault] = Counter()
         self._given = given
         self.turn_over = turn_over
-        self._serving, self._calling = certificates.context(True), certificates.context(False)
-        self._members: Mapping[str, tuple[str, int]] = {}
+        self.private = way if isinstance(way, PrivateSockets) else None
+        self._contexts = None if isinstance(way, PrivateSockets) else (way.context(False), way.context(True))
+        self._members: Mapping[str, PeerPlace] = {}
         self._streams: dict[str, PeerStream] = {}
         self._newcomers: set[PeerStream] = set()
         self._dialling: dict[str, Any] = {}
@@ -157,8 +182,17 @@ class PeerStreams:
     def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
         self._server = eventlet.listen((host, port))
-        self._greenthreads = [hub.spawn(self._accept), hub.spawn(self._beat)]
+        self._begin()
         return int(self._server.getsockname()[1])
+
+    def start_private(self) -> None:
+        """Listen at the private socket of this controller's name. Raises OSError."""
+        assert self.private is not None
+        self._server = self.private.listen(self.me.name)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._greenthreads = [hub.spawn(self._accept), hub.spawn(self._beat)]
 
     def stop(self) -> None:
         for one in (*self._greenthreads, *self._dialling.values()):
@@ -168,8 +202,8 @@ class PeerStreams:
         if self._server is not None:
             self._server.close()
 
-    def members(self, addresses: Mapping[str, tuple[str, int]]) -> None:
-        """Set the other members and the addresses where they listen. Streams with controllers that are no members end."""
+    def members(self, addresses: Mapping[str, PeerPlace]) -> None:
+        """Set the other members and the places where they listen. Streams with controllers that are no members end."""
         self._members = {name: at for name, at in addresses.items() if name != self.me.name}
         for name in [name for name in self._dialling if name not in self._members]:
             hub.kill(self._dialling.pop(name))
@@ -233,10 +267,10 @@ class PeerStreams:
                 hub.sleep(AGAIN)  # no free descriptors now, but perhaps soon
                 continue
             if len(self._newcomers) + self._shaking >= NEWCOMERS:
-                self._fault(PeerFault.TOO_MANY, str(address[0]))
+                self._fault(PeerFault.TOO_MANY, _host(address))
                 socket.close()
                 continue
-            hub.spawn(self._serve, socket, self._serving, True, str(address[0]))
+            hub.spawn(self._serve, socket, True, _host(address))
 
     _shaking = 0  # connections in their TLS handshake
 
@@ -246,23 +280,20 @@ class PeerStreams:
             if name not in self._streams:
                 try:
                     with eventlet.Timeout(CONNECT):
-                        socket = eventlet.connect(self._members[name])
+                        socket = _connected(self._members[name])
                 except (OSError, eventlet.Timeout):
                     pass
                 else:
-                    if self._serve(socket, self._calling, False, name):
+                    if self._serve(socket, False, name):
                         wait = AGAIN
             hub.sleep(wait)
             wait = min(2 * wait, LONGEST)
 
-    def _serve(self, socket: Any, context: ssl.SSLContext, accepted: bool, what: str) -> bool:
+    def _serve(self, socket: Any, accepted: bool, what: str) -> bool:
         """Serve a connection until it ends. Returns whether the connection was a peer's."""
         self._shaking += 1
         try:
-            with eventlet.Timeout(CONNECT):
-                socket.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: messages leave at once
-                secured = context.wrap_socket(socket, server_side=accepted)
-                names = certificate_names(secured.getpeercert() or {})
+            secured, names = self._secured(socket, accepted)
         except (OSError, EOFError, eventlet.Timeout):
             self._fault(PeerFault.NO_TLS, what)
             socket.close()
@@ -281,6 +312,15 @@ class PeerStreams:
         finally:
             stream.let_go()
         return bool(stream.name)
+
+    def _secured(self, socket: Any, accepted: bool) -> tuple[Any, frozenset[str]]:
+        """The socket to talk by, and the names that the peer may have. Raises OSError, EOFError or eventlet.Timeout."""
+        if self._contexts is None:
+            return socket, frozenset(self._members)
+        with eventlet.Timeout(CONNECT):
+            socket.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY: messages leave at once
+            secured = self._contexts[accepted].wrap_socket(socket, server_side=accepted)
+            return secured, certificate_names(secured.getpeercert() or {})
 
     def _listen(self, stream: PeerStream) -> None:
         """Read until the stream ends. Raises PeerError."""
@@ -341,3 +381,12 @@ class PeerStreams:
                     continue
                 if stream.name and stream.tell(stream.conversation.beat()):
                     stream.flush()
+
+
+def _connected(place: PeerPlace) -> Any:
+    return eventlet.connect(place, AF_UNIX) if isinstance(place, str) else eventlet.connect(place)
+
+
+def _host(address: Any) -> str:
+    """Of an accepted connection; a socket of the file system tells none."""
+    return str(address[0]) if address else "this machine"

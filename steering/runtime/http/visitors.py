@@ -18,7 +18,7 @@ from steering.model.identity import Identity, Role
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.refused_connections import RestRefusal
 from steering.openflow.budgets import Newcomers, source_of
-from steering.openflow.connection.listener import rest_places
+from steering.openflow.connection.descriptors import rest_places
 
 STRANGERS_OF_SOURCE = 32
 OF_TOKEN = 32  # most connections of one token that is not an operator's

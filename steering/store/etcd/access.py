@@ -33,13 +33,17 @@ class EtcdError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EtcdEndpoint:
-    """The client address of one etcd member. `secured`: whether it speaks TLS."""
+    """The client address of one etcd member. `secured`: whether it speaks TLS. `path`: of a socket of the file system, in place of
+    host and port."""
 
     host: str
     port: int
     secured: bool = False
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.secured else 'http'}://{host}:{self.port}"
 
@@ -68,7 +72,7 @@ class EtcdAccess:
 
 
 def parse_endpoints(text: str) -> tuple[EtcdEndpoint, ...]:
-    """Comma-separated URLs such as `http://10.0.0.1:2379,https://etcd2`. Raises ValueError with one line."""
+    """Comma-separated URLs such as `http://10.0.0.1:2379,https://etcd2`, or `unix:/PATH`. Raises ValueError with one line."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not 0 < len(words) <= MOST_ENDPOINTS:
         raise ValueError(f"'{text}' is not a list of 1 to {MOST_ENDPOINTS} URLs of etcd")
@@ -76,6 +80,8 @@ def parse_endpoints(text: str) -> tuple[EtcdEndpoint, ...]:
 
 
 def _endpoint(word: str) -> EtcdEndpoint:
+    if word.startswith("unix:/"):
+        return EtcdEndpoint("", 0, path=word.removeprefix("unix:"))
     advice = f"'{word}' is not a URL of etcd, for example http://127.0.0.1:{DEFAULT_PORT}"
     try:
         url = urlsplit(word)

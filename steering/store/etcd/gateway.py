@@ -141,6 +141,8 @@ class EtcdGateway:
 
     def _connect(self, place: int, timeout: float) -> HTTPConnection:
         endpoint = self.access.endpoints[place]
+        if endpoint.path:
+            return _UnixConnection(endpoint.path, timeout)
         if endpoint.secured:
             assert self._tls is not None
             return HTTPSConnection(endpoint.host, endpoint.port, timeout=timeout, context=self._tls)
@@ -166,6 +168,24 @@ class EtcdGateway:
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise EtcdError(EtcdFault.MALFORMED, "etcd gave no token for the password")
         return token
+
+
+class _UnixConnection(HTTPConnection):
+    """A connection to a socket of the file system."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(self.timeout)
+        try:
+            made.connect(self._path)
+        except OSError:
+            made.close()
+            raise
+        self.sock = made
 
 
 class EtcdStream:

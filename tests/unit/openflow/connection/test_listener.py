@@ -7,7 +7,8 @@ import pytest
 
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.connection import listener
-from steering.openflow.connection.listener import PAUSE, Listener, rest_places, switch_places
+from steering.openflow.connection.descriptors import rest_places, switch_places
+from steering.openflow.connection.listener import PAUSE, Listener
 
 
 class Waiting:
@@ -94,6 +95,6 @@ def test_whom_it_does_not_admit_it_hangs_up_on(monkeypatch: pytest.MonkeyPatch) 
 def test_places_of_switches_and_rest_leave_descriptors_to_the_process(
     monkeypatch: pytest.MonkeyPatch, descriptors: int
 ) -> None:
-    monkeypatch.setattr(listener, "descriptors", lambda: descriptors)
+    monkeypatch.setattr("steering.openflow.connection.descriptors.descriptors", lambda: descriptors)
     assert switch_places() >= 8 and rest_places() >= 8
     assert switch_places() + rest_places() <= descriptors - 40

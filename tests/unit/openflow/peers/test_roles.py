@@ -15,6 +15,7 @@ from steering.openflow.peers.roles import (
     LATELY,
     POLL,
     POLL_SOON,
+    SETTLED,
     UNDEFINED,
     OpenFlowRole,
     RoleEvent,
@@ -95,7 +96,7 @@ class FakeChannel:
 class RoleController:
     """A controller: its duty, and what its application saw."""
 
-    def __init__(self, switch: RoleSwitch, duty: Duty = NO_DUTY) -> None:
+    def __init__(self, switch: RoleSwitch, duty: Duty = NO_DUTY, only: bool = False) -> None:
         self.now = 0.0
         self.given = duty
         self.heir = ""  # who decides where it does not
@@ -103,7 +104,7 @@ class RoleController:
         self.live: list[FakeChannel] = []
         self.received_by_app: list[int] = []
         self.stepped: list[int] = []
-        self.roles = Roles(self, self, self.stepped.append, lambda: self.now)  # type: ignore[arg-type]
+        self.roles = Roles(self, self, self.stepped.append, lambda: self.now, only)  # type: ignore[arg-type]
         self.switch = switch
         self.channel = self.connect()
 
@@ -408,3 +409,19 @@ def test_it_stands_by_where_the_switch_says_that_it_is_slave() -> None:
     assert controller.role is SLAVE and controller.roles.stands_by(1)
     controller.channel.disconnect(Disconnect.NO_ROLES)
     assert not controller.roles.stands_by(1)
+
+
+def test_a_connection_that_is_the_only_way_ends_where_another_one_decides() -> None:
+    controller = RoleController(RoleSwitch(), Duty(OWNER, 2), only=True)
+    controller.go_on()
+    controller.given = Duty(STANDBY, 3)
+    controller.go_on(2 * SETTLED)
+    assert controller.channel.ended is None, "nobody is known to decide"
+    controller.heir = "other"
+    controller.go_on(0.1)
+    assert controller.channel.ended is Disconnect.ANOTHERS and controller.stepped == [1]
+    again = controller.channel = controller.connect()
+    controller.go_on(SETTLED / 2)
+    assert again.ended is None, "it may be about to learn that it decides"
+    controller.go_on(SETTLED)
+    assert again.ended is Disconnect.ANOTHERS
