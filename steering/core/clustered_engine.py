@@ -44,7 +44,9 @@ class ClusteredEngine(Engine):
             self.map, table, self.counters,
             local=local, routes=routes,
             replicas=TokenReplicas(Mechanism.JOIN_DESTINATION not in off, Mechanism.PEER_TOKENS not in off),
-            facts=NetworkFacts(self.map, self.switches, self.neighbours, self.chooser, routes, local),
+            facts=NetworkFacts(
+                self.map, self.switches, self.neighbours, self.chooser, routes, local, lambda: pieces.aborted.left_alone
+            ),
             destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
             unread=self._unread, knows_sessions=self._knows_sessions,
         )  # fmt: skip

@@ -59,7 +59,7 @@ class PortStates:
             return []
         self._preferring.port(port, up)
         if isinstance(attachment.part, Mcp):
-            self._chooser.health[attachment.part.id].port(up, now)
+            self._chooser.health[attachment.part.id].port(port, up, now)
         outputs = [] if up else self._switches.to_filled(self._neighbours.port_down(attachment, now))
         self._chooser.refresh(now)
         return outputs

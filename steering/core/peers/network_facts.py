@@ -1,7 +1,7 @@
 """What controllers tell each other about the network: MACs of MCPs and next hops, ports, links, and MCPs that died. Thus
 every controller knows the whole site, although it has connections to its own switches only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchUp
 from steering.core.network.neighbours import Neighbours
@@ -24,7 +24,7 @@ NetworkFact = NeighbourFact | PortFact | LinkFact | McpFact
 
 class NetworkFacts:
     """Makes and takes facts about the network. `local`: the engine's own handlers, of which those for LinkUp, LinkDown and
-    PortStatus are used."""
+    PortStatus are used. `left_alone` returns the MCPs that are gone for new sessions only (sessions.dead_mcps)."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class NetworkFacts:
         chooser: Chooser,
         routes: SegmentRoutes,
         local: dict[type, LocalHandler],
+        left_alone: Callable[[], Collection[McpId]],
     ) -> None:
         self._map = sitemap
         self._switches = switches
@@ -41,6 +42,7 @@ class NetworkFacts:
         self._chooser = chooser
         self._routes = routes
         self._local = local
+        self._left_alone = left_alone
         self._links = {pair for one in sitemap.site.links for pair in ((one.a, one.b), (one.b, one.a))}
         self._link_ends = {end for pair in self._links for end in pair}
         self._told: dict[McpId, bool] = {}  # MCPs behind own switches: whether they served, as last announced
@@ -78,9 +80,11 @@ class NetworkFacts:
         yield LinkFact(link.a.dpid, link.a.port, link.b.dpid, link.b.port, isinstance(link, LinkUp))
 
     def deaths(self) -> Iterator[PeerMessage]:
-        """MCPs behind own switches that died or came back since the last call."""
+        """MCPs behind own switches that died or came back since the last call. Others would end the sessions of one that is
+        left alone here, so it counts as one that lives."""
+        left_alone = self._left_alone()
         for number, mcp in self._map.mcps.items():
-            serves = not self._chooser.health[number].gone
+            serves = number in left_alone or not self._chooser.health[number].gone
             if self._routes.is_mine(mcp.inside.dpid) and self._told.get(number) is not serves:
                 self._told[number] = serves
                 yield McpFact(number, serves)

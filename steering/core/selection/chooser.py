@@ -87,8 +87,8 @@ class Chooser(Part):
         MCP is kept."""
         self._index(change.others)
         for number, mcp in self._map.mcps.items():
-            if {mcp.inside, mcp.outside} & change.down:
-                self.health[number].port(False, now)
+            for port in {mcp.inside, mcp.outside} & change.down:
+                self.health[number].port(port, False, now)
         return []
 
     def _index(self, forget: Collection[int] = ()) -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from steering.model.decision import FilterReason
 from steering.model.ids import WaypointId
+from steering.model.network import PortRef
 
 FRESH = 10.0  # seconds after which a reported load or utilisation is ignored
 SILENT = 15.0  # seconds without a report after which an MCP that reported is gone, if it promised no pace
@@ -54,7 +55,7 @@ class McpHealth:
     """The health of one MCP. `hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
 
     __slots__ = (
-        "_alive", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
+        "_alive", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_well_since",
         "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
     )  # fmt: skip
 
@@ -62,7 +63,7 @@ class McpHealth:
         self._hold = hold
         self.misses = misses
         self._alive: bool | None = None  # its latest report about itself; None: it never reported
-        self._port_up = True
+        self._ports_down: set[PortRef] = set()  # of its one or two ports
         self._probed: McpFault | None = None  # the fault that probes have found
         self._pace: float | None = None  # promised seconds between its reports
         self._heard = float("-inf")  # time of its last report, plus times when this controller was busy
@@ -85,8 +86,9 @@ class McpHealth:
         self.reported = load if alive else None
         self.look(now)
 
-    def port(self, up: bool, now: float) -> None:
-        self._port_up = up
+    def port(self, port: PortRef, up: bool, now: float) -> None:
+        """One of its ports gained or lost its link. An MCP in line has two, and needs both."""
+        (self._ports_down.discard if up else self._ports_down.add)(port)
         self.look(now)
 
     def probed(self, fault: McpFault | None, now: float) -> None:
@@ -102,7 +104,7 @@ class McpHealth:
         if self._pace is not None and now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
-        if self.fault is None and self._alive is None and self._probed is None and self._port_up:
+        if self.fault is None and self._alive is None and self._probed is None and not self._ports_down:
             return  # the usual case: nothing has changed
         before, self.fault = self.fault, self._found(now)
         if before is None and self.fault is not None:
@@ -112,7 +114,7 @@ class McpHealth:
             self._believed_from = now + self.hold
 
     def _found(self, now: float) -> McpFault | None:
-        if not self._port_up:
+        if self._ports_down:
             return McpFault.PORT_DOWN
         if self._probed is not None:
             return self._probed
@@ -137,6 +139,11 @@ class McpHealth:
     def promises(self) -> bool:
         """Whether the MCP has promised a pace for its reports."""
         return self._pace is not None
+
+    @property
+    def pace(self) -> float:
+        """The seconds within which the MCP has promised each next report, 0 if it has promised none."""
+        return self._pace or 0.0
 
     @property
     def hold(self) -> float:

@@ -116,6 +116,8 @@ class AbortedSessions(Part):
         self._number = count()
         self._tokens: dict[int, tuple[float, Refusal]] = {}  # of aborted sessions, by deadline
         self._reports: OrderedDict[int, AbortReport] = OrderedDict()  # of aborts that are over
+        # MCPs that are gone because nobody reports any more (sessions.dead_mcps): their live sessions go on.
+        self.left_alone: set[McpId] = set()
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -239,6 +241,8 @@ class AbortedSessions(Part):
         """Why a session gets no more subflows: it is being aborted, or its MCP is gone. None if neither is true."""
         if self._pending and session.id in self._pending:
             return self._pending[session.id].why
+        if session.mcp in self.left_alone:
+            return None
         return Refusal.MCP_UNREACHABLE if self.gone(session.mcp) else None
 
     def refused(self, token: Token) -> Refusal | None:

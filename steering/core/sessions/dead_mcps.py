@@ -4,7 +4,9 @@ An MCP may restart so fast that nobody misses it. Then its reports lack the sess
 (sessions.mcp_reports), and these are aborted in the same way.
 
 Reports do not come over the same network as sessions. If several MCPs report, and the reports of all of them stop, the
-network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone.
+network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone. The MCPs do
+not report at the same moments, so the reports of all never stop, and never begin again, at once: an MCP is frozen only if
+another one has reported since its own reports were due, and reports did not begin again just now.
 """
 
 from collections import deque
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from steering.core.outputs import Output
-from steering.core.part import McpsChange, Part
+from steering.core.part import NEVER, McpsChange, Part
 from steering.core.selection.mcp_health import McpFault, McpHealth
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.records import Session
@@ -23,6 +25,10 @@ from steering.model.session import Refusal
 GRACE = 0.2  # seconds for which a lost link, or a report of not serving, is tolerated
 EACH_TICK = 200  # most sessions aborted at one tick, of dead MCPs and of restarted ones
 SCAN = 5.0  # seconds between two searches for sessions of a dead MCP
+# Seconds after a time in which nobody reported, for which a silent MCP's sessions are left alone. A relay tries again within
+# seven seconds: a request that hangs takes five, and the longest wait is two.
+RETURN = 10.0
+MISSED = 2.0  # intervals without a report; if another MCP reported after them, reports arrive here
 _FLAPPING = (McpFault.PORT_DOWN, McpFault.SAYS_SO)
 
 
@@ -36,14 +42,16 @@ class DeadMcps(Part):
         self._aborted = aborted
         self._health = health
         self._scans: dict[McpId, float] = {}  # MCP that is gone -> time of the next search for its sessions
-        self._orphans: deque[int] = deque()  # sessions of dead MCPs
+        self._orphans: dict[McpId, deque[int]] = {}  # dead MCP -> its sessions that were not aborted yet
         self._cut_off: dict[int, None] = {}  # sessions that an MCP lost by a restart, in order
+        self._frozen: set[McpId] = set()  # MCPs whose reports stopped while those of others came
+        self._unheard = -NEVER  # the last time at which none of several MCPs reported
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """Sessions of a removed MCP are aborted like those of a dead MCP, from the next tick on."""
         for number in change.gone:
             self._scans.pop(number, None)
-            self._orphans += [session.id for session in self._table if session.mcp == number]
+            self._note(number)
         return []
 
     def cut_off(self, session: Session) -> bool:
@@ -55,21 +63,18 @@ class DeadMcps(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Abort some of the sessions."""
-        busy = self._scans or self._orphans or self._cut_off
+        busy = self._scans or self._orphans or self._cut_off or self._aborted.left_alone
         if not (busy or [one for one in self._health.values() if one.fault is not None]):
             return []
-        unheard = self._nobody_reports()
+        left_alone = self._aborted.left_alone = self._left_alone(now)
         for mcp, health in self._health.items():
-            if not health.gone or (unheard and health.fault is McpFault.FROZEN):
+            if not health.gone or mcp in left_alone:
                 self._scans.pop(mcp, None)
+                self._orphans.pop(mcp, None)
             elif now >= self._scans.setdefault(mcp, now + (GRACE if health.fault in _FLAPPING else 0.0)):
                 self._scans[mcp] = now + SCAN
-                self._orphans += [session.id for session in self._table if session.mcp == mcp]
-        outputs: list[Output] = []
-        for _ in range(min(EACH_TICK, len(self._orphans))):
-            session = self._table.by_id.get(self._orphans.popleft())
-            if session is not None and self._aborted.gone(session.mcp):
-                outputs += self._aborted.abort(session, now, Refusal.MCP_UNREACHABLE)
+                self._note(mcp)
+        outputs = self._abort_orphans(now) if self._orphans else []
         for number in list(islice(self._cut_off, EACH_TICK)):
             del self._cut_off[number]
             session = self._table.by_id.get(number)
@@ -77,6 +82,45 @@ class DeadMcps(Part):
                 outputs += self._aborted.abort(session, now, Refusal.MCP_UNREACHABLE, lost=True)
         return outputs
 
-    def _nobody_reports(self) -> bool:
-        reporting = [health for health in self._health.values() if health.promises]
-        return len(reporting) > 1 and all(health.fault is McpFault.FROZEN for health in reporting)
+    def _note(self, mcp: McpId) -> None:
+        """Note all sessions of a dead MCP that are not being aborted yet, in place of those that were noted before."""
+        found = deque(session.id for session in self._table if session.mcp == mcp and not session.ending)
+        if found:
+            self._orphans[mcp] = found
+        else:
+            self._orphans.pop(mcp, None)
+
+    def _abort_orphans(self, now: float) -> list[Output]:
+        """Abort sessions of dead MCPs, of each MCP some: the few sessions of one do not wait for the many of another."""
+        outputs: list[Output] = []
+        mcps = list(islice(self._orphans, EACH_TICK))
+        for mcp in mcps:
+            waiting = self._orphans.pop(mcp)
+            for _ in range(min(EACH_TICK // len(mcps), len(waiting))):
+                session = self._table.by_id.get(waiting.popleft())
+                if session is not None and self._aborted.gone(session.mcp):
+                    outputs += self._aborted.abort(session, now, Refusal.MCP_UNREACHABLE)
+            if waiting:
+                self._orphans[mcp] = waiting  # as the last one
+        return outputs
+
+    def _left_alone(self, now: float) -> set[McpId]:
+        """The MCPs whose reports stopped, if this may be the fault of the network of the reports. An MCP that was found frozen
+        tells nothing about this network until it reports again."""
+        self._frozen = {
+            mcp for mcp in self._frozen if mcp in self._health and self._health[mcp].fault is McpFault.FROZEN
+        }
+        reporting = {
+            mcp: health
+            for mcp, health in self._health.items()
+            if health.promises and health.fault in (None, McpFault.FROZEN) and mcp not in self._frozen
+        }
+        silent = [mcp for mcp, health in reporting.items() if health.fault is McpFault.FROZEN]
+        if len(reporting) > 1 and len(silent) == len(reporting):
+            self._unheard = now
+        for mcp in silent:
+            due = reporting[mcp].reported_at + MISSED * reporting[mcp].pace
+            others = [health.reported_at for number, health in reporting.items() if number != mcp]
+            if not others or (max(others) > due and now >= self._unheard + RETURN):
+                self._frozen.add(mcp)
+        return {mcp for mcp in silent if mcp not in self._frozen}

@@ -9,6 +9,8 @@ from steering.core.peers.token_replicas import FORGOTTEN, SAME, TokenReplica
 from steering.model.ids import DatapathId, PortNumber
 from steering.wire.peer_messages import (
     LinkFact,
+    McpFact,
+    NeighbourFact,
     PortFact,
     ReplicaRequest,
     ReplicaStart,
@@ -53,6 +55,25 @@ def test_a_link_that_the_site_does_not_name_is_counted_and_not_believed() -> Non
     for up in (False, True):
         engine.handle(PeerTold("c", LinkFact(near.dpid, near.port, far.dpid, far.port, up)), cluster.now)
     assert engine.peers.events[PeerEvent.FOREIGN_SWITCH] == before + 100
+
+
+def test_a_controller_speaks_of_no_mcp_behind_anothers_switch() -> None:
+    cluster = Cluster()
+    engine = cluster.engines["a"]
+    (core, _) = cluster.site.mcps
+    at = engine.map.inside[core.id].id
+    mac, before = engine.neighbours.transit.mac_of(at), engine.peers.events[PeerEvent.FOREIGN_SWITCH]
+    assert cluster.shares[core.inside.dpid] == "b" and mac is not None
+    lies = (
+        McpFact(core.id, False),
+        McpFact(0xFFFF, False),  # nobody's
+        NeighbourFact(core.inside.dpid, core.inside.port, bytes(6), core.addresses[0].packed),
+        NeighbourFact(WLAN, 1, bytes(6), core.addresses[0].packed),  # at a port of its own
+    )
+    for lie in lies:
+        engine.handle(PeerTold("c", lie), cluster.now)
+    assert engine.peers.events[PeerEvent.FOREIGN_SWITCH] == before + len(lies)
+    assert not engine.chooser.health[core.id].gone and engine.neighbours.transit.mac_of(at) == mac
 
 
 @pytest.mark.parametrize("servers", [1, 6_000])

@@ -1,8 +1,11 @@
 """What `health` of an MCP means to an operator."""
 
-from steering.core.inputs import McpReport, PortStatus, Tick
-from steering.core.selection.mcp_health import SILENT, Health
-from tests.support.sites import Driver
+from dataclasses import replace
+
+from steering.core.inputs import McpReport, PortStatus, SwitchUp, Tick
+from steering.core.selection.mcp_health import SILENT, Health, McpFault
+from steering.model.network import PortRef
+from tests.support.sites import Driver, off_path_site
 
 
 def health(driver: Driver, number: int) -> Health:
@@ -55,3 +58,17 @@ def test_a_port_without_link_is_an_mcp_that_is_down() -> None:
     driver = Driver()
     driver.give(PortStatus(3, 1, False))
     assert health(driver, 0) is Health.DOWN
+
+
+def test_of_an_mcp_with_two_ports_neither_speaks_for_the_other() -> None:
+    core, edge = off_path_site().mcps
+    driver = Driver(off_path_site(mcps=(replace(core, outside=PortRef(3, 5)), edge)))
+    found = driver.engine.chooser.health[core.id]
+    driver.give(PortStatus(3, 5, False))
+    assert found.fault is McpFault.PORT_DOWN
+    driver.give(PortStatus(3, 1, True))  # a status that changes nothing
+    assert found.fault is McpFault.PORT_DOWN
+    driver.give(SwitchUp(3, {5: False, 1: True, 2: True, 3: True}))
+    assert found.fault is McpFault.PORT_DOWN
+    driver.give(PortStatus(3, 5, True))
+    assert found.fault is None

@@ -8,12 +8,14 @@ from steering.core import inputs
 from steering.core.counters import Abort
 from steering.core.selection.mcp_health import McpFault
 from steering.core.sessions.abort import WAIT
-from steering.core.sessions.dead_mcps import EACH_TICK, GRACE, SCAN
+from steering.core.sessions.dead_mcps import EACH_TICK, GRACE, RETURN, SCAN
 from steering.core.sessions.transitions import Beginning
+from steering.model.network import PortRef
 from steering.model.policy import Policy, Quotas
 from steering.model.session import Refusal, Watch
 from tests.support.fakes.kernel import LivingLab
-from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused, steered
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, off_path_site, refused, steered
+from tests.support.sites import mcp as further_mcp
 from tests.support.wired import at_mcp
 
 KEEPING = Policy(keep_keys=True, quotas=Quotas(sessions_per_subscriber=1))
@@ -94,6 +96,122 @@ def test_when_nobody_reports_any_more_it_is_the_way_of_the_reports_and_sessions_
         lab.pass_by(0.1)
     assert lab.engine.chooser.health[session.mcp].fault is McpFault.FROZEN
     assert (len(lab.table) == 1 and lab.watches(1) == [Watch.NOTHING]) is (silent == "all")
+
+
+class Reporting(LivingLab):
+    """A session at an MCP that reports five times a second, and the other MCPs between its reports. `silent`: the names of
+    those that report nothing."""
+
+    def __init__(self, **more) -> None:
+        super().__init__(policy=replace(KEEPING, max_stretch=9), **more)
+        self.session = self.established()
+        self.silent = set[str]()
+        self.steps = 0
+        self.goes_on(1.0)
+
+    @property
+    def name(self) -> str:
+        return self.engine.map.mcps[self.session.mcp].name
+
+    @property
+    def others(self) -> set[str]:
+        return {one.name for one in self.site.mcps} - {self.name}
+
+    @property
+    def lives(self) -> bool:
+        return len(self.table) == 1 and self.watches(1) == [Watch.NOTHING]
+
+    def goes_on(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.steps += 1
+            for one in self.site.mcps:
+                own = one.id == self.session.mcp
+                if one.name not in self.silent and self.steps % 4 == (0 if own else 2):
+                    self.give(inputs.McpReport(one.id, True, 0.1, 0.2))
+            self.pass_by(0.05)
+
+
+@pytest.mark.parametrize("last", [0.05, 0.1, 0.15, 0.2])
+def test_reports_that_all_stop_and_begin_again_one_after_the_other_end_no_session(last):
+    lab = Reporting()
+    lab.goes_on(last)  # whose report is the last one differs
+    lab.silent = {lab.name, *lab.others}
+    lab.goes_on(3.0)
+    assert all(health.fault is McpFault.FROZEN for health in lab.engine.chooser.health.values())
+    assert lab.lives and at_mcp(lab.join(sport=50_001)), "and gets subflows as before"
+    lab.silent = {lab.name}
+    lab.goes_on(RETURN - 1.0)
+    assert lab.lives, "its relay tries again later than the other one"
+    lab.silent = set()
+    lab.goes_on(RETURN)
+    assert lab.lives
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_relay_that_does_not_report_again_when_the_others_do_is_frozen():
+    lab = Reporting()
+    lab.silent = {lab.name, *lab.others}
+    lab.goes_on(3.0)
+    lab.silent = {lab.name}
+    lab.goes_on(RETURN + 1.5)
+    assert not lab.lives
+
+
+def test_an_mcp_that_died_before_does_not_take_the_reports_network_from_doubt():
+    third = further_mcp("third", PortRef(5, 3), "10.8.2.2")
+    lab = Reporting(site=off_path_site(mcps=(*off_path_site().mcps, third)))
+    lab.give(inputs.PortStatus(5, 3, False))
+    lab.goes_on(1.0)
+    assert lab.lives
+    lab.silent = {lab.name, *lab.others}
+    lab.goes_on(3.0)
+    assert lab.lives
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_relay_that_froze_long_ago_does_not_hide_that_another_one_freezes():
+    lab = Reporting()
+    lab.silent = lab.others
+    lab.goes_on(20.0)
+    assert lab.lives
+    lab.silent = {lab.name, *lab.others}
+    lab.goes_on(1.5)
+    assert not lab.lives
+
+
+@pytest.mark.row("D-6.7.1")
+def test_the_few_sessions_of_one_dead_mcp_do_not_wait_for_the_many_of_another(monkeypatch):
+    monkeypatch.setattr("steering.core.sessions.dead_mcps.EACH_TICK", 4)
+    driver = Driver(policy=Policy(max_stretch=9))
+    core, edge = driver.site.mcps
+    for n in range(400):
+        driver.session(sport=n + 1, key=(n + 1).to_bytes(8, "big"))
+    driver.give(inputs.McpAdmin(core.id, True))
+    few = [driver.session(sport=1_000 + n, key=(1_000 + n).to_bytes(8, "big")) for n in range(4)]
+    assert {session.mcp for session in few} == {edge.id}
+    dead(driver, core)
+    driver.later(0.05)
+    driver.later(GRACE)
+    dead(driver, edge)
+    driver.later(0.05)
+    driver.later(GRACE)
+    driver.later(0.05)
+    assert all(driver.engine.sessions.aborted.report(session.id) for session in few)
+
+
+def test_sessions_that_wait_for_their_turn_are_noted_once_however_often_they_are_found(monkeypatch):
+    monkeypatch.setattr("steering.core.sessions.dead_mcps.EACH_TICK", 1)
+    driver = Driver(policy=Policy(max_stretch=9))
+    core, _ = driver.site.mcps
+    for n in range(200):
+        driver.session(sport=n + 1, key=(n + 1).to_bytes(8, "big"))
+    dead(driver, core)
+    for _ in range(220):
+        driver.later(0.1)
+    session = driver.life.begin(Beginning.FOUND_PLAIN, core.id, None, driver.now)
+    for _ in range(round(SCAN / 0.1) + 5):
+        driver.later(0.1)
+    assert session.id not in driver.table.by_id
 
 
 def test_sessions_that_turn_up_at_a_dead_mcp_are_found_later():
