@@ -82,6 +82,10 @@ class McpReports(Part):
         self._looked_at = 0  # the youngest session that was added to `_young`
         self._young: deque[int] = deque()  # sessions that are too young to be checked, in order of age
         self._checking: deque[int] = deque()  # sessions that have to be looked up in a complete set
+        self._under_way = False  # some of these were looked up already
+        # The MCPs whose sets this look-up compares with all sessions, and those for which another one has to follow.
+        self._comparing: set[McpId] = set()
+        self._to_compare: set[McpId] = set()
         self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
         self.early = EarlyReports(counters)
         # Sessions whose begin and end were reported before their SYN was handled -> whether the end was orderly.
@@ -120,7 +124,7 @@ class McpReports(Part):
         if not given.part and ledger.fits_again(self._table.limits.sessions):
             return self._refused(given.mcp, ReportRefusal.INCOMPLETE)
         if now - ledger.heard > SILENT:
-            self._checking = deque(self._table.by_id)
+            self._check_all(given.mcp)
         ledger.begin(given, now)
         outputs: list[Output] = []
         tokens: list[Token] = []
@@ -134,10 +138,33 @@ class McpReports(Part):
                 outputs += self._over(given.mcp, ledger, event, now)
         if given.part and given.last:
             ledger.complete()
-            self._checking = deque(self._table.by_id)
-            if not self._checking:
-                ledger.compared()
+            self._check_all(given.mcp)
         return ReportOutcome(outputs, tuple(tokens))
+
+    def _check_all(self, mcp: McpId) -> None:
+        """Look all sessions up, because this MCP's set is complete or its reports go on. A look-up that is under way comes to
+        its end first: an MCP that tells its set again and again must not keep the sessions of others from their turn."""
+        if self._under_way:
+            self._comparing.discard(mcp)
+            self._to_compare.add(mcp)
+            return
+        self._comparing.add(mcp)
+        if not self._checking:
+            self._begin_looking()
+
+    def _begin_looking(self) -> None:
+        self._checking = deque(self._table.by_id)
+        if not self._checking:
+            self._compared()
+
+    def _compared(self) -> None:
+        """All sessions were looked up."""
+        for mcp in self._comparing:
+            if mcp in self._ledgers:
+                self._ledgers[mcp].compared()
+        self._under_way, self._comparing, self._to_compare = False, self._to_compare, set()
+        if self._comparing:
+            self._begin_looking()
 
     def _refused(self, mcp: McpId, why: ReportRefusal) -> ReportOutcome:
         self._counters.session_reports_refused[self._map.mcps[mcp].name, why] += 1
@@ -240,12 +267,12 @@ class McpReports(Part):
         if self._early_ends:
             outputs += self._end_early(now)
         for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
+            self._under_way = True
             session = self._table.by_id.get(self._checking.popleft())
             if session is not None:
                 outputs += self._check(session, now)
             if not self._checking:
-                for ledger in self._ledgers.values():
-                    ledger.compared()
+                self._compared()
         return outputs + self._check_young(now)
 
     def _check_young(self, now: float) -> list[Output]:

@@ -206,6 +206,27 @@ def test_many_that_were_cut_off_end_some_at_a_time() -> None:
     assert len(aborting) == EACH_TICK + 50 == driver.counters.session_reports[SessionReport.CUT_OFF]
 
 
+def test_an_mcp_that_tells_its_set_again_and_again_keeps_nobody_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("steering.core.sessions.mcp_reports.CHECKED_EACH_TICK", 3)
+    driver = Driver(policy=Policy(max_stretch=9))
+    relay, other = RelayWord(driver), RelayWord(driver, "edge")
+    for n in range(12):
+        relay.has(driver.session(sport=n + 1, key=(n + 1).to_bytes(8, "big")))
+    relay.tell()
+    other.tell()
+    for _ in range(12):
+        driver.later(0.05)
+    for step in range(12):
+        driver.later(0.05)
+        other.ledger.start_over()
+        other.tell()
+        if step == 2:  # half of the sessions were looked up for the other MCP's set
+            RelayWord(driver, generation=2).tell()
+    assert other.refused == 0 and count(driver, SessionReport.CUT_OFF) == 12
+
+
 def test_a_session_with_a_new_owner_of_its_ports_is_not_taken_for_the_old_one() -> None:
     driver = Driver()
     relay = RelayWord(driver)
