@@ -21,6 +21,9 @@ from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, PortRole, VlanLine
 from steering.model.rules import (
+    COOKIE_KIND_MASK,
+    FOREIGN_TAG,
+    FOREIGN_TAG_COOKIE,
     VIRTUAL_MAC,
     WAYPOINT_MASK,
     DecTtl,
@@ -187,16 +190,18 @@ def test_from_one_tag_of_a_port_to_another(ovs: Switch) -> None:
 
 
 @pytest.mark.parametrize(
-    "tags", [((0x8100, 21),), ((0x8100, 7),), (SINGLE, (0x8100, 7)), ((0x88A8, 30), (0x8100, 8))]
+    "tags",
+    [((0x8100, 21),), ((0x8100, 7),), ((0x88A8, 30),), (SINGLE, (0x8100, 7)), ((0x88A8, 30), (0x8100, 8))],
 )
 def test_any_other_tag_is_refused_and_counted(ovs: Switch, tags: tuple[tuple[int, int], ...]) -> None:
     ovs.inject(1, tagged(tcp(4, 1001, ACK), *tags))
     assert leaving(ovs, 2, 0.3) is None and ovs.packet_ins() == []
 
+    mask = COOKIE_KIND_MASK | FOREIGN_TAG
+
     def refused() -> int:
-        lines = [line for line in ovs.dump() if "vlan_tci=0x1000/0x1000" in line and "in_port" not in line]
-        found = [re.search(r"n_packets=(\d+)", line) for line in lines]
-        return sum(int(one[1]) for one in found if one)
+        found = [re.search(r"cookie=0x([0-9a-f]+).*n_packets=(\d+)", line) for line in ovs.dump()]
+        return sum(int(one[2]) for one in found if one and int(one[1], 16) & mask == FOREIGN_TAG_COOKIE)
 
     until = time.monotonic() + 30  # the switch tells of its counters now and then
     while not refused() and time.monotonic() < until:

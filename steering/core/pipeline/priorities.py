@@ -19,7 +19,7 @@ DENY, WALL = 30_650, 30_850
 TINY, PROBED, DHCP, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = (
     34_000, 34_100, 34_200, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000,
 )  # fmt: skip
-TAGGED, UNTAG = 61_000, 61_001
+HALF_TAGGED, TAGGED, UNTAG = 60_900, 61_000, 61_001
 # SOURCE
 UNBOUND, BOUND = 1, 1_000
 # SESSION
@@ -59,6 +59,7 @@ _T = Table
 LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, UNTAG, "tags of attachments: popped, and GUARD anew as the tagged port", _T.GUARD),
     _level(_T.GUARD, TAGGED, "any other tagged packet, dropped"),
+    _level(_T.GUARD, HALF_TAGGED, "packets that have the outer one of an attachment's two tags alone, dropped"),
     _level(_T.GUARD, DISCOVER, "LLDP: copied between switches, ends at attachment ports", width=1),
     _level(_T.GUARD, DETOUR, "packets on their way around a link that is down", _T.LABEL),
     _level(_T.GUARD, CORE, "packets from another switch", _T.LABEL),

@@ -3,13 +3,14 @@
 An attachment with a tag is a tagged port, with a port number of its own. A tagged packet first loses its tag, gets
 the number of its tagged port as ingress port, and enters GUARD again. All later rules, meters, copies and released
 segments use this number and no tags. A packet that leaves by a tagged port gets its tags. Any other tagged packet is
-dropped. The counter of that rule is read (openflow.polls.foreign_tags) and published as a metric.
+dropped, also one that has only the outer one of two tags. The counters of these rules are read
+(openflow.polls.foreign_tags) and published as a metric.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 
 from steering.core.outputs import Output, SendFrame
-from steering.core.pipeline.priorities import DISCOVER, TAGGED, UNTAG
+from steering.core.pipeline.priorities import DISCOVER, HALF_TAGGED, TAGGED, UNTAG
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef, VlanLine
 from steering.model.rules import (
@@ -75,8 +76,10 @@ def vlan_rules(epoch: int, ports: Iterable[PortRef]) -> Iterator[Rule]:
     steps: dict[tuple[PortNumber, int], PortNumber] = {}  # ingress port and tag -> tagged port
     untagged: set[PortNumber] = set()
     carriers: set[PortNumber] = set()
+    attached: set[PortNumber] = set()
     for port in ports:
         line = port.line
+        attached.add(port.port)
         if line is None:
             untagged.add(port.port)
             continue
@@ -90,5 +93,8 @@ def vlan_rules(epoch: int, ports: Iterable[PortRef]) -> Iterator[Rule]:
         yield Rule(Table.GUARD, UNTAG, fields, actions, cookie=cookie)
     tagged = (("vlan_vid", (VLAN_PRESENT, VLAN_PRESENT)),)
     yield Rule(Table.GUARD, TAGGED, tagged, cookie=cookie | FOREIGN_TAG)
+    # Here such a packet has no tag any more. As LLDP it would use up the meter that all links of the switch share.
+    for number in sorted({*steps.values()} - attached):
+        yield Rule(Table.GUARD, HALF_TAGGED, (("in_port", number),), cookie=cookie | FOREIGN_TAG)
     for number in sorted(carriers - untagged):
         yield Rule(Table.GUARD, DISCOVER + 1, (("eth_type", LLDP), ("in_port", number)), cookie=cookie)

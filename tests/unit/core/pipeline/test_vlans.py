@@ -10,9 +10,17 @@ from steering.core.packet_inputs import NeighbourSeen, RouterSolicited
 from steering.core.snapshots.site import PortUse, use_of
 from steering.model.ids import PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, VlanLine
-from steering.model.rules import VIRTUAL_MAC, Meter, PacketClass, Table
+from steering.model.rules import (
+    COOKIE_KIND_MASK,
+    FOREIGN_TAG,
+    FOREIGN_TAG_COOKIE,
+    VIRTUAL_MAC,
+    Meter,
+    PacketClass,
+    Table,
+)
 from steering.model.supervision import ThingKind
-from tests.support.fakes.packet import SYN, arp_request, neighbour_solicitation, packet_of
+from tests.support.fakes.packet import SYN, Packet, arp_request, neighbour_solicitation, packet_of
 from tests.support.sites import SERVER, UE_LTE, UE_WLAN, off_path_site, packed
 from tests.support.switched import SERVER_MAC, UE_MAC, V6, WLAN_MAC, Lab, to_gateway
 
@@ -50,11 +58,12 @@ def lab() -> Lab:
 
 
 def refused(lab: Lab, dpid: int = 1) -> int:
-    """Packets that the entry for unknown tags has counted."""
+    """Packets that the entries for unknown tags have counted: those whose counters the controller asks for."""
     switch = lab.network[dpid]
-    rules = [r for r in switch.rules(Table.GUARD) if r.match == (("vlan_vid", (0x1000, 0x1000)),)]
-    assert len(rules) == 1
-    return switch.packets[rules[0].key]
+    mask = COOKIE_KIND_MASK | FOREIGN_TAG
+    rules = [r for r in switch.rules(Table.GUARD) if r.cookie & mask == FOREIGN_TAG_COOKIE]
+    assert any(rule.match == (("vlan_vid", (0x1000, 0x1000)),) for rule in rules)
+    return sum(switch.packets[rule.key] for rule in rules)
 
 
 def test_a_packet_comes_in_with_one_tag_and_leaves_with_another(lab: Lab) -> None:
@@ -95,8 +104,26 @@ def test_any_other_tag_is_refused_and_counted(lab: Lab, tags: tuple[int, ...]) -
     before = refused(lab)
     sent = lab.send(1, 1, replace(to_gateway(UE_LTE, 40_000), tags=tags))
     assert not sent.deliveries and not sent.copies
-    # One that has the outer tag of an attachment, and no inner one, is nobody's port.
-    assert refused(lab) == before + (tags != (30,))
+    assert refused(lab) == before + 1
+
+
+@pytest.mark.parametrize("tags", [(), (20,), (21,), (30,), (7,), (30, 7), (30, 8)])
+def test_no_lldp_of_whoever_is_attached_comes_up_whatever_its_tags(lab: Lab, tags: tuple[int, ...]) -> None:
+    """All links of a switch share one meter, so one attached device could take them all away."""
+    lldp = Packet(UE_MAC, "01:80:c2:00:00:0e", 0x88CC, tags=tags)
+    assert not lab.send(1, 1, lldp).copies
+    assert lab.send(1, 2, replace(lldp, tags=())).copies, "a switch's does"
+
+
+def test_an_outer_tag_that_is_an_attachment_of_its_own_is_none_of_these() -> None:
+    site = vlan_site()
+    lte, wlan = site.access_networks
+    lab = Lab(replace(site, access_networks=(replace(lte, ports=(tagged(1, OUTER, 1, 30),)), wlan)))
+    for dpid, port, address, mac in ((1, OUTER, UE_LTE, UE_MAC), (4, UP, SERVER, SERVER_MAC)):
+        lab.do(NeighbourSeen(dpid, port, packed(address), bytes.fromhex(mac.replace(":", ""))))
+    before = refused(lab)
+    assert lab.send(1, 1, replace(to_gateway(UE_LTE, 40_000), tags=(30,))).deliveries
+    assert refused(lab) == before
 
 
 def test_no_tag_is_no_attachment_either(lab: Lab) -> None:
