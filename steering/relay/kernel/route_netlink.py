@@ -177,7 +177,8 @@ class RouteSocket:
         for family in (socket.AF_INET, socket.AF_INET6):
             asked = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _TABLE_MAIN, 0, 0, 0, 0)
             answer = self._ask(RTM_GETROUTE, _DUMP, asked + _attribute(_RTA_OIF, struct.pack("=I", index)))
-            found += [one for one in self._read(answer, RTM_NEWROUTE, _route) if one.link == index]
+            read = self._read(answer, RTM_NEWROUTE, _routes)
+            found += [one for routes in read for one in routes if one.link == index]
         return found
 
     def _read(self, answer: list[Message], kind: int, decode: Callable[[Any], Any | None]) -> Iterator[Any]:
@@ -208,7 +209,10 @@ class RouteSocket:
     def _answer(self, kind: int, flags: int, body: bytes) -> list[Message]:
         self._serial += 1
         size = _HEADER.size + len(body)
-        self._asking.send(_HEADER.pack(size, kind, _REQUEST | flags, self._serial, 0) + body)
+        try:
+            self._asking.send(_HEADER.pack(size, kind, _REQUEST | flags, self._serial, 0) + body)
+        except OSError:  # ENOBUFS, ENOMEM: the kernel has no room for the question now
+            raise NetlinkRefused(NetlinkRefusal.ERROR) from None
         until = time.monotonic() + ANSWER_S
         found: list[Message] = []
         while True:
@@ -345,12 +349,20 @@ def _address(message: Any) -> LinkAddress | None:
     )
 
 
-def _route(message: Any) -> DefaultRoute | None:
-    """The default route in a message; None for another route, or one of another table."""
+def _routes(message: Any) -> list[DefaultRoute] | None:
+    """The default routes in a message, one for each interface of a route with several next hops. None for another route,
+    or one of another table."""
     if message["dst_len"] or message["table"] != _TABLE_MAIN or message["type"] != 1:  # RTN_UNICAST
         return None
     version = 4 if message["family"] == socket.AF_INET else 6
-    gateway = message.get_attr("RTA_GATEWAY")
-    known = "" if gateway is None else str(ip_address(gateway))
-    index = message.get_attr("RTA_OIF")
-    return DefaultRoute(int(index or 0), version, known, int(message.get_attr("RTA_PRIORITY") or 0))
+    metric = int(message.get_attr("RTA_PRIORITY") or 0)
+    hops = message.get_attr("RTA_MULTIPATH")
+    ways = [(message.get_attr("RTA_OIF"), message)] if hops is None else [(hop["oif"], hop) for hop in hops]
+    return [
+        DefaultRoute(int(index or 0), version, _gateway(way.get_attr("RTA_GATEWAY")), metric)
+        for index, way in ways
+    ]
+
+
+def _gateway(found: Any) -> str:
+    return "" if found is None else str(ip_address(found))

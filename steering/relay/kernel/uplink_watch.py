@@ -233,7 +233,13 @@ class UplinkWatch:
             if now >= resync:
                 resync = now + RESYNC_S
                 self._due |= dict.fromkeys(range(len(self.uplinks)), now) if self._apply else {}
-            self._turn(now)
+            try:
+                self._turn(now)
+            except Exception as error:
+                # A defect of this program must not end the watch: nobody would follow the uplinks any more.
+                self.failed += 1
+                self._log.peer_event("uplinks not followed", reason=str(error) or type(error).__name__)
+                time.sleep(AGAIN_S)
 
     def _turn(self, now: float) -> None:
         before = self.uplinks

@@ -61,12 +61,25 @@ def route(gateway: bytes | None = bytes([10, 1, 0, 1]), length: int = 0, table: 
     return body + (b"" if gateway is None else attribute(5, gateway))
 
 
+def several_hops(version: int, *hops: tuple[int, str], length: int = 0) -> bytes:
+    """A route with several next hops: interface and gateway of each."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    told = b""
+    for index, gateway in hops:
+        way = attribute(5, socket.inet_pton(family, gateway))
+        told += struct.pack("=HBBi", 8 + len(way), 0, 0, index) + way
+    body = struct.pack("=BBBBBBBBI", family, length, 0, 0, 254, 3, 0, 1, 0)
+    return body + attribute(6, struct.pack("=I", 100)) + attribute(9, told)
+
+
 class Told:
     """In the place of a netlink socket: what is received, in datagrams or errors."""
 
-    def __init__(self, *told: bytes | OSError, port: int = 0, flags: int = 0) -> None:
+    def __init__(
+        self, *told: bytes | OSError, port: int = 0, flags: int = 0, full: OSError | None = None
+    ) -> None:
         self.told = list(told)
-        self.port, self.flags = port, flags
+        self.port, self.flags, self.full = port, flags, full
         self._readable, self._writer = os.pipe()
         os.write(self._writer, b".")
 
@@ -74,6 +87,8 @@ class Told:
         return self._readable if self.told else self._writer
 
     def send(self, data: bytes) -> None:
+        if self.full is not None:
+            raise self.full
         assert struct.unpack_from("=I", data)[0] == len(data)
 
     def recvmsg(self, size: int) -> tuple[bytes, list[Any], int, tuple[int, int]]:
@@ -96,7 +111,7 @@ def kernel() -> Iterator[RouteSocket]:
     made.close()
 
 
-def asked(kernel: RouteSocket, *told: bytes | OSError, **how: int) -> None:
+def asked(kernel: RouteSocket, *told: bytes | OSError, **how: Any) -> None:
     """What answers the next question."""
     kernel._asking.close()
     kernel._asking = Told(*told, **how)  # type: ignore[assignment]
@@ -134,13 +149,36 @@ def test_addresses_that_carry_nothing_are_left_out(kernel: RouteSocket) -> None:
     assert kernel.addresses(4) == [] and not only(kernel)
 
 
-HOSTILE: dict[str, tuple[dict[str, int], list[bytes | OSError], NetlinkRefusal]] = {
+def test_a_default_route_of_several_uplinks_is_one_of_each(kernel: RouteSocket) -> None:
+    """A machine with two lines of equal worth has one such route, and neither line's gateway stands anywhere else."""
+    four = several_hops(4, (4, "10.1.0.1"), (5, "10.2.0.1"))
+    six = several_hops(6, (4, "fe80::1"), (5, "fe80::2"))
+    for link, gateways in ((4, ("10.1.0.1", "fe80::1")), (5, ("10.2.0.1", "fe80::2"))):
+        asked(
+            kernel,
+            message(RTM_NEWROUTE, four) + message(DONE, bytes(4)),
+            message(RTM_NEWROUTE, six, 2) + message(DONE, bytes(4), 2),
+        )
+        assert kernel.default_routes(link) == [
+            DefaultRoute(link, version, gateway, 100)
+            for version, gateway in zip((4, 6), gateways, strict=True)
+        ]
+    asked(
+        kernel,
+        message(RTM_NEWROUTE, several_hops(4, (4, "10.1.0.1"), length=8)) + message(DONE, bytes(4)),
+        message(DONE, bytes(4), 2),
+    )
+    assert kernel.default_routes(4) == [] and not only(kernel)
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], list[bytes | OSError], NetlinkRefusal]] = {
     "another sender": ({"port": 77}, [message(RTM_NEWADDR, address())], NetlinkRefusal.SENDER),
     "longer than a message may be": ({"flags": socket.MSG_TRUNC}, [b""], NetlinkRefusal.TRUNCATED),
     "an overrun": ({}, [OSError(errno.ENOBUFS, "")], NetlinkRefusal.OVERRUN),
     "a refusal of the kernel": (
         {}, [message(ERROR, struct.pack("=i", -errno.EPERM) + bytes(16))], NetlinkRefusal.ERROR,
     ),
+    "a kernel without room for the question": ({"full": OSError(errno.ENOBUFS, "")}, [], NetlinkRefusal.ERROR),
     "a table that changed meanwhile": (
         {}, [message(RTM_NEWADDR, address(), flags=0x10)], NetlinkRefusal.INTERRUPTED,
     ),
@@ -224,7 +262,15 @@ def test_a_flood_of_events_is_read_in_bounded_turns(kernel: RouteSocket) -> None
 def test_no_bytes_raise(data: bytes, kind: int) -> None:
     kernel = RouteSocket(Refusals())
     try:
-        for body in (data, address()[:4] + data, link() + data, route() + data):
+        hops = several_hops(4, (4, "10.1.0.1"))
+        for body in (
+            data,
+            address()[:4] + data,
+            link() + data,
+            route() + data,
+            hops + data,
+            hops[:-4] + data,
+        ):
             asked(kernel, message(kind, body), message(DONE, bytes(4)), message(DONE, bytes(4), 2))
             kernel.link("dsl0")
             asked(kernel, message(kind, body), message(DONE, bytes(4)))

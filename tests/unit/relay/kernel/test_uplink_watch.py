@@ -162,6 +162,23 @@ def test_who_cannot_be_asked_stays_as_it_was(following: Following) -> None:
     assert following.watch.failed == 2 and following.watch.changes == 2
 
 
+def test_a_defect_is_told_and_does_not_end_the_watch(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+
+    def turn(at: float) -> None:
+        turns.append(at)
+        if len(turns) == 1:
+            raise ValueError("made up")
+        following.watch._stopping = True
+
+    monkeypatch.setattr(following.watch, "_turn", turn)
+    following.machine.fileno = following.watch._wake.fileno  # type: ignore[attr-defined]
+    following.watch._run()
+    assert len(turns) == 2 and following.watch.failed == 1
+
+
 def test_a_link_without_a_carrier_keeps_what_it_has_where_no_other_carries(following: Following) -> None:
     following.machine.held = [PLAIN]
     following.turn()
