@@ -106,6 +106,11 @@ class Claims:
                 claim.newcomer.admit()
 
     def expire(self, now: float) -> None:
-        """End live connections that did not answer in time, in favour of the claims."""
+        """End live connections that did not answer in time, in favour of the claims. A controller of a cluster may have
+        ceased to decide for the switch meanwhile: then its connection stays, and the new one has to try again."""
         for dpid in [dpid for dpid, claim in self._open.items() if claim.deadline <= now]:
-            self._live[dpid].disconnect(Disconnect.REPLACED)
+            holder = self._live.get(dpid)
+            if holder is not None:
+                holder.disconnect(Disconnect.REPLACED)
+            else:
+                self._open.pop(dpid).newcomer.disconnect(Disconnect.DUPLICATE)

@@ -12,6 +12,7 @@ from steering.openflow.messages.encode import aggregate_by_cookie
 from steering.openflow.polls.statistics_requests import StatisticsRequests
 
 POLL = 5.0  # seconds between requests
+MOST = 4_096  # switches whose last counter is kept; of more, the one that answered longest ago goes
 _ANSWER = Struct("!QQI4x")  # packets, bytes, entries
 
 
@@ -45,7 +46,9 @@ class ForeignTagsPoll:
         if len(body) != _ANSWER.size:
             return True
         packets, _, entries = _ANSWER.unpack(body)
-        before = self._before.get(dpid, 0)
+        before = self._before.pop(dpid, 0)
+        if len(self._before) >= MOST:
+            del self._before[next(iter(self._before))]
         self._before[dpid] = packets
         more = packets - before if packets >= before else packets
         if entries and more:

@@ -130,3 +130,14 @@ def test_a_newcomer_that_leaves_makes_room_for_the_next() -> None:
     assert bench.live[1] is bench.old, "the claim that ended is forgotten"
     bench.claims.expire(11.0 + CLAIM_TIME)
     assert bench.live[1] is third
+
+
+def test_a_claim_to_a_switch_that_another_controller_has_taken_over_comes_to_its_end() -> None:
+    bench = Bench()
+    del bench.live[1]  # its connection stays, and is a standby's
+    bench.claims.expire(10.0 + CLAIM_TIME)
+    assert (bench.old.reason, bench.new.reason) == (None, Disconnect.DUPLICATE)
+    bench.claims.expire(99.0)
+    third = Switch(bench)
+    bench.claims.claim(third, 99.0)
+    assert bench.live[1] is third, "nothing of it is left"

@@ -15,7 +15,7 @@ from steering.core.supervision.refused_tags import RefusedTags
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, VlanLine
 from steering.model.rules import COOKIE_KIND_MASK, FOREIGN_TAG, FOREIGN_TAG_COOKIE
-from steering.openflow.polls.foreign_tags import POLL, ForeignTagsPoll, request
+from steering.openflow.polls.foreign_tags import MOST, POLL, ForeignTagsPoll, request
 from tests.support.sites import off_path_site
 
 ONE = DatapathId(1)
@@ -58,6 +58,18 @@ def test_a_switch_that_counts_anew_is_believed() -> None:
         assert poll.answer(ONE, 7 + number, body)
         poll.forget(ONE)
     assert fed == [TagsRefused(ONE, 10), TagsRefused(ONE, 4)]
+
+
+def test_whoever_comes_with_one_datapath_id_after_the_other_fills_no_memory() -> None:
+    fed: list[Any] = []
+    lines: dict[DatapathId, Line] = {}
+    poll = ForeignTagsPoll(lines, count(7), fed.append)
+    for turn, number in enumerate((*range(MOST + 1), MOST, 0)):
+        lines.clear()
+        lines[DatapathId(number)] = Line()
+        poll.tick(POLL * turn)
+        assert poll.answer(DatapathId(number), 7 + turn, answer(5))
+    assert fed[MOST + 1 :] == [TagsRefused(DatapathId(0), 5)], "the oldest alone was forgotten"
 
 
 @given(st.binary(max_size=60))
