@@ -104,14 +104,14 @@ class Reporting(LivingLab):
 
     def __init__(self, **more) -> None:
         super().__init__(policy=replace(KEEPING, max_stretch=9), **more)
-        self.session = self.established()
+        self.pinned = self.established()
         self.silent = set[str]()
         self.steps = 0
         self.goes_on(1.0)
 
     @property
     def name(self) -> str:
-        return self.engine.map.mcps[self.session.mcp].name
+        return self.engine.map.mcps[self.pinned.mcp].name
 
     @property
     def others(self) -> set[str]:
@@ -125,7 +125,7 @@ class Reporting(LivingLab):
         for _ in range(round(seconds / 0.05)):
             self.steps += 1
             for one in self.site.mcps:
-                own = one.id == self.session.mcp
+                own = one.id == self.pinned.mcp
                 if one.name not in self.silent and self.steps % 4 == (0 if own else 2):
                     self.give(inputs.McpReport(one.id, True, 0.1, 0.2))
             self.pass_by(0.05)
