@@ -7,7 +7,7 @@ from typing import NamedTuple
 from steering.core.network.graph import Graph, SwitchPaths
 from steering.core.network.old_ways import OldWays
 from steering.core.network.site_index import SiteMap
-from steering.core.pipeline.ingress_guard import match
+from steering.core.pipeline.match_fields import match
 from steering.core.pipeline.priorities import ASIDE, HELD, LABELLED
 from steering.core.reservations.record import PathLeg, legs_of_session
 from steering.core.reservations.rules import five_tuple

@@ -10,7 +10,8 @@ import pytest
 
 from steering.core.outputs import ANEW, NATURAL, Release
 from steering.core.pipeline.forwarding import host_rule
-from steering.core.pipeline.ingress_guard import GuardedPort, bound_rule, guard_rules
+from steering.core.pipeline.guarded_port import GuardedPort
+from steering.core.pipeline.ingress_guard import bound_rule, guard_rules
 from steering.model.network import PortRole
 from steering.model.rules import (
     GROUP_BASE,

@@ -16,7 +16,8 @@ import pytest
 
 from steering.core.outputs import NATURAL, Release
 from steering.core.pipeline.forwarding import host_rule
-from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
+from steering.core.pipeline.guarded_port import GuardedPort
+from steering.core.pipeline.ingress_guard import guard_rules
 from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, PortRole, VlanLine

@@ -11,7 +11,7 @@ from steering.core.inputs import SynSeen
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Part
 from steering.core.pipeline.forwarding import SYN, asked_match
-from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
+from steering.core.pipeline.match_fields import IPV4, IPV6, TCP, match
 from steering.core.pipeline.priorities import BLOCKED
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.ids import DatapathId, Token, read_token

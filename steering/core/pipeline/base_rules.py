@@ -19,7 +19,8 @@ from steering.core.pipeline.forwarding import (
     reverse_join_rules,
     session_rules,
 )
-from steering.core.pipeline.ingress_guard import GuardedPort, core_rules, port_rules
+from steering.core.pipeline.guarded_port import GuardedPort
+from steering.core.pipeline.ingress_guard import core_rules, port_rules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
 from steering.core.pipeline.opened_ports import CORE_PORTS

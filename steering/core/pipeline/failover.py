@@ -26,7 +26,7 @@ from steering.core.network.detours import way_around
 from steering.core.network.edges import Pair
 from steering.core.network.graph import Ends, Graph
 from steering.core.network.switch import Switches
-from steering.core.pipeline.ingress_guard import match
+from steering.core.pipeline.match_fields import match
 from steering.core.pipeline.pieces import Unmade
 from steering.core.pipeline.priorities import DETOUR
 from steering.model.ids import DatapathId, PortNumber

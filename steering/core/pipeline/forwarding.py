@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
+from steering.core.pipeline.match_fields import IPV4, IPV6, TCP, from_prefix, match, prefix_value
 from steering.core.pipeline.priorities import (
     HOST,
     KNOWN,

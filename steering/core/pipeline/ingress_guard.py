@@ -1,21 +1,28 @@
-"""Makes the rules of tables GUARD, SOURCE and ND of one switch: the source check, and answers for virtual gateways.
+"""Makes the rules of tables GUARD, SOURCE and ND of one switch: the source check, and which packets are copied.
 
-Entries answer ARP, ND and echo for the virtual gateways. The controller only gets metered copies, so all this works
-without a controller. The source check is that of BCP 38 (RFC 2827).
+The source check is that of BCP 38 (RFC 2827). The answers for virtual gateways are made in `gateway_answers`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network
 
+from steering.core.pipeline.gateway_answers import advertised, gateway_answers
+from steering.core.pipeline.guarded_port import GuardedPort
+from steering.core.pipeline.match_fields import (
+    ICMP,
+    ICMPV6,
+    IPV4,
+    IPV6,
+    LLDP,
+    TCP,
+    UDP,
+    from_prefix,
+    match,
+    prefix_value,
+)
 from steering.core.pipeline.priorities import (
-    ADVERTISED,
-    ADVERTISED_TAGGED,
     ALLOW,
     ALLOW_COPIED,
     ALLOW_RESET,
-    ANSWER,
     BOUND,
     COPIED_TO,
     CORE,
@@ -23,31 +30,24 @@ from steering.core.pipeline.priorities import (
     DHCP,
     DISCOVER,
     EXPIRED,
-    LISTEN,
     PROBED,
     RESET_TO,
     TINY,
     UNBOUND,
     WALL,
 )
-from steering.core.pipeline.vlans import leaving
 from steering.model.ids import PortNumber
-from steering.model.network import Address, Network, PortRole, VlanLine
+from steering.model.network import Network, PortRole
 from steering.model.prefix_table import PrefixTable
 from steering.model.rules import (
-    IN_PORT,
     ROLE_MASK,
     ROLE_SHIFT,
     VIRTUAL_MAC,
-    Action,
     FieldValue,
     Meter,
-    Move,
-    OutputAction,
     PacketClass,
     Resubmit,
     Rule,
-    SetField,
     Table,
     ToController,
     access_meter,
@@ -57,10 +57,6 @@ from steering.model.rules import (
 from steering.model.source import Prefix
 from steering.wire.dhcp import CLIENT_PORT, SERVER_PORT
 
-ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
-SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
 ICMP_ERRORS = (
     3,
     11,
@@ -72,66 +68,6 @@ FIN = (0x001, 0x001)
 RST = (0x004, 0x004)
 _ENDS = ((FIN, ALLOW_COPIED, COPIED_TO), (RST, ALLOW_RESET, RESET_TO))
 FIRST_FRAGMENT = (1, 3)
-ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
-ON_LINK_TTL = 255  # RFC 4861 section 7.1.1: the packet has crossed no router
-LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
-LINK_LOCAL = IPv6Network("fe80::/10")
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedPort:
-    """An attachment port, with all that its rules in GUARD depend on.
-
-    * `on_link`: the prefixes from which ARP and ND are accepted.
-    * `allowed`: the sources that may send IP. `denied` and `kept_out` take precedence.
-    * `bound`: of the allowed sources, only those that are bound to the port pass (core.network.source_bindings).
-    """
-
-    port: PortNumber
-    role: PortRole
-    gateways: tuple[Address, ...]
-    on_link: tuple[Network, ...]
-    allowed: tuple[Prefix, ...]
-    denied: tuple[Prefix, ...] = ()
-    kept_out: tuple[tuple[Network, Address], ...] = ()  # a source, and the MCP's address it may not reach
-    # For ports of gateways and MCPs: prefixes and numbers of the access networks. Each has its own meters for copies.
-    accesses: tuple[tuple[Network, int], ...] = ()
-    line: VlanLine | None = None  # of a tagged port
-    probed: tuple[tuple[Address, Address, int], ...] = ()  # an MCP's address, the gateway's, the MCP's port
-    bound: bool = False
-    dhcp: bool = False  # whether DHCP goes to the controller, which forwards it
-
-    @property
-    def next_table(self) -> Table:
-        """The table where allowed packets go on."""
-        return Table.SOURCE if self.bound else Table.SESSION
-
-    @property
-    def back(self) -> tuple[Action, ...]:
-        """The actions that send a packet back out of the port where it came in."""
-        return (OutputAction(IN_PORT),) if self.line is None else leaving(PortNumber(self.port), self.line)
-
-
-def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
-    """The match of a rule: its fields, sorted by name."""
-    return tuple(sorted(fields.items()))
-
-
-@lru_cache(maxsize=65_536)
-def prefix_value(prefix: Prefix) -> str | tuple[str, str]:
-    """A prefix as a match value: an address, or an address and a mask. Cached, so that the rules of thousands of
-    switches share one object for each prefix."""
-    if prefix.prefixlen == prefix.max_prefixlen:
-        return str(prefix.network_address)
-    return (str(prefix.network_address), str(prefix.netmask))
-
-
-def from_prefix(prefix: Prefix) -> dict[str, FieldValue]:
-    """Match fields for packets from a prefix."""
-    fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
-    if prefix.prefixlen:
-        fields["ipv4_src" if prefix.version == 4 else "ipv6_src"] = prefix_value(prefix)
-    return fields
 
 
 def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPort]) -> Iterator[Rule]:
@@ -149,27 +85,14 @@ def core_rules(epoch: int, core_ports: Iterable[int]) -> Iterator[Rule]:
     yield Rule(Table.GUARD, DISCOVER, match(eth_type=LLDP), (copy_lldp,), cookie=discover)
     for port in core_ports:
         yield Rule(Table.GUARD, CORE, match(in_port=port), goto=Table.LABEL, cookie=plain)
-    yield _advertised(epoch, ADVERTISED, (OutputAction(IN_PORT),))
-
-
-def _advertised(epoch: int, priority: int, back: tuple[Action, ...], **fields: FieldValue) -> Rule:
-    actions = (
-        SetField("nd_options_type", 2),
-        SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
-        SetField("ipv6_nd_tll", VIRTUAL_MAC),
-        *back,
-    )
-    what = match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6, **fields)
-    return Rule(Table.ND, priority, what, actions, cookie=static_cookie(epoch))
+    yield advertised(epoch)
 
 
 def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     """The rules of an attachment port."""
     cookie = static_cookie(epoch)
     yield Rule(Table.GUARD, DISCOVER + 1, match(in_port=guarded.port, eth_type=LLDP), cookie=cookie)
-    yield from _arp(epoch, guarded)
-    yield from _neighbour_discovery(epoch, guarded)
-    yield from _echo(epoch, guarded)
+    yield from gateway_answers(epoch, guarded)
     yield from _expired(epoch, guarded)
     yield from _tiny(epoch, guarded)
     yield from _probed(epoch, guarded)
@@ -190,104 +113,6 @@ def bound_rule(epoch: int, port: PortNumber, source: Network) -> Rule:
     """The rule of SOURCE that lets a source pass at a port."""
     fields = match(**from_prefix(source), in_port=port)
     return Rule(Table.SOURCE, BOUND, fields, (Resubmit(Table.SESSION),), cookie=static_cookie(epoch))
-
-
-def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port))
-    for prefix in guarded.on_link:
-        if prefix.version == 4:
-            sender: dict[str, FieldValue] = {"in_port": guarded.port, "eth_type": ARP}
-            if prefix.prefixlen:
-                sender["arp_spa"] = prefix_value(prefix)
-            length = prefix.prefixlen
-            yield Rule(Table.GUARD, LISTEN + length, match(**sender), (learn,), cookie=cookie)
-            for gateway in guarded.gateways:
-                if gateway.version == 4:
-                    fields = match(**sender, arp_op=1, arp_tpa=str(gateway))
-                    actions = (learn, *_arp_answer(gateway), *guarded.back)
-                    yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
-
-
-def _arp_answer(gateway: Address) -> tuple[Action, ...]:
-    return (
-        Move("eth_src", "eth_dst", 48),
-        SetField("eth_src", VIRTUAL_MAC),
-        SetField("arp_op", 2),
-        Move("arp_sha", "arp_tha", 48),
-        Move("arp_spa", "arp_tpa", 32),
-        SetField("arp_sha", VIRTUAL_MAC),
-        SetField("arp_spa", str(gateway)),
-    )
-
-
-def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    if all(prefix.version == 4 for prefix in guarded.on_link):
-        return
-    cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port))
-    base: dict[str, FieldValue] = {
-        "in_port": guarded.port,
-        "eth_type": IPV6,
-        "ip_proto": ICMPV6,
-        "nw_ttl": ON_LINK_TTL,
-    }
-    targets = [*(g for g in guarded.gateways if g.version == 6), LINK_LOCAL_GATEWAY]
-    for prefix in [LINK_LOCAL, *(p for p in guarded.on_link if p.version == 6)]:
-        length = prefix.prefixlen
-        sent = base | from_prefix(prefix)
-        for kind in (SOLICIT_ROUTER, SOLICIT, ADVERTISE):
-            fields = match(**sent, icmpv6_type=kind)
-            yield Rule(Table.GUARD, LISTEN + length, fields, (learn,), cookie=cookie)
-        for target in targets:
-            fields = match(**sent, icmpv6_type=SOLICIT, ipv6_nd_target=str(target))
-            actions = (learn, *_nd_answer(target))
-            yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
-    if guarded.line is not None:
-        yield _advertised(epoch, ADVERTISED_TAGGED, guarded.back, in_port=guarded.port)
-    # Router solicitations may come from the unspecified address. So do the solicitations of duplicate address
-    # detection, which only concern the hosts of the link and are dropped here.
-    unspecified = match(**base, ipv6_src="::", icmpv6_type=SOLICIT_ROUTER)
-    yield Rule(Table.GUARD, LISTEN + 128, unspecified, (learn,), cookie=cookie)
-
-
-def _nd_answer(gateway: Address) -> tuple[Action, ...]:
-    """The first half of the answer to a neighbour solicitation. The option type can only be set when the packet is an
-    advertisement already: table ND does that."""
-    return (
-        Move("eth_src", "eth_dst", 48),
-        SetField("eth_src", VIRTUAL_MAC),
-        Move("ipv6_src", "ipv6_dst", 128),
-        SetField("ipv6_src", str(gateway)),
-        SetField("icmpv6_type", ADVERTISE),
-        Resubmit(Table.ND),
-    )
-
-
-def _echo(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    cookie = static_cookie(epoch)
-    for prefix in guarded.on_link:
-        for gateway in guarded.gateways:
-            if gateway.version != prefix.version:
-                continue
-            v4 = gateway.version == 4
-            fields = from_prefix(prefix) | {
-                "in_port": guarded.port,
-                "eth_dst": VIRTUAL_MAC,
-                "ipv4_dst" if v4 else "ipv6_dst": str(gateway),
-                "ip_proto": ICMP if v4 else ICMPV6,
-                "icmpv4_type" if v4 else "icmpv6_type": ECHO if v4 else ECHO_V6,
-            }
-            actions = (
-                Move("eth_src", "eth_dst", 48),
-                SetField("eth_src", VIRTUAL_MAC),
-                Move("ipv4_src", "ipv4_dst", 32) if v4 else Move("ipv6_src", "ipv6_dst", 128),
-                SetField("ipv4_src" if v4 else "ipv6_src", str(gateway)),
-                SetField("nw_ttl", 64),
-                SetField("icmpv4_type" if v4 else "icmpv6_type", ECHO_REPLY if v4 else ECHO_REPLY_V6),
-                *guarded.back,
-            )
-            yield Rule(Table.GUARD, ANSWER + prefix.prefixlen, match(**fields), actions, cookie=cookie)
 
 
 def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import SYN, asked_match, role_match
-from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
+from steering.core.pipeline.match_fields import IPV4, IPV6, TCP, match, prefix_value
 from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
 from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
 from steering.model.network import Network, PortRole

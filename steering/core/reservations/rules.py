@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
-from steering.core.pipeline.ingress_guard import match, prefix_value
+from steering.core.pipeline.match_fields import match, prefix_value
 from steering.core.pipeline.priorities import M_SESSION, ON_PATH, SHARED, SUBFLOW, SUBSCRIBER
 from steering.core.reservations.capacity import LinkCapacity
 from steering.core.reservations.record import Match, PathLeg, Reservation
