@@ -16,7 +16,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, ClassVar
 
-from eventlet.hubs import get_hub
 from os_ken.controller import controller
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER
 from os_ken.lib import hub
@@ -25,6 +24,7 @@ from steering.model.token_bucket import TokenBucket
 from steering.openflow.connection.adapter import Adapter
 from steering.openflow.connection.framework import show
 from steering.openflow.connection.handshake import SwitchHandshake
+from steering.openflow.connection.read_wait import ReadWait
 from steering.openflow.connection.tls import TlsChannel, TlsError
 from steering.openflow.connection.turn import Brake, ConnectionTurn
 from steering.openflow.messages.reader import Disconnect, Message, cut
@@ -76,14 +76,12 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._ended = False
         self._turns = 0
         self._more = True  # something may be there to read
-        self._listener: Any = None
-        self._reader: Any = None
-        self._waiting = False
         super().__init__(socket, address)
         # Silence is judged by the adapter's clock; a time-out here would cost a timer on every read.
         self.socket.settimeout(None)
         self._raw = self.socket.fd
         self._fd: int = self._raw.fileno()
+        self._read_wait = ReadWait(self._fd)
 
     # ---- life ----------------------------------------------------------------------------------
 
@@ -106,7 +104,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 hub.kill(self._writer)
             self.is_active = False
             self._leave_foyer()
-            self._unlisten()
+            self._read_wait.unlisten()
             self.socket.close()
 
     def close(self) -> None:
@@ -169,7 +167,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         if foyer is not None and not self.is_ready and not self._in_foyer:
             if foyer.locked():
                 # A readable descriptor that is not read would wake the hub again and again meanwhile.
-                self._unlisten()
+                self._read_wait.unlisten()
             foyer.acquire()
             self._in_foyer = True
             if self.is_ready or self._ended:
@@ -189,7 +187,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._leave_foyer()
         rest, self._rest = self._rest, 0.0
         if rest:
-            self._unlisten()  # as in `_begin_turn`
+            self._read_wait.unlisten()  # as in `_begin_turn`
         hub.sleep(rest)
         self.adapter.settle(monotonic())
         self._begin_turn()
@@ -277,7 +275,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                     self.pause()
                 if not self._more:
                     self._leave_foyer()
-                    self._wait()
+                    self._read_wait.wait()
                     self._begin_turn()
                 elif self._turns == TURNS or self._turn.is_over(monotonic()):
                     # A connection that always has bytes to read must not keep the other switches waiting for ever.
@@ -294,30 +292,6 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 return data
         except (OSError, EOFError):
             return b""
-
-    def _wait(self) -> None:
-        """Wait until there is something to read. The hub's listener stays for the connection's life, because
-        eventlet's own way, a listener for each wait, costs two system calls a read."""
-        if self._listener is None:
-            self._reader = hub.getcurrent()
-            self._listener = get_hub().add(
-                get_hub().READ, self._fd, self._readable, self._reader.throw, _nothing
-            )
-        self._waiting = True
-        try:
-            get_hub().switch()
-        finally:
-            self._waiting = False
-
-    def _readable(self, fd: int) -> None:
-        # While the reading greenthread works, or gives others their turn, the hub must not switch to it.
-        if self._waiting:
-            self._reader.switch()
-
-    def _unlisten(self) -> None:
-        if self._listener is not None:
-            get_hub().remove(self._listener)
-            self._listener = None
 
     def _handle(self, message: Message, now: float) -> None:
         if self.is_ready:
@@ -402,7 +376,3 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(Disconnect.WRITE_FAILED)
         finally:
             self._writer = None
-
-
-def _nothing(fd: int) -> None:
-    """Callback for eventlet, called where a descriptor was closed elsewhere. Channels close theirs only in `serve`."""

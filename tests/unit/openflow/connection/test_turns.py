@@ -119,11 +119,14 @@ class Flooded:
         flood.adapter, flood.is_ready, flood._ended, flood._in_foyer = self, True, False, False  # type: ignore[assignment]
         flood._rest, flood._brake = 0.0, Brake(budgets, self.now)
         flood._turn = ConnectionTurn(budgets, lambda: waits and self.handled >= LATER, self.now)
-        monkeypatch.setattr(flood, "_unlisten", lambda: self.listened.append(False))
+        flood._read_wait = self  # type: ignore[assignment]
 
     def _sleep(self, seconds: float) -> None:
         self.stops.append((self.handled, seconds))
         self.now += seconds
+
+    def unlisten(self) -> None:
+        self.listened.append(False)
 
     def settle(self, now: float) -> None: ...
 
