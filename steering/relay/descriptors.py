@@ -5,7 +5,7 @@ import resource
 
 from steering.relay.controller import inbound_ports
 from steering.relay.model import PlatformError
-from steering.relay.observe import metrics_server, status_socket
+from steering.relay.observe.readers import MAX_READERS
 from steering.relay.options.relay_options import RelayOptions
 from steering.relay.session.listeners import wanted_listeners
 
@@ -17,8 +17,8 @@ def beside_sessions(options: RelayOptions) -> int:
     return (
         len(wanted_listeners(options))
         + (inbound_ports.MOST if options.inbound is not None else 0)
-        + (1 + status_socket.MAX_READERS if options.status is not None else 0)
-        + (1 + metrics_server.MAX_READERS if options.metrics is not None else 0)
+        + (1 + MAX_READERS if options.status is not None else 0)
+        + (1 + MAX_READERS if options.metrics is not None else 0)
         + SPARE_DESCRIPTORS
     )
 

@@ -120,9 +120,9 @@ class Relay:
                 part.start()
         self._reception.watch()
         if self._status is not None:
-            self._status.watch(self._poller)
+            self._status.readers.watch(self._poller)
         if self._metrics_server is not None:
-            self._metrics_server.watch(self._poller)
+            self._metrics_server.readers.watch(self._poller)
         self.log.event(
             "ready",
             pid=os.getpid(),
@@ -152,9 +152,9 @@ class Relay:
         if self._inbound is not None:
             self._inbound.expire(now)
         if self._status is not None:
-            self._status.expire(self._poller, now)
+            self._status.readers.expire(self._poller, now)
         if self._metrics_server is not None:
-            self._metrics_server.expire(self._poller, now)
+            self._metrics_server.readers.expire(self._poller, now)
         self._tell_state(now)
         self._poller.close_pending()
         self._service.beat(now)

@@ -8,19 +8,17 @@ traffic an operator's network carries.
 
 import errno
 import socket
-import time
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLIN
 from typing import NamedTuple
 
 from steering.relay.loop.accept_backoff import AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import Endpoint, OptionError, PlatformError
+from steering.relay.observe.readers import MAX_READERS, Readers
 
 MAX_HEAD = 4_096
-MAX_READERS = 8
-READER_TIMEOUT_S = 5.0
 PATH = b"/metrics"
 TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -72,9 +70,7 @@ class MetricsServer:
 
     def __init__(self, place: Endpoint, tell: Callable[[], str], backoff: AcceptBackoff) -> None:
         self._tell = tell
-        self._backoff = backoff
-        self._readers: dict[socket.socket, float] = {}
-        self.refused = 0
+        self._wrong = 0  # requests for something else
         self.sock = socket.socket(
             socket.AF_INET6 if ":" in place.address else socket.AF_INET, socket.SOCK_STREAM
         )
@@ -87,25 +83,15 @@ class MetricsServer:
             self.sock.close()
             why = error.strerror or errno.errorcode.get(error.errno or 0, str(error))
             raise PlatformError(f"cannot listen for --metrics at {place}: {why}") from None
+        self.readers = Readers(self.sock, self._read, backoff)
 
-    def watch(self, poller: Poller) -> None:
-        """Serve from now on."""
-        poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self._accept(poller, time.monotonic()))
+    @property
+    def refused(self) -> int:
+        """How many clients got no counters."""
+        return self._wrong + self.readers.turned_away
 
-    def _accept(self, poller: Poller, now: float) -> None:
-        """Accept one waiting connection. It is closed where there are too many."""
-        try:
-            reader, _ = self.sock.accept()
-        except OSError as error:
-            if self._backoff.begins(error, now):
-                poller.remove(self.sock.fileno())
-            return
-        if len(self._readers) >= MAX_READERS:
-            self.refused += 1
-            reader.close()
-            return
-        reader.setblocking(False)
-        self._readers[reader] = now + READER_TIMEOUT_S
+    def _read(self, poller: Poller, reader: socket.socket, _now: float) -> None:
+        """Read a client's request, and answer when its head is complete."""
         came = b""
 
         def read(_events: int) -> None:
@@ -119,48 +105,20 @@ class MetricsServer:
             came += got
             asked = read_head(came)
             if not got and asked is None:
-                self._end(poller, reader)
+                self.readers.end(poller, reader)
             elif asked is not None:
-                self._answer(poller, reader, asked)
+                self.readers.send(poller, reader, self._answer(asked))
 
         poller.add(reader.fileno(), EPOLLIN, read)
 
-    def _answer(self, poller: Poller, reader: socket.socket, asked: ScrapeRequest) -> None:
+    def _answer(self, asked: ScrapeRequest) -> bytes:
         body = self._tell().encode() if asked.told else f"{asked.status}\n".encode()
         if not asked.told:
-            self.refused += 1
+            self._wrong += 1
         head = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%bConnection: close\r\n\r\n"
-        left = memoryview(head % (asked.status.encode(), TYPE, len(body), asked.extra) + body)
-
-        def send(_events: int) -> None:
-            nonlocal left
-            try:
-                left = left[reader.send(left) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                left = left[:0]
-            if not left:
-                self._end(poller, reader)
-
-        poller.remove(reader.fileno())
-        poller.add(reader.fileno(), EPOLLOUT, send)
-
-    def _end(self, poller: Poller, reader: socket.socket) -> None:
-        self._readers.pop(reader, None)
-        poller.close_later(reader)
-
-    def expire(self, poller: Poller, now: float) -> None:
-        """Drop clients that took too long, and listen again after a pause."""
-        for reader in [reader for reader, until in self._readers.items() if until < now]:
-            self.refused += 1
-            self._end(poller, reader)
-        if self._backoff.ends(now):
-            self.watch(poller)
+        return head % (asked.status.encode(), TYPE, len(body), asked.extra) + body
 
     def close(self, poller: Poller) -> None:
         """Stop listening, and close connections that are still being answered."""
         poller.remove(self.sock.fileno())
-        self.sock.close()
-        for reader in self._readers:
-            reader.close()
+        self.readers.close()

@@ -9,20 +9,17 @@ import json
 import os
 import socket
 import stat
-import time
 from collections.abc import Callable
-from select import EPOLLIN, EPOLLOUT
 from typing import Any
 
 from steering.relay.kernel.sockets import mptcp_info, name_of
 from steering.relay.loop.accept_backoff import AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import PlatformError
+from steering.relay.observe.readers import MAX_READERS, Readers
 from steering.relay.session.relay_session import RelaySession
 
 STATUS_VERSION = 1
-MAX_READERS = 8
-READER_TIMEOUT_S = 5.0
 QUERY_TIMEOUT_S = 5.0
 QUERY_MAX_BYTES = 64 * 1024 * 1024
 
@@ -114,7 +111,7 @@ def query(path: str) -> dict[str, Any]:
 
 
 class StatusSocket:
-    """The listening side, inside the relay's event loop. It never waits for a slow reader, but drops it.
+    """The listening side, inside the relay's event loop.
 
     `document(now)` makes the document for each reader. `now`: seconds of the steady clock.
     """
@@ -122,8 +119,6 @@ class StatusSocket:
     def __init__(self, path: str, document: Callable[[float], bytes], backoff: AcceptBackoff) -> None:
         self.path = path
         self._document = document
-        self._backoff = backoff
-        self._readers: dict[socket.socket, float] = {}
         _clear_stale(path)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
@@ -136,53 +131,14 @@ class StatusSocket:
         finally:
             os.umask(mask)
         self.sock.setblocking(False)
+        self.readers = Readers(self.sock, self._answer, backoff)
 
-    def watch(self, poller: Poller) -> None:
-        """Answer readers from now on."""
-        poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self.answer(poller, time.monotonic()))
-
-    def answer(self, poller: Poller, now: float) -> None:
-        """Accept one waiting reader, and start to send the document."""
-        try:
-            reader, _ = self.sock.accept()
-        except OSError as error:
-            if self._backoff.begins(error, now):
-                poller.remove(self.sock.fileno())
-            return
-        if len(self._readers) >= MAX_READERS:
-            reader.close()
-            return
-        reader.setblocking(False)
-        left = memoryview(self._document(now))
-
-        def send(_events: int) -> None:
-            nonlocal left
-            try:
-                left = left[reader.send(left) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                left = left[:0]
-            if not left:
-                self._readers.pop(reader, None)
-                poller.close_later(reader)
-
-        self._readers[reader] = now + READER_TIMEOUT_S
-        poller.add(reader.fileno(), EPOLLOUT, send)
-
-    def expire(self, poller: Poller, now: float) -> None:
-        """Drop the readers that took too long; listen again after a pause."""
-        for reader in [reader for reader, until in self._readers.items() if until < now]:
-            del self._readers[reader]
-            poller.close_later(reader)
-        if self._backoff.ends(now):
-            self.watch(poller)
+    def _answer(self, poller: Poller, reader: socket.socket, now: float) -> None:
+        self.readers.send(poller, reader, self._document(now))
 
     def close(self) -> None:
         """Stop listening, and remove the socket file."""
-        self.sock.close()
-        for reader in self._readers:
-            reader.close()
+        self.readers.close()
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 

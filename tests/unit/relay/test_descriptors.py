@@ -17,7 +17,7 @@ from steering.relay.model import (
     PlatformError,
     RelayRole,
 )
-from steering.relay.observe import metrics_server, status_socket
+from steering.relay.observe.readers import MAX_READERS
 from steering.relay.session.listeners import Listeners
 from tests.support.relay_options import options
 
@@ -44,8 +44,8 @@ AGENT = ControllerAccess("http://127.0.0.1:1", "core", "t" * 40, None)
         ),
         ({"forward": (Forward(HERE, HERE),) * 3}, 3),
         ({"inbound": AGENT}, inbound_ports.MOST),
-        ({"status": "/run/relay.sock"}, 1 + status_socket.MAX_READERS),
-        ({"metrics": HERE}, 1 + metrics_server.MAX_READERS),
+        ({"status": "/run/relay.sock"}, 1 + MAX_READERS),
+        ({"metrics": HERE}, 1 + MAX_READERS),
     ],
 )
 def test_every_listener_is_counted(told: dict[str, object], more: int) -> None:

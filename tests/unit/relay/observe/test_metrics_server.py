@@ -14,7 +14,7 @@ from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import Endpoint, OptionError, PlatformError
-from steering.relay.observe import metrics_server
+from steering.relay.observe import readers
 from steering.relay.observe.metrics import text
 from steering.relay.observe.metrics_server import MAX_HEAD, MetricsServer, parse_place, read_head
 from tests.support.scarcity import no_descriptors
@@ -88,7 +88,7 @@ class Serving:
         self.door = MetricsServer(Endpoint("127.0.0.1", 0), self._tell, self._pause())
         self.place = self.door.sock.getsockname()
         self.over = False
-        self.door.watch(self.poller)
+        self.door.readers.watch(self.poller)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -102,7 +102,7 @@ class Serving:
     def _run(self) -> None:
         while not self.over:
             self.poller.turn(0.02)
-            self.door.expire(self.poller, time.monotonic() + self.later)
+            self.door.readers.expire(self.poller, time.monotonic() + self.later)
             self.turns += 1
 
     def close(self) -> None:
@@ -154,13 +154,13 @@ def test_what_is_no_such_request_is_refused_without_the_counters_being_looked_at
 
 
 def test_slow_and_silent_ones_hold_up_nobody(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server, "READER_TIMEOUT_S", 3_600.0)
-    silent = [socket.create_connection(serving.place, 30) for _ in range(metrics_server.MAX_READERS - 1)]
+    monkeypatch.setattr(readers, "READER_TIMEOUT_S", 3_600.0)
+    silent = [socket.create_connection(serving.place, 30) for _ in range(readers.MAX_READERS - 1)]
     silent[0].sendall(GET[:9])
     before = serving.turns
     assert serving.get().startswith(b"HTTP/1.1 200 ")
     with socket.create_connection(serving.place, 30) as last:
-        wait_for(lambda: len(serving.door._readers) == metrics_server.MAX_READERS)
+        wait_for(lambda: len(serving.door.readers) == readers.MAX_READERS)
         assert serving.get() == b""  # one too many
         serving.later = 3_600.0
         assert all_of(last) == b""  # and all of these were silent for too long
@@ -173,13 +173,13 @@ def test_slow_and_silent_ones_hold_up_nobody(serving: Serving, monkeypatch: pyte
 
 
 def test_who_does_not_read_is_dropped(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server, "READER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(readers, "READER_TIMEOUT_S", 0.5)
     monkeypatch.setattr(serving.door, "_tell", lambda: "x" * 20_000_000)
     with socket.create_connection(serving.place, 30) as sock:
         sock.sendall(GET)
         wait_for(lambda: serving.door.refused == 1)
         assert len(all_of(sock)) < 20_000_000
-    monkeypatch.setattr(metrics_server, "READER_TIMEOUT_S", 30.0)
+    monkeypatch.setattr(readers, "READER_TIMEOUT_S", 30.0)
     monkeypatch.setattr(serving.door, "_tell", lambda: "x\n")
     assert serving.get().endswith(b"x\n")
 

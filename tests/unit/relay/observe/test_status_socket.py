@@ -18,14 +18,8 @@ from steering.relay.log import BURST_PER_SECOND, Log
 from steering.relay.loop.accept_backoff import PAUSE_S, QUIET_S, AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import Endpoint, PlatformError
-from steering.relay.observe.status_socket import (
-    MAX_READERS,
-    READER_TIMEOUT_S,
-    QueryError,
-    StatusSocket,
-    query,
-    table,
-)
+from steering.relay.observe.readers import MAX_READERS, READER_TIMEOUT_S
+from steering.relay.observe.status_socket import QueryError, StatusSocket, query, table
 from tests.support.scarcity import no_descriptors
 
 NETSTAT = """\
@@ -72,8 +66,8 @@ def serve(path: Path, document: bytes, answers: int = 1) -> threading.Thread:
         until = time.monotonic() + 30
         for _ in range(answers):
             status.sock.settimeout(30)
-            status.answer(poller, time.monotonic())
-        while status._readers and time.monotonic() < until:
+            status.readers.accept(poller, time.monotonic())
+        while status.readers and time.monotonic() < until:
             poller.turn(0.02)
         status.close()
 
@@ -125,10 +119,10 @@ def test_slow_readers_are_bounded_and_dropped(tmp_path: Path) -> None:
         reader = socket.socket(socket.AF_UNIX)
         reader.connect(status.path)
         readers.append(reader)
-        status.answer(poller, now=100.0)
+        status.readers.accept(poller, now=100.0)
     assert readers[-1].recv(1) == b"", "one reader too many is sent away"
     poller.turn(0)
-    status.expire(poller, now=100.0 + READER_TIMEOUT_S + 1)
+    status.readers.expire(poller, now=100.0 + READER_TIMEOUT_S + 1)
     poller.close_pending()
     for reader in readers[:-1]:
         got = 0
@@ -146,18 +140,18 @@ def test_with_no_descriptor_left_a_reader_waits_and_the_loop_does_not_spin(tmp_p
     log = io.StringIO()
     pause = AcceptBackoff("status", counters, Log(False, False, log))
     status = StatusSocket(str(tmp_path / "s.sock"), lambda _now: b"{}", pause)
-    status.watch(poller)
+    status.readers.watch(poller)
     with socket.socket(socket.AF_UNIX) as reader:
         reader.connect(status.path)
         with no_descriptors():
             until, turns = time.monotonic() + 0.5, 0
             while time.monotonic() < until:
                 poller.turn(0.1)
-                status.expire(poller, time.monotonic())
+                status.readers.expire(poller, time.monotonic())
                 turns += 1
         assert turns <= 15
         assert 1 <= counters.accept_paused <= 0.5 / PAUSE_S + 1 and log.getvalue().count("accept paused") == 1
-        status.expire(poller, time.monotonic() + PAUSE_S)
+        status.readers.expire(poller, time.monotonic() + PAUSE_S)
         poller.turn(1.0)
         poller.turn(1.0)
         assert reader.recv(9) == b"{}"
