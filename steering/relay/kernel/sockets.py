@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -163,7 +164,7 @@ def dial(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> s
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     protocol = IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     sock = socket.socket(family, socket.SOCK_STREAM, protocol)
-    try:
+    with closed_on_failure(sock):
         prepare_leg(sock, mark)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -171,13 +172,25 @@ def dial(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> s
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
         sock.bind(client)
-        code = sock.connect_ex(server)
-        if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
+        connect(sock, server)
+    return sock
+
+
+@contextlib.contextmanager
+def closed_on_failure(sock: socket.socket) -> Iterator[None]:
+    """Within it an OSError closes the socket, and is raised again."""
+    try:
+        yield
     except OSError:
         sock.close()
         raise
-    return sock
+
+
+def connect(sock: socket.socket, server: tuple[str, int]) -> None:
+    """Begin to connect a non-blocking socket to an address and port of its family. Raises OSError."""
+    code = sock.connect_ex(server)
+    if code not in (0, errno.EINPROGRESS):
+        raise OSError(code, os.strerror(code))
 
 
 def syn_ack_options(sock: socket.socket) -> bytes:

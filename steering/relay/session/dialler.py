@@ -5,12 +5,18 @@ the protocol for the server leg, and the socket's mark (`kernel.dscp`; 0 for non
 connecting.
 """
 
-import errno
-import os
 import socket
 from collections.abc import Callable
 
-from steering.relay.kernel.sockets import IP_TRANSPARENT, IPPROTO_MPTCP, IPV6_TRANSPARENT, dial, prepare_leg
+from steering.relay.kernel.sockets import (
+    IP_TRANSPARENT,
+    IPPROTO_MPTCP,
+    IPV6_TRANSPARENT,
+    closed_on_failure,
+    connect,
+    dial,
+    prepare_leg,
+)
 from steering.relay.model import Endpoint, RelayRole, ServerLeg
 from steering.relay.options.relay_options import RelayOptions
 
@@ -38,25 +44,17 @@ def open_leg(leg: ServerLeg, mark: int = 0) -> socket.socket:
     sock = socket.socket(
         socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     )
-    try:
+    with closed_on_failure(sock):
         prepare_leg(sock, mark)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    except OSError:
-        sock.close()
-        raise
     return sock
 
 
 def connect_from(sock: socket.socket, source: Endpoint, server: Endpoint) -> socket.socket:
     """Bind and connect a socket, which is closed where that fails. Raises OSError."""
-    try:
+    with closed_on_failure(sock):
         sock.bind(_mapped(source))
-        code = sock.connect_ex(_mapped(server))
-        if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
-    except OSError:
-        sock.close()
-        raise
+        connect(sock, _mapped(server))
     return sock
 
 
@@ -77,15 +75,10 @@ def dial_own(
     that addressed the MCP itself (N-F13), and a client for its own connections to an MCP. With `fast_open` the SYN is
     sent with the first data."""
     sock = open_leg(leg, mark)
-    try:
+    with closed_on_failure(sock):
         if source:
             sock.bind(_mapped(Endpoint(source, 0)))
         if fast_open:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
-        code = sock.connect_ex(_mapped(server))
-        if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, os.strerror(code))
-    except OSError:
-        sock.close()
-        raise
+        connect(sock, _mapped(server))
     return sock

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from steering.relay.kernel.sockets import closed_on_failure
 from steering.relay.kernel.uplinks import Uplink, carries
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import OUT_OF_RESOURCES
@@ -100,15 +101,12 @@ class UplinkDialler:
     ) -> socket.socket:
         """A socket that connects by an uplink. Raises OSError."""
         sock = open_leg(leg, mark)
-        try:
+        with closed_on_failure(sock):
             if self._fast_open:
                 sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
             if self._window is not None:
                 low, high = self._window
                 sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=I", high << 16 | low))
-        except OSError:
-            sock.close()
-            raise
         return connect_from(sock, Endpoint(uplink.address(version), 0), server)
 
     @property
