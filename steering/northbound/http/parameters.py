@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -71,14 +71,19 @@ def _token(text: str) -> int:
     return int(text, 16)
 
 
-def _address(text: str) -> bytes:
+def read_address(text: str) -> IPv4Address | IPv6Address:
+    """An IP address as a request has it. Raises ValueError with a sentence that says what is allowed."""
     try:
         address = ip_address(text)
     except ValueError:
         raise ValueError("an IP address is wanted") from None
     if getattr(address, "scope_id", None):
         raise ValueError("an address without a zone is wanted")
-    return address.packed
+    return address
+
+
+def _address(text: str) -> bytes:
+    return read_address(text).packed
 
 
 def _cursor(text: str) -> SessionCursor:

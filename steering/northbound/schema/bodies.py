@@ -1,14 +1,14 @@
 """What requests may carry: checked by pydantic, described to OpenAPI from the same models."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from steering.model.network import NetworkAccessType, Trust
 from steering.northbound.http.body import Body
-from steering.northbound.http.parameters import ADDRESS_SCHEMA
+from steering.northbound.http.parameters import ADDRESS_SCHEMA, read_address
 from steering.store.lists import ports_of
 
 Json = dict[str, Any]
@@ -19,17 +19,7 @@ LATEST = 1 << 33  # seconds since 1970
 MAX_SOURCES = 1_024  # sources of all entries of an access control list together
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        raise ValueError("an IP address is wanted") from None
-    if getattr(address, "scope_id", None):
-        raise ValueError("an address without a zone is wanted")
-    return address
-
-
-IpAddress = Annotated[str, AfterValidator(_address), WithJsonSchema(ADDRESS_SCHEMA)]
+IpAddress = Annotated[str, AfterValidator(read_address), WithJsonSchema(ADDRESS_SCHEMA)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -52,7 +42,7 @@ def _ports(text: str) -> str:
 
 
 def _own(text: str) -> str:
-    return str(_address(text))
+    return str(read_address(text))
 
 
 IpNetwork = Annotated[str, Field(max_length=64), AfterValidator(_network)]
