@@ -8,11 +8,15 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.lab.pool import POOL, Pool, Wanted
+
+if TYPE_CHECKING:
+    from tests.support.etcd import EtcdMembers
 
 TESTS = Path(__file__).resolve().parent
 
@@ -114,6 +118,15 @@ def _loggers() -> list[logging.Logger]:
     known = logging.root.manager.loggerDict.items()
     ours = [log for name, log in known if name.partition(".")[0] in OUR_LOGGERS]
     return [logging.root, *(log for log in ours if isinstance(log, logging.Logger))]
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator["EtcdMembers"]:
+    """An etcd of one member, the same for all tests of a module. Only those tests load what asks it."""
+    from tests.support.etcd import EtcdMembers
+
+    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
+        yield members
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -19,12 +19,6 @@ Start = Callable[..., CellMember]
 _cells = count()
 
 
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
-        yield members
-
-
 @pytest.fixture
 def start(etcd: EtcdMembers) -> Iterator[Start]:
     """Starts a member of a cell of the test's own."""

@@ -13,12 +13,6 @@ from tests.support.policy_members import FIRST, PolicyMember
 _cells = count()
 
 
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
-        yield members
-
-
 @pytest.fixture
 def start(etcd: EtcdMembers) -> Iterator[Start]:
     """Starts a member of a cell of the test's own."""

@@ -1,6 +1,5 @@
 """etcd keeps the stores' contract, and what only etcd can do to a value: long ones, writers at once, no majority."""
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from tests.support.etcd import EtcdMembers
 from tests.support.store_contract import Again, StoreContract
 
 _cells = count()
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
-        yield members
 
 
 @pytest.fixture

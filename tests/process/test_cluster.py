@@ -28,12 +28,6 @@ FEW = 100  # rules that four switches have more of
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
-        yield members
-
-
-@pytest.fixture(scope="module")
 def attended(
     tmp_path_factory: pytest.TempPathFactory, etcd: EtcdMembers
 ) -> Iterator[tuple[Cell, AttachedHost]]:

@@ -1,7 +1,6 @@
 """Two controllers that decide at once, each for its share of real switches: joins across them, the death of one, and a share
 that moves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ from tests.support.share_owners import (
 from tests.support.waiting import wait_for
 
 LIMIT = 4
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
-        yield members
 
 
 def command(running: Running, *words: str) -> tuple[int, list[str]]:
