@@ -1,9 +1,14 @@
 """What a command of `steering` printed, and how it failed."""
 
+from collections.abc import Callable
+
 import pytest
 
 from steering.cli.main import main
 from tests.support.fixed_view import TOKEN
+
+Run = Callable[..., str]
+"""Runs a command with these words, which must not fail, and returns what it printed."""
 
 
 def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

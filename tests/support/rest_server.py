@@ -1,9 +1,13 @@
-"""A real HTTP server on loopback around a WSGI application."""
+"""A real HTTP server on loopback around a WSGI application, and the state directory by which commands find it."""
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from steering.store import credentials
+from tests.support.fixed_view import TOKEN
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -21,3 +25,12 @@ def serve(app: Any) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def state_directory(path: Path, app: Any) -> Iterator[Path]:
+    """A new state directory, as that of a running controller whose REST is `app`, while the generator is open."""
+    path.mkdir(mode=0o700)
+    (path / "token").write_text(TOKEN + "\n")
+    for url in serve(app):
+        credentials.write_rest_url(path, url)
+        yield path

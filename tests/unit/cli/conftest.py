@@ -6,9 +6,10 @@ from wsgiref.validate import validator
 
 import pytest
 
-from steering.store import credentials
-from tests.support.fixed_view import TOKEN, FixedView, served
-from tests.support.rest_server import serve
+from steering.cli.main import main
+from tests.support.commands import Run
+from tests.support.fixed_view import FixedView, served
+from tests.support.rest_server import state_directory
 
 
 @pytest.fixture
@@ -19,9 +20,17 @@ def view() -> FixedView:
 @pytest.fixture
 def state_dir(tmp_path: Path, view: FixedView) -> Iterator[Path]:
     """The state directory of a running controller."""
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(validator(served(view))):
-        credentials.write_rest_url(path, url)
-        yield path
+    yield from state_directory(tmp_path / "state", validator(served(view)))
+
+
+@pytest.fixture
+def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command against the controller of `state_dir`."""
+
+    def command(*words: str) -> str:
+        status = main([*words, "--state-dir", str(state_dir)])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, ""), err
+        return out
+
+    return command

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,22 +14,8 @@ import pytest
 
 from steering.cli.main import main
 from steering.model.view import SessionFilter
-from tests.support.commands import cells
+from tests.support.commands import Run, cells
 from tests.support.fixed_view import FixedView
-
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*words: str) -> str:
-        status = main([*words, "--state-dir", str(state_dir)])
-        out, err = capsys.readouterr()
-        assert (status, err) == (0, "")
-        return out
-
-    return command
-
 
 # ---- what people read --------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """mcp drain, access, whatif, events, sessions --abort and explain's drawing against the real northbound."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,12 @@ from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
 from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
-from steering.store import credentials
-from tests.support.commands import failing
+from tests.support.commands import Run, failing
 from tests.support.fixed_answers import DECISION, HEAD, SUBFLOWS
-from tests.support.fixed_view import TOKEN, FixedView, north
+from tests.support.fixed_view import FixedView, north
 from tests.support.noted_control import Noted
-from tests.support.rest_server import serve
+from tests.support.rest_server import state_directory
 from tests.support.timed_requests import timed_requests
-
-Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -33,23 +30,9 @@ def control() -> Noted:
 
 @pytest.fixture
 def state_dir(tmp_path: Path, control: Noted) -> Iterator[Path]:
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(north(FixedView(), control=control, heartbeat=0.05).application):
-        credentials.write_rest_url(path, url)
-        yield path
-
-
-@pytest.fixture
-def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*words: str) -> str:
-        status = main([*words, "--state-dir", str(state_dir)])
-        out, err = capsys.readouterr()
-        assert (status, err) == (0, "")
-        return out
-
-    return command
+    yield from state_directory(
+        tmp_path / "state", north(FixedView(), control=control, heartbeat=0.05).application
+    )
 
 
 @pytest.mark.row("D-6.7.7")

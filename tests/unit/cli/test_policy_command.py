@@ -1,11 +1,9 @@
 """`steering policy`, offline and against the real northbound over a real store of versions."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -14,10 +12,10 @@ from steering.cli.main import main
 from steering.model.control import Condition, PolicyOutcome, PolicyText, WhatIf, no_condition
 from steering.policy import load_site, parse_policy
 from steering.runtime.settings import MOST_PATIENCE
-from steering.store import credentials
 from steering.store.policy_history import History, HistoryError
 from steering.store.state_directory import StateDirectory
-from tests.support.fixed_view import TOKEN, served
+from tests.support.fixed_view import served
+from tests.support.rest_server import state_directory
 from tests.support.timed_requests import timed_requests
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies"
@@ -81,11 +79,6 @@ class Kept:
         return PolicyOutcome(made.version, [], True)
 
 
-class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path / "kept")
@@ -93,18 +86,7 @@ def kept(tmp_path: Path) -> Kept:
 
 @pytest.fixture
 def state_dir(tmp_path: Path, kept: Kept) -> Iterator[Path]:
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    with make_server("127.0.0.1", 0, served(control=kept), handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        credentials.write_rest_url(path, f"http://127.0.0.1:{server.server_port}")
-        try:
-            yield path
-        finally:
-            server.shutdown()
-            thread.join()
+    yield from state_directory(tmp_path / "state", served(control=kept))
 
 
 Ran = tuple[int, str, str]

@@ -17,16 +17,13 @@ from steering.core.inputs import LinkWeighed, Offload, SubscriberAccess
 from steering.model.network import NetworkAccessType, PortRef
 from steering.model.policy import Pooling
 from steering.northbound.auth.pseudonyms import pseudonym
-from steering.store import credentials
 from tests.support.command_desk import Desk
-from tests.support.commands import cells, failing
+from tests.support.commands import Run, cells, failing
 from tests.support.fixed_answers import IMSI
-from tests.support.fixed_view import TOKEN
-from tests.support.rest_server import serve
+from tests.support.rest_server import state_directory
 
 WHO = pseudonym(b"k" * 32, IMSI)
 LINK = "s1:3-s2:3"
-Run = Callable[..., str]
 Fail = Callable[..., tuple[int, str]]
 
 
@@ -37,23 +34,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 def state_dir(tmp_path: Path, desk: Desk) -> Iterator[Path]:
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(desk):
-        credentials.write_rest_url(path, url)
-        yield path
-
-
-@pytest.fixture
-def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*words: str) -> str:
-        status = main([*words, "--state-dir", str(state_dir)])
-        out, err = capsys.readouterr()
-        assert (status, err) == (0, ""), err
-        return out
-
-    return command
+    yield from state_directory(tmp_path / "state", desk)
 
 
 @pytest.fixture

@@ -35,16 +35,6 @@ def _only(tracker: ConnectionTracker) -> Connection:
 
 
 @pytest.fixture
-def tracker() -> ConnectionTracker:
-    return ConnectionTracker()
-
-
-@pytest.fixture
-def first(tracker: ConnectionTracker) -> Talk:
-    return Talk(tracker)
-
-
-@pytest.fixture
 def second(tracker: ConnectionTracker) -> Talk:
     return Talk(tracker, client=(UE2, 50000), isn=(2_000_000_000, 3_000_000_000))
 

@@ -13,16 +13,6 @@ from steering.wire.segment import Segment
 from tests.support.tcp_talk import ACK, FIN_ACK, RST, SYN, SYN_ACK, TOKEN_A, TOKEN_B, Talk
 
 
-@pytest.fixture
-def tracker() -> ConnectionTracker:
-    return ConnectionTracker()
-
-
-@pytest.fixture
-def first(tracker: ConnectionTracker) -> Talk:
-    return Talk(tracker)
-
-
 def whole(
     third: bool = True, data: tuple[MptcpOption, ...] = (Dss(None, DssMapping(bytes(4), 1, 5)),)
 ) -> list[Segment]:

@@ -18,12 +18,11 @@ from steering.northbound.auth.pseudonyms import pseudonym
 from steering.runtime.orders.declared_site import DeclaredSite
 from steering.runtime.orders.operator import Operator
 from steering.runtime.orders.registrar import Registrar
-from steering.store import credentials
 from steering.store.memory import MemoryStore
 from tests.support.fixed_answers import IMSI
-from tests.support.fixed_view import TOKEN, served
+from tests.support.fixed_view import served
 from tests.support.rest_replies import asking
-from tests.support.rest_server import serve
+from tests.support.rest_server import state_directory
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
 
@@ -96,12 +95,7 @@ def test_the_log_names_a_limit_once_a_look(
 
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(served()):
-        credentials.write_rest_url(path, url)
-        yield path
+    yield from state_directory(tmp_path / "state", served())
 
 
 @pytest.mark.row("D-6.3f")

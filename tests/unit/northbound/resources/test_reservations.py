@@ -17,13 +17,12 @@ from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.composition import Northbound
 from steering.northbound.schema.answers import SCHEMAS
 from steering.northbound.schema.representation import JsonView
-from steering.store import credentials
 from tests.support.commands import failing
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, Tokens, north, token_of
 from tests.support.reservation_lab import POLICY, site
 from tests.support.rest_schema import faults
-from tests.support.rest_server import serve
+from tests.support.rest_server import state_directory
 from tests.support.switched import Lab
 
 Json = dict[str, Any]
@@ -169,12 +168,7 @@ def test_events_tell_how_a_reservation_begins_and_ends(desk: Desk) -> None:
 
 @pytest.fixture
 def state_dir(tmp_path: Path, desk: Desk) -> Iterator[Path]:
-    path = tmp_path / "state"
-    path.mkdir(mode=0o700)
-    (path / "token").write_text(TOKEN + "\n")
-    for url in serve(desk.north.application):
-        credentials.write_rest_url(path, url)
-        yield path
+    yield from state_directory(tmp_path / "state", desk.north.application)
 
 
 @pytest.mark.row("D-6.4g")
