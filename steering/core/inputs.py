@@ -11,7 +11,7 @@ from steering.core.packet_inputs import PacketInput
 from steering.core.peer_facts import PeerInput
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token
-from steering.model.kept import KeptState
+from steering.model.kept import KeptState, KeptUse
 from steering.model.link_trip import LinkTrip
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.numbers import Numbers
@@ -331,6 +331,16 @@ class Restored(NamedTuple):
     kept: KeptState
 
 
+class UsageTold(NamedTuple):
+    """What a controller of the cluster, maybe this one, has counted ever towards quotas of bytes, as etcd has it now. `part`: of all
+    pairs of subscriber and access type. `written`: this controller has just written it."""
+
+    controller: str
+    part: int
+    used: tuple[KeptUse, ...]
+    written: bool
+
+
 class TimeOfDay(NamedTuple):
     """The local minute of the week; Monday 0:00 is 0. It comes once a minute, because the core has no clock (D-3.2c)."""
 
@@ -399,6 +409,7 @@ Input = (
     | RenewReservation
     | ReleaseReservation
     | Restored
+    | UsageTold
     | TimeOfDay
     | LinkWeighed
     | PeerInput

@@ -16,31 +16,32 @@ time windows act on live sessions. A few sessions are examined in each slice, in
 follow each other (GoOn) until none is left, so that a SYN waits for one slice only.
 """
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import ClassVar
 
-from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
+from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess, UsageTold
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import GoOn, Output, Prefer
 from steering.core.part import Handler, Part
 from steering.core.selection.access_use import Usage, says_nothing, usage_of
 from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
 from steering.core.selection.rulebook import RuleMatch
+from steering.core.selection.used_bytes import METERED, UsedBytes
 from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
 from steering.model.ids import McpId
-from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece, Piece
+from steering.model.kept import KeptState, KeptUsage, LostPiece, Piece
 from steering.model.network import AccessNetwork, Gateway, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Distribution, Policy, Pooling
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
 
 LOOKED_AT_ONCE = 64  # sessions in a slice: some 2 ms
-METERED = 65_536  # most pairs of subscriber and access type whose bytes are counted
 FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access becomes full, and at which it has room again
 _BEHIND = 1_000  # added to a rank; more than any place in `pooling.preferred`
 
@@ -65,9 +66,8 @@ class SubflowPriorities(Part):
         self.used_ports: dict[PortRef, float] = {}
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
-        self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
+        self.used = UsedBytes()
         self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes that an earlier controller counted
-        self.changes = 0  # changes whenever `_used` does
         self.offloads: dict[str, str] = {}
         self._take(policy)
         self.look_again()
@@ -86,7 +86,12 @@ class SubflowPriorities(Part):
     def _take(self, policy: Policy) -> None:
         self._policy = policy
         self._timed = any(rule.when.times for rule in policy.rules)
-        self._metered = any(rule.then.pooling.quota_bytes for rule in policy.rules)
+        quotas = {quota for rule in policy.rules for quota in rule.then.pooling.quota_bytes}
+        self._metered = bool(quotas)
+        # The quotas of each access type, in ascending order.
+        self._limits = {
+            kind: sorted(limit for of, limit in quotas if of is kind) for kind in NetworkAccessType
+        }
         self._silent = says_nothing(policy)
 
     def _indifferent(self) -> bool:
@@ -124,7 +129,19 @@ class SubflowPriorities(Part):
             self.look_again()
 
     def takes(self) -> Mapping[type[Input], Handler]:
-        return {SubscriberAccess: self.take, Offload: self.take}
+        return {SubscriberAccess: self.take, Offload: self.take, UsageTold: self._usage_told}
+
+    def _usage_told(self, given: UsageTold, now: float) -> list[Output]:
+        """Several controllers count towards the same quotas."""
+        controller, part, used, written = given
+        if written:
+            self.used.written(controller, part, used)
+            return []
+        for (_, kind), before, after in self.used.told(controller, part, used):
+            limits = self._limits[kind]
+            if bisect(limits, before) != bisect(limits, after):
+                self.look_again()
+        return []
 
     def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
         """Take an operator's order. The resulting intents leave with a tick."""
@@ -171,37 +188,25 @@ class SubflowPriorities(Part):
         if not limit:
             return
         key = (self._who(subflow.session), kind)
-        before = self._used.get(key, 0)
-        if key not in self._used and len(self._used) >= METERED:
-            return  # earlier pairs are not dropped, because that would give them their quota once more
-        self._used[key] = before + moved
-        self.changes += 1
-        if before < limit <= before + moved:
+        before = self.used.of(key)
+        if self.used.add(key, moved) and before < limit <= before + moved:
             self.look_again()
 
     # ---- over a restart -------------------------------------------------------------------------
 
     @property
     def revision(self) -> int:
-        return self.changes
+        return self.used.changes
 
     def snapshot(self, now: float) -> KeptState:
         """The bytes used, and how many bytes of each live subflow they contain. The switches' counters go on while no
         controller runs, so the next controller counts what moved meanwhile."""
-        used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
         flows = ((s.key, s.bytes) for s in self._table.flows.all_values() if s.bytes)
-        return KeptState(usage=KeptUsage(used, tuple(islice(flows, METERED))))
+        return KeptState(usage=KeptUsage(self.used.kept(), tuple(islice(flows, METERED))))
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        told = kept.usage
-        kinds = {kind.value: kind for kind in NetworkAccessType}
-        wrong = 0
-        for one in told.used:
-            if one.access_type in kinds and len(self._used) < METERED:
-                self._used[one.who, kinds[one.access_type]] = one.used
-            else:
-                wrong += 1
-        self._counted_before = dict(told.flows)
+        wrong = self.used.restore(kept.usage.used)
+        self._counted_before = dict(kept.usage.flows)
         return {LostPiece.RECORD: wrong}
 
     def recovered(self, now: float) -> list[Output]:
@@ -230,7 +235,7 @@ class SubflowPriorities(Part):
         asked = NewConnection(flow.source, flow.destination, flow.destination_port, session.version)
         return self._chooser.ask_of(part, asked, session.dscp)
 
-    def _who(self, session: Session) -> bytes | str | int:
+    def _who(self, session: Session) -> bytes | str:
         """The subscriber for which quotas count a session, or its host's origin. A session that was read back from switches
         counts for the subscriber of its host."""
         keys = session.quota_keys(self._table.origin_of)
@@ -336,7 +341,7 @@ class SubflowPriorities(Part):
     def _is_used_up(self, session: Session, kind: NetworkAccessType, usage: Usage) -> bool:
         for limited, limit in usage.pooling.quota_bytes:
             if limited is kind:
-                return self._used.get((self._who(session), kind), 0) >= limit
+                return self.used.of((self._who(session), kind)) >= limit
         return False
 
     def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:

@@ -137,6 +137,13 @@ class PolicyEvent(StrEnum):
     DAMAGED = "policy-damaged"  # etcd has a record that no controller wrote
 
 
+class UsageEvent(StrEnum):
+    """Events of the records in etcd of what controllers have counted towards quotas of bytes."""
+
+    DAMAGED = "usage-damaged"  # a record, or a pair in it, that no controller wrote
+    NO_ROOM = "usage-no-room"  # records have no room for a pair of subscriber and access type
+
+
 class ClusterUnreachable(Exception):
     """An order that could not be written to etcd. The message is one line."""
 

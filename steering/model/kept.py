@@ -17,6 +17,9 @@ from steering.model.session import FlowKey
 Places = tuple[tuple[FlowKey, DatapathId], ...]  # of subflows: flow key, and the edge where it enters
 Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
+USAGE_PARTS = 256  # records of a cluster's controller, for all pairs of subscriber and access type
+USAGE_PAIRS = 512  # most pairs in one of them
+
 
 class KeptReservation(NamedTuple):
     """One reservation. `remaining`: seconds until its lease or offer ends. The other fields are those of

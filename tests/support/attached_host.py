@@ -1,4 +1,4 @@
-"""Whoever is attached to a bridge of a real Open vSwitch, at its port 1: it answers who asks for its address, and sends TCP."""
+"""Whoever is attached to a bridge of a real Open vSwitch, at its port 1 unless said otherwise: it answers who asks for its address, and sends TCP."""
 
 import socket
 import threading
@@ -20,11 +20,11 @@ ONE_S = 1.0
 class AttachedHost:
     """A host, a server or an MCP with one IPv4 address. To be used with `with`."""
 
-    def __init__(self, bridge: str, address: str) -> None:
+    def __init__(self, bridge: str, address: str, port: int = 1) -> None:
         self._address = ip_address(address).packed
         self._mac = f"0a:00:00:00:00:{self._address[1]:02x}"
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self._socket.bind((f"{bridge}p1", 0))
+        self._socket.bind((f"{bridge}p{port}", 0))
         self._socket.settimeout(0.2)
         self._ends = False
         self._thread = threading.Thread(target=self._answer)
@@ -39,13 +39,22 @@ class AttachedHost:
         self._socket.close()
 
     def sends(
-        self, dst: str, sport: int, dport: int, flags: int, option: bytes = b"", src: str = "", **more: int
+        self,
+        dst: str,
+        sport: int,
+        dport: int,
+        flags: int,
+        option: bytes = b"",
+        src: str = "",
+        payload: bytes = b"",
+        **more: int,
     ) -> None:
         """A TCP segment. `src`: an MCP sends with others' addresses too."""
         source = ip_address(src).packed if src else self._address
         frame = tcp_frame(
             source, ip_address(dst).packed, sport, dport, flags=flags,
-            options=pack_options(option), dst_mac=mac(VIRTUAL_MAC), src_mac=mac(self._mac), **more,
+            options=pack_options(option), dst_mac=mac(VIRTUAL_MAC), src_mac=mac(self._mac),
+            payload=payload, **more,
         )  # fmt: skip
         self._socket.send(frame)
 

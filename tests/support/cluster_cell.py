@@ -133,15 +133,17 @@ def connected_bridges(*targets: str) -> Iterator[None]:
 
 
 @contextmanager
-def cell(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n") -> Iterator[Cell]:
-    """`arguments`: more of them, for both controllers."""
+def cell(
+    folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n", site: str = SITE
+) -> Iterator[Cell]:
+    """`arguments`: more of them, for both controllers. `site`: without its links."""
     controllers = {}
     certificates(folder, *NAMES)
     for name in NAMES:
         (folder / name).mkdir()
         urls = ",".join(map(str, etcd.access.endpoints))
         controllers[name] = Running(
-            folder / name, SITE + LINKS, "--cluster", urls, "--cluster-name", name, "--cluster-cell", folder.name,
+            folder / name, site + LINKS, "--cluster", urls, "--cluster-name", name, "--cluster-cell", folder.name,
             "--peer-listen", "127.0.0.1:0", "--peer-ca", str(folder / "ca.pem"),
             "--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key"),
             *arguments,

@@ -11,7 +11,7 @@ from steering.wire.mptcp import MpCapable, MpJoinSyn
 from steering.wire.segment import Flags
 from tests.support.attached_host import AttachedHost, entries, is_used, repeated
 from tests.support.cluster_cell import BRIDGES, NAMES, WAIT, Cell, cell
-from tests.support.controller_process import Running
+from tests.support.controller_process import SITE, Running
 from tests.support.etcd import EtcdMembers
 from tests.support.waiting import wait_for
 
@@ -56,8 +56,10 @@ def attached() -> Iterator[tuple[AttachedHost, AttachedHost, AttachedHost]]:
 
 
 @contextmanager
-def shared(folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n") -> Iterator[Shared]:
-    with cell(folder, etcd, "--cluster-shares", "2", *arguments, policy=policy) as made:
+def shared(
+    folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n", site: str = SITE
+) -> Iterator[Shared]:
+    with cell(folder, etcd, "--cluster-shares", "2", *arguments, policy=policy, site=site) as made:
         halves = ({"s1", "s3"}, {"s2", "s4"})
         wait_for(
             lambda: sorted(sorted(made.masters(one)) for one in NAMES) == [["s1", "s3"], ["s2", "s4"]], WAIT

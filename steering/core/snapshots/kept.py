@@ -1,7 +1,7 @@
 """The state for the store, which outlives this controller: pieces as a whole, sessions and leases as changes."""
 
 from steering.core.engine import Engine
-from steering.model.kept import KeptLease, KeptSession, KeptState, Piece, merged
+from steering.model.kept import KeptLease, KeptSession, KeptState, KeptUse, Piece, merged
 
 
 def revision(engine: Engine, piece: Piece) -> int:
@@ -12,6 +12,21 @@ def revision(engine: Engine, piece: Piece) -> int:
 def kept(engine: Engine, piece: Piece, now: float) -> KeptState:
     """The state of one piece. Only the fields of this piece are set."""
     return merged(part.snapshot(now) for part in engine.parts if part.keeps is piece)
+
+
+def unwritten_usage(engine: Engine) -> list[int]:
+    """The parts of used bytes of which something was counted here that this controller's records in etcd do not have."""
+    return engine.preferring.used.unwritten()
+
+
+def usage_record(engine: Engine, controller: str, part: int) -> tuple[KeptUse, ...]:
+    """What the record of this controller has to be for one part of used bytes."""
+    return engine.preferring.used.record(controller, part)
+
+
+def refused_usage(engine: Engine) -> int:
+    """How many pairs of subscriber and access type in records there was no room for."""
+    return engine.preferring.used.refused
 
 
 def sessions(engine: Engine) -> tuple[list[tuple[int, KeptSession]], list[int]]:

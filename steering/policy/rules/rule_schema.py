@@ -4,8 +4,8 @@ Every condition takes one value or a list of values. A rule matches where all of
 
 * quotas: subflows_per_session 1 to 64; sessions 0 (none) to 1,000,000.
 * ratio: at least two access networks, shares 1 to 1000.
-* pooling.quota_bytes: 1 to 10^15 bytes that a subscriber's hosts send by accesses of that type, counted from the
-  controller's start; then its subflows there are backups (N-5.6.1n).
+* pooling.quota_bytes: 1 to 10^15 bytes that a subscriber's hosts send by accesses of that type, counted on over restarts and by
+  all controllers of a cluster; then its subflows there are backups (N-5.6.1n).
 
 The key `distribution` says how a session uses its accesses (N-5.6.2a). Other keys name special cases of it, or give
 it values:

@@ -22,6 +22,7 @@ from os_ken.lib import hub
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
 from steering.cluster.switch_reach import unreached
+from steering.cluster.usage_exchange import USAGE_PAGE
 from steering.core.clustered_engine import ClusteredEngine
 from steering.core.engine import Engine
 from steering.core.inputs import Input
@@ -34,6 +35,7 @@ from steering.model.network import Site
 from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.openflow.peers.roles import OpenFlowRole, Roles
 from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
+from steering.runtime.cluster.cluster_usage import ClusterUsage
 from steering.runtime.cluster.demotion import Demotion
 from steering.runtime.cluster.lost_members import LostMembers
 from steering.runtime.cluster.peer_rest import PeerRest
@@ -90,6 +92,8 @@ class Cluster:
         me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
         self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
+        self._usage_keys = Keys(gateway, f"/steering/{wanted.cell}/usage/", USAGE_PAGE)
+        self._usage: ClusterUsage | None = None  # from `before` on
         self.policies = ClusterPolicies(kept, self.kept, keys, self.coordination, wanted.patience)
         self.several = wanted.shares > 1  # whether several controllers decide at once, each for its shares
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
@@ -164,6 +168,7 @@ class Cluster:
             self.coordination.reach.unreached = lambda: unreached(
                 site(app.engine).switches.values(), roles.reached(), self._wanted.shares
             )
+        self._usage = ClusterUsage(self._usage_keys, self.coordination.me.id, app.engine, app.take)
         if self.several and self.streams is not None:
             streams, engine = self.streams, app.engine
             self._engine = engine
@@ -185,7 +190,7 @@ class Cluster:
 
     def start(self, is_active: Any) -> None:
         """Be a member until `stop`."""
-        assert self.roles is not None
+        assert self.roles is not None and self._usage is not None
         member = self.coordination
         self._greenthreads = [
             hub.spawn(member.follow),
@@ -195,10 +200,13 @@ class Cluster:
             hub.spawn(self._kept_watch.run, self._kept_changed),
             hub.spawn(self.policies.follow),
             hub.spawn(self.policies.look, hub.sleep),
+            *self._usage.start(),
         ]
 
     def stop(self) -> None:
         self.coordination.leave()
+        if self._usage is not None:
+            self._usage.stop()
         self._kept_watch.stop()
         self.policies.stop()
         for one in (*self._greenthreads, self._losing):
@@ -253,6 +261,8 @@ class Cluster:
         found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
         found |= {f"rest-{one.value}": count for one, count in self.rest.failures.items()}
         found |= {one.value: count for one, count in self.policies.events().items()}
+        if self._usage is not None:
+            found |= {one.value: count for one, count in self._usage.events().items()}
         if self.streams is not None:
             found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
         return found if self._engine is None else found | peer_events(self._engine)

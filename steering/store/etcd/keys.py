@@ -12,7 +12,7 @@ from steering.store.etcd.gateway import EtcdGateway, Json
 
 MOST_VALUE = 1 << 20  # bytes of one value; etcd accepts some 1.5 MB in a request
 MOST_OPERATIONS = 100  # operations of one transaction; etcd accepts 128
-PAGE = 512  # keys of one answer to a range
+PAGE = 512  # keys of one answer to a range, where values are small
 
 
 class KeyValue(NamedTuple):
@@ -47,11 +47,12 @@ class Delete(NamedTuple):
 
 
 class Keys:
-    """Keys below `prefix`. Every method raises EtcdError."""
+    """Keys below `prefix`. `page`: keys of one answer to a range. Every method raises EtcdError."""
 
-    def __init__(self, gateway: EtcdGateway, prefix: str) -> None:
+    def __init__(self, gateway: EtcdGateway, prefix: str, page: int = PAGE) -> None:
         self.gateway = gateway
         self.prefix = prefix
+        self._page = page
 
     def get(self, key: str) -> KeyValue | None:
         answer = self.gateway.call("kv/range", {"key": self._encoded(key)})
@@ -65,7 +66,7 @@ class Keys:
         revision, cluster = 0, ""
         key = first
         while True:
-            body: Json = {"key": key, "range_end": end, "limit": PAGE, "keys_only": names_only}
+            body: Json = {"key": key, "range_end": end, "limit": self._page, "keys_only": names_only}
             if revision:
                 body["revision"] = revision
             answer = self.gateway.call("kv/range", body)
@@ -84,6 +85,20 @@ class Keys:
         if lease:
             body["lease"] = lease
         return header_revision(self.gateway.call("kv/put", body))
+
+    def replace(self, key: str, revision: int, text: str) -> int:
+        """Put a text under a key that was changed last at `revision` (0: the key does not exist); etcd's revision of this
+        change. 0 where the key was changed meanwhile: then nothing is. After an EtcdError that is `unsure` either may be the
+        case."""
+        compare = {
+            "key": self._encoded(key),
+            "target": "MOD",
+            "result": "EQUAL",
+            "mod_revision": str(revision),
+        }
+        body: Json = {"compare": [compare], "success": [self._operation(Put(key, text))]}
+        answer = self.gateway.call("kv/txn", body)
+        return header_revision(answer) if answer.get("succeeded") is True else 0
 
     def delete(self, key: str, all_below: bool = False) -> None:
         self.gateway.call("kv/deleterange", self._deletion(Delete(key, all_below)))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from steering.model.cluster import WATCH_QUIET
 from steering.store.etcd.access import EtcdError, EtcdFault
 from steering.store.etcd.gateway import EtcdStream, Json
-from steering.store.etcd.keys import Keys, KeyValue
+from steering.store.etcd.keys import Keys, KeyValue, header_revision
 
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between attempts
 MOST_KEYS = 200_000  # keys below one prefix
@@ -33,7 +33,8 @@ class KeyChange(NamedTuple):
 class EtcdWatch:
     """A watch of all keys below `below`. `quiet`: seconds without an event after which the next endpoint is watched.
     `revision`: the newest revision that was told. `listed`: how often all keys were listed. `begun`: how often a watch
-    began."""
+    began. `is_anew`: whether the changes that are being told are the differences between two clusters of etcd: what is gone
+    then was deleted by nobody."""
 
     def __init__(self, keys: Keys, below: str, quiet: float = WATCH_QUIET) -> None:
         self._keys = keys
@@ -44,6 +45,7 @@ class EtcdWatch:
         self.revision = 0
         self.listed = 0
         self.begun = 0
+        self.is_anew = False
         self.reached = False  # whether the last attempt reached etcd
         self._stopped = False
         self._stream: EtcdStream | None = None
@@ -73,6 +75,8 @@ class EtcdWatch:
                 if error.fault is EtcdFault.COMPACTED:
                     is_listed = False
                     continue
+                # A message may have too many changes: a list of all keys comes in pieces.
+                is_listed = is_listed and error.fault is not EtcdFault.TOO_LARGE
                 if self.reached:
                     log.warning("etcd is not watched for the moment: %s", error)
                 self.reached = False
@@ -85,7 +89,9 @@ class EtcdWatch:
         listing = self._keys.below(self._below, most=MOST_KEYS)
         self.listed += 1
         now = {one.key: one for one in listing.found}
-        anew = bool(self._cluster) and listing.cluster != self._cluster
+        anew = self.is_anew = bool(self._cluster) and (
+            listing.cluster != self._cluster or listing.revision < self.revision
+        )
         changes = [KeyChange(key, None, listing.revision) for key in self._known if key not in now]
         changes += [
             KeyChange(*one) for key, one in now.items() if anew or self._known.get(key) != one.revision
@@ -96,6 +102,7 @@ class EtcdWatch:
 
     def _follow(self) -> Iterator[list[KeyChange]]:
         """The changes of one watch, until it ends, fails or is quiet."""
+        self.is_anew = False
         first, end = self._keys.span(self._below)
         body = {"key": first, "range_end": end, "start_revision": str(self.revision + 1)}
         stream = self._keys.gateway.stream("watch", {"create_request": body}, self._quiet)
@@ -122,11 +129,17 @@ class EtcdWatch:
 
     def _same_cluster(self, message: Json) -> None:
         """Raises EtcdError for a message of another cluster: a new cluster counts revisions from 1, so a watch from a later
-        revision would stay silent."""
+        revision would stay silent. One that is set up anew with the same addresses has the same id, and an older revision. A member
+        that lags behind the others has that too; a list of keys tells them apart, since it waits for what the others have."""
         header = message.get("header")
         told = str(header.get("cluster_id", "")) if isinstance(header, dict) else ""
         if told and told != self._cluster:
             raise EtcdError(EtcdFault.COMPACTED, "etcd is another cluster than before")
+        if 0 < header_revision(message) < self.revision and self._is_older():
+            raise EtcdError(EtcdFault.COMPACTED, "etcd was set up anew")
+
+    def _is_older(self) -> bool:
+        return self._keys.below(self._below, names_only=True, most=1).revision < self.revision
 
     def _changes(self, message: Json) -> list[KeyChange]:
         events = message.get("events", [])

@@ -53,6 +53,9 @@ class FakeKeys(Keys):
         self.commit({}, [Put(key, text, lease)])
         return self._etcd.revision
 
+    def replace(self, key: str, revision: int, text: str) -> int:
+        return self._etcd.revision if self.commit({key: revision}, [Put(key, text)]) else 0
+
     def delete(self, key: str, all_below: bool = False) -> None:
         self.commit({}, [Delete(key, all_below)])
 

@@ -7,6 +7,7 @@ from steering.core.outputs import GoOn, Prefer
 from steering.core.selection.access_use import distribution_of
 from steering.core.selection.rulebook import RuleMatch
 from steering.core.subflow_priority import LOOKED_AT_ONCE
+from steering.model.kept import KeptUse
 from steering.model.network import PortRef, Trust
 from steering.model.policy import (
     Action,
@@ -23,7 +24,7 @@ from steering.model.policy import (
 )
 from steering.model.session import Refusal
 from tests.support.live_session import BACKUP, CELLULAR, CHEAPEST, FIXED, WLAN, Live
-from tests.support.sites import UE_LTE, UE_WLAN, join, nets, refused, steered
+from tests.support.sites import UE_LTE, UE_WLAN, join, nets, packed, refused, steered
 
 OFF, ON = (True, True, 0), (False, True, 0)
 
@@ -121,6 +122,45 @@ def test_a_quota_that_is_used_up_makes_backups():
     assert live.one.subflows[0].bytes == 5_000_000
     live.give(inputs.PortStatus(2, 1, False))
     assert live.told() == {"lte": ON}  # better than nothing
+
+
+def recorded(live: Live, controller: str, *uses: tuple[str | bytes, int]) -> None:
+    """A controller's record of one part: bytes by cellular."""
+    used = tuple(KeptUse(who, "cellular", size) for who, size in uses)
+    live.give(inputs.UsageTold(controller, 3, used, False))
+
+
+@pytest.mark.row("N-5.6.1k3", "D-6.7.1")
+def test_a_quota_that_controllers_use_up_together_makes_backups_until_it_begins_anew() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
+    live.sweep(lte=400)
+    recorded(live, "b", (packed(UE_LTE), 599), ("anna", 9_999))
+    assert live.told() == {}
+    recorded(live, "c", (packed(UE_LTE), 1))
+    assert live.told() == {"lte": OFF}
+    recorded(live, "c")
+    assert live.told() == {"lte": ON}
+
+
+@pytest.mark.row("N-5.6.1k3", "D-6.7.1")
+def test_what_others_counted_before_counts_with_what_is_counted_here() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
+    recorded(live, "b", (packed(UE_LTE), 900))
+    live.sweep(lte=99)
+    assert live.told() == {}
+    live.sweep(lte=100)
+    assert live.told() == {"lte": OFF}
+
+
+def test_what_was_written_of_it_counts_once_and_has_no_session_looked_at_again() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
+    live.sweep(lte=600)
+    assert live.told() == {}
+    (part,) = live.engine.preferring.used.unwritten()
+    live.give(inputs.UsageTold("a", part, live.engine.preferring.used.record("a", part), True))
+    assert live.engine.preferring._looked_at is None and live.told() == {}
+    live.sweep(lte=1_000)
+    assert live.told() == {"lte": OFF}
 
 
 @pytest.mark.row("N-5.6.1n")

@@ -6,7 +6,7 @@ import pytest
 
 from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
-from steering.model.kept import KeptState, LostPiece
+from steering.model.kept import KeptState, KeptUse, LostPiece
 from steering.model.network import PortRef
 from steering.model.policy import Pooling, Terms
 from steering.model.reservation import Level, ReservationOutcome, ReservationRequest, Standing
@@ -161,7 +161,7 @@ def test_a_kept_reservation_that_fits_nowhere_is_counted(lab: Lab) -> None:
 
 
 def metered(live: Live) -> int:
-    return sum(live.engine.preferring._used.values())
+    return sum(one.used for one in live.engine.preferring.used.kept())
 
 
 @pytest.mark.row("N-5.6.1k3")
@@ -200,7 +200,7 @@ def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
     after.up()
     after.driver.one = next(iter(after.driver.table))
     Live.sweep(after.driver, lte=500)
-    assert after.driver.engine.preferring._used == {("anna", CELLULAR): 500}
+    assert after.driver.engine.preferring.used.kept() == (KeptUse("anna", "cellular", 500),)
 
 
 def test_bytes_of_who_is_not_listed_are_one_sum_also_after_an_authoriser_named_its_class() -> None:
@@ -211,4 +211,4 @@ def test_bytes_of_who_is_not_listed_are_one_sum_also_after_an_authoriser_named_i
     after.driver.engine.chooser.granted[packed(UE_LTE)] = "gold"
     after.driver.one = next(iter(after.driver.table))
     Live.sweep(after.driver, lte=500)
-    assert after.driver.engine.preferring._used == {(packed(UE_LTE), CELLULAR): 500}
+    assert after.driver.engine.preferring.used.kept() == (KeptUse(packed(UE_LTE), "cellular", 500),)
