@@ -13,7 +13,6 @@ from struct import Struct, error
 from .errors import WireError, WireRefusal
 from .handshake import Handshake, Kind
 from .peer_messages import (
-    CopyEnd,
     EndedTokens,
     ForwardedSegment,
     Heartbeat,
@@ -34,8 +33,6 @@ from .peer_messages import (
     RestAnswer,
     RestQuestion,
     SegmentKind,
-    SessionCopy,
-    SubflowCopy,
     SwitchWrite,
     TokenAnswer,
     TokenEntries,
@@ -56,18 +53,16 @@ _SEGMENT = Struct(">BQII")
 _HANDSHAKE = Struct(">BBBBBBHHIIHH8s8s4s4s")
 _WRITE = Struct(">IQB")
 _RESULT = Struct(">IB")
-_SESSION = Struct(">IBHqBBB")
-_SUBFLOW = Struct(">IBQIBIq")
 _WISH, _GIFT = Struct(">BIB"), Struct(">BIIB")
 _STANDING = Struct(">QQB")
 _PORT = Struct(">H")
 _DIGEST = Struct(">IQ")
 _NEIGHBOUR, _PORT_FACT, _LINK, _MCP = Struct(">QI6s"), Struct(">QIB"), Struct(">QIQIB"), Struct(">HB")
-_NUMBER4, _NUMBER8 = Struct(">I"), Struct(">Q")
+_NUMBER8 = Struct(">Q")
 
 MOST_TOKENS = (LONGEST - 1) // _TOKEN6.size  # in one message
 LONGEST_KEY = 255  # bytes of a limit's key
-_ADDRESS_LENGTHS, _KEY_LENGTHS = (4, 16), (12, 36)
+_ADDRESS_LENGTHS = (4, 16)
 _FLOW_MOD, _PACKET_OUT, _OPENFLOW13 = 14, 13, 4
 _new = tuple.__new__
 # A third faster than a loop. Token entries are the most frequent records.
@@ -225,40 +220,6 @@ def _write_body(one: SwitchWrite) -> bytes:
     return _WRITE.pack(one.request, one.dpid, one.confirm) + one.data
 
 
-def _session(body: bytes) -> SessionCopy:
-    (number, state, mcp, token, version, reverse, length), rest = _head(_SESSION, body)
-    if not -1 <= token <= 0xFFFF_FFFF or len(rest) < length:
-        raise _refused()
-    try:
-        subscriber = rest[:length].decode()
-    except UnicodeDecodeError:
-        raise _refused() from None
-    first = _of_length(rest[length:], _KEY_LENGTHS)
-    return SessionCopy(number, state, mcp, token, version, _flag(reverse), subscriber, first)
-
-
-def _session_body(one: SessionCopy) -> bytes:
-    who = one.subscriber.encode()
-    if not -1 <= one.token <= 0xFFFF_FFFF:
-        raise _refused()
-    _of_length(one.first, _KEY_LENGTHS)
-    head = (one.number, one.state, one.mcp, one.token, one.version, one.reverse, len(who))
-    return _SESSION.pack(*head) + who + one.first
-
-
-def _subflow(body: bytes) -> SubflowCopy:
-    (number, kind, dpid, port, role, waypoint, isn), key = _head(_SUBFLOW, body)
-    if not -1 <= isn <= 0xFFFF_FFFF:
-        raise _refused()
-    return SubflowCopy(number, kind, dpid, port, role, waypoint, isn, _of_length(key, _KEY_LENGTHS))
-
-
-def _subflow_body(one: SubflowCopy) -> bytes:
-    if not -1 <= one.isn <= 0xFFFF_FFFF:
-        raise _refused()
-    return _SUBFLOW.pack(*one[:-1]) + _of_length(one.key, _KEY_LENGTHS)
-
-
 def _key(kind: int, data: bytes) -> bytes | str | int:
     """The key of a limit. `kind` 0: bytes, 1: text, 2: a number of 4 bytes."""
     if len(data) > LONGEST_KEY or (kind == 2 and len(data) != 4):
@@ -373,9 +334,7 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     11: (ForwardedSegment, _segment, _segment_body),
     12: (SwitchWrite, _write, _write_body),
     13: (WriteResult, _result, lambda one: _RESULT.pack(*one)),
-    14: (SessionCopy, _session, _session_body),
-    15: (SubflowCopy, _subflow, _subflow_body),
-    16: (CopyEnd, lambda body: CopyEnd(*_whole(_NUMBER4, body)), lambda one: _NUMBER4.pack(*one)),
+    # 14 to 16 are not used: versions 1 to 3 could read them, and never sent them.
     17: (LimitWish, _wish, _wish_body),
     18: (NeighbourFact, _neighbour, _neighbour_body),
     19: (PortFact, _fact(PortFact, _PORT_FACT), lambda one: _PORT_FACT.pack(*one)),

@@ -136,40 +136,6 @@ class WriteResult(NamedTuple):
     done: bool
 
 
-class SessionCopy(NamedTuple):
-    """A session of the sender, for its standby. `number` names the session. `token` < 0: none. `first`: flow key of the
-    session's initial subflow, 12 or 36 bytes."""
-
-    number: int
-    state: int
-    mcp: int
-    token: int
-    version: int
-    reverse: bool
-    subscriber: str
-    first: bytes
-
-
-class SubflowCopy(NamedTuple):
-    """A subflow of the session `number`, which a SessionCopy announced before. `isn`: initial sequence number, < 0 if not
-    known. `key`: flow key, 12 or 36 bytes."""
-
-    number: int
-    kind: int
-    dpid: int
-    port: int
-    role: int
-    waypoint: int
-    isn: int
-    key: bytes
-
-
-class CopyEnd(NamedTuple):
-    """Ends the copy of the session `number`."""
-
-    number: int
-
-
 class LimitWish(NamedTuple):
     """The sender's part of a limit is nearly used up. The sender asks for some of the receiver's part.
 
@@ -281,9 +247,6 @@ PeerMessage = (
     | ForwardedSegment
     | SwitchWrite
     | WriteResult
-    | SessionCopy
-    | SubflowCopy
-    | CopyEnd
     | LimitWish
     | LimitGift
     | LimitExcess

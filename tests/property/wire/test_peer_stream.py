@@ -7,7 +7,6 @@ from steering.wire.errors import WireError
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.peer_codec import decoded, encoded
 from steering.wire.peer_messages import (
-    CopyEnd,
     EndedTokens,
     ForwardedSegment,
     Heartbeat,
@@ -28,8 +27,6 @@ from steering.wire.peer_messages import (
     RestAnswer,
     RestQuestion,
     SegmentKind,
-    SessionCopy,
-    SubflowCopy,
     SwitchWrite,
     TokenAnswer,
     TokenEntries,
@@ -46,8 +43,6 @@ def exactly(size: int) -> st.SearchStrategy[bytes]:
 
 U8, U16, U32 = st.integers(0, 2**8 - 1), st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 U64, FLAG = st.integers(0, 2**64 - 1), st.booleans()
-MAYBE_U32 = st.integers(-1, 2**32 - 1)
-FLOW = exactly(12) | exactly(36)
 MAYBE_KEY = st.just(b"") | exactly(8)
 MAYBE_FOUR = st.just(b"") | exactly(4)
 
@@ -111,9 +106,6 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     ),
     st.builds(SwitchWrite, U32, U64, FLAG, openflow()),
     st.builds(WriteResult, U32, FLAG),
-    st.builds(SessionCopy, U32, U8, U16, MAYBE_U32, U8, FLAG, st.text(max_size=40), FLOW),
-    st.builds(SubflowCopy, U32, U8, U64, U32, U8, U32, MAYBE_U32, FLOW),
-    st.builds(CopyEnd, U32),
     st.builds(NeighbourFact, U64, U32, exactly(6), ADDRESS),
     st.builds(PortFact, U64, U32, FLAG),
     st.builds(LinkFact, U64, U32, U64, U32, FLAG),

@@ -39,6 +39,7 @@ HELLO = encoded(Hello("c1", 7, SITE))
     [
         (0, b"", WireRefusal.UNKNOWN_MESSAGE),
         (99, b"", WireRefusal.UNKNOWN_MESSAGE),
+        *((number, bytes(4), WireRefusal.UNKNOWN_MESSAGE) for number in (14, 15, 16)),  # of earlier versions
         (1, changed(HELLO, 0, 0), WireRefusal.BAD_MAGIC),
         (1, HELLO[HEAD:-2], WireRefusal.BAD_VALUE),  # no name
         (1, HELLO[HEAD:] + b"/", WireRefusal.BAD_VALUE),
