@@ -48,7 +48,18 @@ def test_two_hundred_sessions_survive_the_controller(order):
 
 def indexes(driver: Driver) -> dict[str, object]:
     """All that the table knows of its sessions, without the objects themselves."""
-    told = ("state", "version", "mcp", "token", "returns", "reverse", "first", "edge", "active", "created")
+    told = (
+        "state",
+        "version",
+        "mcp",
+        "token",
+        "returns",
+        "reverse",
+        "first",
+        "entrance",
+        "active",
+        "created",
+    )
     shown = ("kind", "key", "dpid", "role", "waypoint", "isn", "packets", "bytes", "watch", "port", "closed")
     table = driver.table
     return {
