@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
-from steering.core.inputs import EntriesRead, SwitchDown
+from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown
 from steering.core.long_work import Work
 from steering.core.outputs import ForgetReading, Output
 from steering.core.part import Parts
@@ -48,7 +48,7 @@ class ClusteredEngine(Engine):
                 self.map, self.switches, self.neighbours, self.chooser, routes, local, lambda: pieces.aborted.left_alone
             ),
             destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
-            unread=self._unread, knows_sessions=self._knows_sessions,
+            unread=self._unread, knows_sessions=self._knows_sessions, counted=self._counted,
         )  # fmt: skip
         # Last, because it sends the other controllers what all other parts have changed.
         self.parts = Parts((*self.parts, self.peers))
@@ -73,6 +73,11 @@ class ClusteredEngine(Engine):
             self.map.origin_of,
             lambda session: self.handover.leaves(session),
         )
+
+    def _counted(self, observed: list[ObservedEntry], now: float) -> None:
+        """Entries of own sessions have counted this at others' switches."""
+        self.sessions.teardown.counted(observed, now)
+        self.preferring.counted(observed)
 
     def _knows_sessions(self, waited: bool) -> bool:
         """Whether all own switches have told of their sessions, or had the time to, and none is left of those that were given

@@ -17,6 +17,8 @@ from .peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
+    JoinCounter,
+    JoinCounters,
     LimitExcess,
     LimitGift,
     LimitStanding,
@@ -53,6 +55,7 @@ _SEGMENT = Struct(">BQII")
 _HANDSHAKE = Struct(">BBBBBBHHIIHH8s8s4s4s")
 _WRITE = Struct(">IQB")
 _RESULT = Struct(">IB")
+_SWITCH, _COUNTER4, _COUNTER6 = Struct(">QB"), Struct(">12sQQ"), Struct(">36sQQ")
 _WISH, _GIFT = Struct(">BIB"), Struct(">BIIB")
 _STANDING = Struct(">QQB")
 _PORT = Struct(">H")
@@ -310,6 +313,25 @@ def _result(body: bytes) -> WriteResult:
     return WriteResult(request, _flag(done))
 
 
+def _counters(body: bytes) -> JoinCounters:
+    """Counters of one address family, which the byte after the switch's id names: 4 or 6."""
+    (dpid, family), rest = _head(_SWITCH, body)
+    layout = {4: _COUNTER4, 6: _COUNTER6}.get(family)
+    if layout is None:
+        raise _refused()
+    if not rest or len(rest) % layout.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return JoinCounters(dpid, tuple(map(JoinCounter._make, layout.iter_unpack(rest))))
+
+
+def _counters_body(one: JoinCounters) -> bytes:
+    if not one.counters or len({len(counter.flow) for counter in one.counters}) != 1:
+        raise _refused()
+    first = _of_length(one.counters[0].flow, (12, 36))
+    layout, family = (_COUNTER4, 4) if len(first) == 12 else (_COUNTER6, 6)
+    return _SWITCH.pack(one.dpid, family) + b"".join(layout.pack(*counter) for counter in one.counters)
+
+
 def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
     def read(body: bytes) -> PeerMessage:
         if body:
@@ -345,6 +367,7 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     24: (RestAnswer, rest_answer, rest_answer_body),
     25: (LimitExcess, _excess, _gift_body),
     26: (LimitStanding, _standing, lambda one: _STANDING.pack(*one)),
+    27: (JoinCounters, _counters, _counters_body),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 3, 1  # of this protocol: the newest and the oldest version that this controller speaks
+VERSION, OLDEST = 4, 1  # of this protocol: the newest and the oldest version that this controller speaks
 WITH_REST = 2  # the first version with RestQuestion and RestAnswer
 WITH_DIVISIONS = 3  # the first version with LimitStanding and LimitExcess
+WITH_COUNTERS = 4  # the first version with JoinCounters
 
 
 class Hello(NamedTuple):
@@ -136,6 +137,22 @@ class WriteResult(NamedTuple):
     done: bool
 
 
+class JoinCounter(NamedTuple):
+    """What the entry of a subflow has counted so far. `flow`: the subflow's key, 12 or 36 bytes."""
+
+    flow: bytes
+    packets: int
+    size: int  # bytes
+
+
+class JoinCounters(NamedTuple):
+    """What entries at a switch of the sender have counted that may belong to joins of the receiver's sessions. All are of one address
+    family."""
+
+    dpid: int
+    counters: tuple[JoinCounter, ...]
+
+
 class LimitWish(NamedTuple):
     """The sender's part of a limit is nearly used up. The sender asks for some of the receiver's part.
 
@@ -247,6 +264,7 @@ PeerMessage = (
     | ForwardedSegment
     | SwitchWrite
     | WriteResult
+    | JoinCounters
     | LimitWish
     | LimitGift
     | LimitExcess

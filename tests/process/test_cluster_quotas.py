@@ -19,7 +19,7 @@ from tests.support.attached_host import AttachedHost, entries, repeated
 from tests.support.cluster_cell import BRIDGES, WAIT
 from tests.support.controller_process import SITE, Running
 from tests.support.etcd import EtcdMembers
-from tests.support.share_owners import KEY, LTE, PORT, SERVER, WLAN, Place, opened, sessions, shared
+from tests.support.share_owners import KEY, LTE, PORT, SERVER, WLAN, Place, joined, opened, sessions, shared
 from tests.support.waiting import wait_for
 
 # A second access at each access switch, where the quota does not count. The first ones are of one type.
@@ -96,14 +96,14 @@ class Source(NamedTuple):
 
 
 class Records:
-    """What etcd has of used bytes, as `home` used them by cellular accesses."""
+    """What etcd has of used bytes, as `home` used them by accesses of one type."""
 
     def __init__(self, etcd: EtcdMembers, cell: str) -> None:
         self._keys = Keys(EtcdGateway(etcd.access), f"/steering/{cell}/usage/")
 
-    def of(self, controller: str) -> int:
+    def of(self, controller: str, kind: str = "cellular") -> int:
         found = [read_usage(one.text)[0].used for one in self._keys.below(f"{controller}/").found]
-        return sum(one.used for some in found for one in some if one[:2] == ("home", "cellular"))
+        return sum(one.used for some in found for one in some if one[:2] == ("home", kind))
 
     def delete(self) -> None:
         self._keys.delete("", all_below=True)
@@ -174,3 +174,22 @@ def test_a_quota_is_used_up_by_what_both_count_and_stays_so_whoever_dies(
 
         records.delete()
         wait_for(lambda: all(wanted(one) == FREE for one in both), WAIT)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.row("N-5.6.1k3", "D-6.7.1")
+def test_what_a_join_sends_at_the_other_owners_switch_is_used_of_its_sessions_quota(
+    tmp_path: Path, etcd: EtcdMembers
+) -> None:
+    policy = POLICY.replace("cellular: ", "wlan: ")
+    with shared(tmp_path, etcd, policy=policy) as made:
+        records = Records(etcd, tmp_path.name)
+        opened(made.at_lte, made.mcp, 40_000)
+        assert joined(made.at_wlan, 40_001)
+        owner, join = made.name_of(made.first), Source(made.at_wlan, 40_001, 0)
+        join.sends(QUOTA - 50_000)
+        wait_for(lambda: records.of(owner, "wlan") >= QUOTA - 50_000, WAIT)
+        assert wanted(made.first) == {"lte": "active", "wlan": "active"}
+        join.sends(60_000)
+        wait_for(lambda: wanted(made.first) == {"lte": "active", "wlan": "backup"}, WAIT)
+        assert not records.of(made.name_of(made.second), "wlan")

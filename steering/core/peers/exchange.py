@@ -10,7 +10,9 @@ from steering.core.inputs import (
     Input,
     LinkDown,
     LinkUp,
+    ObservedEntry,
     PortStatus,
+    SweepRead,
     SwitchDown,
     SwitchUp,
     SynAckSeen,
@@ -34,6 +36,7 @@ from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.limit_division import LimitDivision
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
+from steering.core.peers.passed_counters import PassedCounters
 from steering.core.peers.passed_segments import PassedSegments
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
@@ -47,6 +50,7 @@ from steering.model.usual_segment import UsualJoin, UsualSynAck
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
+    JoinCounters,
     LimitExcess,
     LimitGift,
     LimitStanding,
@@ -81,7 +85,7 @@ class PeerExchange(Part):
 
     `local`: the engine's own handlers of inputs from switches. In a cluster the engine calls the handlers of `in_place`,
     which call the local ones. `unread`: switches whose entries were not read yet (shared with the engine).
-    `knows_sessions`: see LimitDivision.
+    `knows_sessions`: see LimitDivision; `counted`: see PassedCounters.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class PeerExchange(Part):
         readiness: Readiness,
         unread: set[DatapathId],
         knows_sessions: Callable[[bool], bool],
+        counted: Callable[[list[ObservedEntry], float], None],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -125,6 +130,8 @@ class PeerExchange(Part):
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
         )  # fmt: skip
+        self._versions: dict[str, int] = {}  # of those that are reached
+        self._passed = PassedCounters(local, table, routes, replicas, self._versions, self.events, counted)
         self.own = OwnEntries(
             table, routes, replicas, lambda: self.members, self.reached, lambda: self.is_whole, unread
         )
@@ -152,6 +159,7 @@ class PeerExchange(Part):
             SynAckSeen: self._segments.of_flow,
             FinSeen: self._segments.of_flow,
             WatchedSeen: self._segments.of_flow,
+            SweepRead: self._passed.sweep,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
             SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
             SwitchDown: self._down,
@@ -233,6 +241,7 @@ class PeerExchange(Part):
             self.events[PeerEvent.STRANGER] += 1
             return []
         self.reached.add(given.name)
+        self._versions[given.name] = given.version
         self._offline()
         return self._all(given.name, now) + self._division.up(given.name, given.version)
 
@@ -243,6 +252,7 @@ class PeerExchange(Part):
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """A controller is lost. Its tokens stay, so that joins of its sessions are not taken for others."""
         self.reached.discard(given.name)
+        self._versions.pop(given.name, None)
         self._division.lost(given.name)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
@@ -264,6 +274,8 @@ class PeerExchange(Part):
             return []
         if isinstance(message, ForwardedSegment):
             return self._segments.from_peer(name, message, now)
+        if isinstance(message, JoinCounters):
+            return self._passed.told(name, message, now)
         if isinstance(message, _FACTS):
             return self._fact(name, message, now)
         if isinstance(message, ReplicaStart):

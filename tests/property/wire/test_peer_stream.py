@@ -11,6 +11,8 @@ from steering.wire.peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
+    JoinCounter,
+    JoinCounters,
     LimitExcess,
     LimitGift,
     LimitStanding,
@@ -83,6 +85,15 @@ HELLO = st.builds(
     exactly(32),
     VERSIONS,
 )
+
+
+@st.composite
+def counters(draw: st.DrawFn) -> JoinCounters:
+    flow = exactly(draw(st.sampled_from((12, 36))))
+    some = draw(st.lists(st.builds(JoinCounter, flow, U64, U64), min_size=1, max_size=20))
+    return JoinCounters(draw(U64), tuple(some))
+
+
 ADDRESS = exactly(4) | exactly(16)
 LIMIT_KEY = st.binary(max_size=255) | st.text(max_size=60) | U32
 MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
@@ -110,6 +121,7 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(PortFact, U64, U32, FLAG),
     st.builds(LinkFact, U64, U32, U64, U32, FLAG),
     st.builds(McpFact, U16, FLAG),
+    counters(),
     st.builds(LimitWish, U8, LIMIT_KEY, U32),
     st.builds(LimitGift, U8, LIMIT_KEY, U32, U32),
     st.builds(LimitExcess, U8, LIMIT_KEY, U32, U32),

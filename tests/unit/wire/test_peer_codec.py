@@ -65,6 +65,10 @@ HELLO = encoded(Hello("c1", 7, SITE))
         (23, bytes(4) + b"\2\0\0/v1", WireRefusal.BAD_VALUE),  # neither GET nor DELETE
         (23, bytes(7) + b"\xff", WireRefusal.BAD_VALUE),
         (23, bytes(7) + b"/" * 2_049, WireRefusal.BAD_VALUE),
+        (27, bytes(8), WireRefusal.BAD_MESSAGE_LENGTH),
+        (27, bytes(8) + b"\4", WireRefusal.BAD_MESSAGE_LENGTH),
+        (27, bytes(8) + b"\4" + bytes(29), WireRefusal.BAD_MESSAGE_LENGTH),
+        (27, bytes(8) + b"\5" + bytes(28), WireRefusal.BAD_VALUE),  # of no family
         (24, bytes(6), WireRefusal.BAD_MESSAGE_LENGTH),
         (24, bytes(4) + b"\0\xc8\2", WireRefusal.BAD_VALUE),
         (24, bytes(4) + b"\0\1\1", WireRefusal.BAD_VALUE),  # no status of HTTP

@@ -1,0 +1,96 @@
+"""Counters of joins that came in at switches of another controller than their session's owner.
+
+A controller reads the counters of its own switches' entries. What it reads of others' joins it tells the sessions' owners: only an
+owner can know whose session goes on, and whose quota of bytes is used.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from steering.core.inputs import ObservedEntry, SweepRead
+from steering.core.outputs import Output
+from steering.core.peer_facts import TellPeer
+from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.network_facts import LocalHandler
+from steering.core.peers.peer_events import PeerEvent
+from steering.core.peers.segment_routes import SegmentRoutes
+from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.model.ids import DatapathId
+from steering.model.session import EntryKind, unpack_cookie
+from steering.wire.peer_messages import WITH_COUNTERS, JoinCounter, JoinCounters
+
+COUNTERS = 256  # most in one message
+
+
+class PassedCounters:
+    """`local`: the engine's own handlers. `versions`: of the protocol, by controllers that can be reached now. `counted` takes what
+    entries of sessions here have counted."""
+
+    def __init__(
+        self,
+        local: Mapping[type, LocalHandler],
+        table: FollowedTable,
+        routes: SegmentRoutes,
+        replicas: TokenReplicas,
+        versions: Mapping[str, int],
+        events: Counter[PeerEvent],
+        counted: Callable[[list[ObservedEntry], float], None],
+    ) -> None:
+        self._local = local
+        self._table = table
+        self._routes = routes
+        self._replicas = replicas
+        self._versions = versions
+        self._events = events
+        self._counted = counted
+
+    def sweep(self, read: SweepRead, now: float) -> list[Output]:
+        """Count what own sessions' entries have counted, and tell others of theirs."""
+        outputs = self._local[SweepRead](read, now)
+        if self._versions:
+            told = self._of_others(read)
+            outputs = outputs + [
+                TellPeer(name, part) for name, some in told.items() for part in _parts(read.dpid, some)
+            ]
+        return outputs
+
+    def _of_others(self, read: SweepRead) -> dict[str, list[JoinCounter]]:
+        """What others' joins have counted, by controllers that have a session with the join's token. Only the session's owner knows the
+        flow, and the others pass it over."""
+        found: dict[str, list[JoinCounter]] = {}
+        for entry, packets, size in read.entries:
+            cookie = unpack_cookie(entry.cookie)
+            if not packets or cookie is None or cookie.kind is not EntryKind.JOIN:
+                continue
+            flow = flow_key(entry.src, entry.dst, entry.sport, entry.dport)
+            if self._table.holds(flow):
+                continue
+            for name in self._replicas.holders(cookie.token):
+                if self._versions.get(name, 0) >= WITH_COUNTERS:
+                    found.setdefault(name, []).append(JoinCounter(flow, packets, size))
+        return found
+
+    def told(self, name: str, message: JoinCounters, now: float) -> list[Output]:
+        """Another controller tells what entries at a switch of its own have counted."""
+        if self._routes.owners.get(DatapathId(message.dpid)) != name:
+            self._events[PeerEvent.FOREIGN_SWITCH] += 1
+            return []
+        observed = []
+        for flow, packets, size in message.counters:
+            subflow = self._table.flows.get(FlowKey(flow))
+            if subflow is None or subflow.dpid != message.dpid or subflow.kind is not EntryKind.JOIN:
+                continue  # of another controller's session with this token, or it is over
+            entry = subflow.session.entry(subflow)
+            if entry is not None:
+                observed.append(ObservedEntry(entry, packets, size))
+        self._counted(observed, now)
+        return []
+
+
+def _parts(dpid: DatapathId, counters: list[JoinCounter]) -> Iterator[JoinCounters]:
+    """Messages with these counters, each of one address family."""
+    for length in (12, 36):
+        some = [one for one in counters if len(one.flow) == length]
+        for at in range(0, len(some), COUNTERS):
+            yield JoinCounters(dpid, tuple(some[at : at + COUNTERS]))
