@@ -136,6 +136,7 @@ REASONS = (
     ("Ends of switches' connections", "``steering_disconnects_total{reason}``.", "steering/openflow/messages/reader.py", "Disconnect"),
     ("Refused reservations", "``steering_reservations_refused_total{reason}``.", "steering/model/reservation.py", "ReservationRefusal"),
     ("What is not kept", "Why a value is not read or not written (``steering_state_refused_total{reason}``).", "steering/store/interface.py", "StateRefusal"),
+    ("Mappings that are not kept", "``steering_mappings_refused_total{reason}``.", "steering/model/mapping.py", "MappingRefusal"),
     ("What is not restored", "``steering_not_restored_total{what}``.", "steering/model/kept.py", "LostPiece"),
     ("Probes of MCPs", "``steering_probe_answers_total{answer}``.", "steering/core/counters.py", "ProbeAnswer"),
     ("Aborted sessions", "How a session that was to be aborted ended (``steering_aborts_total{outcome}``).", "steering/core/counters.py", "Abort"),

@@ -3,10 +3,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 _IDENTIFIER = (1 << 64) - 1
+
+
+class MappingRefusal(StrEnum):
+    """Why a line of an MCP's mapping log is not kept."""
+
+    OTHER_ADDRESS = "other-address"  # its external address is none of the MCP's own, nor of its pools
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Mappings(Protocol):
     """A store of mappings."""
 
     def append(self, mappings: Iterable[Mapping]) -> None:
-        """Store mappings. Raises OSError."""
+        """Store mappings. They take room only from those of the same MCP. Raises OSError."""
 
     def find(self, address: str, port: int, at: float | None) -> Mapping | None:
         """The mapping that contained an address and port (see `holder`). `at` None: now. Raises OSError."""

@@ -147,7 +147,7 @@ def northbound(
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control, Lock(), pause, reads),
         Decisions(view, control, now, discreet, reads), ReservationsResource(view, control, discreet),
-        SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
+        SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work, meter),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat, pause, members), ClusterResource(cluster),
     )  # fmt: skip
 

@@ -1,22 +1,31 @@
-"""Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. The oldest file is deleted when there
-are FILES of them.
+"""Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. Each MCP has files of its own, so that none
+pushes out what others reported. The oldest file of an MCP is deleted when there are FILES of them.
 
 So space, not time, decides how long a line is kept. With port blocks (RFC 6888 REQ-14) a line has some 200 bytes, and a
 subscriber has a few lines a day.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 from steering.model.mapping import Mapping, holder
 from steering.store.private_file import append_private, lines_of, rename_private, size_of
 
-FILE = "mappings.jsonl"
+COMMON_FILE = "mappings.jsonl"  # of all MCPs, written by earlier versions: it is read only
 MOST_BYTES = 4 << 20  # bytes of one file
-FILES = 4
+FILES = 4  # of one MCP
 MOST_LINE = 4_096  # bytes
+
+_FILE = re.compile(r"(mappings(?:-.+)?\.jsonl)(?:\.[0-9]+)?")
+
+
+def file_of(mcp: str) -> str:
+    """The name of the newest file of an MCP."""
+    return f"mappings-{quote(mcp, safe='')}.jsonl"
 
 
 class MappingStore:
@@ -31,34 +40,45 @@ class MappingStore:
         self._files = files
 
     def append(self, mappings: Iterable[Mapping]) -> None:
-        """Write mappings. Raises StateError; then none of them is written."""
-        text = "".join(json.dumps(asdict(mapping), separators=(",", ":")) + "\n" for mapping in mappings)
-        if not text:
-            return
-        path = self._directory / FILE
-        if size_of(path) + len(text) > self._most:
-            self._rotate()
-        append_private(path, text.encode("ascii"))
+        """Write mappings. Raises StateError; then none of that MCP is written."""
+        texts: dict[str, str] = {}
+        for mapping in mappings:
+            line = json.dumps(asdict(mapping), separators=(",", ":")) + "\n"
+            texts[mapping.mcp] = texts.get(mapping.mcp, "") + line
+        for mcp, text in texts.items():
+            name = file_of(mcp)
+            if size_of(self._directory / name) + len(text) > self._most:
+                self._rotate(name)
+            append_private(self._directory / name, text.encode("ascii"))
 
     def find(self, address: str, port: int, at: float | None) -> Mapping | None:
         """The mapping that held an external address and port at `at`, seconds since 1970 (None: now); None for none. Raises
         StateError."""
         when = self._clock() if at is None else at
-        return holder(self._lines(address), address, port, when)
+        lines = (mapping for name in self._names() for mapping in self._lines(name, address))
+        return holder(lines, address, port, when)
 
-    def _path(self, number: int) -> Path:
-        return self._directory / (f"{FILE}.{number}" if number else FILE)
+    def _names(self) -> list[str]:
+        """The names of the newest files, that of earlier versions first."""
+        found = (_FILE.fullmatch(path.name) for path in self._directory.glob("mappings*"))
+        return sorted({one[1] for one in found if one}, key=lambda name: (name != COMMON_FILE, name))
 
-    def _rotate(self) -> None:
+    def _path(self, name: str, number: int) -> Path:
+        return self._directory / (f"{name}.{number}" if number else name)
+
+    def _rotate(self, name: str) -> None:
         for number in range(self._files - 1, 0, -1):
-            rename_private(self._path(number - 1), self._path(number))
+            rename_private(self._path(name, number - 1), self._path(name, number))
 
-    def _lines(self, address: str) -> Iterator[Mapping]:
-        """Mappings that may concern an address, the oldest first. A line of another version, or one cut off, is skipped."""
+    def _lines(self, name: str, address: str) -> Iterator[Mapping]:
+        """Mappings of one MCP's files that may concern an address, the oldest first. A line of another version, or one cut off, is
+        skipped."""
         wanted = f'"external":"{address}"'
         # The newest file is opened first. Where another thread rotates the files meanwhile, a file may so be read twice,
         # which changes no answer, but none is missed.
-        opened = [lines_of(self._path(n), MOST_LINE, self._most + MOST_LINE) for n in range(self._files)]
+        opened = [
+            lines_of(self._path(name, n), MOST_LINE, self._most + MOST_LINE) for n in range(self._files)
+        ]
         for lines in reversed(opened):
             for line in lines:
                 # Parsing JSON takes most of the time, so a plain IPv4 address is first searched as text.

@@ -117,13 +117,14 @@ def replace_private(path: Path, data: bytes, synced: bool = False) -> None:
 
 
 def append_private(path: Path, data: bytes) -> None:
-    """Append to a private file, which is made where there is none. Data that cannot be written whole is cut off again. Raises
-    StateError."""
-    descriptor = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, ADVICE_LOG)
+    """Append lines to a private file, which is made where there is none. Data that cannot be written whole is cut off again. A
+    line that a process began and did not end, as it was killed, is ended first. Raises StateError."""
+    descriptor = open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, ADVICE_LOG)
     try:
         before = os.fstat(descriptor).st_size
         try:
-            left = memoryview(data)
+            is_torn = before and os.pread(descriptor, 1, before - 1) != b"\n"
+            left = memoryview(b"\n" + data if is_torn else data)
             while left:
                 left = left[os.write(descriptor, left) :]
         except OSError as error:

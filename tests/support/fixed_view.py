@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from ipaddress import ip_network
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -11,7 +12,7 @@ from steering.model.control import Control
 from steering.model.drawing import DrawnLink, DrawnNode, DrawnPort, NetworkPicture
 from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
-from steering.model.network import PortRef
+from steering.model.network import Network, PortRef
 from steering.model.preference import Intent
 from steering.model.session_change import ChangedSessions, SessionChange
 from steering.model.view import SessionFilter
@@ -175,6 +176,9 @@ class FixedView:
 
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return (True, False) if mcp == "core" else None
+
+    def sources_of(self, mcp: str) -> tuple[Network, ...]:
+        return (ip_network("192.0.2.0/28"),) if mcp == "core" else ()
 
     def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         return (McpId(7), ("9f3c2a1b00112233", 18)) if mcp == "core" else None

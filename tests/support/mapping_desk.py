@@ -14,7 +14,7 @@ from steering.model.policy import Logging, Policy, Subscriber
 from steering.model.source import SourceMode, SourceModes
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.schema.representation import JsonView
-from steering.store.mappings import FILE, MappingStore
+from steering.store.mappings import MappingStore
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north
 from tests.support.sites import Driver, off_path_site
@@ -23,6 +23,7 @@ Json = dict[str, Any]
 NOW = 1_800_000_000.0
 ANNA = pseudonym(b"k" * 32, "anna")
 BERT = pseudonym(b"k" * 32, "bert")
+SHARED = SourceModes(SourceMode.SHARED, None)
 POLICY = Policy(
     subscribers=(
         Subscriber("anna", prefixes=(ip_network("10.1.0.2/32"),)),
@@ -39,12 +40,16 @@ def line(internal: str, first: int, begin: float, end: float | None = None, **mo
 class Desk:
     """The northbound over an engine whose MCP `core` shares IPv4 addresses, and a store on disk."""
 
-    def __init__(self, directory: Path, policy: Policy = POLICY) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        policy: Policy = POLICY,
+        modes: SourceModes = SHARED,
+        pools: tuple[str, ...] = ("192.0.2.0/28",),
+    ) -> None:
         site = off_path_site()
         core, edge = site.mcps
-        shared = replace(
-            core, source_modes=SourceModes(SourceMode.SHARED, None), pools=(ip_network("192.0.2.0/28"),)
-        )
+        shared = replace(core, source_modes=modes, pools=tuple(map(ip_network, pools)))
         self.driver = Driver(off_path_site(mcps=(shared, edge)), policy)
         self.directory = directory
         self.apart: list[str] = []  # what was done where it holds up nobody
@@ -65,16 +70,23 @@ class Desk:
         return response.status_code, json.loads(response.body)
 
     def report(self, *lines: Json, mcp: str = "core", token: str = TOKEN) -> tuple[int, Json]:
+        """Reported with an operator's token unless another is given."""
         return self.ask("POST", f"/v1/mcps/{mcp}/mappings", {"mappings": lines}, token)
 
     def find(self, port: int, at: float | None = None) -> tuple[int, Json]:
         when = "" if at is None else f"&time={at}"
         return self.ask("GET", f"/v1/mappings?ip=192.0.2.1&port={port}{when}")
 
+    def metric(self, series: str) -> float:
+        """The value of a series, 0.0 for one that there is none of."""
+        request = Request.blank("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        lines = request.get_response(self.application).text.splitlines()
+        return next((float(row.split()[-1]) for row in lines if row.startswith(f"{series} ")), 0.0)
+
     def policy(self, logging: Logging) -> None:
         self.driver.give(PolicyReplaced(replace(POLICY, logging=logging)))
 
     @property
     def size(self) -> int:
-        path = self.directory / FILE
-        return path.stat().st_size if path.exists() else 0
+        """Bytes of all mappings that are kept."""
+        return sum(path.stat().st_size for path in self.directory.glob("mappings*"))

@@ -63,19 +63,38 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _find(controller, args, at))
 
 
+class WrongLines:
+    """Lines of a log that are no mapping, as one that a full disk or a crash cut off. The others are read all the same."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.count = self._first = 0
+
+    def found(self, number: int) -> None:
+        self.count += 1
+        self._first = self._first or number
+
+    def tell(self) -> None:
+        if self.count:
+            what = "1 line is no mapping" if self.count == 1 else f"{self.count} lines are no mappings"
+            print(f"steering mappings: {self._path}: {what} (line {self._first})", file=sys.stderr)
+
+
 def _look(args: argparse.Namespace, at: float) -> int:
+    wrong = WrongLines(str(args.log))
     try:
         with (
             ProgressLine(f"reading {args.log}"),
             args.log.open(encoding="utf-8", errors="replace") as lines,
         ):
-            found = find(lines, args.address, args.port, at)
+            found = find(lines, args.address, args.port, at, wrong.found)
     except (LogError, ValueError) as error:
         print(f"steering mappings: {args.log}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"steering mappings: {args.log}: {error.strerror}", file=sys.stderr)
         return 2
+    wrong.tell()
     if found is None:
         print(f"steering mappings: nobody had {args.address} port {args.port} then", file=sys.stderr)
         return 1
@@ -122,12 +141,22 @@ def _report(controller: client.ControllerClient, args: argparse.Namespace) -> No
 def _lines(path: str) -> list[Json]:
     """The lines of a log. Raises BadInput."""
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        return [reported(json.loads(line)) for line in text.splitlines() if line.strip()]
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise client.BadInput(f"{path}: {error.strerror}") from None
-    except (ValueError, AttributeError):
+    except ValueError:
         raise client.BadInput(f"{path} is no mapping log") from None
+    found: list[Json] = []
+    wrong = WrongLines(path)
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            found += [reported(json.loads(line))] if line.strip() else []
+        except (ValueError, AttributeError, RecursionError):
+            wrong.found(number)
+    if wrong.count and not found:
+        raise client.BadInput(f"{path} is no mapping log")
+    wrong.tell()
+    return found
 
 
 def _batches(lines: list[Json]) -> list[list[Json]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import islice
 
 from steering.core.engine import Engine
@@ -19,7 +19,7 @@ from steering.core.supervision.fallbacks import NONE_YET, by_access, by_mcp
 from steering.model.drawing import NetworkPicture, SessionPaths
 from steering.model.first_answers import AnswerCounts, FirstAnswersSnapshot
 from steering.model.ids import McpId
-from steering.model.network import Mcp, McpType, PortRef
+from steering.model.network import Mcp, McpType, Network, PortRef
 from steering.model.policy import Toggle
 from steering.model.port_snapshot import PortsSnapshot
 from steering.model.preference import NO_WISH, Intent
@@ -268,6 +268,13 @@ class EngineView:
             shares if wanted.mappings is Toggle.AUTO else wanted.mappings is Toggle.ON,
             wanted.destinations,
         )
+
+    def sources_of(self, mcp: str) -> tuple[Network, ...]:
+        found = next((one for one in self._engine.site.mcps if one.name == mcp), None)
+        if found is None:
+            return ()
+        own = (*found.addresses, *found.public_addresses)
+        return (*(ip_network(address) for address in own), *found.pools)
 
     def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         found = next((one.id for one in self._engine.site.mcps if one.name == mcp), None)

@@ -231,6 +231,8 @@ class Collector:
     def _of_http(self) -> Iterator[Metric]:
         text, refused = "What could not be kept, by reason", self._http.state_refused.items()
         yield _counter("state_refused", text, "reason", refused, tuple(StateRefusal))
+        text = "Lines of mapping logs that MCPs reported and that are not kept, by MCP and reason"
+        yield _of_site("mappings_refused", text, ("mcp", "reason"), self._http.mappings_refused.items())
         codes = {str(code): count for code, count in self._http.codes.items()}
         declared = tuple(map(str, HTTP_CODES))
         yield _counter("http_requests", "Northbound answers by status code", "code", codes.items(), declared)

@@ -7,7 +7,7 @@ from steering.core.snapshots.sessions import TOLD_AT_ONCE
 from steering.core.snapshots.view import EngineView
 from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
-from steering.model.network import PortRef
+from steering.model.network import Network, PortRef
 from steering.model.preference import Intent
 from steering.model.session_change import ChangedSessions
 from steering.model.view import Pause, SessionFilter, no_pause
@@ -95,6 +95,9 @@ class JsonView:
 
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return self._snapshots.mapping_logging(mcp)
+
+    def sources_of(self, mcp: str) -> tuple[Network, ...]:
+        return self._snapshots.sources_of(mcp)
 
     def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         return self._snapshots.reported(mcp)

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
-from steering.model.network import PortRef
+from steering.model.network import Network, PortRef
 from steering.model.preference import Intent
 from steering.model.session_change import ChangedSessions
 from steering.model.view import Pause, SessionFilter, no_pause
@@ -86,6 +86,10 @@ class View(Protocol):
 
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         """Whether mappings of an MCP are kept now, and whether with destinations; None: no such MCP (N-5.6.7b)."""
+
+    def sources_of(self, mcp: str) -> tuple[Network, ...]:
+        """What the external addresses of an MCP's mappings may be: its own addresses, and its pools (N-5.4.2), in mode ipv6-prefix of
+        interface identifiers. Empty for an unknown MCP."""
 
     def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         """The id of an MCP, and (generation, sequence) of the last report of sessions that the engine accepted, or None; None

@@ -5,9 +5,9 @@ block of ports, the log stays small (RFC 6888 REQ-14, the aim of RFC 7422). Only
 REQ-12), each session has a line of its own with `destination`.
 """
 
-import io
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class MappingJournal:
         self.enabled = enabled
         self.written = 0
         self.failed = 0
-        self._file = fallback if path is None else _open(path)
+        self._file: TextIO | LineFile = fallback if path is None else LineFile(path)
         self._own = path is not None
 
     @property
@@ -114,13 +114,44 @@ class MappingJournal:
             self.failed += 1
 
 
-def _open(path: str) -> TextIO:
+class LineFile:
+    """A file of mode 0600 to which lines are appended. A line that a full disk or the end of its writer cut off is ended before the
+    next one, so that it costs itself alone. Unbuffered: a refused line must not stay in a buffer, with later lines behind it. The
+    constructor raises LogError."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogError(f"cannot open the mapping log {path}: {error.strerror}") from None
+        self._is_torn = _is_torn(path)
+
+    def write(self, line: str) -> None:
+        """Append a line, with its end. Raises OSError."""
+        left = memoryview((b"\n" if self._is_torn else b"") + line.encode())
+        while left:
+            left = left[os.write(self._number, left) :]
+            self._is_torn = True
+        self._is_torn = False
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        os.close(self._number)
+
+
+def _is_torn(path: str) -> bool:
+    """Whether a file ends within a line."""
     try:
-        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise LogError(f"cannot open the mapping log {path}: {error.strerror}") from None
-    # Unbuffered: a line that a full disk refused must not stay in a buffer, with later lines behind it.
-    return io.TextIOWrapper(io.FileIO(number, "a"), encoding="utf-8", write_through=True)
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return file.read(1) not in (b"", b"\n")
+    except OSError:
+        return False
 
 
 def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> MappingJournal:
@@ -166,17 +197,31 @@ def covers(external: str, internal: str, address: str) -> bool:
     return asked in given
 
 
-def find(lines: Iterable[str], address: str, port: int, at: float) -> LoggedMapping | None:
+def find(
+    lines: Iterable[str],
+    address: str,
+    port: int,
+    at: float,
+    skipped: Callable[[int], None] = lambda number: None,
+) -> LoggedMapping | None:
     """The latest mapping that held an external address and port at a time, seconds since 1970; None for none.
 
     The end of a mapping is missing where its relay was killed; a later mapping of the same block then counts instead.
-    Raises LogError with the number of a line that is no mapping, and ValueError for a text that is no address.
+    `skipped` is called with the number of each line that is no mapping, as one that was cut off. Raises LogError with the number of
+    the first one where no other line is a mapping, and ValueError for a text that is no address.
     """
     ip_address(address)
     best: LoggedMapping | None = None
     ended: set[tuple[str, str, str, int, float]] = set()
+    first_wrong, is_log = 0, False
     for number, line in enumerate(lines, start=1):
-        found = _read(line, number)
+        try:
+            found = _read(line)
+        except ValueError:
+            first_wrong = first_wrong or number
+            skipped(number)
+            continue
+        is_log = is_log or bool(line.strip())
         if found is None or not found.first_port <= port <= found.last_port:
             continue
         if not covers(found.external, found.internal, address):
@@ -191,11 +236,13 @@ def find(lines: Iterable[str], address: str, port: int, at: float) -> LoggedMapp
                 best = None
         elif found.begin <= at and key not in ended and (best is None or found.begin >= best.begin):
             best = found
+    if first_wrong and not is_log:
+        raise LogError(f"line {first_wrong} is not a mapping")
     return best
 
 
-def _read(line: str, number: int) -> LoggedMapping | None:
-    """The mapping of a line; None for a session's line or an empty one."""
+def _read(line: str) -> LoggedMapping | None:
+    """The mapping of a line; None for a session's line or an empty one. Raises ValueError."""
     if not line.strip():
         return None
     try:
@@ -210,5 +257,5 @@ def _read(line: str, number: int) -> LoggedMapping | None:
             str(ip_network(row["external"])).removesuffix("/32").removesuffix("/128"),
             int(row["first_port"]), int(row["last_port"]), float(row["begin"]), None if end is None else float(end),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError):
-        raise LogError(f"line {number} is not a mapping") from None
+    except (KeyError, TypeError, OverflowError, RecursionError):
+        raise ValueError("this is not a mapping") from None

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIServer, make_server
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from steering.store.mappings import file_of
 from tests.support.fixed_view import token_of
 from tests.support.mapping_desk import Desk
 from tests.support.relay_lab import SERVER, Echo, Lab, wait_for
@@ -82,7 +83,7 @@ def test_counters_are_scraped_and_mappings_reported_while_it_serves(
         assert (status, found["internal"], found["mcp"], found["end"]) == (200, "10.1.0.2", "core", None)
         relay.stop()  # what it had ends with it, and that is told too
         lines: list[dict[str, Any]] = [
-            json.loads(line) for line in (tmp_path / "mappings.jsonl").read_text().splitlines()
+            json.loads(line) for line in (tmp_path / file_of("core")).read_text().splitlines()
         ]
         assert [line["end"] is None for line in lines] == [True, False]
     finally:

@@ -70,7 +70,7 @@ READERS: dict[str, Read] = {
     "reservations.json": _kept("reservations.json", lambda text: read_reservations(text, 0.0)),
     "sessions.jsonl": lambda path: SessionLog(path).load(),
     "leases.jsonl": lambda path: LeaseLog(path, lambda: 5.0).load(),
-    "mappings.jsonl": lambda path: MappingStore(path, lambda: 5.0).find("192.0.2.1", 1100, None),
+    "mappings-core.jsonl": lambda path: MappingStore(path, lambda: 5.0).find("192.0.2.1", 1100, None),
 }
 REFUSALS = (
     StateError,
@@ -167,7 +167,7 @@ def test_nesting_too_deep_is_refused_by_name(tmp_path: Path, name: str, depth: i
             (),
             -(-(2 * depth + 1) // (1 << 17)),
         )  # a line that nobody understands
-    elif name == "mappings.jsonl":
+    elif name == "mappings-core.jsonl":
         assert READERS[name](tmp_path) is None
     else:
         refused(name, tmp_path)
@@ -259,7 +259,7 @@ def test_another_users_file_is_refused_by_name(
 @pytest.mark.parametrize("make", [_fifo, _folder, _link], ids=["fifo", "directory", "link"])
 def test_logs_are_not_written_into_what_is_no_file_of_ours(tmp_path: Path, make: Any) -> None:
     kept = KeptSession("host", "core", 7, 1, KEY, ((KEY, 1, 9),))
-    for name in ("sessions.jsonl", "leases.jsonl", "mappings.jsonl"):
+    for name in ("sessions.jsonl", "leases.jsonl", "mappings-core.jsonl"):
         make(tmp_path / name)
     with pytest.raises(StateError):
         MappingStore(tmp_path, lambda: 5.0).append([MAPPING])
@@ -311,7 +311,7 @@ def test_on_a_full_disk_a_value_stays_as_it_was_and_nothing_half_written_is_left
 
 def test_half_a_line_that_still_fitted_is_taken_back(tmp_path: Path) -> None:
     fill(tmp_path)
-    for name in ("mappings.jsonl", "sessions.jsonl", "leases.jsonl"):
+    for name in ("mappings-core.jsonl", "sessions.jsonl", "leases.jsonl"):
         whole = (tmp_path / name).read_bytes()
         with full_disk(len(whole) + 20), pytest.raises(StateError) as caught:
             append_private(tmp_path / name, b"x" * 100 + b"\n")

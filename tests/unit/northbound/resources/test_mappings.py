@@ -10,10 +10,12 @@ import pytest
 from steering.cli.main import main
 from steering.model.mapping import Mapping, holder
 from steering.model.policy import Logging, Toggle
+from steering.model.source import SourceMode, SourceModes
+from steering.northbound.resources.mappings import MOST_IN_MEMORY, RecentMappings
 from steering.northbound.schema.answers import SCHEMAS
 from steering.store import credentials, private_file
 from steering.store import mappings as mapping_files
-from steering.store.mappings import FILE, MappingStore
+from steering.store.mappings import COMMON_FILE, MappingStore, file_of
 from tests.support.fixed_view import TOKEN, token_of
 from tests.support.mapping_desk import ANNA, BERT, NOW, Desk, Json, line
 from tests.support.rest_schema import faults
@@ -40,7 +42,7 @@ def test_the_right_subscriber_at_the_time_and_port(desk: Desk) -> None:
     assert desk.find(1100, NOW - 550)[0] == 404  # between the two
     assert desk.find(1100, NOW - 901)[0] == 404
     assert desk.find(4000)[0] == 404
-    text = (desk.directory / FILE).read_text()
+    text = (desk.directory / file_of("core")).read_text()
     assert "anna" not in text and "bert" not in text
 
 
@@ -127,11 +129,58 @@ def test_files_are_bounded_and_the_oldest_are_given_up(tmp_path: Path) -> None:
 def test_half_a_line_hides_no_other(tmp_path: Path) -> None:
     store = MappingStore(tmp_path, lambda: NOW)
     store.append([mapping(1)])
-    with (tmp_path / FILE).open("a") as file:
-        file.write('{"mcp":"core","internal"\n{"unheard":"of"}\n')
+    with (tmp_path / file_of("core")).open("a") as file:
+        # A crash ended the last line.
+        file.write('{"mcp":"core","internal"\n{"unheard":"of"}\n{"mcp":"core","inte')
     store.append([mapping(2)])
     assert store.find("192.0.2.1", 1, None) == mapping(1)
     assert store.find("192.0.2.1", 2, None) == mapping(2)
+
+
+def test_an_mcp_takes_no_room_from_what_others_reported(tmp_path: Path) -> None:
+    other = replace(mapping(1), mcp="edge", external="192.0.2.9")
+    for store in (MappingStore(tmp_path, lambda: NOW, most=2_000, files=3), RecentMappings()):
+        store.append([other])
+        for number in range(100):
+            store.append([mapping(number)] * (MOST_IN_MEMORY // 100))
+        assert store.find("192.0.2.9", 1, None) == other
+        assert store.find("192.0.2.1", 99, None) == mapping(99)
+
+
+def test_what_an_earlier_version_kept_for_all_mcps_is_found(tmp_path: Path) -> None:
+    store = MappingStore(tmp_path, lambda: NOW)
+    store.append([mapping(1)])
+    (tmp_path / file_of("core")).rename(tmp_path / f"{COMMON_FILE}.1")
+    store.append([mapping(2)])
+    (tmp_path / file_of("core")).rename(tmp_path / COMMON_FILE)
+    store.append([mapping(3)])
+    assert [store.find("192.0.2.1", port, None) for port in (1, 2, 3)] == [mapping(n) for n in (1, 2, 3)]
+
+
+@pytest.mark.row("N-5.6.7a")
+def test_an_mcp_reports_its_own_addresses_alone(desk: Desk) -> None:
+    """Else it could say that another MCP's address was whose it likes, for each time that is asked for."""
+    core = token_of("mcp")
+    own = line("10.1.0.2", 1024, NOW - 900)
+    assert desk.report(own, token=core)[1]["kept"] == 1
+    others = ("192.0.2.16", "192.0.0.0/16", "10.8.1.2", "10.9.0.2", "2001:db8::1", "0.0.0.0/0")
+    foreign = [line("10.1.0.3", 1024, NOW - 100) | {"external": external} for external in others]
+    told = desk.report(*foreign, line("10.1.0.2", 1536, NOW - 900), token=core)
+    assert told == (202, {"name": "core", "kept": 1}), "the line beside them counts"
+    assert desk.ask("GET", "/v1/mappings?ip=10.9.0.2&port=1024")[0] == 404
+    assert desk.metric('steering_mappings_refused_total{mcp="core",reason="other-address"}') == len(others)
+    for external in ("192.0.2.0/28", "10.8.0.2", "fd00:8::2"):
+        assert desk.report(own | {"external": external}, token=core)[1]["kept"] == 1
+    assert desk.report(*foreign)[1]["kept"] == len(others), "an operator brings what it likes"
+
+
+def test_of_identifiers_under_hosts_own_prefixes_those_of_its_pool_are_its_own(tmp_path: Path) -> None:
+    modes = SourceModes(None, SourceMode.IPV6_PREFIX)
+    desk = Desk(tmp_path, modes=modes, pools=("::5354:0:0:0/80",))
+    desk.policy(Logging(Toggle.ON))
+    told = line("fd00:1::2", 1, NOW)
+    for external, kept in (("::5354:0:0:7", 1), ("::5355:0:0:7", 0), ("fd00:1::5354:0:0:7", 0)):
+        assert desk.report(told | {"external": external}, token=token_of("mcp"))[1]["kept"] == kept, external
 
 
 def test_an_end_that_was_never_told_is_the_next_ones_begin_and_prefixes_hold_addresses() -> None:
@@ -172,6 +221,23 @@ def test_the_command_brings_a_log_and_finds_in_it(
     assert run("find", "192.0.2.1", "1024", "--at", "soon") == 2
     assert run("find", "192.0.2.9", "1024") == 1
     assert run("report", "core", str(tmp_path / "none")) == 2
+
+
+def test_a_line_that_was_cut_off_is_told_and_keeps_no_other_from_being_found_or_brought(
+    state_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "relay.jsonl"
+    whole = json.dumps(line("10.1.0.2", 1024, NOW - 900))
+    log.write_text(f"{whole}\n{whole[:40]}\n{whole}\n")
+    assert main(["mappings", "find", "192.0.2.1", "1024", "--log", str(log), "--at", str(NOW)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("10.1.0.2 had") and "1 line is no mapping (line 2)" in told.err
+    assert main(["mappings", "report", "core", str(log), "--state-dir", str(state_dir)]) == 0
+    told = capsys.readouterr()
+    assert told.out == "2 mappings are kept\n" and "1 line is no mapping (line 2)" in told.err
+    log.write_text(whole[:40])
+    assert main(["mappings", "find", "192.0.2.1", "1024", "--log", str(log)]) == 2
+    assert main(["mappings", "report", "core", str(log), "--state-dir", str(state_dir)]) == 2
 
 
 def test_the_files_are_read_where_that_holds_up_nobody(desk: Desk) -> None:

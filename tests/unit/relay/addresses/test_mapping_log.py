@@ -10,6 +10,7 @@ import pytest
 from steering.northbound.schema.binding_bodies import MappingReport
 from steering.relay.addresses.mapping_log import LogError, MappingJournal, find, open_mapping_log
 from steering.relay.addresses.source_pools import AddressMapping, SourcePools
+from tests.support.full_disk import full_disk
 from tests.support.relay_options import options
 from tests.support.relay_sources import SERVER, shared
 
@@ -111,7 +112,47 @@ def test_a_relay_that_was_killed_is_ended_by_the_next_owner_of_the_block() -> No
     assert find([row], "fd00:2::5354:1:0:7", 80, 9.0) is None
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"mcp": 1}', '"destination"', "x" * 2000])
+CORE = AddressMapping("10.1.0.2", "192.0.2.1", 1, 1023, 0, 5.0)
+EDGE = AddressMapping("10.1.0.3", "192.0.2.1", 1024, 2047, 1, 6.0)
+
+
+def held(file: Path) -> list[str | None]:
+    """Who has the two blocks, and how many lines are no mapping."""
+    skipped: list[int] = []
+    found = [
+        find(file.read_text().splitlines(), "192.0.2.1", port, 9.0, skipped.append) for port in (80, 1080)
+    ]
+    return [*(None if one is None else one.internal for one in found), str(len(skipped) // 2)]
+
+
+@pytest.mark.row("N-5.6.7a")
+@pytest.mark.parametrize("left", [0, 1, 40])
+def test_a_line_that_a_full_disk_cut_off_costs_itself_alone(tmp_path: Path, left: int) -> None:
+    file = tmp_path / "mappings"
+    log = MappingJournal(str(file), "core", True, io.StringIO())
+    log.begun(CORE)
+    with full_disk(file.stat().st_size + left):
+        log.begun(AddressMapping("10.1.0.9", "192.0.2.1", 2048, 3071, 2, 7.0))
+    log.begun(EDGE)
+    assert log.document() == {"enabled": True, "written": 2, "failed": 1}
+    assert held(file) == ["10.1.0.2", "10.1.0.3", "1" if left else "0"]
+
+
+@pytest.mark.row("N-5.6.7a")
+def test_a_line_that_a_crash_cut_off_costs_itself_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mappings"
+    MappingJournal(str(file), "core", True, io.StringIO()).begun(CORE)
+    whole = file.read_text()
+    for torn, wrong in (("", "0"), (whole[:30], "1")):
+        file.write_text(whole + torn)
+        MappingJournal(str(file), "core", True, io.StringIO()).begun(EDGE)
+        assert held(file) == ["10.1.0.2", "10.1.0.3", wrong]
+    assert "\n\n" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"mcp": 1}', '"destination"', "x" * 2000, "[" * 900, '{"first_port": 1e999}']
+)
 def test_a_line_that_is_no_mapping_is_named(line: str) -> None:
     with pytest.raises(LogError, match="line 2 is not a mapping"):
         find(["", line], "192.0.2.1", 80, 0.0)

@@ -19,6 +19,7 @@ from steering.relay.controller.reports import Reporter, reported
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
 from steering.store import credentials
+from steering.store.mappings import file_of
 from tests.support.fixed_view import TOKEN, token_of
 from tests.support.mapping_desk import ANNA, NOW, Desk, line
 from tests.support.relay_options import options
@@ -104,7 +105,7 @@ def test_while_the_controller_is_away_a_bounded_number_waits_and_the_rest_is_cou
         told._options, told._channel = ControllerAccess(url, "core", token_of("mcp"), None), None
         wait_for(lambda: told.reported == 5)
     told.stop()
-    assert len((desk.directory / "mappings.jsonl").read_text().splitlines()) == 5
+    assert len((desk.directory / file_of("core")).read_text().splitlines()) == 5
 
 
 def test_what_the_controller_never_takes_is_not_told_for_ever(url: str, desk: Desk) -> None:
