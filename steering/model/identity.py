@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from steering.model.source import Network
+
 
 class Role(StrEnum):
     """What a bearer token may do."""
@@ -14,9 +16,11 @@ class Role(StrEnum):
 
 
 class Identity(NamedTuple):
-    """The owner of a token. `id`: the name in logs. `mcp`: the MCP to which a token of role mcp belongs."""
+    """The owner of a token. `id`: the name in logs. `mcp`: the MCP to which a token of role mcp belongs. `addresses`: what a token
+    of role device may be paired with; empty: each address that no other device has."""
 
     id: str
     role: Role
     name: str = ""
     mcp: str = ""
+    addresses: tuple[Network, ...] = ()

@@ -11,12 +11,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from steering.model.identity import Identity, Role
+from steering.model.source import Network
 from steering.store.credentials import TOKEN_BYTES
 from steering.store.interface import StateError, StateRefusal
 from steering.store.json_text import read_json
@@ -28,6 +30,7 @@ LOCK_FILE = "tokens.lock"
 FIRST = "first"  # id of the token made at the first start
 RESTORE = "this is not a file of tokens: restore it, or remove it to begin anew"
 MAX_TOKENS = 2_048
+MOST_ADDRESSES = 16  # of one token
 LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
@@ -72,24 +75,27 @@ def listed(state_dir: Path) -> list[TokenRecord]:
 
 
 def add(
-    state_dir: Path, role: Role, name: str, mcp: str, created: str, expires: int | None = None
-) -> tuple[str, str]:
-    """Make a token; its id, and the token itself, which is not stored. `expires` as in TokenRecord.
+    state_dir: Path, role: Role, name: str, mcp: str, created: str, expires: int | None = None, addresses: Iterable[str] = ()
+) -> tuple[str, str]:  # fmt: skip
+    """Make a token; its id, and the token itself, which is not stored. `expires` as in TokenRecord, `addresses` as in Identity.
 
-    Raises ValueError for a text that cannot be a name, for an MCP with another role than mcp, and for role mcp without an
-    MCP. Raises StateError for a state directory that cannot be used.
+    Raises ValueError for a text that cannot be a name, for an MCP with another role than mcp, for role mcp without an
+    MCP, and for addresses that are none, too many, or with another role than device. Raises StateError for a state directory that
+    cannot be used.
     """
     for word in filter(None, (name, mcp)):
         if not _NAME.fullmatch(word):
             raise ValueError(f"{word!r} is no name: letters, digits, '_', '.', '-', '@', 64 at most")
     if (role is Role.MCP) != bool(mcp):
         raise ValueError("a token of role mcp names its MCP" if not mcp else "only role mcp names an MCP")
+    own = _networks(role, list(addresses))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with _changing(state_dir) as records:
         if len(records) >= MAX_TOKENS:
             raise StateError(StateRefusal.TOO_LARGE, f"{MAX_TOKENS} tokens are there already: revoke some")
         number = _unused({record.identity.id for record in records})
-        records.append(TokenRecord(Identity(number, role, name, mcp), digest(token), created, expires))
+        who = Identity(number, role, name, mcp, own)
+        records.append(TokenRecord(who, digest(token), created, expires))
     return number, token
 
 
@@ -127,9 +133,20 @@ def _changing(state_dir: Path) -> Iterator[list[TokenRecord]]:
         os.close(lock)
 
 
-def _told(record: TokenRecord) -> dict[str, str | int]:
+def _networks(role: Role, texts: list[str]) -> tuple[Network, ...]:
+    """Raises ValueError."""
+    if texts and role is not Role.DEVICE:
+        raise ValueError("only a token of role device has addresses")
+    if len(texts) > MOST_ADDRESSES:
+        raise ValueError(f"a token has {MOST_ADDRESSES} addresses at most")
+    return tuple(map(ip_network, texts))
+
+
+def _told(record: TokenRecord) -> dict[str, Any]:
     identity = record.identity
-    until: dict[str, str | int] = {} if record.expires is None else {"expires": record.expires}
+    more: dict[str, Any] = {} if record.expires is None else {"expires": record.expires}
+    if identity.addresses:
+        more["addresses"] = list(map(str, identity.addresses))
     return {
         "id": identity.id,
         "role": identity.role.value,
@@ -137,7 +154,7 @@ def _told(record: TokenRecord) -> dict[str, str | int]:
         "mcp": identity.mcp,
         "sha256": record.sha256,
         "created": record.created,
-    } | until
+    } | more
 
 
 def _record(told: dict[str, Any]) -> TokenRecord:
@@ -152,7 +169,12 @@ def _record(told: dict[str, Any]) -> TokenRecord:
     # A bool is an int in Python. A time beyond the year 9999 could not be shown as a date.
     if expires is not None and (type(expires) is not int or not 0 <= expires <= LAST_SECOND):
         raise ValueError(number)
-    return TokenRecord(Identity(number, role, name, mcp), sha256, str(told["created"]), expires)
+    texts = told.get("addresses", [])
+    # A number would be taken for an address, too.
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(number)
+    who = Identity(number, role, name, mcp, _networks(role, texts))
+    return TokenRecord(who, sha256, str(told["created"]), expires)
 
 
 def _is_word(word: str) -> bool:

@@ -32,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--mcp", metavar="NAME", default="", help="the MCP that a token of role mcp is for")
     new.add_argument("--name", metavar="NAME", default="", help="a note on whose it is")
     new.add_argument(
+        "--address",
+        metavar="PREFIX",
+        action="append",
+        default=[],
+        help="an address or prefix that a token of role device may be paired with; may be given again (default: each address"
+        " that no other device has)",
+    )
+    new.add_argument(
         "--expires",
         type=age,
         metavar="AGE",
@@ -83,7 +91,9 @@ def _add(state_dir: Path, args: argparse.Namespace) -> int:
             raise ValueError(f"--expires: from 1s to {LONGEST // 86_400}d")
         expires = int(now.timestamp() + args.expires)
     created = now.isoformat(timespec="seconds")
-    number, token = tokens.add(state_dir, tokens.Role(args.role), args.name, args.mcp, created, expires)
+    number, token = tokens.add(
+        state_dir, tokens.Role(args.role), args.name, args.mcp, created, expires, args.address
+    )
     until = None if expires is None else when(expires)
     if args.json:
         told = {
@@ -127,6 +137,7 @@ def _row(record: tokens.TokenRecord, used: int | None, now: float) -> dict[str, 
         "last_use": None if used is None else when(used),
         "expires": None if record.expires is None else when(record.expires),
         "expired": record.is_over(now),
+        "addresses": list(map(str, who.addresses)),
     }
 
 

@@ -1,13 +1,20 @@
-"""/v1/pairings: devices and the addresses they send from (S-14). /v1/discovery: the MCPs that a device may use."""
+"""/v1/pairings: devices and the addresses they send from (S-14). /v1/discovery: the MCPs that a device may use.
+
+An MCP opens ports to a paired address, so a device must not pair its neighbour's. REST cannot see where a device speaks from: requests come
+by proxies and management networks, and a device has several addresses. So an operator says with a device's token what it may be
+paired with, and an address that one device has is none of another's.
+"""
 
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import cast
 
 from steering.core.inputs import Input, PairingsReplaced
+from steering.model.identity import Identity, Role
 from steering.northbound.http.exchange import Call, RestReply
-from steering.northbound.http.problems import Problem, conflict, not_found, shown
+from steering.northbound.http.problems import Problem, conflict, forbidden, not_found, shown
 from steering.northbound.schema.bodies import Pairing
 from steering.northbound.schema.view import View
 from steering.store.lists import AccessLists, ListFull
@@ -32,17 +39,29 @@ class Pairings:
         return RestReply({"pairings": found})
 
     def pair(self, call: Call) -> RestReply:
-        """Store the addresses that a device sends from. From them it may address MCPs (S-14). Raises Problem 404, 409."""
+        """Store the addresses that a device sends from. From them it may address MCPs (S-14). Raises Problem 403, 404, 409."""
         name = call.path["name"]
         if not _DEVICE.fullmatch(name):
             raise not_found(f"no token can be that of a device {shown(name)}")
         addresses = cast(Pairing, call.body).model_dump(mode="json")["addresses"]
+        self._check(call.who, name, addresses)
         try:
             self._lists.pair(name, addresses)
         except ListFull as full:
             raise conflict(str(full)) from None
         self.restore()
         return RestReply({"name": name, "addresses": addresses})
+
+    def _check(self, who: Identity, name: str, addresses: list[str]) -> None:
+        """Whether a device may pair itself with addresses; an operator may pair any. Raises Problem 403, 409."""
+        if who.role is not Role.DEVICE:
+            return
+        of_others = {one for device, own in self._lists.pairings.items() if device != name for one in own}
+        for address in addresses:
+            if who.addresses and not any(ip_address(address) in network for network in who.addresses):
+                raise forbidden(f"this token is not for {address}")
+            if address in of_others:
+                raise conflict(f"{address} is paired with another device: an operator says whose it is")
 
     def unpair(self, call: Call) -> RestReply:
         wanted = call.path["name"]

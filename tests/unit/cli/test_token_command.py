@@ -121,9 +121,11 @@ def test_uses_are_bounded(tmp_path: Path) -> None:
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = json.loads(token(capsys, tmp_path, "add", "--role", "reader", "--json")[1])
+    words = ("add", "--role", "device", "--address", "10.1.0.2", "--address", "fd00:1::/64", "--json")
+    made = json.loads(token(capsys, tmp_path, *words)[1])
     (listed,) = json.loads(token(capsys, tmp_path, "list", "--json")[1])["tokens"]
-    assert (listed["id"], listed["role"]) == (made["id"], "reader")
+    assert (listed["id"], listed["role"]) == (made["id"], "device")
+    assert listed["addresses"] == ["10.1.0.2/32", "fd00:1::/64"]
     assert json.loads(token(capsys, tmp_path, "revoke", made["id"], "--json")[1]) == {
         "id": made["id"],
         "changed": True,
@@ -137,6 +139,8 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["add", "--role", "mcp"], "names its MCP"),
         (["add", "--role", "reader", "--mcp", "core"], "only role mcp"),
         (["add", "--role", "reader", "--name", "a b"], "is no name"),
+        (["add", "--role", "reader", "--address", "10.1.0.2"], "only a token of role device"),
+        (["add", "--role", "device", "--address", "nowhere"], "does not appear to be"),
         (["add", "--role", "reader", "--expires", "0s"], "from 1s to 3650d"),
         (["add", "--role", "reader", "--expires", "3651d"], "from 1s to 3650d"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,30 @@ def test_a_token_is_told_once_and_kept_as_a_hash(state: Path) -> None:
     assert len(token) >= 43
     ring = TokenFile(state, FIRST_TOKEN)
     assert ring.identify(token) == Identity(number, Role.MCP, "probe", "core")
+
+
+@pytest.mark.row("S-14")
+def test_a_devices_token_keeps_what_it_may_be_paired_with(state: Path) -> None:
+    number, token = tokens.add(state, Role.DEVICE, "cpe-1", "", "now", None, ["10.1.0.2", "fd00:1::/64"])
+    own = (ip_network("10.1.0.2/32"), ip_network("fd00:1::/64"))
+    assert TokenFile(state, FIRST_TOKEN).identify(token) == Identity(
+        number, Role.DEVICE, "cpe-1", addresses=own
+    )
+    for role, addresses, said in (
+        (Role.READER, ["10.1.0.2"], "only a token of role device"),
+        (Role.DEVICE, ["10.1.0.2/24"], "host bits"),
+        (Role.DEVICE, ["10.1.0.2"] * (tokens.MOST_ADDRESSES + 1), "at most"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            tokens.add(state, role, "", "", "now", None, addresses)
+    path = state / tokens.TOKENS_FILE
+    whole = path.read_text()
+    for wrong in ('"10.1.0.2"', "{}", "[1]", '["nowhere"]', "null"):
+        told = json.loads(whole)
+        told["tokens"][0]["addresses"] = json.loads(wrong)
+        path.write_text(json.dumps(told))
+        with pytest.raises(StateError, match="none of ours"):
+            tokens.listed(state)
 
 
 def test_a_running_controller_sees_what_is_added_and_revoked(state: Path) -> None:

@@ -1,6 +1,7 @@
 """Lists, registry, pairings and discovery over REST: who may, what is kept, what the engine is told."""
 
 import json
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.support.noted_control import Noted
 
 Json = dict[str, Any]
 DEVICE = "device-" + "z" * 40
+OWN = (ip_network("10.1.0.0/28"), ip_network("fd00:1::/64"))
 ENTRY = {
     "name": "cpe",
     "action": "deny",
@@ -30,13 +32,14 @@ ENTRY = {
 
 
 class Keys:
-    """An operator, a reader, a device called cpe-1 and a device without a name."""
+    """An operator, a reader, a device called cpe-1, cpe-3 that has addresses, and a device without a name."""
 
     def identify(self, token: str) -> Identity | None:
         return {
             TOKEN: Identity("op", Role.OPERATOR, "tests"),
             "reader": Identity("rd", Role.READER, "reads"),
             DEVICE: Identity("0a0a0a0a", Role.DEVICE, "cpe-1"),
+            "bounded": Identity("0c0c0c0c", Role.DEVICE, "cpe-3", addresses=OWN),
             "nameless": Identity("0b0b0b0b", Role.DEVICE, ""),
             "mcp": Identity("mc", Role.MCP, "", "core"),
         }.get(token)
@@ -152,6 +155,36 @@ def test_a_device_pairs_itself_and_nobody_else():
     assert rest.ask("PUT", "/v1/pairings/cpe-1", {"addresses": []}, DEVICE).status_int == 422
     assert rest.ask("DELETE", "/v1/pairings/cpe-1", token=DEVICE).status_int == 200
     assert rest.ask("DELETE", "/v1/pairings/cpe-1", token=DEVICE).status_int == 404
+
+
+@pytest.mark.row("S-14", "N-5.2.1e")
+def test_a_device_pairs_no_address_of_another_device():
+    """Else it could have an MCP open a port that leads to its neighbour."""
+    rest = Rest()
+    path, neighbours = "/v1/pairings/cpe-1", ["10.1.0.9", "fd00:1::9"]
+    assert rest.ask("PUT", "/v1/pairings/cpe-2", {"addresses": neighbours}).status_int == 200
+    for addresses in (neighbours[:1], ["10.1.0.2", "fd00:1:0:0::9"]):
+        answer = rest.ask("PUT", path, {"addresses": addresses}, DEVICE)
+        assert answer.status_int == 409 and "another device" in answer.json["detail"]
+    assert rest.noted.given[-1] == PairingsReplaced(frozenset(ip_address(a).packed for a in neighbours))
+    for _ in range(2):
+        assert rest.ask("PUT", path, {"addresses": ["10.1.0.2"]}, DEVICE).status_int == 200
+    assert rest.ask("DELETE", "/v1/pairings/cpe-2").status_int == 200
+    assert rest.ask("PUT", path, {"addresses": neighbours}, DEVICE).status_int == 200
+
+
+@pytest.mark.row("S-14", "N-5.2.1e")
+def test_a_device_whose_token_says_so_pairs_its_own_addresses_alone():
+    rest = Rest()
+    path = "/v1/pairings/cpe-3"
+    for addresses in (["10.1.0.16"], ["10.1.0.2", "fd00:2::1"], ["fd00:1:0:1::"]):
+        answer = rest.ask("PUT", path, {"addresses": addresses}, "bounded")
+        assert answer.status_int == 403 and "not for" in answer.json["detail"]
+    assert not rest.noted.given and not rest.store.values
+    assert rest.ask("PUT", path, {"addresses": ["10.1.0.15", "fd00:1::7"]}, "bounded").status_int == 200
+    assert rest.ask("PUT", path, {"addresses": ["10.1.0.16"]}).status_int == 200, (
+        "an operator says whose it is"
+    )
 
 
 class Ill(FixedView):
