@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from threading import Condition
+from threading import Condition, RLock
 from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
@@ -20,15 +20,19 @@ from steering.northbound.http.event_positions import Position
 
 Json = dict[str, Any]
 
-MAX_STREAMS = 64
+MAX_STREAMS = 64  # of operators and readers
 MAX_OF_READER = 16  # of them of one token of that role
-MAX_OF_MCP = 4  # likewise: a relay has two, and for a moment those that it has lost
+MAX_STREAMS_OF_MCPS = 512  # of all MCPs: of 256 relays, which have two each
+MAX_OF_MCP = 4  # of them of one token: for a moment a relay has those, too, that it has lost
 KEPT = 1_024
 MAX_QUEUE = 2 * KEPT  # events that may wait in a stream: as many as two controllers keep
 WRITTEN_AT_ONCE = 32  # events that are sent between two pauses
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 LOOK = 0.5  # seconds of silence after which the server can check whether the reader is still connected
 MEDIA_TYPE = "text/event-stream"
+
+# What no stream without `hears_sessions` wants. There may be thousands a second.
+_OF_SESSIONS = frozenset((EventKind.SESSION, EventKind.SUBFLOW))
 
 _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
@@ -64,10 +68,17 @@ class TooManyStreams(Exception):
 
 
 class StreamShare(NamedTuple):
-    """Whose a stream is, and how many that one may have."""
+    """Whose a stream is, and how many that one may have. MCPs have streams of their own, so that they and those who watch take none
+    from each other."""
 
     owner: str = ""
     most: int = MAX_STREAMS
+    is_mcps: bool = False
+
+    @property
+    def in_all(self) -> int:
+        """How many streams there may be of all MCPs, or of all others."""
+        return MAX_STREAMS_OF_MCPS if self.is_mcps else MAX_STREAMS
 
 
 EVERYBODYS = StreamShare()
@@ -77,20 +88,23 @@ def share_of(who: Identity) -> StreamShare:
     """Of an operator's token all streams, as it may do all."""
     if who.role is Role.OPERATOR:
         return EVERYBODYS
-    return StreamShare(who.id, MAX_OF_MCP if who.role is Role.MCP else MAX_OF_READER)
+    if who.role is Role.MCP:
+        return StreamShare(who.id, MAX_OF_MCP, is_mcps=True)
+    return StreamShare(who.id, MAX_OF_READER)
 
 
 class Stream:
     """The queue of one listener."""
 
     hears_others = False  # whether the listener wants events of other controllers
+    changed: Condition  # of the hub's lock: only the stream that has something new wakes up
 
     def __init__(self, wants: Wants, hears_sessions: bool) -> None:
         self.wants = wants
         self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
         self.is_over = False
-        self.owner = ""
+        self.share = EVERYBODYS
         self._begun_with = 0  # events
 
     @property
@@ -144,8 +158,8 @@ class EventHub:
         self._number = 0
         self._kept: deque[StreamEvent] = deque(maxlen=KEPT)
         self._streams: set[Stream] = set()
-        # Under eventlet this is a green condition: only the waiting stream waits.
-        self._changed = Condition()
+        # Under eventlet this is a green lock: only the waiting stream waits.
+        self._lock = RLock()
         self.dropped = 0
 
     @property
@@ -193,15 +207,18 @@ class EventHub:
 
     def publish(self, kind: str, data: Json) -> None:
         """Number and keep an event, and queue it in every stream that wants it. Never waits for a reader."""
-        with self._changed:
+        with self._lock:
             self._number += 1
             event = StreamEvent(self._number, kind, data, self.controller, self.position.run, self._wall())
             self._kept.append(event)
-            self._tell(event, self._streams)
+            if kind in _OF_SESSIONS:
+                self._tell(event, {stream for stream in self._streams if stream.hears_sessions})
+            else:
+                self._tell(event, self._streams)
 
     def pass_on(self, event: StreamEvent) -> None:
         """Queue an event of another controller, or about one, in the streams that hear others. The event is not kept."""
-        with self._changed:
+        with self._lock:
             self._tell(event, {stream for stream in self._streams if stream.hears_others})
 
     def _tell(self, event: StreamEvent, streams: set[Stream]) -> None:
@@ -213,7 +230,7 @@ class EventHub:
             elif not stream.begins_anew():
                 self.dropped += 1
                 self._end(stream)
-        self._changed.notify_all()
+            stream.changed.notify_all()
 
     def open(
         self,
@@ -230,7 +247,7 @@ class EventHub:
         `hears_sessions`: False where `wants` takes no event of a session, so that none is made for this stream. `since`: used
         without a `last`; the kept events from that time on are sent first, after a `reset` where some are missing. Raises
         TooManyStreams, and ValueError for a `since` in the future."""
-        with self._changed:
+        with self._lock:
             history = None if since is None or last else self.history(since)
             stream = self.add(Stream(wants, hears_sessions), share)
             missed, is_whole = (self._since(last), True) if history is None else history
@@ -244,14 +261,17 @@ class EventHub:
 
     def add(self, stream: Stream, share: StreamShare = EVERYBODYS) -> Stream:
         """Raises TooManyStreams."""
-        with self._changed:
-            if len(self._streams) >= MAX_STREAMS:
-                raise TooManyStreams(f"{MAX_STREAMS} event streams are open, which is all there are")
-            stream.owner = share.owner
-            if sum(one.owner == share.owner for one in self._streams) >= share.most:
+        with self._lock:
+            alike = [one.share.owner for one in self._streams if one.share.is_mcps == share.is_mcps]
+            if len(alike) >= share.in_all:
+                whose = " of MCPs" if share.is_mcps else ""
+                raise TooManyStreams(f"{share.in_all} event streams{whose} are open, which is all there are")
+            if alike.count(share.owner) >= share.most:
                 raise TooManyStreams(
                     f"this token has {share.most} event streams open, which is all that it may have"
                 )
+            stream.share = share
+            stream.changed = Condition(self._lock)
             self._streams.add(stream)
             return stream
 
@@ -314,8 +334,8 @@ class EventHub:
 
     def take(self, stream: Stream, seconds: float) -> bytes | None:
         """The next WRITTEN_AT_ONCE events as text, b"" after `seconds` of silence, None when the stream is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: stream.queue or stream.is_over, seconds)
+        with self._lock:
+            stream.changed.wait_for(lambda: stream.queue or stream.is_over, seconds)
             if stream.is_over:
                 return None
             few = min(len(stream.queue), WRITTEN_AT_ONCE)
@@ -323,19 +343,19 @@ class EventHub:
 
     def leave(self, stream: Stream) -> None:
         """End a stream whose reader is gone."""
-        with self._changed:
+        with self._lock:
             self._end(stream)
 
     def close(self) -> None:
         """End every stream."""
-        with self._changed:
+        with self._lock:
             for stream in list(self._streams):
                 self._end(stream)
-            self._changed.notify_all()
 
     def _end(self, stream: Stream) -> None:
         stream.is_over = True
         stream.queue.clear()
+        stream.changed.notify_all()
         self._streams.discard(stream)
 
 

@@ -3,6 +3,7 @@ source and by token, and answers to wrong tokens are delayed.
 """
 
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
@@ -21,6 +22,9 @@ from steering.runtime.http.protocol import Protocol
 from steering.runtime.http.visitors import Visitors
 
 CLIENT_TIMEOUT = 10.0  # most seconds without a byte
+# Seconds after which a connection ends whose peer acknowledges nothing: else it keeps its place, and that of its event stream, for
+# the quarter of an hour for which the kernel sends again. A stream sends something each 15 s.
+UNACKNOWLEDGED = 30.0
 MAX_TARGET = 4_096  # most bytes of a request line
 RATE, BURST = 500.0, 256.0  # most connections a second, and most at once
 TLS_RATE = 200.0  # most TLS connections a second: a handshake costs some milliseconds of the one thread
@@ -61,7 +65,7 @@ class RestServer:
     def _serve(self, accepted: Any, address: tuple[Any, ...]) -> None:
         visitor = self._visitors.enter(accepted, str(address[0]))
         try:
-            accepted.settimeout(CLIENT_TIMEOUT)
+            prepare(accepted)
             self._server.process_request([address, accepted, eventlet.wsgi.STATE_IDLE, visitor])
         finally:
             self._visitors.leave(visitor)
@@ -70,6 +74,13 @@ class RestServer:
 
     def _paused(self) -> None:
         self._counters.accept_paused[ControllerListener.REST] += 1
+
+
+def prepare(accepted: Any) -> None:
+    """Bound the time that a client's socket waits: for bytes, and for acknowledgements (RFC 5482)."""
+    with suppress(OSError, ValueError):  # it may be closed already
+        accepted.settimeout(CLIENT_TIMEOUT)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED * 1000))
 
 
 class Doorkeeper:

@@ -20,6 +20,7 @@ from steering.model.refused_connections import RestRefusal
 from steering.openflow.budgets import Newcomers, source_of
 from steering.openflow.connection.descriptors import rest_places
 
+MOST_STRANGERS = 128
 STRANGERS_OF_SOURCE = 32
 OF_TOKEN = 32  # most connections of one token that is not an operator's
 FOR_OPERATORS = 4  # one in so many places of known tokens is for operators only
@@ -51,13 +52,16 @@ class Visitor:
 
 
 class Visitors:
-    """All connections to REST. Half of the places are for strangers, half for connections with a known token."""
+    """All connections to REST. Half of the places are for strangers, MOST_STRANGERS at most; the others are for connections with a
+    known token."""
 
     def __init__(self, counters: Counters, now: Callable[[], float] = monotonic) -> None:
         self._counters = counters
         self._now = now
-        self._places = rest_places() // 2
-        self._strangers: Newcomers[Visitor] = Newcomers(self._places, STRANGERS_OF_SOURCE)
+        places = rest_places()
+        strangers = min(MOST_STRANGERS, places // 2)
+        self._places = places - strangers
+        self._strangers: Newcomers[Visitor] = Newcomers(strangers, STRANGERS_OF_SOURCE)
         self._known: Counter[str] = Counter()  # connections by token
         self._operators = 0
         self._wrong: deque[tuple[float, str]] = deque(maxlen=REMEMBERED)

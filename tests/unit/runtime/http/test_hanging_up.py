@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from steering.northbound.http.events import HEARTBEAT
 from steering.runtime.http.protocol import has_hung_up
+from steering.runtime.http.rest_server import CLIENT_TIMEOUT, UNACKNOWLEDGED, prepare
 
 RESET = struct.pack("ii", 1, 0)  # linger for no time: close() resets
 
@@ -64,3 +66,16 @@ def test_who_was_hung_up_on_has(pair: tuple[socket.socket, socket.socket]) -> No
     ours, _ = pair
     ours.close()
     assert has_hung_up(ours)
+
+
+def test_who_acknowledges_nothing_is_given_up_by_the_kernel_long_before_its_own_time(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Linux sends again for a quarter of an hour; meanwhile a relay that comes back had no event stream left."""
+    ours, _ = pair
+    prepare(ours)
+    given_up = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
+    assert given_up == UNACKNOWLEDGED and ours.gettimeout() == CLIENT_TIMEOUT
+    assert HEARTBEAT < given_up < 4 * HEARTBEAT, "a relay that lost two streams has two more"
+    ours.close()
+    prepare(ours)  # who is gone already costs nothing

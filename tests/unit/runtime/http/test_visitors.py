@@ -7,8 +7,16 @@ import pytest
 from steering.core.counters import Counters
 from steering.model.identity import Identity, Role
 from steering.model.refused_connections import RestRefusal
+from steering.openflow.connection.descriptors import MOST_OF_REST
 from steering.runtime.http import visitors
-from steering.runtime.http.visitors import LONGEST_DELAY, OF_TOKEN, STRANGERS_OF_SOURCE, Visitor, Visitors
+from steering.runtime.http.visitors import (
+    LONGEST_DELAY,
+    MOST_STRANGERS,
+    OF_TOKEN,
+    STRANGERS_OF_SOURCE,
+    Visitor,
+    Visitors,
+)
 
 OPERATOR = Identity("first", Role.OPERATOR)
 READER = Identity("0000000a", Role.READER)
@@ -66,6 +74,19 @@ def test_one_token_has_so_many_connections_and_operators_have_room_left(
     assert sum(bench.enter_as(one) for one in others) == 75 - OF_TOKEN
     assert [bench.enter_as(OPERATOR) for _ in range(26)] == [True] * 25 + [False]
     assert bench.counters.rest_refused[RestRefusal.TOO_MANY_OF_TOKEN] == 2 + 100 - 75 + OF_TOKEN + 1
+
+
+def test_a_site_with_many_relays_has_room_for_them_and_no_more_for_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch, MOST_OF_REST)
+    relays = [Identity(f"{n:08x}", Role.MCP, mcp=f"mcp{n}") for n in range(256)]
+    assert all(bench.enter_as(one) for one in relays for _ in range(3)), "two streams and reports"
+    reader = bench.enter()
+    assert not reader.welcome(READER) and bench.enter_as(OPERATOR)
+    bench.visitors.leave(reader)
+    found = [bench.enter(f"10.0.0.{n % 100}") for n in range(MOST_STRANGERS + 3)]
+    assert sum(map(is_open, found)) == MOST_STRANGERS
 
 
 def test_who_leaves_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
