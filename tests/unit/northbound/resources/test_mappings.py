@@ -255,7 +255,7 @@ def test_files_that_move_on_while_they_are_read_are_not_missed(
     store = MappingStore(tmp_path, lambda: NOW, most=300, files=4)
     for number in range(4):
         store.append([of_host(number)])
-    assert len(list(tmp_path.glob("mappings.jsonl*"))) == 4
+    assert len(list(tmp_path.glob(f"{file_of('core')}*"))) == 4
     opened: list[Path] = []
 
     def opens(path: Path, *bounds: int) -> Iterator[str]:
