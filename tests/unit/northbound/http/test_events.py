@@ -9,7 +9,6 @@ import pytest
 from webob import Request
 
 from steering.core.outputs import Prefer
-from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
 from steering.model.preference import Intent, SubflowWish
 from steering.model.since import read_since
@@ -20,12 +19,10 @@ from steering.northbound.http.events import (
     MAX_OF_READER,
     MAX_QUEUE,
     MAX_STREAMS,
-    MAX_STREAMS_OF_MCPS,
     WRITTEN_AT_ONCE,
     EventBody,
     EventHub,
     TooManyStreams,
-    share_of,
 )
 from tests.support.fixed_view import TOKEN, WALL, FixedView, north, token_of
 from tests.support.heard_events import EPOCH, everything, heard
@@ -290,49 +287,6 @@ def test_one_token_that_is_no_operators_takes_no_stream_from_others(role: str, m
     assert opened(made.application, path).status_code == 200, "an operator has room"
     kept[0].app_iter.close()
     assert opened(made.application, path, **token).status_code == 200
-
-
-def test_mcps_and_those_who_watch_take_no_stream_from_each_other() -> None:
-    """A relay has two streams, so 64 of all were enough for 32 relays that nobody watches."""
-    hub = EventHub(EPOCH)
-    relays = [share_of(Identity(f"{number:08x}", Role.MCP, mcp="core")) for number in range(256)]
-    streams = [hub.open(everything, "", [], share=relay) for relay in relays for _ in range(2)]
-    assert len(streams) == MAX_STREAMS_OF_MCPS
-    with pytest.raises(TooManyStreams, match="of MCPs"):
-        hub.open(everything, "", [], share=relays[0])
-    readers = [share_of(Identity(f"r{number}", Role.READER)) for number in range(MAX_STREAMS)]
-    watched = [hub.open(everything, "", [], share=reader) for reader in readers]
-    with pytest.raises(TooManyStreams):
-        hub.open(everything, "", [])
-    hub.leave(streams[0])
-    with pytest.raises(TooManyStreams):
-        hub.open(everything, "", [])
-    hub.open(everything, "", [], share=relays[7])
-    hub.leave(watched[0])
-    hub.open(everything, "", [])
-
-
-class NotedCondition(threading.Condition):
-    """Counts how often whoever waits was woken."""
-
-    woken = 0
-
-    def notify_all(self) -> None:
-        self.woken += 1
-        super().notify_all()
-
-
-def test_who_gets_nothing_of_an_event_is_not_woken_by_it() -> None:
-    """Each stream has a thread of its own: with hundreds of relays each event of a session would have run them all."""
-    hub = EventHub(EPOCH)
-    watches = hub.open(everything, "", [])
-    relay = hub.open(lambda event: event.kind in ("drain", "session"), "", [], hears_sessions=False)
-    watches.changed, relay.changed = NotedCondition(hub._lock), NotedCondition(hub._lock)
-    for kind in ("session", "subflow", "policy"):
-        hub.publish(kind, {})
-    assert (watches.changed.woken, relay.changed.woken) == (3, 0) and not relay.queue
-    hub.publish("drain", {})
-    assert (watches.changed.woken, relay.changed.woken) == (4, 1)
 
 
 def test_head_opens_no_stream() -> None:
