@@ -157,7 +157,7 @@ def read_session(line: str) -> tuple[int, KeptSession | None]:
         if len(told) == 1:
             return number, None
         flows = tuple(
-            (_key(key), _datapath(dpid), _number(isn + 1) - 1)
+            (_key(key), _datapath(dpid), _number(isn + 1, 1 << 32) - 1)
             for key, dpid, isn in _some(told[6], MOST_FLOWS)
         )
         version = _number(told[4], 1)

@@ -71,6 +71,7 @@ from steering.wire.peer_messages import (
 )  # fmt: skip
 
 TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
+PORTIONS = 10  # most times in one tick that as many numbers are examined to find these sessions
 DIGESTS = 5.0  # seconds between two digests
 TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
 SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER
@@ -352,7 +353,7 @@ class PeerExchange(Part):
         if name not in self.reached:
             return []
         outputs = self.flush(now)
-        self._syncs[name] = PeerSync(list(reversed(self._table.by_id)))
+        self._syncs[name] = PeerSync(self._table.youngest if len(self._table) else 0)
         return [*outputs, TellPeer(name, ReplicaStart())]
 
     def flush(self, now: float) -> list[Output]:
@@ -405,15 +406,16 @@ class PeerExchange(Part):
         return outputs
 
     def _go_on(self, name: str, sync: PeerSync) -> list[Output]:
-        table = self._table
-        entries = []
-        for _ in range(min(TOKENS * TOLD_AT_ONCE, len(sync.left))):
-            session = table.by_id.get(sync.left.pop())
-            told = None if session is None else table.told(session)
-            if told is not None:
-                entries.append(told)
+        table, left = self._table, TOKENS * TOLD_AT_ONCE
+        entries: list[TokenEntry] = []
+        for _ in range(PORTIONS):
+            if left <= 0 or sync.sent >= sync.end:
+                break
+            found, sync.sent = table.by_id.following(sync.sent, sync.end, left)
+            left -= len(found)
+            entries += filter(None, map(table.told, found))
         outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in parts_of(entries)]
-        if not sync.left and not self._readiness.recovering:
+        if sync.sent >= sync.end and not self._readiness.recovering:
             del self._syncs[name]
             outputs.append(TellPeer(name, ReplicaEnd()))
         return outputs

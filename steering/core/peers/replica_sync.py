@@ -8,18 +8,17 @@ TOKENS = 512  # most tokens in one message
 
 
 class PeerSync:
-    """The sending of a whole replica to one controller. `left`: numbers of the sessions that were not sent yet, the highest
-    first. They are sent from the end of the list."""
+    """The sending of a whole replica to one controller. Sessions with numbers up to `sent` were sent, those up to `end` have
+    to be. Sessions that began later are sent by themselves."""
 
-    __slots__ = ("end", "left")
+    __slots__ = ("end", "sent")
 
-    def __init__(self, numbers: list[int]) -> None:
-        self.left = numbers
-        self.end = numbers[0] if numbers else 0
+    def __init__(self, end: int) -> None:
+        self.sent, self.end = 0, end
 
     def is_ahead(self, number: int) -> bool:
         """Whether a session is among those that were not sent yet."""
-        return bool(self.left) and self.left[-1] <= number <= self.end
+        return self.sent < number <= self.end
 
 
 def parts_of(entries: list[TokenEntry]) -> Iterator[tuple[TokenEntry, ...]]:

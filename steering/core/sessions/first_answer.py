@@ -62,7 +62,7 @@ class FirstAnswers:
         8684 section 3.7). The caller writes the session's entries again, because their cookies have changed."""
         if handshake.kind is CAPABLE and handshake.key:
             return self.taught(session, handshake.version, handshake.key, now)
-        session.active = now
+        session.touch(now)
         onset = session.onset
         if not onset.reverse:  # otherwise the answer is a host's, which says nothing about the MCP
             self._counters.first_answer(onset.entrance, session.mcp, True)
@@ -77,8 +77,8 @@ class FirstAnswers:
 
     def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
         """Take the first SYN/ACK of a session's initial subflow, if it has a key. `version`: of MPTCP. Returns the token."""
-        session.active = now
-        onset, extras = session.onset, session.extras
+        session.touch(now)
+        onset = session.onset
         if not onset.reverse:
             self._counters.first_answer(onset.entrance, session.mcp, False)
             self._outcomes.first_answer(session, False)
@@ -86,7 +86,7 @@ class FirstAnswers:
             session.speaks(version)
         token = read_token(token_of(version, key), "big")
         self._table.learn(session, token)
-        if extras is not None and extras.secrets is not None:
+        if session._page.extras and session.secrets is not None:  # few pages have extras
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
         if self._answer_has_to_do(session, now):

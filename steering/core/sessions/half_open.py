@@ -33,6 +33,9 @@ from steering.model.ids import DatapathId, McpId
 from steering.model.policy import Policy
 from steering.model.session import Entry, SessionState
 
+# Names for members of enums: core.sessions.records says why.
+ANSWERED, SYN_PINNED = SessionState.ANSWERED, SessionState.SYN_PINNED
+
 # When a session is examined ("look"), in parts of `timers.half_open` since its SYN. At the last look, the entry of an
 # answered session is read again, and a session without an answer ends.
 LOOKS = (0.15, 0.45, 0.85, 1.0)
@@ -142,7 +145,7 @@ class HalfOpenSessions(Part):
         half_open, youngest = self._table.half_open, self._table.youngest
         new, self._known = half_open.following(self._known, youngest, NOTED_AT_ONCE)
         after = LOOKS[FIRST] * self._policy.timers.half_open
-        self._waiting[FIRST].extend((session.created + after, session.id) for session in new)
+        self._waiting[FIRST].extend([session.when_and_which(after) for session in new])
 
     def _look(self, session: Session, look: int, now: float, asked: dict[DatapathId, list[Entry]]) -> bool:
         """Examine a session. Returns whether its entry has to be read. If so, the entry was added to `asked`."""
@@ -207,14 +210,15 @@ class HalfOpenSessions(Part):
     def counted(self, read: CountersRead, now: float) -> list[Output]:
         """A switch reports counters of entries. A session whose host has sent more is established. A session whose counter
         shows nothing ends, if it was to be judged by this."""
-        flows, half_open = self._table.flows, self._table.half_open
+        flows = self._table.flows
         for entry, packets, size in read.entries:
             subflow = flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is None:
                 continue
             session = subflow.session
             subflow.count_packets(packets, now)
-            if half_open.get(session.id) is None or session.first != subflow.key:
+            state = session.state
+            if (state is not ANSWERED and state is not SYN_PINNED) or session.first != subflow.key:
                 continue
             if subflow.shows_host(packets, size):
                 self._life.heard(session)

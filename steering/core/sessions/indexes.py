@@ -77,15 +77,23 @@ class HashedIndex(MutableMapping[K, V]):
         """All records, faster than `values`, which looks each record up."""
         return chain.from_iterable(shard.values() for shard in self._shards)
 
+    def take_apart(self) -> list[Index[K, V]]:
+        """Empty the index. Returns its dicts that had records: who drops one after the other frees all records in portions."""
+        had = [shard for shard in self._shards if shard]
+        self._shards = tuple(Index() if shard else shard for shard in self._shards)
+        return had
+
 
 class Block(list[V | None]):
-    """The records of SPAN consecutive numbers, None where there is no record. `living`: the number of records."""
+    """The records of SPAN consecutive numbers, None where there is no record. `living`: the number of records. `beside`: what
+    is kept beside these records, as long as one of them is there."""
 
-    __slots__ = ("living",)
+    __slots__ = ("beside", "living")
 
     def __init__(self) -> None:
         super().__init__(_NOBODY)
         self.living = 0
+        self.beside: tuple[object, ...] = ()
 
 
 class NumberedIndex(MutableMapping[int, V]):
@@ -144,6 +152,19 @@ class NumberedIndex(MutableMapping[int, V]):
         if not block.living:
             del self._blocks[number >> BITS]
         return found
+
+    def keep_beside(self, number: int, thing: object) -> None:
+        """Keep something as long as a record of this number's block is there. There is a record with this number. What was
+        kept last may be given again."""
+        block = self._blocks[number >> BITS]
+        if not block.beside or block.beside[-1] is not thing:
+            block.beside = (*block.beside, thing)
+            untrack(block.beside)
+
+    def beside(self, number: int) -> tuple[object, ...]:
+        """What is kept beside the records of this number's block."""
+        block = self._blocks.get(number >> BITS)
+        return () if block is None else block.beside
 
     def __contains__(self, number: object) -> bool:
         block = self._blocks.get(number >> BITS)  # type: ignore[operator]

@@ -21,7 +21,8 @@ from steering.core.outputs import Output
 from steering.core.sessions.counted_switches import CountedSwitches
 from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.flow_key import FlowKey, server_of, source_of
-from steering.core.sessions.records import TAKEN_UP_WITHIN, UNANSWERED, UNHEARD, Session, Subflow
+from steering.core.sessions.record_pages import UNANSWERED, UNHEARD
+from steering.core.sessions.records import TAKEN_UP_WITHIN, Session, Subflow
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import NO_WAYPOINT
 from steering.model.network import PortRole

@@ -2,10 +2,18 @@
 
 A ledger holds what one MCP has reported, and checks the order of its batches. It says nothing about sessions of other
 MCPs.
+
+An MCP may have a million sessions. So their reports are in indexes that never pause for a large copy, the garbage collector does
+not examine them, and those of an earlier run or set are freed in portions.
 """
+
+from collections import deque
+from collections.abc import Sized
 
 from steering.core.inputs import McpSessions
 from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.garbage_collector import untrack_all
+from steering.core.sessions.indexes import HashedIndex
 from steering.core.sessions.records import Session
 from steering.model.ids import Token
 
@@ -14,6 +22,7 @@ SILENT = 5.0  # seconds without a batch after which a ledger proves nothing
 FREE = 16  # a whole set is asked for again when 1/FREE of the bound is free
 # Sessions without room that are remembered by their ids, in some 4 MB. Further ones are only counted.
 LEFT_OUT = 65_536
+FREED_AT_ONCE = 10_000  # void reports that are freed at each tick, or a few more: some 2 ms
 
 
 class Told:
@@ -31,21 +40,24 @@ class Told:
 
 class McpLedger:
     """The ledger of one MCP. `whole`: a whole set was reported, and all changes since. Only then a session that is not in the
-    ledger does not live at the MCP. A "run" of the MCP is named by its generation."""
+    ledger does not live at the MCP. A "run" of the MCP is named by its generation. `most`: the expected number of sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.generation = ""
         self._generation_before = ""  # of the MCP's run before this one; a batch of that run comes too late
         self.sequence = 0
         self.whole = False
         self.heard = NEVER  # when the last batch came
         self._part = 0  # the last part of an incomplete set; 0 if no set is incomplete
-        self._live: dict[int, Told] = {}
-        self._flows: dict[FlowKey, Told] = {}
-        self._tokens: dict[Token, int] = {}  # token -> how many live sessions have it
-        # The live sessions of the MCP's run before this one. Empty as soon as all records were compared.
-        self._flows_before: dict[FlowKey, Told] = {}
-        self._tokens_before: dict[Token, int] = {}
+        self._live: HashedIndex[int, Told] = HashedIndex(most)
+        self._flows: HashedIndex[FlowKey, Told] = HashedIndex(most)
+        self._tokens: HashedIndex[Token, int] = HashedIndex(most)  # token -> how many live sessions have it
+        # The live sessions of the MCP's run before this one. None as soon as all records were compared.
+        self._flows_before: HashedIndex[FlowKey, Told] | None = None
+        self._tokens_before: HashedIndex[Token, int] | None = None
+        self._new: list[object] = []  # reports that the garbage collector still tracks
+        self._void: deque[Sized] = deque()  # parts of indexes that are to be freed
         self.restarted = NEVER  # time of the first batch of this run, if there was a run before
         self.overflowed = False
         # Live sessions without room: ids of some, and the number of the others. The end of an unknown id counts as the end of
@@ -79,13 +91,31 @@ class McpLedger:
             if self.generation and given.generation != self.generation:
                 # If the run before was too short to be compared, the sessions of the run before that are still kept.
                 if self.whole and not self._flows_before:
+                    self._forget_before()
                     self._flows_before, self._tokens_before = self._flows, self._tokens
+                    self._flows, self._tokens = HashedIndex(self._most), HashedIndex(self._most)
                 self.restarted, self._generation_before = now, self.generation
-            self._live, self._flows, self._tokens = {}, {}, {}
+            self._void += (*self._live.take_apart(), *self._flows.take_apart(), *self._tokens.take_apart())
             self.whole = self.overflowed = False
             self._left_out, self._more_left_out = set(), 0
         self.generation, self.sequence, self.heard = given.generation, given.sequence, now
         self._part = 0 if given.last else given.part
+
+    def _forget_before(self) -> None:
+        if self._flows_before is not None and self._tokens_before is not None:
+            self._void += (*self._flows_before.take_apart(), *self._tokens_before.take_apart())
+        self._flows_before = self._tokens_before = None
+
+    def settle(self) -> None:
+        """Called after each batch: untrack the new reports (garbage_collector)."""
+        untrack_all(self._new)
+
+    def free_some(self) -> bool:
+        """Called at each tick: free a portion of the void reports. Returns whether there are more."""
+        left = FREED_AT_ONCE
+        while self._void and left > 0:
+            left -= 1 + len(self._void.popleft())
+        return bool(self._void)
 
     def complete(self) -> None:
         """The last part of a set was taken."""
@@ -94,10 +124,11 @@ class McpLedger:
     def add(self, number: int, told: Told) -> None:
         """Add a live session."""
         self._left_out.discard(number)
-        self._live[number] = told
-        self._flows[told.flow] = told
+        self._new.append(told)
+        self._live.put(number, told)
+        self._flows.put(told.flow, told)
         if told.token >= 0:
-            self._tokens[told.token] = self._tokens.get(told.token, 0) + 1
+            self._tokens.put(told.token, self._tokens.get(told.token, 0) + 1)
 
     def full(self, number: int) -> None:
         """A live session found no room. From now on, sessions that are not in the ledger may live, until a whole set is
@@ -141,8 +172,8 @@ class McpLedger:
 
     def compared(self) -> None:
         """All session records were compared with a whole set of this run. The sessions of the run before are forgotten."""
-        if self.whole and (self._flows_before or self._tokens_before):
-            self._flows_before, self._tokens_before = {}, {}
+        if self.whole:
+            self._forget_before()
 
     def is_true(self, now: float) -> bool:
         """Whether the ledger is up to date: sessions in it live at the MCP, others do not. `now`: seconds."""
@@ -168,6 +199,8 @@ class McpLedger:
 
     def lived(self, session: Session) -> bool:
         """Whether the MCP's run before this one had this session when it ended."""
+        if self._flows_before is None or self._tokens_before is None:
+            return False
         told = self._flows_before.get(session.first)
         if told is not None and (told.token < 0 or session.token in (-1, told.token)):
             return told.session in (0, session.id)

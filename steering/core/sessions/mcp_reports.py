@@ -79,8 +79,8 @@ class McpReports(Part):
         self._recovering = recovering
         self._ledgers = ledgers
         self._cut_off = cut_off
-        self._looked_at = 0  # the youngest session that was added to `_young`
-        self._young: deque[int] = deque()  # sessions that are too young to be checked, in order of age
+        self._looked_at = 0  # the youngest session for which an early report was looked for
+        self._checked = 0  # the youngest session that was checked; all older ones were, too
         self._checking: deque[int] = deque()  # sessions that have to be looked up in a complete set
         self._under_way = False  # some of these were looked up already
         # The MCPs whose sets this look-up compares with all sessions, and those for which another one has to follow.
@@ -112,7 +112,9 @@ class McpReports(Part):
         mcp = self._map.mcps.get(given.mcp)
         if mcp is None:
             return ReportOutcome([])
-        ledger = self._ledgers.setdefault(given.mcp, McpLedger())
+        ledger = self._ledgers.get(given.mcp)
+        if ledger is None:
+            ledger = self._ledgers[given.mcp] = McpLedger(self._table.limits.sessions)
         if ledger.is_last(given):
             ledger.heard = now
             return ReportOutcome([])
@@ -136,6 +138,7 @@ class McpReports(Part):
                     tokens.append(token)
             else:
                 outputs += self._over(given.mcp, ledger, event, now)
+        ledger.settle()
         if given.part and given.last:
             ledger.complete()
             self._check_all(given.mcp)
@@ -266,6 +269,8 @@ class McpReports(Part):
         outputs = self._leave(now) if self._leaving else []
         if self._early_ends:
             outputs += self._end_early(now)
+        for ledger in self._ledgers.values():
+            ledger.free_some()
         for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
             self._under_way = True
             session = self._table.by_id.get(self._checking.popleft())
@@ -278,23 +283,21 @@ class McpReports(Part):
     def _check_young(self, now: float) -> list[Output]:
         """Check new sessions, each once, when their MCP must have reported them."""
         youngest = self._table.youngest
-        new = range(self._looked_at + 1, youngest + 1)
-        self._young.extend(new)
-        self._looked_at = youngest
         outputs: list[Output] = []
         if self.early:
             self.early.expire(now)
+            new = range(self._looked_at + 1, youngest + 1)
             for begun in filter(None, map(self._table.by_id.get, new)):
                 self._take_early(begun, outputs, now)
-        for _ in range(CHECKED_EACH_TICK):
-            if not self._young:
-                break
-            session = self._table.by_id.get(self._young[0])
-            if session is not None and self._told_by(session) > now:
-                break
-            self._young.popleft()
+        self._looked_at = youngest
+        # Numbers are in order of age, so no queue of the young sessions is needed.
+        for number in range(self._checked + 1, min(youngest, self._checked + CHECKED_EACH_TICK) + 1):
+            session = self._table.by_id.get(number)
             if session is not None:
+                if self._told_by(session) > now:
+                    break
                 outputs += self._check(session, now)
+            self._checked = number
         return outputs
 
     def _take_early(self, session: Session, outputs: list[Output], now: float) -> None:

@@ -2,25 +2,29 @@
 
 Other packages read a record's fields, and change them only by its methods. So the layout of records can change without
 changes elsewhere. There are a million records, so each holds only its own data. Data that many records share are in
-`shared_parts`, and so are the MCPs' loads at decisions. Small numbers of a subflow are packed into one number. Data that few
-records need are in `session_extras`. An object takes 32 bytes, and 8 bytes for each slot, in steps of 16. A session has 12
-slots, a subflow 10.
+`shared_parts`. The MCPs' loads at decisions are kept beside the sessions (`SessionTable.loads_of`). Numbers are in pages
+(`record_pages`). Data that few records need are in `session_extras`. An object takes 32 bytes, and 8 bytes for each slot, in
+steps of 16. A session has 8 slots, a subflow 6.
+
+So a session with one subflow takes 96 and 80 bytes, and 24 and 29 in pages. Its flow's key takes 48, its token 32. The indexes take 28
+for each of these two, and 8 for its number (`indexes`). Its loads take 3.
 """
 
 from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, Origin, parts_of, split
-from steering.core.sessions.session_extras import (
-    PROGRESS,
+from steering.core.sessions.record_pages import (
+    IS_HEARD,
+    NO_ISN,
+    UNHEARD,
     WATCH,
-    MarkedParts,
-    SessionExtras,
-    SubflowExtras,
+    PagedSubflow,
+    pages_of_sessions,
+    pages_of_subflows,
 )
 from steering.core.sessions.session_facts import SessionFacts
 from steering.core.sessions.shared_parts import (
-    LoadWindow,
     Returns,
     course_of,
     courses,
@@ -56,11 +60,6 @@ INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
 SYN_PINNED = SessionState.SYN_PINNED
 NOTHING, COPY, PUNT = Watch.NOTHING, Watch.COPY, Watch.PUNT
 
-# The progress of a join's handshake.
-UNANSWERED = 0  # only its SYN was seen
-ANSWERED = 1  # its MCP has answered
-UNHEARD = 2  # counters show, some seconds after its SYN, that its host has sent nothing more
-HEARD = 3  # its host has sent more than its SYN, or its beginning is not known
 TAKEN_UP_WITHIN = 5.0  # seconds from the SYN after which a join without progress counts as given up
 
 # Longest frame, in bytes, of a reset, with some room for one MPTCP option (RFC 8684 3.6). A third ACK has at least timestamps,
@@ -79,29 +78,31 @@ _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # the difference between a cookie of kind RETURN and one of kind INITIAL
 
 
-class Subflow(MarkedParts):
+class Subflow(PagedSubflow):
     """One subflow: its flow, where it comes in and where it is led."""
 
-    __slots__ = (
-        "session", "after", "key", "isn", "packets", "bytes", "active",
-    )  # fmt: skip
+    __slots__ = ("after", "key", "session")
 
     def __init__(
         self, session: "Session", kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
+        page = self._page = pages_of_subflows.page
+        free = page.free
+        place = self._place = free.pop()
+        if not free:
+            pages_of_subflows.turn()
+        if isn < 0:
+            page.marks[place] |= NO_ISN
+        else:
+            page.isn[place] = isn
+        page.active[place] = now
         self.session = session
         # The next subflow of the same session. Only Session changes it.
         self.after: Subflow | None = None
         self.key = key
         parts = (dpid, port, role, waypoint, kind, address_id, backup)
         self.course = courses.get(parts) or course_of(parts)
-        self.isn = isn
-        self.packets = 0
-        self.bytes = 0
-        self.active = now  # time of its last known activity
-        self._marks = HEARD << PROGRESS  # for a join, `came_as_join` sets another progress
-        self._extras: SubflowExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
@@ -114,10 +115,6 @@ class Subflow(MarkedParts):
         """The subflow's segments come in at this port from now on. The caller writes the entry."""
         self.course = course_of(self.course._replace(dpid=dpid, port=port, role=role))
 
-    def renumber(self, isn: int) -> None:
-        """Set the initial sequence number of the subflow's SYN, which is not known if its entry was read back."""
-        self.isn = isn
-
     def lead_to(self, waypoint: WaypointId) -> None:
         """The subflow has an entry to this waypoint from now on. The caller writes the entry."""
         self.course = course_of(self.course._replace(waypoint=waypoint))
@@ -127,76 +124,49 @@ class Subflow(MarkedParts):
         if wish != self.wish:
             self._more().wish = wish
 
-    def found(self, packets: int, size: int, watch: int) -> None:
-        """Take over the counters and the watch of the subflow's entry, which was read back from a switch."""
-        self.packets, self.bytes, self.watch = packets, size, watch
-
     def count_packets(self, packets: int, now: float) -> None:
         """Take the packet counter of the subflow's entry. If it has changed, the subflow and its session are active."""
-        if packets == 0 and self.progress < UNHEARD and self.active + TAKEN_UP_WITHIN <= now:
+        page, place = self._page, self._place
+        if packets == 0 and self.progress < UNHEARD and page.active[place] + TAKEN_UP_WITHIN <= now:
             self.progress = UNHEARD
-        elif packets != self.packets:
-            self.progress = HEARD
-            self.packets = packets
-            self.active = self.session.active = now
-
-    def count_bytes(self, size: int) -> int:
-        """Take the byte counter of the subflow's entry. Returns the bytes since the last count. A counter that is smaller than
-        before belongs to a new entry."""
-        moved = size - self.bytes if size >= self.bytes else size
-        self.bytes = size
-        return moved
+        elif packets != page.packets[place]:
+            page.marks[place] |= IS_HEARD
+            page.packets[place] = packets
+            page.active[place] = now
+            self.session.touch(now)
 
     def shows_host(self, packets: int, size: int) -> bool:
         """Whether counters of its entry show that the host has sent more than its SYN and resets."""
         return more_than_resets(packets, size, len(self.key) == 12)
 
-    def came_as_join(self) -> None:
-        """The subflow begins as a join: only its SYN was seen."""
-        self._marks = self._marks & WATCH | UNANSWERED << PROGRESS
-
-    def was_answered(self) -> None:
-        """The MCP has sent a SYN/ACK."""
-        if self.progress == UNANSWERED:
-            self.progress = ANSWERED
-
-    def was_heard(self) -> None:
-        """The host has sent more than its SYN."""
-        self.progress = HEARD
-
 
 class Session(SessionFacts):
     """One M-session (D-2.1), or the plain TCP connection to which it fell back."""
 
-    __slots__ = (
-        "id", "state", "mcp", "ruling", "created", "_loads", "_oldest",
-    )  # fmt: skip
+    __slots__ = ("mcp", "oldest", "ruling", "state")
 
     def __init__(
         self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, entrance: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None, loads: LoadWindow | None = None,
+        reverse: bool = False, unit: str | None = None,
     ) -> None:  # fmt: skip
-        self.id = number
+        page = self._page = pages_of_sessions.page
+        free = page.free
+        place = self._place = free.pop()
+        if not free:
+            pages_of_sessions.turn()
+        page.number[place] = number
+        page.created[place] = page.active[place] = now
         self.state = state  # only sessions.transitions changes it
         self.mcp = mcp
         self.token = NO_TOKEN
         self.ruling = ruling
-        self.created = now
-        self.active = now  # time of the last known activity of any subflow
-        self.first = first  # flow key of the initial subflow; server-leg entries match the reversed flow
+        # Subflows are a linked list (Subflow.after), because a Python list of one, the usual case, takes half as much memory
+        # as the session. If there is none, as when the session is over: the key of the initial subflow, which else is
+        # that of the oldest one, or in `extras`. Only this class changes it.
+        self.oldest: Subflow | FlowKey = first
         parts = (entrance, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
-        self._loads = loads
-        # Subflows are a linked list (Subflow.after), because a Python list of one, the usual case, takes half as much memory
-        # as the session.
-        self._oldest: Subflow | None = None
-        self.extras: SessionExtras | None = None
-
-    @property
-    def flow(self) -> FlowParts:
-        """The parts of the initial subflow's key. The source is the host's end, or the server's if `reverse`."""
-        return parts_of(self.first)
 
     @property
     def has_counter(self) -> bool:
@@ -204,13 +174,8 @@ class Session(SessionFacts):
         onset = self.onset
         if onset.unit is not None or onset.reverse:
             return False
-        first = self._oldest
-        return first is not None and first.course.waypoint != NO_WAYPOINT
-
-    @property
-    def loads(self) -> tuple[int, ...]:
-        """Active sessions of each MCP at the session's decision, in the order of its ruling's candidates."""
-        return () if self._loads is None else self._loads.row(self.id)
+        first = self.oldest
+        return not isinstance(first, bytes) and first.course.waypoint != NO_WAYPOINT
 
     def quota_keys(self, origin_of: Origin) -> QuotaKeys | None:
         """The keys towards which the session counts in the ledger. None for a session that was read back
@@ -227,17 +192,50 @@ class Session(SessionFacts):
     # ---- its subflows -----------------------------------------------------------------------------
 
     @property
+    def first(self) -> FlowKey:
+        """The flow key of the initial subflow, NO_FLOW if it is not known. Server-leg entries match the reversed flow."""
+        oldest = self.oldest
+        if isinstance(oldest, bytes):
+            return oldest
+        extras = self._page.extras
+        if extras:
+            found = extras.get(self._place)
+            if found is not None and found.first is not None:
+                return found.first
+        return oldest.key
+
+    @property
+    def flow(self) -> FlowParts:
+        """The parts of the initial subflow's key. The source is the host's end, or the server's if `reverse`."""
+        return parts_of(self.first)
+
+    def _begin_with(self, oldest: Subflow | FlowKey, first: FlowKey) -> None:
+        """Set the oldest subflow and the key of the initial one. `oldest`: `first`, if there is no subflow."""
+        self.oldest = oldest
+        other = None if isinstance(oldest, bytes) or oldest.key == first else first
+        if other is not None or self.extras is not None:
+            self._more().first = other
+
+    def _know_first(self, key: FlowKey) -> None:
+        """Set the key of the initial subflow, which may be another than the oldest one."""
+        oldest = self.oldest
+        self._begin_with(key if isinstance(oldest, bytes) else oldest, key)
+
+    @property
     def subflows(self) -> tuple[Subflow, ...]:
         """The subflows in the order in which they came."""
-        found, one = [], self._oldest
-        while one is not None:
-            found.append(one)
+        one = self.oldest
+        if isinstance(one, bytes):
+            return ()
+        found = [one]
+        while one.after is not None:
             one = one.after
+            found.append(one)
         return tuple(found)
 
     def is_at(self, dpid: DatapathId) -> bool:
         """Whether the session may have entries in a switch."""
-        one = self._oldest
+        one = None if isinstance(self.oldest, bytes) else self.oldest
         while one is not None:
             if one.course.dpid == dpid:
                 return True
@@ -247,17 +245,15 @@ class Session(SessionFacts):
     @property
     def subflow_count(self) -> int:
         """The number of subflows."""
-        count, one = 0, self._oldest
-        while one is not None:
-            count += 1
-            one = one.after
-        return count
+        return len(self.subflows)
 
     def add(self, subflow: Subflow) -> bool:
         """Add a subflow. Returns whether the session has several now."""
-        last = self._oldest
-        if last is None:
-            self._oldest = subflow
+        last = self.oldest
+        if isinstance(last, bytes):
+            self.oldest = subflow
+            if last != subflow.key:
+                self._more().first = last
             return False
         while last.after is not None:
             last = last.after
@@ -266,20 +262,39 @@ class Session(SessionFacts):
 
     def remove(self, subflow: Subflow) -> bool:
         """Remove a subflow. Returns whether the session has others."""
-        if self._oldest is subflow:
-            self._oldest = subflow.after
-        else:
-            before = self._oldest
-            while before is not None and before.after is not subflow:
+        before = self.oldest
+        if before is subflow:
+            first = self.first
+            self._begin_with(first if subflow.after is None else subflow.after, first)
+        elif not isinstance(before, bytes):
+            while before.after is not None and before.after is not subflow:
                 before = before.after
-            if before is not None:
+            if before.after is subflow:
                 before.after = subflow.after
         subflow.after = None
-        return self._oldest is not None
+        return not isinstance(self.oldest, bytes)
 
     def let_go(self) -> None:
         """Break the reference cycle of a session that is over and its subflows (garbage_collector)."""
-        self._oldest = None
+        first = self.first
+        self._begin_with(first, first)
+
+    def found_first(self, key: FlowKey, reverse: bool) -> bool:
+        """The session's initial subflow was read back from a switch. `reverse`: at a gateway. Returns True."""
+        self._know_first(key)
+        self._found(reverse or self.reverse, self.returns)
+        return True
+
+    def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
+        """A server-leg entry of the session was read back. Returns False if the session has another initial subflow than
+        `key`."""
+        if not self.first:
+            self._know_first(key)
+        if self.first != key:
+            return False
+        returns = self.returns if place in self.returns else (*self.returns, place)
+        self._found(reverse or self.reverse, returns)
+        return True
 
     # ---- its entries ------------------------------------------------------------------------------
 
@@ -305,7 +320,7 @@ class Session(SessionFacts):
             return None
         family, src, dst, sport, dport = split(subflow.key)
         return _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow._marks & WATCH,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow._page.marks[subflow._place] & WATCH,
         ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
@@ -326,13 +341,12 @@ class Session(SessionFacts):
 
     def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they have to exist first."""
-        only, extras = self._oldest, self.extras
+        only, extras = self.oldest, self._page.extras
         if (
-            only is not None
+            not isinstance(only, bytes)
             and only.after is None
-            and only.key is self.first
             and not self.onset.reverse
-            and (extras is None or not extras.ending)
+            and not (extras and self._place in extras)
             and only.course.waypoint
         ):
             return self._first_entries(only, gateway_role)
@@ -343,10 +357,10 @@ class Session(SessionFacts):
         """The same as `entries` for a session with one subflow that has an entry, the usual case at the beginning. It is
         faster."""
         dpid, _, role, waypoint, _, _, _ = subflow.course
-        family, src, dst, sport, dport = split(self.first)
+        family, src, dst, sport, dport = split(subflow.key)
         cookie = self.cookie(INITIAL)
         uplink = _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._marks & WATCH,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._page.marks[subflow._place] & WATCH,
         ))  # fmt: skip
         returned = cookie | _RETURN
         returns = self.onset.returns

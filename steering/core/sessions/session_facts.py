@@ -4,25 +4,18 @@
 """
 
 from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
-from steering.core.sessions.flow_key import FlowKey
-from steering.core.sessions.session_extras import ExtraParts
+from steering.core.sessions.record_pages import PagedSession
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import Returns, onset_of
-from steering.model.ids import DatapathId, Token, WaypointId
+from steering.model.ids import Token
 
 
-class SessionFacts(ExtraParts):
+class SessionFacts(PagedSession):
     """`records.Session` sets the fields, and says what they are."""
 
-    __slots__ = ("active", "first", "token")
+    __slots__ = ("token",)
 
-    active: float
-    first: FlowKey
     token: Token
-
-    def touch(self, now: float) -> None:
-        """A segment of the session was seen."""
-        self.active = now
 
     def return_by(self, places: Returns) -> None:
         """The server leg has entries at these places from now on. The caller writes them."""
@@ -41,23 +34,6 @@ class SessionFacts(ExtraParts):
     def known_by_host(self, token: Token) -> None:
         """The token of the host's key is known."""
         self._more().host_token = token
-
-    def found_first(self, key: FlowKey, reverse: bool) -> bool:
-        """The session's initial subflow was read back from a switch. `reverse`: at a gateway. Returns True."""
-        self.first = key
-        self._found(reverse or self.reverse, self.returns)
-        return True
-
-    def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
-        """A server-leg entry of the session was read back. Returns False if the session has another initial subflow than
-        `key`."""
-        if not self.first:
-            self.first = key
-        if self.first != key:
-            return False
-        returns = self.returns if place in self.returns else (*self.returns, place)
-        self._found(reverse or self.reverse, returns)
-        return True
 
     def _found(self, reverse: bool, returns: Returns) -> None:
         self.onset = onset_of(self.onset._replace(reverse=reverse, returns=returns))

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from steering.core.sessions.flow_key import FlowKey, source_of
-from steering.core.sessions.records import UNANSWERED, Session, Subflow
+from steering.core.sessions.record_pages import UNANSWERED
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, WaypointId
 from steering.model.network import PortRole

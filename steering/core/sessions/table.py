@@ -10,13 +10,14 @@ from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, Origin, source_of
 from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
+from steering.core.sessions.half_open_index import HalfOpenIndex, is_half_open
 from steering.core.sessions.host_flows import HostFlows
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
-from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.records import NOTHING, Session, Subflow
 from steering.core.sessions.served_hosts import HeardHosts
 from steering.core.sessions.session_order import SIZE, SessionOrder
-from steering.core.sessions.shared_parts import LoadLog, Returns
+from steering.core.sessions.shared_parts import LoadLog, LoadWindow, Returns
 from steering.core.sessions.token_index import TokenIndex
 from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
@@ -51,7 +52,7 @@ class SessionTable:
         self._forget_host = self.hosts.forget
         self._tokens = TokenIndex(most)  # tokens by which sessions are known
         self._host_tokens = TokenIndex(most)  # tokens of hosts' keys, which the joins of MCPs carry
-        self.half_open: NumberedIndex[Session] = NumberedIndex()  # in order of age
+        self.half_open = HalfOpenIndex(self.by_id)
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> number of half-open ones
         self.half_open_from: defaultdict[bytes, int] = defaultdict(int)  # origin -> number of half-open ones
         # Sessions that count as no load: half-open ones whose host is late, and those that closed before.
@@ -99,12 +100,14 @@ class SessionTable:
         """Make a new record. Only `SessionLife.begin` calls this, and then sets what the session counts as."""
         number = self._next
         self._next = number + 1
+        window = self._loads.kept(number, loads)
         session = Session(
-            number, state, mcp, ruling, now, entrance, first, version, returns, dscp, reverse, unit,
-            self._loads.kept(number, loads),
-        )  # fmt: skip
+            number, state, mcp, ruling, now, entrance, first, version, returns, dscp, reverse, unit
+        )
         self._new.append(session)
         self.by_id.put(number, session)
+        if window is not None:
+            self.by_id.keep_beside(number, window)
         if not number & BLOCK or number == 1:
             self.order.note(number)
         self.states[state] += 1
@@ -130,7 +133,7 @@ class SessionTable:
         untrack(session)
         subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now)
         untrack(subflow)
-        subflow.packets, subflow.bytes = packets, size
+        subflow.found(packets, size, NOTHING)
         session.add(subflow)
         self.by_id.put(number, session)
         if not number & BLOCK or number == 1:
@@ -145,6 +148,16 @@ class SessionTable:
         if self.journal is not None:
             self.journal.begins(number)
         return session
+
+    def loads_of(self, session: Session) -> tuple[int, ...]:
+        """Active sessions of each MCP at the session's decision, in the order of its ruling's candidates. Empty if there was no
+        decision, or if the session is over."""
+        number = session.id
+        for window in self.by_id.beside(number):
+            assert isinstance(window, LoadWindow)
+            if loads := window.row(number):
+                return loads
+        return ()
 
     def knows_token(self, token: Token) -> bool:
         """Whether some session is known by a token."""
@@ -244,7 +257,7 @@ class SessionTable:
     def await_host(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session is half-open, and counts as its MCP's load for its first seconds."""
         entrance = session.onset.entrance
-        self.half_open.put(session.id, session)
+        self.half_open.size += 1
         self.half_open_at[entrance] += 1
         self.half_open_from[self.origin_of(source_of(session.first))] += 1
         self._young[entrance << 16 | session.mcp] += 1
@@ -252,12 +265,18 @@ class SessionTable:
 
     def establish(self, session: Session) -> None:
         """The session is no longer half-open, and counts as its MCP's load."""
-        if session.id in self.uncounted:
-            self._leave_half_open(session)
+        self._leave_half_open(session)
+        if self.uncounted and session.id in self.uncounted:
             self.uncounted.discard(session.id)
             self.take_over(session)
-        elif self._leave_half_open(session):
+        else:
             self.heard.add(session)
+
+    def reopen(self, session: Session) -> None:
+        """A session that was closing goes on. If it was no load, it counts as its MCP's load from now on."""
+        if session.id in self.uncounted:
+            self.uncounted.discard(session.id)
+            self.take_over(session)
 
     def discount(self, session: Session) -> None:
         """The session stays half-open, and is no load."""
@@ -275,15 +294,13 @@ class SessionTable:
         self.uncounted.add(session.id)
         self._give_load_back(session)
 
-    def _leave_half_open(self, session: Session) -> bool:
-        if self.half_open.pop(session.id, None) is None:
-            return False
+    def _leave_half_open(self, session: Session) -> None:
         entrance = session.onset.entrance
+        self.half_open.size -= 1
         _take_one(self.half_open_at, entrance)
         _take_one(self.half_open_from, self.origin_of(source_of(session.first)))
-        if session.id not in self.uncounted:
+        if not self.uncounted or session.id not in self.uncounted:
             _take_one(self._young, entrance << 16 | session.mcp)
-        return True
 
     def load_seen_at(self, entrance: WaypointId) -> ActiveSessions:
         """The load by MCP id for a SYN from a waypoint: without half-open sessions from other waypoints."""
@@ -352,7 +369,9 @@ class SessionTable:
         """Remove a session: its record and every index of it."""
         if self.journal is not None:
             self.journal.changes(session)
-        was_half_open = self._leave_half_open(session)
+        was_half_open = is_half_open(session)
+        if was_half_open:
+            self._leave_half_open(session)
         if session.id in self.uncounted:
             self.uncounted.discard(session.id)
         elif session.id not in self.lingering:

@@ -127,7 +127,7 @@ class Teardown(Part):
             self.heard(subflow.session)
             return self._close(subflow, BOTH_FINS, now)
         if side == MCP_FIN:
-            subflow.active = now  # from here on it counts what its host still sends (lost_subflows)
+            subflow.touch(now)  # from here on it counts what its host still sends (lost_subflows)
         return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
 
     def _leg_fin_of(self, first: FlowKey, side: int, one: Fin, now: float) -> list[Output]:

@@ -108,7 +108,7 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
     (_IDLE, Event.ALL_CLOSED): Step(_CLOSING, _Books.wake),
     (_IDLE, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.doze_on),
     (_IDLE, Event.OVER): Step(None, _Books.forget),
-    (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.establish),
+    (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.reopen),
     (_CLOSING, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_CLOSING, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
     (_CLOSING, Event.OVER): Step(None, _Books.forget),
@@ -146,7 +146,8 @@ class SessionLife:
         keeps its last state."""
         table, before = self._table, session.state
         step = TRANSITIONS.get((before, event))
-        if step is None or table.by_id.get(session.id) is None:
+        # A session with subflows is in the table. This is known without a look-up.
+        if step is None or (isinstance(session.oldest, bytes) and table.by_id.get(session.id) is None):
             self._counters.session_events_refused[before, event] += 1
             return False
         after, action = step
@@ -163,8 +164,11 @@ class SessionLife:
     def heard(self, session: Session) -> None:
         """The host of a session has sent more than its SYN, or its MCP reports the session as live. If the session was
         half-open, it is so no longer."""
-        if self._table.half_open.get(session.id) is None:
+        state = session.state
+        if state is not _ANSWERED and state is not _PINNED:
             return
-        if session.state is _PINNED:
+        if isinstance(session.oldest, bytes) and session.id not in self._table.half_open:
+            return
+        if state is _PINNED:
             self._counters.answers_unseen += 1
         self.happened(session, Event.TAKEN_UP if session.token >= 0 else Event.SEGMENTS_SEEN)

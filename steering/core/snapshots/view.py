@@ -321,7 +321,8 @@ class EngineView:
         session = find(self._engine, decision_id)
         if session is None or session.ruling is None:
             return None
-        return explain(self._engine, session.ruling, session.loads, session.created)
+        loads = self._engine.sessions.table.loads_of(session)
+        return explain(self._engine, session.ruling, loads, session.created)
 
     def _port(self, port: PortRef) -> str:
         return f"{self._engine.site.switch_name(port.dpid)}:{port.place}"

@@ -12,6 +12,7 @@ from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.selection.chooser import Chooser
+from steering.core.sessions.record_pages import PagedSession, PagedSubflow
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.openflow.dispatch import Dispatch
@@ -108,6 +109,7 @@ class BytesController:
         known = [
             {name: one for name, one in vars(pieces).items() if name not in NEVER_CHANGED},
             self.engine.counters,
+            [*map(pieces.table.loads_of, pieces.table)],
         ]
         known += [
             self.engine.chooser._previous,
@@ -134,6 +136,13 @@ NEVER_CHANGED = (
 CAN_BE_COMPARED = (int, float, str, bytes, bool, type(None), Enum, type)
 
 
+# Numbers in pages are read by their names. The page and the place say nothing about a session.
+IN_PAGES: Mapping[type, tuple[str, ...]] = {
+    PagedSession: ("id", "created", "active", "extras"),
+    PagedSubflow: ("isn", "packets", "bytes", "active", "watch", "progress", "_extras"),
+}
+
+
 def plain(value: Any, seen: dict[int, tuple[int, Any]]) -> Iterator[Any]:
     """A value with all that it holds, one plain value after the other; what was met before by its number."""
     if isinstance(value, CAN_BE_COMPARED):
@@ -158,7 +167,11 @@ def plain(value: Any, seen: dict[int, tuple[int, Any]]) -> Iterator[Any]:
         for one in value:
             yield from plain(one, seen)
     else:
-        names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+        names = [
+            name
+            for kind in type(value).__mro__
+            for name in IN_PAGES.get(kind, getattr(kind, "__slots__", ()))
+        ]
         for name in [*names, *getattr(value, "__dict__", ())]:
             if name not in NEVER_CHANGED:
                 yield name

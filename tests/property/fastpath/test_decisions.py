@@ -53,7 +53,7 @@ def test_every_choice_is_what_decide_says(hysteresis: float, load: float) -> Non
         )
         assert said.outcome is Outcome.PROXY and said.mcp is not None
         assert (said.mcp.id, said.winner, said.reason) == (session.mcp, ruling.winner, ruling.reason), number
-        assert session.loads == now_loads
+        assert table.loads_of(session) == now_loads
         previous[dpid] = session.mcp
         reasons.add(said.reason)
         if chance.random() < 0.3:  # some end, so that loads go both ways

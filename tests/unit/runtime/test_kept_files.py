@@ -95,6 +95,14 @@ def test_a_lease_with_a_value_that_cannot_be_is_refused(at: int, value: object) 
         read_lease(json.dumps(told), 0.0)
 
 
+@pytest.mark.parametrize("isn", [-2, 2**32, 2**70, 1.5, None])
+def test_a_session_with_a_sequence_number_that_cannot_be_is_refused(isn: object) -> None:
+    told = json.loads(session_line(4, SESSION))
+    told[6][0][2] = isn
+    with pytest.raises(ValueError):
+        read_session(json.dumps(told))
+
+
 @pytest.mark.parametrize("field", sorted(RESERVATION._asdict().keys() - {"remaining"} | {"until"}))
 @pytest.mark.parametrize("value", [None, -2, 1.5, "x" * (MOST_NAME + 1), [1], {}, [["00", -1]], True, 2**70])
 def test_a_reservation_with_a_value_that_cannot_be_is_left_out(field: str, value: object) -> None:

@@ -7,7 +7,7 @@ from steering.core.outputs import FillSwitch, Steer, SyncRules
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
-from steering.core.sessions.records import ANSWERED, UNANSWERED
+from steering.core.sessions.record_pages import ANSWERED, UNANSWERED
 from steering.model.ids import DatapathId
 from steering.model.network import PortRole
 from steering.model.session import Refusal

@@ -172,6 +172,9 @@ class World:
         assert +subflows == +Counter(table.subflows)
         assert +half_open == +Counter(table.half_open_at)
         assert len(table.flows) == sum(subflows.values())
+        # A session's state shows whether it is half-open.
+        standing = {SessionState.SYN_PINNED, SessionState.ANSWERED}
+        assert set(table.half_open) == {one.id for one in table if one.state in standing}
         assert not self.driver.counters.session_events_refused
         assert table.uncounted <= table.by_id.keys() and not table.uncounted & table.lingering.keys()
         # What is counted again since its host was late may come on top.

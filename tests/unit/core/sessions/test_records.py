@@ -11,6 +11,7 @@ from steering.core.outputs import RemoveEntries
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.sessions import shared_parts
 from steering.core.sessions.garbage_collector import AT_ONCE
+from steering.core.sessions.indexes import BITS, SPAN
 from steering.core.sessions.records import Session
 from steering.core.sessions.shared_parts import LoadLog, course_of
 from steering.model.ids import DatapathId, PortNumber, WaypointId
@@ -40,10 +41,13 @@ def joins(driver: Driver, many: int) -> None:
 
 
 def test_sessions_that_are_led_alike_share_what_is_alike() -> None:
-    one, other = sessions(Driver(), 0, 2)
+    driver = Driver()
+    one, other = sessions(driver, 0, 2)
     assert one.onset is other.onset and one.ruling is other.ruling
     assert one.subflows[0].course is other.subflows[0].course
-    assert one.returns and one.loads != other.loads, "the other one began when the first was there"
+    assert one.returns
+    loads, others = map(driver.table.loads_of, (one, other))
+    assert loads and others and loads != others, "the other one began when the first was there"
 
 
 def test_what_happens_to_one_session_does_not_happen_to_others_that_shared_its_parts() -> None:
@@ -74,24 +78,27 @@ def test_loads_of_every_session_come_back(mcps: int) -> None:
     wanted[77], wanted[100], wanted[200] = (), (2**32 - 1,) * mcps, (1,) * (mcps + 1)
     wanted |= dict.fromkeys(range(300, 600), ())
     log = LoadLog()
-    kept = {number: log.kept(number, loads) for number, loads in wanted.items()}
-    assert {n: () if found is None else found.row(n) for n, found in kept.items()} == wanted
-    assert all(found is None or not gc.is_tracked(found) for found in kept.values())
+    windows = list(dict.fromkeys(filter(None, (log.kept(number, loads) for number, loads in wanted.items()))))
+    found = {n: [row for row in (one.row(n) for one in windows) if row] for n in wanted}
+    assert found == {n: [loads] if loads else [] for n, loads in wanted.items()}
+    assert not any(map(gc.is_tracked, windows))
+    assert all(one.first >> BITS == one.last >> BITS for one in windows), "beside one block each"
 
 
 @pytest.mark.parametrize(
-    "wrong", [shared_parts.ROWS, 5], ids=["as its window is complete", "as the site gets other MCPs"]
+    "wrong", [SPAN - 1, 5], ids=["as its window is complete", "as the site gets other MCPs"]
 )
 def test_loads_that_cannot_be_packed_fail_one_session(wrong: int) -> None:
-    log, failed = LoadLog(), []
-    for number in range(1, 3 * shared_parts.ROWS):
+    log, failed, windows = LoadLog(), [], []
+    for number in range(1, 3 * SPAN):
         mcps = 2 if number <= wrong else 3
         try:
-            kept = log.kept(number, (-1,) * mcps if number == wrong else (number,) * mcps)
+            opened = log.kept(number, (-1,) * mcps if number == wrong else (number,) * mcps)
         except OverflowError:
             failed.append(number)
         else:
-            assert kept is not None and (number == wrong or kept.row(number) == (number,) * mcps)
+            windows += [] if opened is None else [opened]
+            assert number == wrong or windows[-1].row(number) == (number,) * mcps
     assert len(failed) == 1
 
 
@@ -99,10 +106,48 @@ def test_windows_of_loads_are_compressed() -> None:
     wanted = {n: tuple(10_000 + n // 4 + (n % 4 == mcp) for mcp in range(4)) for n in range(1, 6_401)}
     tracemalloc.start()
     log = LoadLog()
-    kept = [log.kept(number, loads) for number, loads in wanted.items()]
-    taken = tracemalloc.get_traced_memory()[0] - sys.getsizeof(kept)
+    windows = list(dict.fromkeys(filter(None, (log.kept(number, loads) for number, loads in wanted.items()))))
+    taken = tracemalloc.get_traced_memory()[0] - sys.getsizeof(windows)
     tracemalloc.stop()
-    assert taken / len(kept) < 16, "bytes a session, of which its four numbers alone are as many"
+    assert taken / len(wanted) < 6, "bytes per session. Its four numbers alone take 16"
+
+
+def test_loads_are_kept_as_long_as_sessions_of_their_block() -> None:
+    driver = Driver()
+    made = sessions(driver, 0, SPAN + 10)
+    wanted = [driver.table.loads_of(one) for one in made]
+    assert all(wanted) and len(set(wanted)) > SPAN
+    for one in made[5:-1]:
+        driver.engine.sessions.teardown.end(one)
+    for one, loads in zip(made, wanted, strict=True):
+        lives = one.id in driver.table.by_id
+        assert driver.table.loads_of(one) == loads or not lives
+    for one in made[:5]:
+        driver.engine.sessions.teardown.end(one)
+    (new,) = sessions(driver, SPAN + 10, 1)  # in a block that has sessions
+    driver.engine.sessions.teardown.end(made[-1])
+    driver.engine.sessions.teardown.end(new)
+    (again,) = sessions(driver, SPAN + 11, 1)  # in one that had none left
+    assert driver.table.loads_of(again)
+    assert [driver.table.loads_of(one) for one in made[:SPAN]].count(()) >= SPAN - 10
+    assert driver.table.loads_of(made[-1]) == wanted[-1]
+
+
+def test_the_first_flow_of_a_session_is_known_whatever_subflows_it_has() -> None:
+    driver = Driver()
+    (session,) = sessions(driver, 0, 1)
+    first = session.first
+    joins(driver, 1)
+    initial, other = session.subflows
+    assert first == initial.key == session.first != other.key
+    driver.table.drop_subflow(initial)
+    assert session.first == first and session.subflows == (other,)
+    driver.table.drop_subflow(other)
+    assert session.first == first and not session.subflows and not session.subflow_count
+    joins(driver, 1)
+    assert session.first == first and [one.key for one in session.subflows] == [other.key]
+    driver.engine.sessions.teardown.end(session)
+    assert session.first == first and not session.subflows and session.id not in driver.table.by_id
 
 
 def test_the_collector_looks_at_no_record() -> None:

@@ -57,7 +57,9 @@ class Books:
             self.known[session.id] = step.state
             if step.action in (SessionTable.discount, SessionTable.dismiss):
                 self.uncounted.add(session.id)
-            elif step.action in (SessionTable.establish, SessionTable.rest, SessionTable.forget):
+            elif step.action in (
+                SessionTable.establish, SessionTable.reopen, SessionTable.rest, SessionTable.forget,
+            ):  # fmt: skip
                 self.uncounted.discard(session.id)
 
     def check(self) -> None:

@@ -80,7 +80,7 @@ def test_a_page_behind_many_that_ended_looks_for_its_sessions_with_pauses() -> N
     order = driver.table.order
     order._blocks = [*range(30), 40]  # as if all before had ended
     driver.table.by_id[40 * SIZE] = last = driver.table.by_id[MANY]
-    last.id = 40 * SIZE
+    last._page.number[last._place] = 40 * SIZE
     pauses: list[None] = []
     page = view.sessions(MANY, 10, SessionFilter(), lambda: pauses.append(None))
     assert [one.id for one in page.sessions] == [str(40 * SIZE)] and page.following is None
