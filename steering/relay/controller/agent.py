@@ -4,8 +4,6 @@ The agent has a thread apart from the relay's loop: relaying goes on whatever th
 the controller is away the last intents stay in force. A controller that is back sends all intents anew.
 """
 
-import socket
-import threading
 import time
 from typing import Any
 
@@ -17,12 +15,12 @@ from steering.relay.kernel import mss
 from steering.relay.kernel.commands import RuleError
 from steering.relay.kernel.path_manager import KernelSubflow, PathManager, PathManagerError
 from steering.relay.kernel.readable import readable
+from steering.relay.kernel.side_thread import SideThread
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
 LOOK_S = 0.1  # seconds between two attempts to carry out an intent whose subflow is not there yet
-STOP_S = 2.0
 
 
 class Agent:
@@ -35,10 +33,8 @@ class Agent:
         self._kernel = PathManager()
         self._wishes = SubflowIntents(self._apply)
         self._shares = SubflowShares(run_tool, self._turn)
-        self._wake, self._waker = socket.socketpair()
         self._mss_clamp = mss_clamp  # the clamp while the policy wants fragments avoided
         self.avoids_fragments: bool | None = None  # None: never told
-        self._stopping = False
         self._connected = False
         self.connections = 0
         self.refused = 0  # entries of events that are no intents
@@ -46,23 +42,18 @@ class Agent:
         self.priorities = 0  # MP_PRIO sent
         self.ended = 0  # subflows closed
         self.unshared = 0  # times nft refused what shares need
-        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._thread = SideThread("agent", self._run)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread within STOP_S, also if it never began, and take the shares away."""
-        self._stopping = True
-        self._waker.send(b".")
-        if self._thread.ident is not None:
-            self._thread.join(STOP_S)
+        """End the thread, also if it never began, and take the shares away."""
+        self._thread.end()
         try:
             self._shares.stop()
         except RuleError as error:
             self._log.event("shares not taken away", reason=str(error))
-        for end in (self._wake, self._waker):
-            end.close()
         self._kernel.close()
 
     def document(self) -> dict[str, Any]:
@@ -85,7 +76,7 @@ class Agent:
 
     def _run(self) -> None:
         wait = FIRST_WAIT_S
-        while not self._stopping:
+        while not self._thread.is_ending:
             try:
                 stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
@@ -107,9 +98,9 @@ class Agent:
 
     def _listen(self, stream: EventStream | None, until: float | None) -> None:
         """Read what the controller and the kernel send, until the time `until` or until `stop`. Raises StreamError."""
-        watched = [self._wake, self._kernel.events] + ([stream] if stream else [])
+        watched = [self._thread.woken, self._kernel.events] + ([stream] if stream else [])
         heard = time.monotonic()
-        while not self._stopping:
+        while not self._thread.is_ending:
             now = time.monotonic()
             if until is not None and now >= until:
                 return

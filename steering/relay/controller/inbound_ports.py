@@ -11,7 +11,6 @@ A thread of its own reads the stream. Listeners are opened and closed only in th
 import contextlib
 import errno
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple, TypeGuard
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
 from steering.relay.controller.hostile_json import RefusalCounts, counted, told_address
 from steering.relay.kernel.readable import readable
+from steering.relay.kernel.side_thread import SideThread
 from steering.relay.kernel.sockets import endpoints, plain_listener, prepare_leg
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
@@ -34,7 +34,6 @@ LOWEST = 1_024
 LONGEST_S = 86_400.0
 ACCEPTS_PER_EVENT = 64
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
-STOP_S = 2.0
 
 
 class BoundPort(NamedTuple):
@@ -111,32 +110,27 @@ class InboundPorts:
             maxlen=1
         )  # each event has all bindings, so only the last one counts
         self._news, self._teller = socket.socketpair()
-        self._wake, self._waker = socket.socketpair()
         for end in (self._news, self._teller):
             end.setblocking(False)
-        self._stopping = False
         self.connected = False
         self.refused = 0  # entries of events that are no bindings
         self.refused_events = RefusalCounts()
         self.unlistened = 0  # times a port was in use by others
         self.accepted = 0
         self.turned_away = 0  # connections refused: too many sessions, or the device could not be dialled
-        self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
+        self._thread = SideThread("inbound", self._run)
 
     def start(self) -> None:
         self._poller.add(self._news.fileno(), EPOLLIN, self._on_news)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread within STOP_S, also if it never began, and close all ports."""
-        self._stopping = True
-        self._waker.send(b".")
-        if self._thread.ident is not None:
-            self._thread.join(STOP_S)
+        """End the thread, also if it never began, and close all ports."""
+        self._thread.end()
         for port in list(self._listeners):
             self._close(port)
         self._poller.remove(self._news.fileno())
-        for end in (self._news, self._teller, self._wake, self._waker):
+        for end in (self._news, self._teller):
             end.close()
 
     def document(self) -> dict[str, Any]:
@@ -239,7 +233,7 @@ class InboundPorts:
 
     def _run(self) -> None:
         wait = FIRST_WAIT_S
-        while not self._stopping:
+        while not self._thread.is_ending:
             try:
                 stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
@@ -254,13 +248,13 @@ class InboundPorts:
                 finally:
                     self.connected = False
                     stream.close()
-            readable([self._wake], wait)
+            readable([self._thread.woken], wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
 
     def _listen(self, stream: EventStream) -> None:
         """Pass bindings on to the relay's loop. Raises StreamError at the stream's end."""
-        while not self._stopping:
-            watched: list[socket.socket | EventStream] = [self._wake, stream]
+        while not self._thread.is_ending:
+            watched: list[socket.socket | EventStream] = [self._thread.woken, stream]
             ready = readable(watched, SILENCE_S)
             if not ready:
                 raise StreamError(f"not a word in {SILENCE_S:.0f} s")

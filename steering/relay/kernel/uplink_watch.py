@@ -10,9 +10,6 @@ The watch has a thread of its own beside the relay's loop. The relay reads `upli
 whole.
 """
 
-import contextlib
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +27,7 @@ from steering.relay.kernel.route_netlink import (
     Refusals,
     RouteSocket,
 )
+from steering.relay.kernel.side_thread import SideThread
 from steering.relay.kernel.stuck_subflows import SubflowReader, stuck_uplinks
 from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
 from steering.relay.log import Log
@@ -50,7 +48,6 @@ ASIDE_S, LONGEST_ASIDE_S = 1.0, 60.0
 """Seconds for which no session joins from an uplink whose subflows were stuck. Each failed trial doubles them."""
 _MOST_DOUBLED = 16
 """So often at most: a line may be dead for weeks, and no float holds 2 to the power of 1024."""
-STOP_S = 2.0
 
 
 class RouteQuestions(Protocol):
@@ -132,9 +129,7 @@ class UplinkWatch:
         self._gone: set[str] = set()  # addresses that the machine no longer has
         self._wait = AGAIN_S
         self._kernel = RouteSocket(self.refused)
-        self._wake, self._waker = socket.socketpair()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="uplinks", daemon=True)
+        self._thread = SideThread("uplinks", self._run)
         self.refresh()
 
     def start(self) -> None:
@@ -144,21 +139,15 @@ class UplinkWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch within STOP_S, also if it was never started."""
-        self._stopping = True
-        self._waker.send(b".")
-        if self._thread.ident is not None:
-            self._thread.join(STOP_S)
-        for end in (self._wake, self._waker):
-            end.close()
+        """End the watch, also if it was never started."""
+        self._thread.end()
         self._kernel.close()
         self._subflows.close()
 
     def answers(self, interface: str) -> None:
         """A dial by an uplink was answered. May be called from any thread."""
         self._answered.append(interface)
-        with contextlib.suppress(OSError):  # the pipe is full, so the thread will wake up anyway
-            self._waker.send(b".")
+        self._thread.wake()
 
     def document(self) -> list[dict[str, Any]]:
         """For the relay's status: each uplink as it is used now, and its state."""
@@ -215,17 +204,17 @@ class UplinkWatch:
 
     def _run(self) -> None:
         resync = time.monotonic() + RESYNC_S
-        while not self._stopping:
+        while not self._thread.is_ending:
             now = time.monotonic()
             invited = (due for due, _ in self._invited.values())
             trials = (*self._aside.values(), *self._on_trial.values())
             until = min([resync, self._look_at, *self._due.values(), *invited, *trials])
-            watched = [self._wake.fileno(), self._kernel.fileno()]
+            watched = [self._thread.woken.fileno(), self._kernel.fileno()]
             ready = readable(watched, until - now)
-            if self._stopping:
+            if self._thread.is_ending:
                 return
-            if self._wake.fileno() in ready:
-                self._wake.recv(4_096)
+            if self._thread.woken.fileno() in ready:
+                self._thread.woken.recv(4_096)
             if self._kernel.fileno() in ready:
                 time.sleep(GATHER_S)
                 self._kernel.happened()

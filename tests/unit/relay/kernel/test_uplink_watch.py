@@ -171,10 +171,10 @@ def test_a_defect_is_told_and_does_not_end_the_watch(
         turns.append(at)
         if len(turns) == 1:
             raise ValueError("made up")
-        following.watch._stopping = True
+        following.watch._thread.is_ending = True
 
     monkeypatch.setattr(following.watch, "_turn", turn)
-    following.machine.fileno = following.watch._wake.fileno  # type: ignore[attr-defined]
+    following.machine.fileno = following.watch._thread.woken.fileno  # type: ignore[attr-defined]
     following.watch._run()
     assert len(turns) == 2 and following.watch.failed == 1
 
