@@ -1,16 +1,21 @@
 """The inputs of the engine. They are NamedTuples, which are cheap to make: every SYN makes some.
 
-Packets that are no TCP segments are in `packet_inputs`, the messages of other controllers in `peer_facts`.
+Packets that are no TCP segments are in `packet_inputs`, the messages of other controllers in `peer_facts`, the reports of MCPs
+in `mcp_inputs`.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from steering.core.mcp_inputs import McpReport as McpReport
+from steering.core.mcp_inputs import McpSessions as McpSessions
+from steering.core.mcp_inputs import SessionBegan as SessionBegan
+from steering.core.mcp_inputs import SessionOver as SessionOver
 from steering.core.packet_inputs import PacketInput
 from steering.core.peer_facts import PeerInput
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
-from steering.model.ids import DatapathId, McpId, PortNumber, Token
+from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.kept import KeptState, KeptUse
 from steering.model.link_trip import LinkTrip
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
@@ -183,52 +188,6 @@ class McpAdmin(NamedTuple):
 
     mcp: McpId
     draining: bool
-
-
-class McpReport(NamedTuple):
-    """An MCP's report about itself. `load`: 0 to 1, None if not reported. `pace`: the MCP promises its next report within
-    so many seconds, None for no promise."""
-
-    mcp: McpId
-    alive: bool
-    load: float | None
-    pace: float | None = None
-
-
-class SessionBegan(NamedTuple):
-    """An MCP reports that it serves a session.
-
-    `id`: the session's number in one generation of the MCP. `token`: made from the MCP's key, NO_TOKEN for plain TCP.
-    Addresses (4 or 16 bytes) and ports are those of the first subflow, `src` at the host's end.
-    """
-
-    id: int
-    token: Token
-    src: bytes
-    sport: int
-    dst: bytes
-    dport: int
-
-
-class SessionOver(NamedTuple):
-    """An MCP reports that a session is over. `orderly`: both directions were closed, and some segments may still be under
-    way."""
-
-    id: int
-    token: Token
-    orderly: bool
-
-
-class McpSessions(NamedTuple):
-    """A batch of an MCP's reports about its sessions (docs/relay-reports.rst). `part`: 0 for a batch of changes, else the
-    number of this part of the whole set of live sessions. `last`: the whole set is complete with this part."""
-
-    mcp: McpId
-    generation: str
-    sequence: int
-    part: int
-    last: bool
-    events: tuple[SessionBegan | SessionOver, ...]
 
 
 class PortLoad(NamedTuple):

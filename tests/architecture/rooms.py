@@ -23,7 +23,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # The messages, the counters, and what every feature offers.
     "peer_facts": frozenset(),
     "packet_inputs": frozenset(),
-    "inputs": frozenset({"packet_inputs", "peer_facts"}),
+    "mcp_inputs": frozenset(),
+    "inputs": frozenset({"packet_inputs", "mcp_inputs", "peer_facts"}),
     "outputs": frozenset({"inputs", "peer_facts"}),
     "counters": frozenset(),
     "part": frozenset({"inputs", "outputs"}),
@@ -68,6 +69,7 @@ ROOMS = {
         "supervision",
         "peers",
         "peer_facts",
+        "mcp_inputs",
         "long_work",
         "counter_sweep",
         "conditions",
