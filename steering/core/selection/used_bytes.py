@@ -33,11 +33,13 @@ class UsedBytes:
         self._pairs = 0
         self._records: dict[tuple[str, int], dict[UseKey, int]] = {}  # by controller and part
         self._held = 0  # pairs in all of them
-        self._recorded: dict[UseKey, int] = {}  # their sum
+        # Their sum, by part too: the growth of one large dictionary would delay a SYN.
+        self._recorded: tuple[dict[UseKey, int], ...] = tuple({} for _ in range(USAGE_PARTS))
 
     def of(self, key: UseKey) -> int:
         """The bytes that all controllers have counted."""
-        return self._fresh[part_of(key)].get(key, 0) + self._recorded.get(key, 0)
+        part = part_of(key)
+        return self._fresh[part].get(key, 0) + self._recorded[part].get(key, 0)
 
     def add(self, key: UseKey, moved: int) -> bool:
         """So many more bytes were counted here. False for a pair that there is no room for: pairs that are counted are not
@@ -94,10 +96,10 @@ class UsedBytes:
                 room -= 1
             if more := found.get(key, 0) - known.get(key, 0):
                 before = self.of(key)
-                if recorded := self._recorded.get(key, 0) + more:
-                    self._recorded[key] = recorded
-                else:
-                    del self._recorded[key]
+                counts = self._recorded[part_of(key)]
+                counts[key] = counts.get(key, 0) + more
+                if not counts[key]:
+                    del counts[key]
                 changed.append((key, before, before + more))
         if found:
             self._records[controller, part] = found
