@@ -163,6 +163,25 @@ def test_each_run_counts_on_from_what_all_before_it_had_counted() -> None:
     assert fresh.used.of(ANNA) == other.used.of(ANNA) == 111
 
 
+def test_what_etcd_took_without_an_answer_counts_once() -> None:
+    etcd = FakeEtcd()
+    run = Run(etcd, "a")
+    run.hears()
+    run.used.add(ANNA, 100)
+    run.keys.loses_answers = True
+    run.writes()
+    assert recorded(etcd)[ANNA] == run.used.of(ANNA) == 100
+    run.used.add(ANNA, 5)
+    run.writes()  # it does not know what etcd has: what it counted since has to wait
+    assert recorded(etcd)[ANNA] == 100 and run.used.of(ANNA) == 105
+    run.keys.loses_answers = False
+    run.hears()
+    assert run.used.of(ANNA) == 105
+    run.writes()
+    run.hears()
+    assert recorded(etcd)[ANNA] == run.used.of(ANNA) == 105
+
+
 @pytest.mark.row("N-5.6.1k3", "D-6.7.1")
 def test_who_deletes_records_has_quotas_begin_anew_at_all_controllers() -> None:
     etcd = FakeEtcd()
