@@ -60,8 +60,9 @@ class ClusterRefusal(Exception):
 
 class Coordination:
     """`me`: this controller. `site`: the digest of its site file. `shares`: the number of shares. `levels`: whether shares move to
-    level the load without an operator's order. `changed` is called when duties may have changed. `has_taken(share)`: whether
-    the switches of a share obey this controller. `lease`: seconds, see LEASE. `now`: seconds, monotonic."""
+    level the load without an operator's order. `starts_blind`: whether it reaches no switch before it is a member. `changed` is
+    called when duties may have changed. `has_taken(share)`: whether the switches of a share obey this controller. `lease`: seconds, see
+    LEASE. `now`: seconds, monotonic."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Coordination:
         changed: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
         levels: bool = True,
+        starts_blind: bool = False,
     ) -> None:
         self.me = me
         self.cell = ClusterCell()
@@ -92,7 +94,10 @@ class Coordination:
         self._newest = 0  # the newest generation that a switch named
         self._failing = False
         self._levels = levels
+        self._starts_blind = starts_blind
         self.has_taken: Callable[[str], bool] = lambda share: True
+        # Whether streams have just ended, and it is not known yet who was cut off.
+        self.is_in_doubt: Callable[[], bool] = lambda: False
         # etcd's revision of the move under way, and when it was first seen.
         self._moving: tuple[int, float] = (0, 0.0)
         self.reach = SwitchReach(me.id)
@@ -139,7 +144,8 @@ class Coordination:
         found = self._keys.get(SHARES)
         if found is None or found.text != str(self._count):
             raise ClusterRefusal("the cell has another number of shares")
-        if not self._membership.begin(self.me):
+        blind = self.reach.begins(share_names(self._count)) if self._starts_blind else ""
+        if not self._membership.begin(self.me, blind):
             raise ClusterRefusal(f"another controller of the cell has just taken the name {self.me.id}")
         earlier = self._membership.earlier_of_another_site(self.me)
         if earlier:
@@ -262,7 +268,7 @@ class Coordination:
         self._tell_taken()
         self.reach.look(self.cell, self._keys, self.lease, self._now())
         # A controller that is cut off does not know who can decide, and would give itself shares that others own.
-        if self._is_eldest() and not self.silence.is_cut_off:
+        if self._is_eldest() and not self.silence.is_cut_off and not self.is_in_doubt():
             self._allot()
 
     def _is_eldest(self) -> bool:
@@ -299,10 +305,17 @@ class Coordination:
                 self._commit({share: ShareAssignment(grant, tuple(standbys))}, last)
                 return
 
+    def _unheard(self) -> set[str]:
+        """Other members that have streams, of which none is open to here. Who has just started is one for a moment; who was cut
+        off from its peers and began anew stays one."""
+        others = [one for one in self.cell.present() if one.stream and one.id != self.me.id]
+        return {one.id for one in others if one.id not in self.silence.heard} if self.me.stream else set()
+
     def _allot(self) -> None:
+        unheard = self._unheard()
         allotment = Allotment(
             (one for one in self.cell.present() if self._is_there(one.id)),
-            share_names(self._count), self.cell.shares, self.cell.blind,
+            share_names(self._count), self.cell.shares, self.cell.blind, unheard,
         )  # fmt: skip
         last = self.cell.last
         changes = {}
@@ -314,7 +327,7 @@ class Coordination:
                 break
         if changes:
             self._commit(changes, last)
-        elif self.cell.rebalance is not None:
+        elif self.cell.rebalance is not None and not unheard:
             self._rebalance(allotment, self.cell.rebalance)
 
     def _rebalance(self, allotment: Allotment, under_way: Rebalance) -> None:
@@ -386,7 +399,7 @@ class Coordination:
 
     def rebalance(self, dry_run: bool) -> tuple[ShareMove, ...]:
         """Order a rebalancing, unless `dry_run`; its moves. Raises RebalanceRefusal and EtcdError."""
-        moves = tuple(plan(self.cell, self.silence.silent))
+        moves = tuple(plan(self.cell, self.silence.silent | self._unheard()))
         if not dry_run and not self._keys.commit(
             {REBALANCE: 0}, [Delete(GAVE_UP), Put(REBALANCE, rebalance_text(Rebalance()))]
         ):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from steering.cluster.cell import MEMBER, STARTS, ClusterCell, member_text
+from steering.cluster.cell import BLIND, MEMBER, STARTS, ClusterCell, member_text
 from steering.model.cluster import ClusterMember
 from steering.store.etcd.keys import Keys, Put
 
@@ -21,14 +21,17 @@ class CellMembership:
             False  # whether it follows policies; whether its STARTS key in etcd says that it does not
         )
 
-    def begin(self, me: ClusterMember) -> bool:
-        """Put the member's key with a new lease; False where another member has its name."""
+    def begin(self, me: ClusterMember, blind: str = "") -> bool:
+        """Put the member's key with a new lease; False where another member has its name. `blind`: what is told of switches that
+        are not reached."""
         self.lease = self._keys.grant(self._seconds)
         key = MEMBER + me.id
         revision = self._revision_of(
             key
         )  # asked for after the grant: etcd may have told of the key's end meanwhile
         puts = [Put(key, member_text(me, self._site), self.lease)]
+        if blind:
+            puts.append(Put(BLIND + me.id, blind, self.lease))
         starts = not self._follows
         if starts:
             puts.append(Put(STARTS + me.id, "1", self.lease))

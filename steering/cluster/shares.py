@@ -3,7 +3,8 @@
 An owner stays as long as it is there and does not drain, since a new owner has to read the switches' entries back. Where an
 owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
 from the most loaded member to the one that would be least loaded with them. A controller that reaches no switch of a share
-does not own it where another member reaches some.
+does not own it where another member reaches some. A member that is there and not heard keeps its shares and gets no more; until it is
+heard nothing moves only to level the load.
 """
 
 import hashlib
@@ -70,7 +71,8 @@ class WantedShare(NamedTuple):
 
 class Allotment:
     """One assignment of shares to members. `members`: those that are there. `now`: the present assignment, in which controllers
-    may be named that are gone. `blind`: member -> the shares of which it reaches no switch; ALL: of all."""
+    may be named that are gone. `blind`: member -> the shares of which it reaches no switch; ALL: of all. `unheard`: members that
+    are there and not heard."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Allotment:
         shares: Collection[str],
         now: Assignments,
         blind: Mapping[str, Collection[str]] = NOBODY,
+        unheard: Collection[str] = (),
     ) -> None:
         everyone = {member.id: member for member in members}
         able = {name: member for name, member in everyone.items() if not member.draining}
@@ -85,6 +88,7 @@ class Allotment:
         self._shares = sorted(shares)
         self._now = now
         self._blind = blind
+        self._unheard = unheard
 
     def wanted(self, moves: int = 1) -> dict[str, WantedShare]:
         """The wanted owner and standbys of each share; empty where no member is there. `moves`: the most shares that move only
@@ -131,11 +135,14 @@ class Allotment:
         """Give each share without an owner to the least loaded member."""
         for share in self._shares:
             if share not in owners:
-                loads = self._loads(owners)
-                owners[share] = min(self._able(share), key=lambda one: (loads[one], _rank(share, one)))
+                loads, able = self._loads(owners), self._able(share)
+                takers = [one for one in able if one not in self._unheard] or able
+                owners[share] = min(takers, key=lambda one: (loads[one], _rank(share, one)))
 
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
+        if self._unheard:
+            return moves  # they may not hear this one either, and would move the share back
         for _ in range(most_moves):
             loads, then = self._loads(owners), self._loads(owners, more=1)
             giver = max(loads, key=lambda one: (loads[one], one))

@@ -5,6 +5,8 @@ member that has not (steering.cluster.shares). It says nothing of switches that 
 
 A switch that is off, or starts again, is lost by all members within some seconds, and reached by all of them again. Its owner says the first
 later than the others, and the second earlier, so that it stays the owner.
+
+A controller that starts says at once that it reaches no switch, and the opposite as soon as it does: it gets no share that it could not serve yet.
 """
 
 import json
@@ -33,7 +35,13 @@ class SwitchReach:
         self._since: dict[str, float] = {}
         self._back: dict[str, float] = {}  # shares that are reached again, and since when
         self._blind: set[str] = set()  # those that are told
+        self._never: set[str] = set()  # those of them that were not reached since the start
         self._looked = float("-inf")
+
+    def begins(self, shares: Iterable[str]) -> str:
+        """No switch of these, which are all shares, is reached yet; the text that tells so."""
+        self._blind, self._never = set(shares), set(shares)
+        return json.dumps([ALL])
 
     def look(self, cell: ClusterCell, keys: Keys, lease: int, now: float) -> None:
         """Tell what is another than what the cell knows. `lease`: with which it ends; `now`: seconds, monotonic. Raises EtcdError."""
@@ -43,7 +51,9 @@ class SwitchReach:
         unreached = set(self.unreached())
         own = {share for share, one in cell.shares.items() if one.owner.controller == self._me}
         self._since = {share: self._since.get(share, now) for share in unreached}
-        self._back = {share: self._back.get(share, now) for share in self._blind - unreached - own}
+        first, self._never = self._never - unreached, self._never & unreached
+        waiting = self._blind - unreached - own - first
+        self._back = {share: self._back.get(share, now) for share in waiting}
         blind = {
             share for share, at in self._since.items() if now >= at + (WAITED if share in own else SOONER)
         }

@@ -165,8 +165,24 @@ def _hex(number: str, digits: int) -> str:
 
 def frames(file: Path, display_filter: str) -> int:
     """How many frames of a capture tshark's display filter matches. Raises LabError."""
-    command = ["tshark", "-n", "-r", str(file), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
+    return len(frame_times(file, display_filter))
+
+
+def frame_times(file: Path, display_filter: str) -> list[float]:
+    """When these frames came, in seconds since 1970. Raises LabError."""
+    command = [
+        "tshark",
+        "-n",
+        "-r",
+        str(file),
+        "-Y",
+        display_filter,
+        "-T",
+        "fields",
+        "-e",
+        "frame.time_epoch",
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
         raise LabError(f"tshark cannot read {file.name}: {found.stderr.strip().splitlines()[-1]}")
-    return len(found.stdout.split())
+    return list(map(float, found.stdout.split()))

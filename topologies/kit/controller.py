@@ -19,6 +19,7 @@ from topologies.kit.plan import Plan, site_text
 from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record
 
+LOOPBACK = "127.0.0.1"
 READY_S = 30.0
 PAGE = 500
 PATIENCE = 20  # how often a request is sent again that REST answers with "later"
@@ -57,6 +58,8 @@ class Controller:
         self._plan = plan
         self._disabled = tuple(disabled)
         self.port, self.rest_port = free_port(), free_port()
+        self.address = LOOPBACK  # at which it is reached
+        self.inside: tuple[str, ...] = ()  # words before its command, which put it into a namespace
         self._state = record.directory / what
         self._running: StartedProcess | None = None
         self.site = record.directory / "site.yaml"
@@ -74,6 +77,7 @@ class Controller:
         if disabled is not None:
             self._disabled = tuple(disabled)
         command = [
+            *self.inside,
             sys.executable,
             "-m",
             "steering",
@@ -83,7 +87,9 @@ class Controller:
             "--policy",
             str(self.policy),
         ]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
+        command += ["--listen", f"{self.address}:{self.port}", "--rest", f"{self.address}:{self.rest_port}"]
+        if self.address != LOOPBACK:
+            command += ["--switch-insecure", "--rest-allow-remote"]
         command += ["--state-dir", str(self._state), *self.more]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
@@ -247,7 +253,7 @@ class Controller:
     @property
     def url(self) -> str:
         """The address of its REST interface."""
-        return f"http://127.0.0.1:{self.rest_port}"
+        return f"http://{self.address}:{self.rest_port}"
 
     @property
     def state_dir(self) -> Path:

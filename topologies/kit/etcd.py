@@ -3,16 +3,17 @@
 import urllib.request
 from contextlib import suppress
 
-from topologies.kit.controller import Controller, free_port
+from topologies.kit.controller import LOOPBACK, Controller, free_port
 from topologies.kit.lab import Lab
 from topologies.kit.processes import StartedProcess
 
 READY_S = 30.0
 
 
-def start_etcd(lab: Lab, members: int = 1) -> str:
-    """Start etcd and wait until every member serves; the members' URLs, comma separated. Raises LabError."""
-    clients, peers = ([f"http://127.0.0.1:{free_port()}" for _ in range(members)] for _ in range(2))
+def start_etcd(lab: Lab, members: int = 1, address: str = LOOPBACK) -> str:
+    """Start etcd and wait until every member serves; the members' URLs, comma separated. `address`: at which controllers reach
+    it. Raises LabError."""
+    clients, peers = ([f"http://{one}:{free_port()}" for _ in range(members)] for one in (address, LOOPBACK))
     names = [f"etcd-{number}" for number in range(1, members + 1)]
     cluster = ",".join(f"{name}={peer}" for name, peer in zip(names, peers, strict=True))
     started = []

@@ -121,6 +121,10 @@ class Lab:
         host = self.host(name)
         return self._capture(Capture(self.record, host.interface(nic), host, what))
 
+    def capture_interface(self, interface: str, what: str) -> Capture:
+        """Capture whole packets at an interface of the lab's own namespace."""
+        return self._capture(Capture(self.record, interface, None, what, 0))
+
     def _capture(self, capture: Capture) -> Capture:
         self._captures.append(capture)
         return capture

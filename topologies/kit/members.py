@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from steering.model.mechanism import Mechanism
+from topologies.kit.apart import SWITCH_PORT, ControllersApart
 from topologies.kit.controller import Controller, free_port
 from topologies.kit.etcd import member_options, standby
 from topologies.kit.lab import Lab
@@ -23,44 +25,63 @@ ANSWER_S = 30.0  # for a member to take a change: one that begins anew listens a
 
 
 class Members:
-    """The members of a cell; the first one is the lab's own controller. `etcd`: its URLs. No member runs before `start`."""
+    """The members of a cell; the first one is the lab's own controller. `etcd`: its URLs. `apart`: their namespaces, where each
+    has its own. No member runs before `start`.
 
-    def __init__(self, lab: Lab, etcd: str, disabled: Sequence[str] = ()) -> None:
+    `there`: those that should decide for switches.
+    """
+
+    def __init__(
+        self, lab: Lab, etcd: str, disabled: Sequence[str] = (), apart: ControllersApart | None = None
+    ) -> None:
         self._lab = lab
-        self._disabled = tuple(disabled)
+        self.there: tuple[str, ...] = NAMES
+        self._disabled = tuple(one for one in disabled if one in list(Mechanism))
         _certificates(lab.record.directory)
         self.controllers: dict[str, Controller] = {NAMES[0]: lab.controller}
         self.controllers |= {name: standby(lab, etcd, name) for name in NAMES[1:]}
         for name, one in self.controllers.items():
+            if apart is not None:
+                one.inside, one.address, one.port = apart.inside(name), apart.addresses[name], SWITCH_PORT
             one.more = (*member_options(etcd, name), *self._peering(name))
 
     def _peering(self, name: str) -> tuple[str, ...]:
         folder = self._lab.record.directory
         return (
             *("--cluster-patience", f"{PREPARE_S:g}"),
-            *("--cluster-shares", str(len(NAMES)), "--peer-listen", f"127.0.0.1:{free_port()}"),
+            *("--cluster-shares", str(len(NAMES)), "--peer-listen", self._at(name, free_port())),
             *("--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key")),
             *("--peer-ca", str(folder / "peers.pem")),
         )
 
+    def _at(self, name: str, port: int) -> str:
+        return f"{self.controllers[name].address}:{port}"
+
     def start(self, slow: str = "", delay_ms: int = 0) -> None:
-        """Start all members, give every switch their addresses, and wait until each owns its share. Messages of the switch
-        `slow` reach them `delay_ms` later. Raises LabError."""
-        for one in self.controllers.values():
-            one.start(self._disabled)
-            if one is self._lab.controller:
+        """Start the members of `there`, give every switch their addresses, and wait until each owns its share. Messages of the
+        switch `slow` reach them `delay_ms` later. Raises LabError."""
+        for name in self.there:
+            self.controllers[name].start(self._disabled)
+            if name == NAMES[0]:
                 # The first member writes its first policy before the others start, so that they see no change of it.
                 _until(lambda: self.texts()[NAMES[0]])
-        for name in self._lab.plan.switches:
-            targets = [f"tcp:127.0.0.1:{one.port}" for one in self.controllers.values()]
-            if name == slow:
-                targets = [
-                    self._delayed(one, controller.port, delay_ms)
-                    for one, controller in self.controllers.items()
-                ]
-            self._tell(self._lab.switch(name), targets)
+        self.tell_switches(self.there, slow, delay_ms)
         if problem := self.whole():
             raise LabError(f"the members do not divide the switches: {problem}")
+
+    def add(self, name: str) -> None:
+        """Start a further member beside those that run, and give every switch its address too."""
+        self.there = (*self.there, name)
+        self.controllers[name].start(self._disabled)
+        self.tell_switches(self.there)
+
+    def tell_switches(self, names: Sequence[str], slow: str = "", delay_ms: int = 0) -> None:
+        """Give every switch the addresses of these members, and no others."""
+        for switch in self._lab.plan.switches:
+            targets = list(map(self.target, names))
+            if switch == slow:
+                targets = [self._delayed(name, self.controllers[name].port, delay_ms) for name in names]
+            self.tell_switch(switch, targets)
 
     def _delayed(self, name: str, port: int, delay_ms: int) -> str:
         own = free_port()
@@ -68,7 +89,13 @@ class Members:
         StartedProcess(self._lab.record, f"slow-{name}", [*command, *map(str, (own, port, delay_ms))])
         return f"tcp:127.0.0.1:{own}"
 
-    def _tell(self, bridge: str, targets: Sequence[str]) -> None:
+    def target(self, name: str) -> str:
+        """A member as a switch is told of it."""
+        return f"tcp:{self._at(name, self.controllers[name].port)}"
+
+    def tell_switch(self, switch: str, targets: Sequence[str]) -> None:
+        """Give a switch the addresses of its controllers."""
+        bridge = self._lab.switch(switch)
         for words in (("set-controller", bridge, *targets), ("get", "bridge", bridge, "controller")):
             done = subprocess.run(["ovs-vsctl", *words], check=True, capture_output=True, text=True)
         for one in done.stdout.strip("[]\n").split(", "):
@@ -83,11 +110,12 @@ class Members:
     def problem(self) -> str:
         """Why not every member owns a share and has read its switches' entries; "" where all have."""
         found = self.masters()
-        if not all(found.values()):
+        if not all(found[name] for name in self.there):
             return f"a member decides for nothing: {found}"
         if sorted(switch for one in found.values() for switch in one) != sorted(self._lab.plan.switches):
             return f"not each switch has one owner: {found}"
-        for name, one in self.controllers.items():
+        for name in self.there:
+            one = self.controllers[name]
             try:
                 health, mcps = one.health(), one.mcps().values()
             except (OSError, LabError) as error:

@@ -40,7 +40,7 @@ from steering.core.peers.passed_counters import PassedCounters
 from steering.core.peers.passed_segments import PassedSegments
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
-from steering.core.peers.segment_routes import SegmentRoutes
+from steering.core.peers.segment_routes import SETTLED, SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
@@ -74,7 +74,6 @@ TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
 PORTIONS = 10  # most times in one tick that as many numbers are examined to find these sessions
 DIGESTS = 5.0  # seconds between two digests
 TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
-SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER
 TRIED_AGAIN = 1.0  # seconds in which a switch gets no entries after its controller could not write to it
 ASKED_AGAIN = 10.0  # least seconds between two requests for a controller's whole replica
 
@@ -129,7 +128,8 @@ class PeerExchange(Part):
         self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
         self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
         self._segments = PassedSegments(
-            sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole
+            sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole,
+            lambda: readiness.recovering,
         )  # fmt: skip
         self._versions: dict[str, int] = {}  # of those that are reached
         self._passed = PassedCounters(local, table, routes, replicas, self._versions, self.events, counted)
@@ -190,7 +190,8 @@ class PeerExchange(Part):
         for name in {owner for dpid, owner in given.owners.items() if before and before.get(dpid) != owner}:
             if name in self.replicas.of:
                 self.replicas.of[name].is_whole = False
-        self.routes.me, self.routes.owners = given.me, given.owners
+        self.routes.me = given.me
+        self.routes.changed(given.owners, now)
         if moved:
             for dpid in [d for d in self._map.switches if given.owners.get(d) != before.get(d)]:
                 self._changed_at[dpid] = now
@@ -381,7 +382,7 @@ class PeerExchange(Part):
     def recovered(self, now: float) -> list[Output]:
         """The entries of all own switches were read. Now digests may be sent."""
         self._digest_at = now
-        return []
+        return self._segments.read(now)
 
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()

@@ -4,7 +4,7 @@ A join may come in at another controller's switch. It is forwarded to the owner,
 and keys. The owner's entries and the held segment then go to the switch through the switch's controller.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Set
 
 from steering.core.counters import Counters, JoinResult
@@ -17,7 +17,7 @@ from steering.core.peers.network_facts import LocalHandler
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.segment_routes import SegmentRoutes, forwarded
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.sessions.flow_key import flow_key, server_of
+from steering.core.sessions.flow_key import FlowKey, flow_key, server_of
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
@@ -26,13 +26,14 @@ from steering.model.usual_segment import UsualJoin, UsualSynAck
 from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
+EARLY = 1_024  # most answers that are kept until sessions were read
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 
 
 class PassedSegments:
     """Forwards segments, and handles forwarded ones. `local`: the engine's own handlers of segments. `reached`: the
     controllers that can be reached now. `is_whole` returns whether all others can be reached and have sent all of their
-    tokens."""
+    tokens. `is_reading` returns whether switches that were taken over have not all told of their sessions."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class PassedSegments:
         reached: Set[str],
         events: Counter[PeerEvent],
         is_whole: Callable[[], bool],
+        is_reading: Callable[[], bool],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -57,6 +59,9 @@ class PassedSegments:
         self._reached = reached
         self._events = events
         self._is_whole = is_whole
+        self._is_reading = is_reading
+        # Answers of MCPs that came before their sessions were read.
+        self._early: OrderedDict[FlowKey, SynAckSeen] = OrderedDict()
 
     # ---- segments from own switches -------------------------------------------------------------
 
@@ -130,7 +135,12 @@ class PassedSegments:
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
             return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
         follows = self._routes.follows((sent, answered))
-        home = frozenset({follows}) if follows else self._routes.at_home(handshake.dst, handshake.src)
+        home = (
+            frozenset({follows})
+            if follows
+            else self._routes.lately_at_home(now, handshake.dst, handshake.src)
+        )
+        self._keep(seen, answered)
         outputs = local(seen, now) if self._routes.me in home or not home else []
         for name in home & self._reached:
             self._events[PeerEvent.SEGMENT_PASSED_ON] += 1
@@ -146,7 +156,8 @@ class PassedSegments:
         # Forwarded for the second time, by the controller at the host's home. This is never a SYN, and never a segment
         # from a switch of this controller.
         is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self._routes.me
-        if owner != name and not is_sent_on:
+        is_copy = message.kind != SegmentKind.SYN
+        if owner != name and not is_sent_on and not (is_copy and self._routes.may_speak(name, dpid, now)):
             return self._event(PeerEvent.FOREIGN_SWITCH)
         seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
         if message.kind == SegmentKind.SYN:
@@ -168,8 +179,24 @@ class PassedSegments:
             follows = self._routes.follows((sent, answered))
             if follows in self._reached and not message.again:
                 return [TellPeer(follows, message._replace(again=True))]
+            self._keep(seen, answered)
             self._events[PeerEvent.NOT_MINE] += 1
         return self._local[type(seen)](seen, now)
+
+    # ---- answers that come too early ------------------------------------------------------------
+
+    def _keep(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, flow: FlowKey) -> None:
+        """Keep the answer of an MCP to a SYN of an unknown session while sessions are being read: its key is told only once."""
+        if isinstance(seen, SynAckSeen) and seen.handshake.key and self._is_reading():
+            self._early[flow] = seen
+            if len(self._early) > EARLY:
+                self._early.popitem(last=False)
+
+    def read(self, now: float) -> list[Output]:
+        """All sessions were read: those that had been answered meanwhile are known now, others are forgotten."""
+        early, self._early = self._early, OrderedDict()
+        found = [seen for flow, seen in early.items() if self._table.holds(flow)]
+        return [output for seen in found for output in self._local[SynAckSeen](seen, now)]
 
     def _event(self, event: PeerEvent) -> list[Output]:
         self._events[event] += 1

@@ -17,6 +17,7 @@ from steering.core.sessions.flow_key import FlowKey
 from steering.model.ids import DatapathId
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
+SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER
 PASSED_ON = 65_536  # most flows of forwarded joins that are remembered; the least recently used are dropped
 _SEGMENTS: Mapping[type, int] = {
     SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
@@ -37,10 +38,29 @@ class SegmentRoutes:
         self._map = sitemap
         self.me = ""
         self.owners: Mapping[DatapathId, str] = {}
+        # The owners before the last ones, and when they ceased to be that.
+        self._former: dict[DatapathId, tuple[str, float]] = {}
         self._passed: OrderedDict[FlowKey, str] = OrderedDict()
 
     def is_mine(self, dpid: DatapathId) -> bool:
         return self.owners.get(dpid) == self.me
+
+    def changed(self, owners: Mapping[DatapathId, str], now: float) -> None:
+        """Switches may have other owners from now on."""
+        for dpid, owner in self.owners.items():
+            if owners.get(dpid) != owner:
+                self._former[dpid] = owner, now
+        self.owners = owners
+
+    def may_speak(self, name: str, dpid: DatapathId, now: float) -> bool:
+        """Whether a controller may forward copies of a switch's segments: its owner, and the one before it for as long as the switch may
+        still obey that one. A copy of a SYN/ACK that is refused is the only one, and joins of its session would never be known."""
+        return self.owners.get(dpid) == name or self._lately(dpid, now) == name
+
+    def _lately(self, dpid: DatapathId, now: float) -> str:
+        """The former owner of a switch, for as long as the switch may still obey that one; else ""."""
+        former, when = self._former.get(dpid, ("", 0.0))
+        return former if now < when + SETTLED else ""
 
     def passed_on(self, flow: FlowKey, owner: str) -> None:
         """Remember that a join was forwarded to `owner`. Later segments of its flow follow."""
@@ -61,8 +81,18 @@ class SegmentRoutes:
     def at_home(self, *addresses: bytes) -> frozenset[str]:
         """The controllers of the switches where packets of a host can come in. The host is the first of `addresses` that is
         in an access network. Empty if none is."""
+        return frozenset(self.owners[dpid] for dpid in self._home(addresses) if dpid in self.owners)
+
+    def lately_at_home(self, now: float, *addresses: bytes) -> frozenset[str]:
+        """The same, with those that lately were: they may still write for sessions there."""
+        found = self.at_home(*addresses)
+        if not self._former:
+            return found
+        return found | {self._lately(dpid, now) for dpid in self._home(addresses)} - {""}
+
+    def _home(self, addresses: Iterable[bytes]) -> list[DatapathId]:
         for address in addresses:
             access = self._map.access_of(address)
             if access is not None:
-                return frozenset(self.owners[p.dpid] for p in access.ports if p.dpid in self.owners)
-        return frozenset()
+                return [port.dpid for port in access.ports]
+        return []

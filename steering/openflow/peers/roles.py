@@ -138,6 +138,10 @@ class Roles:
         """The switches that this controller is MASTER of."""
         return {channel.id for channel in self._masters}
 
+    def obeying(self) -> set[DatapathId]:
+        """The switches that this controller is MASTER of, and that answer. One that does not may obey another controller by now."""
+        return self.masters() & self.reached()
+
     def reached(self) -> set[DatapathId]:
         """Switches that are connected, and answer when they are asked for this controller's role."""
         lately = self._now() + ANSWER - LATELY

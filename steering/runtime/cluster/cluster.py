@@ -91,7 +91,14 @@ class Cluster:
         digest = hashlib.sha256(Path(settings.site).read_bytes())
         me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
-        self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares, levels=wanted.levels)
+        self.coordination = Coordination(
+            keys,
+            me,
+            digest.hexdigest(),
+            wanted.shares,
+            levels=wanted.levels,
+            starts_blind=wanted.sockets is None,
+        )
         self._usage_keys = Keys(gateway, f"/steering/{wanted.cell}/usage/", USAGE_PAGE)
         self._usage: ClusterUsage | None = None  # from `before` on
         self.policies = ClusterPolicies(kept, self.kept, keys, self.coordination, wanted.patience)
@@ -163,6 +170,7 @@ class Cluster:
         self.roles = Roles(app, self.coordination, self._stepped_down, is_only_way=is_worker)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
+        self.coordination.is_in_doubt = lambda: self._lost_members.are_awaited
         roles = self.roles
         if not is_worker:  # a worker reaches any switch, once it decides for it
             self.coordination.reach.unreached = lambda: unreached(
@@ -175,7 +183,7 @@ class Cluster:
             self.owners = ShareOwners(
                 self.coordination,
                 lambda: site(engine).switches.values(),
-                self.roles.masters,
+                self.roles.obeying,
                 app.heard,
                 app.share(
                     lambda own, confirm, xids: PeerTraffic(

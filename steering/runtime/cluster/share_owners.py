@@ -15,8 +15,8 @@ WRITE_REFUSED = "write-refused"  # event: a write of another controller to a swi
 
 
 class ShareOwners:
-    """`switches`: the current switches of the site. `masters`: the switches of which this controller is MASTER. `heard`
-    gives inputs to the engine."""
+    """`switches`: the current switches of the site. `masters`: the switches that obey this controller. `heard` gives
+    inputs to the engine."""
 
     def __init__(
         self,

@@ -88,14 +88,17 @@ class FakeKeys(Keys):
 class FakeMember:
     """One controller's part in a cell."""
 
-    def __init__(self, etcd: FakeEtcd, name: str, shares: int) -> None:
+    def __init__(
+        self, etcd: FakeEtcd, name: str, shares: int, stream: str = "", starts_blind: bool = False
+    ) -> None:
         self.name = name
         self.now = 0.0
         self._etcd = etcd
         self.keys = FakeKeys(etcd)
         self.changes = 0
         self.coordination = Coordination(
-            self.keys, ClusterMember(name, f"{name}:1"), "site", shares, changed=self._changed, now=lambda: self.now
+            self.keys, ClusterMember(name, f"{name}:1", stream=stream), "site", shares, changed=self._changed,
+            now=lambda: self.now, starts_blind=starts_blind,
         )  # fmt: skip
         self.coordination.join()
         self.watch()
@@ -137,16 +140,31 @@ class FakeMember:
 
 
 class FakeCell:
-    """Members that have joined, hear each other, and have divided the shares, one each."""
+    """Members that have joined, hear each other, and have divided the shares, one each. `stream`: the address at which each says
+    that others hear it; "" for none."""
 
-    def __init__(self, *names: str, shares: int = 0) -> None:
+    def __init__(self, *names: str, shares: int = 0, stream: str = "") -> None:
         self.etcd = FakeEtcd()
-        self.members = {name: FakeMember(self.etcd, name, shares or len(names)) for name in names}
+        self._shares, self._stream = shares or len(names), stream
+        self.members = {name: self._joined(name) for name in names}
         for one in self.members.values():
             for other in names:
                 if other != one.name:
                     one.coordination.found(other)
         self.look()
+
+    def _joined(self, name: str) -> FakeMember:
+        return FakeMember(self.etcd, name, self._shares, self._stream)
+
+    def begins_anew(self, name: str) -> FakeMember:
+        """A member leaves, whose shares the others take, and joins again; it hears nobody yet."""
+        one = self.members[name]
+        one.coordination.leave()
+        for other in self.members.values():
+            if other is not one:
+                other.look()
+        self.members[name] = one = self._joined(name)
+        return one
 
     def look(self, rounds: int = 10) -> None:
         """All members look in turn, until there is nothing to agree on."""

@@ -2,13 +2,15 @@
 
 import pytest
 
-from tests.support.fakes.cell_keys import FakeCell
+from steering.model.cluster import RebalanceRefusal
+from tests.support.fakes.cell_keys import FakeCell, FakeMember
 
 NAMES = ("a", "b", "c")
+STREAM = "192.0.2.1:6700"
 
 
-def cell() -> FakeCell:
-    made = FakeCell(*NAMES)
+def cell(stream: str = "") -> FakeCell:
+    made = FakeCell(*NAMES, stream=stream)
     assert sorted(made.owners().values()) == list(NAMES)
     return made
 
@@ -71,3 +73,81 @@ def test_when_the_leases_of_all_others_have_ended_who_is_left_decides_for_everyt
         made.members.pop(name).end_lease()
     made.look()
     assert one.owns() == set(made.owners()) and set(made.owners().values()) == {"c"}
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("victim", NAMES)
+def test_who_begins_anew_while_nobody_hears_it_gets_no_share_before_somebody_does(victim: str) -> None:
+    """It would decide for switches, and no join of a session of another one would come through there."""
+    made = cell(STREAM)
+    others = [name for name in NAMES if name != victim]
+    made.members[victim].coordination.lost(*others)
+    for name in others:
+        made.members[name].coordination.lost(victim)
+    made.look()
+    one = made.begins_anew(victim)
+    made.look()
+    assert set(made.owners().values()) == set(others) and not one.owns()
+    for name in others:
+        made.members[name].coordination.found(victim)
+        one.coordination.found(name)
+    made.look()
+    assert sorted(made.owners().values()) == list(NAMES)
+
+
+def test_members_that_never_hear_each_other_have_owners_all_the_same() -> None:
+    """Where streams are refused from the beginning, the first member decides for all."""
+    made = FakeCell("a", shares=2, stream=STREAM)
+    made.members["b"] = FakeMember(made.etcd, "b", 2, STREAM)
+    made.look()
+    assert len(made.owners()) == 2 and set(made.owners().values()) == {"a"}
+    made.members.pop("a").end_lease()
+    made.look()
+    assert set(made.owners().values()) == {"b"}
+
+
+def test_the_load_is_not_levelled_by_order_while_a_member_is_not_heard() -> None:
+    made = FakeCell("a", "b", stream=STREAM)
+    made.members["a"].coordination.lost("b")
+    one = made.begins_anew("b")
+    made.look()
+    with pytest.raises(RebalanceRefusal, match="not heard: b"):
+        made.members["a"].coordination.rebalance(dry_run=True)
+    one.coordination.found("a")
+    made.members["a"].coordination.found("b")
+    assert made.members["a"].coordination.rebalance(dry_run=True)
+
+
+@pytest.mark.row("D-6.7.1")
+def test_the_first_member_takes_no_share_back_before_it_is_known_who_was_cut_off() -> None:
+    """Others that no longer hear it have taken its share; its own streams ended a moment ago."""
+    made = cell(STREAM)
+    one = made.members["a"]
+    one.coordination.is_in_doubt = lambda: True
+    for name in ("b", "c"):
+        made.members[name].coordination.lost("a")
+    made.look()
+    assert not one.owns() and set(made.owners().values()) == {"b", "c"}
+    one.coordination.lost("b", "c")
+    one.coordination.is_in_doubt = lambda: False
+    made.look()
+    assert not one.owns() and set(made.owners().values()) == {"b", "c"}
+
+
+def test_a_member_that_is_heard_again_by_one_and_not_yet_by_the_other_gets_no_share() -> None:
+    """The other one would move it back: streams come back one after the other."""
+    made = cell(STREAM)
+    one = made.members["a"]
+    one.coordination.lost("b", "c")
+    for name in ("b", "c"):
+        made.members[name].coordination.lost("a")
+    made.look()
+    before = made.owners()
+    one.coordination.found("c")
+    made.members["c"].coordination.found("a")
+    made.look()
+    assert made.owners() == before
+    one.coordination.found("b")
+    made.members["b"].coordination.found("a")
+    made.look()
+    assert len(one.owns()) == 1

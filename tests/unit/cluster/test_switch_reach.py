@@ -178,3 +178,38 @@ def test_a_share_is_reached_with_any_of_its_switches() -> None:
     assert unreached(switches, (), 4) == set(share_names(4))
     assert unreached(switches, switches[:1], 4) == set(share_names(4)) - {first}
     assert not unreached((), (), 4) and share_name(0) in share_names(4)
+
+
+@pytest.mark.row("D-6.7.1")
+def test_who_joins_gets_a_share_as_soon_as_it_reaches_switches_and_not_before() -> None:
+    made = FakeCell("a", "b", shares=3)
+    before = made.owners()
+    made.members["c"] = one = FakeMember(made.etcd, "c", 3, starts_blind=True)
+    loses(made, "c", *share_names(3))
+    made.look()
+    later(made, 10)
+    assert made.owners() == before and made.etcd.kept[BLIND + "c"][0] == f'["{ALL}"]'
+    loses(made, "c")
+    later(made, 1)
+    assert len(owned(made, "c")) == 1 and BLIND + "c" not in made.etcd.kept
+    loses(made, "c", *share_names(3))
+    later(made, WAITED + 3)
+    assert not owned(made, "c")
+    loses(made, "c")
+    later(made, 1)
+    assert not owned(made, "c"), "what it lost it has to reach for a while"
+    later(made, 3)
+    assert len(owned(made, "c")) == 1 and one.owns() == owned(made, "c")
+
+
+def test_who_starts_alone_decides_though_it_reaches_no_switch_yet() -> None:
+    made = FakeCell(shares=3)
+    made.members["a"] = one = FakeMember(made.etcd, "a", 3, starts_blind=True)
+    loses(made, "a", *share_names(3))
+    later(made, 1)
+    assert one.owns() == set(share_names(3))
+    made.members["b"] = FakeMember(made.etcd, "b", 3, starts_blind=True)
+    loses(made, "b", *share_names(3))
+    loses(made, "a")
+    later(made, 3)
+    assert len(owned(made, "a")) == 3 and BLIND + "a" not in made.etcd.kept

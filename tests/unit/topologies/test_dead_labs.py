@@ -15,7 +15,11 @@ from topologies.kit.report import Progress, Report
 from topologies.kit.scenario import Options
 
 # Labs that end where their own tools are dead: the rogue's program, and members of a cell of which none takes a change.
-TOOLS = {"rogue-nat": "its log is empty", "cluster": "no member takes it"}
+TOOLS = {
+    "rogue-nat": "its log is empty",
+    "cluster": "no member takes it",
+    "cluster-grow": "no member takes it",
+}
 for _name in catalogue.MODULES:
     catalogue.load(_name)
 

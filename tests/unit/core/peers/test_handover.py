@@ -14,7 +14,7 @@ from steering.model.policy import Policy
 from steering.model.session import EntryKind
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
-from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join, link, off_path_site
+from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, capable, join, link, off_path_site
 
 LTE, WLAN = DatapathId(1), DatapathId(2)  # access switches: a has LTE's; c has WLAN's, and the gateway's
 GATEWAY = DatapathId(4)
@@ -293,3 +293,28 @@ def test_sessions_count_for_who_took_their_switch_over_and_no_more_for_who_had_i
     cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
     told(cluster, held, asked(told(cluster, held, {LTE})))
     assert sorted(map(str, c.ledger)) == counted
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+def test_an_answer_that_comes_while_its_session_is_being_read_is_learnt_then() -> None:
+    """Its copy is the only one. It comes to c, which has LTE's switch now and has not read it yet."""
+    cluster = Cluster()
+    opening = capable(UE_LTE, 40_000)
+    cluster.syn(1, 1, opening)
+    (session,) = cluster.engines["a"].sessions.table
+    held: dict[int, list[ObservedEntry]] = {}
+    for entry in session.entries(PortRole.GATEWAY):
+        held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 1))
+    place = cluster.engines["a"].map.inside[session.mcp].port
+    cluster.shares = {**SHARES, LTE: "c"}
+    for name in "abc":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    cluster.give("a", SwitchDown(LTE))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    outputs = told(cluster, held, {LTE})
+    told(cluster, held, asked(outputs))
+    (found,) = cluster.engines["c"].sessions.table
+    assert found.token == read_token(TOKEN, "big")
+    cluster.later(0.05)
+    assert steers(cluster.syn(1, 1, join("10.1.0.9", 40_002, TOKEN)))

@@ -5,6 +5,7 @@ import pytest
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp, Tick
 from steering.core.outputs import FillSwitch, Steer, SyncRules
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
+from steering.core.peers import segment_routes
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.record_pages import ANSWERED, UNANSWERED
@@ -223,6 +224,32 @@ def test_what_a_peer_may_not_say_is_counted_and_changes_nothing() -> None:
     cluster.give("c", PeerTold("x", TokenEntries((entry,))))
     assert events[PeerEvent.STRANGER] == 1
     assert cluster.engines["c"].switches[DatapathId(4)].ports[1] is True
+
+
+def half_open(cluster: Cluster, sport: int):
+    """A session of which the SYN was seen, its SYN, and the port of its MCP."""
+    opening = capable(UE_LTE, sport)
+    cluster.syn(1, 1, opening)
+    engine = cluster.engines["a"]
+    flow = opening.src + opening.dst + sport.to_bytes(2, "big") + (5201).to_bytes(2, "big")
+    session = engine.sessions.table.flows[flow].session
+    return session, opening, engine.map.inside[session.mcp].port
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+def test_an_answer_that_the_former_owner_of_its_switch_passes_on_is_learnt_for_a_moment() -> None:
+    """The switch obeys it still. Its copy is the only one, and without its key no join of the session would be known."""
+    cluster = Cluster()
+    session, opening, place = half_open(cluster, 40_000)
+    moved = {**SHARES, int(place.dpid): "c"}
+    cluster.give("a", ClusterChanged("a", frozenset("abc"), moved))
+    assert cluster.shares[place.dpid] == "b", "who does not know that yet"
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    assert session.token == int.from_bytes(TOKEN, "big")
+    late, opening, place = half_open(cluster, 40_001)
+    cluster.now += segment_routes.SETTLED
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    assert late.token < 0 and cluster.engines["a"].peers.events[PeerEvent.FOREIGN_SWITCH] == 1
 
 
 def test_a_question_about_a_token_is_answered_by_its_destination_too() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from steering.core.peer_facts import ClusterChanged, WriteRefused
-from steering.core.peers.exchange import SETTLED
+from steering.core.peers.segment_routes import SETTLED
 from steering.model.ids import DatapathId
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import capable

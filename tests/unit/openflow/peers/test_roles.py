@@ -369,9 +369,11 @@ def test_a_switch_that_does_not_answer_is_not_reached(switch: RoleSwitch, role: 
     assert controller.roles.reached() == {1}, "it may be slow"
     controller.go_on(LATELY)
     assert not controller.roles.reached()
+    assert not controller.roles.obeying(), "another controller may have taken it over meanwhile"
     controller.channel.holds = False
     controller.go_on()
     assert controller.roles.reached() == {1}
+    assert controller.roles.obeying() == ({1} if role is OWNER else set())
     controller.channel.disconnect(Disconnect.CLOSED)
     assert not controller.roles.reached()
 
