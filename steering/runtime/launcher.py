@@ -79,12 +79,21 @@ def _door(settings: Settings) -> Any:
 
 
 def _parents_door(sockets: Path) -> Any:
-    """The switches of a worker. Without its parent it ends: no switch could reach it."""
+    """The switches of a worker. Without its parent it ends: no switch could reach it. A parent that was killed has left the folder
+    of sockets behind."""
+    import shutil
     import signal
 
     from steering.openflow.connection.handed_switches import HandedSwitches
 
-    return HandedSwitches(str(sockets / SWITCHES_SOCKET), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    parent = os.getppid()
+
+    def gone() -> None:
+        if os.getppid() != parent:
+            shutil.rmtree(sockets, ignore_errors=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return HandedSwitches(str(sockets / SWITCHES_SOCKET), gone)
 
 
 def _serve(settings: Settings, controller: Any, door: Any) -> int:

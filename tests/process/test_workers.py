@@ -119,8 +119,10 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
             running.command, env=running.environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert again.returncode == 2 and "another controller has the state directory" in again.stderr
+        (place,) = {environment_of(pid)["STEERING_WORKER"].partition(":")[2] for pid in pids}
         running.kill()
         wait_for(lambda: not any(map(is_there, pids)), 60)
+        assert not Path(place).exists(), "the folder of sockets"
         running.start()
         pids = both(running)
         assert running.end()[0] == 0 and not any(map(is_there, pids))
