@@ -33,6 +33,7 @@ from steering.core.peer_facts import (
     WriteRefused,
 )
 from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.foreign_switches import ForeignSwitches
 from steering.core.peers.limit_division import LimitDivision
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
@@ -40,7 +41,7 @@ from steering.core.peers.passed_counters import PassedCounters
 from steering.core.peers.passed_segments import PassedSegments
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
-from steering.core.peers.segment_routes import SETTLED, SegmentRoutes
+from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
@@ -74,7 +75,6 @@ TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
 PORTIONS = 10  # most times in one tick that as many numbers are examined to find these sessions
 DIGESTS = 5.0  # seconds between two digests
 TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
-TRIED_AGAIN = 1.0  # seconds in which a switch gets no entries after its controller could not write to it
 ASKED_AGAIN = 10.0  # least seconds between two requests for a controller's whole replica
 
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
@@ -122,9 +122,7 @@ class PeerExchange(Part):
         self._asked: dict[str, float] = {}
         self._wished: set[str] = set()  # controllers that asked for a whole replica
         self._told_all: dict[str, float] = {}  # earliest time of the next whole replica for a controller
-        # Other controllers' switches that took no entries, and until when they get none.
-        self._unwritten: dict[DatapathId, float] = {}
-        self._changed_at: dict[DatapathId, float] = {}  # when switches got another owner
+        self._foreign = ForeignSwitches(sitemap, routes, readiness, self.reached)
         self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
         self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
         self._segments = PassedSegments(
@@ -175,7 +173,7 @@ class PeerExchange(Part):
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         outputs = self._local[SwitchDown](down, now)
-        self._offline()  # if another controller has taken the switch over, entries go through that controller
+        self._foreign.look()  # if another controller has taken the switch over, entries go through that controller
         return outputs
 
     # ---- members --------------------------------------------------------------------------------
@@ -193,15 +191,13 @@ class PeerExchange(Part):
         self.routes.me = given.me
         self.routes.changed(given.owners, now)
         if moved:
-            for dpid in [d for d in self._map.switches if given.owners.get(d) != before.get(d)]:
-                self._changed_at[dpid] = now
-                self._unwritten.pop(dpid, None)
+            self._foreign.owners_changed(before, now)
         self.members = given.members - {given.me}
         foreign = {dpid for dpid in self._map.switches if not self.routes.is_mine(dpid)}
         self._unread -= foreign  # only own switches are read
         if not self._unread:
             self._readiness.recovering = False
-        self._offline()
+        self._foreign.look()
         divided = self._division.changed(given.me, self.members, given.owners, self._map.switches)
         if not moved or not self.reached:
             return divided
@@ -213,30 +209,10 @@ class PeerExchange(Part):
             *(TellPeer(name, ReplicaRequest()) for name in sorted(again)),
         ]
 
-    def _offline(self) -> None:
-        """Switches of other controllers count as online while their controllers can be reached."""
-        offline = self._readiness.offline
-        for dpid in self._map.switches:
-            owner = self.routes.owners.get(dpid, "")
-            if owner != self.routes.me:
-                takes = owner in self.reached and dpid not in self._unwritten
-                (offline.discard if takes else offline.add)(dpid)
-
     def _refused(self, given: WriteRefused, now: float) -> list[Output]:
-        """The segment that waited is lost, and its host repeats it. It then goes as where the switch is away, and no second one
-        waits for an entry that does not come. Who has just taken a switch over is not its MASTER yet: what is repeated will be
-        written."""
-        fresh = now < self._changed_at.get(given.dpid, -SETTLED) + SETTLED
-        if not fresh and self.routes.owners.get(given.dpid) == given.name and given.name in self.members:
-            self._unwritten[given.dpid] = now + TRIED_AGAIN
-            # It alone, without a look at all switches: thousands of writes may be refused at once.
-            self._readiness.offline.add(given.dpid)
+        if given.name in self.members:
+            self._foreign.refused(given, now)
         return []
-
-    def _try_again(self, now: float) -> None:
-        if self._unwritten and min(self._unwritten.values()) <= now:
-            self._unwritten = {dpid: until for dpid, until in self._unwritten.items() if until > now}
-            self._offline()
 
     def _up(self, given: PeerUp, now: float) -> list[Output]:
         if given.name not in self.members:
@@ -244,7 +220,7 @@ class PeerExchange(Part):
             return []
         self.reached.add(given.name)
         self._versions[given.name] = given.version
-        self._offline()
+        self._foreign.look()
         return self._all(given.name, now) + self._division.up(given.name, given.version)
 
     def _all(self, name: str, now: float) -> list[Output]:
@@ -258,7 +234,7 @@ class PeerExchange(Part):
         self._division.lost(given.name)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
-        self._offline()
+        self._foreign.look()
         return []
 
     # ---- messages of others ---------------------------------------------------------------------
@@ -386,7 +362,7 @@ class PeerExchange(Part):
 
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
-        self._try_again(now)
+        self._foreign.tick(now)
         outputs = self._division.tick(now)
         if not self.reached:
             self._table.learnt.clear()
