@@ -58,7 +58,7 @@ from steering.core.sessions.token_owners import JoinDestinations
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
-from steering.model.ids import NO_WAYPOINT, DatapathId, McpId, WaypointId
+from steering.model.ids import NO_WAYPOINT, DatapathId, McpId, Token, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
@@ -67,7 +67,7 @@ from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 class Ingredients(NamedTuple):
     """What the engine gives to the pieces.
 
-    `knows_every_token` returns whether a token that this engine does not know belongs to no session at all.
+    `knows_every_token` returns whether a token that this engine does not know at some time belongs to no session at all.
     `sees_every_subflow` returns whether all subflows of a session are at switches that this engine decides for.
     """
 
@@ -80,7 +80,7 @@ class Ingredients(NamedTuple):
     neighbours: Neighbours
     graph: Graph
     table: SessionTable
-    knows_every_token: Callable[[], bool]
+    knows_every_token: Callable[[Token, float], bool]
     sees_every_subflow: Callable[[], bool]
 
     def access_of(self, address: bytes) -> str:

@@ -15,7 +15,7 @@ from steering.core.peers.handover import Handover, Own
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.model.ids import DatapathId
+from steering.model.ids import DatapathId, Token
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site
 from steering.model.policy import Policy
@@ -88,8 +88,8 @@ class ClusteredEngine(Engine):
             return True
         return waited and not any(map(self.switches.is_connected, self._mine()))
 
-    def _knows_every_token(self) -> bool:
-        return self.peers.is_whole
+    def _knows_every_token(self, token: Token, now: float) -> bool:
+        return self.peers.is_whole and not self.peers.ended.has(token, now)
 
     def _sees_every_subflow(self) -> bool:
         return False

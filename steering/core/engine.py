@@ -37,7 +37,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.core.supervision.long_links import LongLinks
-from steering.model.ids import DatapathId
+from steering.model.ids import DatapathId, Token
 from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, Site, with_mcps
 from steering.model.policy import Policy
@@ -229,7 +229,7 @@ class Engine:
     def _new_table(self) -> SessionTable:
         return SessionTable(self.policy.limits, self.map.mcps, self.map.hosts_move, self.map.origin_of)
 
-    def _knows_every_token(self) -> bool:
+    def _knows_every_token(self, token: Token, now: float) -> bool:
         """Whether a token that this engine does not know belongs to no session at all."""
         return True
 

@@ -16,7 +16,7 @@ from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, naturally
 from steering.core.sessions.flow_key import Origin, flow_key
 from steering.core.sessions.pending_joins import PendingJoins
-from steering.model.ids import Token
+from steering.model.ids import Token, read_token
 from steering.model.mechanism import Mechanism
 from steering.model.policy import UnknownJoin
 from steering.model.session import Refusal
@@ -27,7 +27,7 @@ class EarlyJoins:
     """Holds joins with an unknown token.
 
     `is_certain` returns whether an unknown token belongs to no session at all. It returns False while another controller may
-    know the token. `origin_of`: see SiteMap.origin_of. `disabled` names mechanisms that are off for negative controls.
+    know the token. It gets the token and the time. `origin_of`: see SiteMap.origin_of. `disabled` names mechanisms that are off for negative controls.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EarlyJoins:
         natives: NativeSessions,
         counters: Counters,
         disabled: frozenset[Mechanism],
-        is_certain: Callable[[], bool],
+        is_certain: Callable[[Token, float], bool],
         origin_of: Origin,
     ) -> None:
         self.guesses = TokenGuesses(origin_of, Mechanism.TOKEN_GUESSES in disabled)
@@ -82,7 +82,7 @@ class EarlyJoins:
             if self._natives.may_have(seen.handshake.dst, now):
                 outputs.append(naturally(attachment, seen))
                 continue
-            if not self._is_certain():
+            if not self._is_certain(read_token(seen.handshake.token, "big"), now):
                 self._refused(Refusal.PEER_UNREACHABLE)
                 continue
             self._refused(Refusal.UNKNOWN_TOKEN)

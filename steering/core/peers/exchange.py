@@ -32,6 +32,7 @@ from steering.core.peer_facts import (
     TurnOver,
     WriteRefused,
 )
+from steering.core.peers.ended_tokens import EndedTokenMemory
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.foreign_switches import ForeignSwitches
 from steering.core.peers.limit_division import LimitDivision
@@ -125,6 +126,7 @@ class PeerExchange(Part):
         self._foreign = ForeignSwitches(sitemap, routes, readiness, self.reached)
         self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
         self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
+        self.ended = EndedTokenMemory()
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole,
             lambda: readiness.recovering,
@@ -246,6 +248,7 @@ class PeerExchange(Part):
         if isinstance(message, TokenEntries):
             return self._tokens(name, message.entries, now)
         if isinstance(message, EndedTokens):
+            self.ended.note(message.entries, now)
             replica = self.replicas.of.get(name)
             unknown = len(message.entries) if replica is None else replica.remove(message.entries)
             self.events[PeerEvent.UNKNOWN_END] += unknown
@@ -343,6 +346,9 @@ class PeerExchange(Part):
         if not learnt and not ended:
             return outputs
         table.learnt, table.ended = [], []
+        self.ended.note(
+            (one for _, one in ended), now
+        )  # some of these are of sessions that another controller has from now on
         for name in sorted(self.reached):
             sync = self._syncs.get(name)
             came = [one for number, one in learnt if sync is None or not sync.is_ahead(number)]
@@ -362,6 +368,7 @@ class PeerExchange(Part):
 
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
+        self.ended.expire(now)
         self._foreign.tick(now)
         outputs = self._division.tick(now)
         if not self.reached:

@@ -5,7 +5,7 @@ import pytest
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp, Tick
 from steering.core.outputs import FillSwitch, Steer, SyncRules
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
-from steering.core.peers import segment_routes
+from steering.core.peers import ended_tokens, segment_routes
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.record_pages import ANSWERED, UNANSWERED
@@ -120,6 +120,35 @@ def test_while_a_controller_cannot_be_reached_unknown_is_no_answer() -> None:
     cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
     cluster.later(0.3)
     assert edge.counters.refusals[Refusal.UNKNOWN_TOKEN] == 1, "now nobody has it"
+
+
+@pytest.mark.row("D-6.7.7")
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_token_that_has_just_ended_is_not_unknown(at: int) -> None:
+    """Its session may have gone to another controller, which has not read it yet: neither its old owner (`at` 1) nor a third
+    controller blocks the host."""
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.engines["a"].sessions.teardown.end(session)
+    cluster.later(0.05)
+    edge, seen = cluster.engines["ac"[at - 1]], join({1: "10.1.0.9", 2: UE_WLAN}[at], 40_001, TOKEN)
+    cluster.syn(at, 1, seen)
+    later = cluster.later(0.3)
+    assert not [one for one in later if isinstance(one, SyncRules)], "no block"
+    assert edge.counters.refusals[Refusal.PEER_UNREACHABLE] == 1
+    assert not edge.counters.refusals[Refusal.UNKNOWN_TOKEN]
+    cluster.later(ended_tokens.REMEMBERED)
+    assert not edge.peers.ended
+    cluster.syn(at, 1, seen)
+    cluster.later(0.3)
+    assert edge.counters.refusals[Refusal.UNKNOWN_TOKEN] == 1, "now nobody has it"
+
+
+def test_ended_tokens_are_bounded() -> None:
+    ended = ended_tokens.EndedTokenMemory()
+    ended.note((TokenEntry(number, 1, b"\0" * 4, 80) for number in range(ended_tokens.MOST + 9)), 1.0)
+    assert len(ended) == ended_tokens.MOST
+    assert not ended.has(8, 1.0) and ended.has(9, 1.0)
 
 
 def test_a_join_that_waits_while_a_controller_is_lost_is_not_refused_for_good() -> None:
