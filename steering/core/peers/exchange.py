@@ -369,6 +369,7 @@ class PeerExchange(Part):
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
         self.ended.expire(now)
+        self._segments.tick()
         self._foreign.tick(now)
         outputs = self._division.tick(now)
         if not self.reached:

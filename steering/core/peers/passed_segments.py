@@ -129,18 +129,20 @@ class PassedSegments:
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         local = self._local[type(seen)]
-        if self._table.holds(sent) or self._table.holds(answered) or not self._reached:
+        if self._table.holds(sent) or self._table.holds(answered):
             return local(seen, now)
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
             return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
+        self._keep(seen, answered)
+        if not self._reached:
+            return local(seen, now)
         follows = self._routes.follows((sent, answered))
         home = (
             frozenset({follows})
             if follows
             else self._routes.lately_at_home(now, handshake.dst, handshake.src)
         )
-        self._keep(seen, answered)
         outputs = local(seen, now) if self._routes.me in home or not home else []
         for name in home & self._reached:
             self._events[PeerEvent.SEGMENT_PASSED_ON] += 1
@@ -191,6 +193,12 @@ class PassedSegments:
             self._early[flow] = seen
             if len(self._early) > EARLY:
                 self._early.popitem(last=False)
+
+    def tick(self) -> None:
+        """Forget the answers as soon as no session is being read: reading ends without `read` where another controller has these switches
+        now. Later an answer could be taken for that to another session with the same flow."""
+        if self._early and not self._is_reading():
+            self._early.clear()
 
     def read(self, now: float) -> list[Output]:
         """All sessions were read: those that had been answered meanwhile are known now, others are forgotten."""

@@ -12,6 +12,7 @@ from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
 from steering.model.session import EntryKind
+from steering.wire.handshake import Handshake
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, capable, join, link, off_path_site
@@ -318,3 +319,58 @@ def test_an_answer_that_comes_while_its_session_is_being_read_is_learnt_then() -
     assert found.token == read_token(TOKEN, "big")
     cluster.later(0.05)
     assert steers(cluster.syn(1, 1, join("10.1.0.9", 40_002, TOKEN)))
+
+
+def half_open(cluster: Cluster, name: str) -> tuple[Handshake, dict[int, list[ObservedEntry]], PortRef]:
+    """A session of a controller of which the SYN was seen: its SYN, what switches hold of it, and the port of its MCP."""
+    opening = capable(UE_LTE, 40_000)
+    cluster.syn(1, 1, opening)
+    engine = cluster.engines[name]
+    (session,) = engine.sessions.table
+    held: dict[int, list[ObservedEntry]] = {}
+    for entry in session.entries(PortRole.GATEWAY):
+        held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 1))
+    return opening, held, engine.map.inside[session.mcp].port
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+def test_who_is_left_alone_learns_an_answer_that_comes_while_its_session_is_being_read() -> None:
+    cluster = Cluster()
+    opening, held, place = half_open(cluster, "a")
+    cluster.dead = {"a", "b"}
+    for name in "ab":
+        cluster.give("c", PeerLost(name))
+    cluster.shares = dict.fromkeys(SHARES, "c")
+    cluster.give("c", ClusterChanged("c", frozenset("c"), cluster.shares))
+    for dpid in (1, 3, 5):
+        cluster.at(dpid, SwitchUp(DatapathId(dpid), ports_of(cluster, DatapathId(dpid))))
+    told(cluster, held, {DatapathId(3), DatapathId(5)})
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    told(cluster, held, asked(told(cluster, held, {LTE})))
+    (found,) = cluster.engines["c"].sessions.table
+    assert found.token == read_token(TOKEN, "big")
+
+
+def test_an_answer_is_forgotten_where_its_switch_is_given_up_before_it_was_read() -> None:
+    """Otherwise a session that much later has the same flow would get this one's token."""
+    cluster = Cluster()
+    opening, held, place = half_open(cluster, "a")
+
+    def decides(name: str) -> None:
+        cluster.shares = {**SHARES, LTE: name}
+        for one in "abc":
+            cluster.give(one, ClusterChanged(one, frozenset(cluster.names), cluster.shares))
+        if name == "a":
+            cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+        else:
+            cluster.give("a", SwitchDown(LTE))
+        cluster.later(3.0)
+
+    decides("c")
+    decides("a")
+    cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))
+    decides("c")
+    decides("a")
+    told(cluster, held, asked(told(cluster, held, {LTE})))
+    (found,) = cluster.engines["a"].sessions.table
+    assert not cluster.engines["a"].sessions.readiness.recovering and found.token < 0
