@@ -33,6 +33,7 @@ class UsedBytes:
         self._pairs = 0
         self._records: dict[tuple[str, int], dict[UseKey, int]] = {}  # by controller and part
         self._held = 0  # pairs in all of them
+        self._cut: set[tuple[str, int]] = set()  # records with pairs that there was no room for
         # Their sum, by part too: the growth of one large dictionary would delay a SYN.
         self._recorded: tuple[dict[UseKey, int], ...] = tuple({} for _ in range(USAGE_PARTS))
 
@@ -71,7 +72,10 @@ class UsedBytes:
         return [part for part, fresh in enumerate(self._fresh) if fresh]
 
     def record(self, controller: str, part: int) -> tuple[KeptUse, ...]:
-        """A record of this controller, with what was counted since."""
+        """A record of this controller, with what was counted since. Empty, so that nothing is written, where the record has pairs that are
+        not known here: they would be lost."""
+        if (controller, part) in self._cut:
+            return ()
         whole = dict(self._records.get((controller, part), {}))
         for key, count in self._fresh[part].items():
             if key in whole or len(whole) < USAGE_PAIRS:
@@ -83,6 +87,12 @@ class UsedBytes:
     def told(self, controller: str, part: int, used: Iterable[KeptUse]) -> list[tuple[UseKey, int, int]]:
         """A record has another content; without content it is gone. Returns the pairs that changes, each with what was used
         before and is used now."""
+        refused = self.refused
+        changed = self._take(controller, part, used)
+        (self._cut.add if self.refused > refused else self._cut.discard)((controller, part))
+        return changed
+
+    def _take(self, controller: str, part: int, used: Iterable[KeptUse]) -> list[tuple[UseKey, int, int]]:
         known = self._records.pop((controller, part), {})
         found = {key: count for key, count in _read(used) if count}
         room = KNOWN - self._held
@@ -109,7 +119,7 @@ class UsedBytes:
     def written(self, controller: str, part: int, used: Iterable[KeptUse]) -> None:
         """A record of this controller has been written: `record` made it. What it has more than before was counted here."""
         known, fresh = self._records.get((controller, part), {}), self._fresh[part]
-        self.told(controller, part, used)
+        self._take(controller, part, used)  # what it has no room for is still counted here
         self.changes += 1
         for key, count in self._records.get((controller, part), {}).items():
             left = fresh.get(key, 0) - (count - known.get(key, 0))

@@ -77,6 +77,22 @@ def test_no_more_pairs_of_records_are_known_than_there_may_be(monkeypatch: pytes
     assert used.of(("carl", CELLULAR)) == 8 and used.unwritten() == [part]
 
 
+def test_a_record_that_has_pairs_without_room_here_is_not_written_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A controller that starts and is told of its own records last would give their subscribers their quotas once more."""
+    monkeypatch.setattr(used_bytes, "KNOWN", 2)
+    used = UsedBytes()
+    one, other = of_part(3, 2)
+    used.told("b", 1, [KeptUse("anna", "cellular", 5), KeptUse("bert", "cellular", 5)])
+    mine = [KeptUse(one, "cellular", 100)]
+    assert used.told("a", 3, mine) == [] and used.add((other, CELLULAR), 1)
+    assert used.record("a", 3) == () and used.of((other, CELLULAR)) == 1
+    used.told("b", 1, ())
+    used.told("a", 3, mine)
+    assert set(used.record("a", 3)) == {*mine, KeptUse(other, "cellular", 1)}
+
+
 def test_a_record_has_at_most_so_many_pairs_and_the_others_count_here_alone() -> None:
     used = UsedBytes()
     some = of_part(3, USAGE_PAIRS + 2)
