@@ -8,7 +8,7 @@ reached, the last known assignment stays.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from steering.cluster.cell import (
     CONTROLLER,
@@ -98,7 +98,7 @@ class Coordination:
         self.has_taken: Callable[[str], bool] = lambda share: True
         # Whether streams have just ended, and it is not known yet who was cut off.
         self.is_in_doubt: Callable[[], bool] = lambda: False
-        # etcd's revision of the move under way, and when it was first seen.
+        # etcd's revision of what is known of a rebalancing under way, and when it was first seen.
         self._moving: tuple[int, float] = (0, 0.0)
         self.reach = SwitchReach(me.id)
 
@@ -327,16 +327,18 @@ class Coordination:
                 break
         if changes:
             self._commit(changes, last)
-        elif self.cell.rebalance is not None and not unheard:
-            self._rebalance(allotment, self.cell.rebalance)
+        elif self.cell.rebalance is not None:
+            self._rebalance(allotment, self.cell.rebalance, unheard)
 
-    def _rebalance(self, allotment: Allotment, under_way: Rebalance) -> None:
-        """Order the next move, if the taker of the last one has said that it has taken its share. Otherwise give up in time."""
+    def _rebalance(self, allotment: Allotment, under_way: Rebalance, unheard: Collection[str]) -> None:
+        """Order the next move, if the taker of the last one has said that it has taken its share, and all members are heard. Otherwise
+        give up in time."""
         revision = self.cell.revisions.get(REBALANCE, 0)
+        if self._moving[0] != revision:
+            self._moving = revision, self._now()
+        is_late = self._now() >= self._moving[1] + TAKEN_WITHIN
         if under_way.share:
-            if self._moving[0] != revision:
-                self._moving = revision, self._now()
-            if self._is_there(under_way.taker) and self._now() < self._moving[1] + TAKEN_WITHIN:
+            if self._is_there(under_way.taker) and not is_late:
                 return
             log.warning(
                 "the load is not levelled further: %s has not taken share %s",
@@ -345,6 +347,11 @@ class Coordination:
             )
             told = Put(GAVE_UP, rebalance_text(under_way))
             self._keys.commit({REBALANCE: revision}, [told, Delete(REBALANCE)])
+            return
+        if unheard:
+            if is_late:
+                log.warning("the load is not levelled further: not heard: %s", ", ".join(sorted(unheard)))
+                self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
             return
         move = next(iter(allotment.moves()), None)
         if move is None:

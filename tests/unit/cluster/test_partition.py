@@ -2,6 +2,7 @@
 
 import pytest
 
+from steering.cluster.rebalance import TAKEN_WITHIN
 from steering.model.cluster import RebalanceRefusal
 from tests.support.fakes.cell_keys import FakeCell, FakeMember
 
@@ -116,6 +117,25 @@ def test_the_load_is_not_levelled_by_order_while_a_member_is_not_heard() -> None
     one.coordination.found("a")
     made.members["a"].coordination.found("b")
     assert made.members["a"].coordination.rebalance(dry_run=True)
+
+
+def test_an_order_to_level_the_load_ends_in_time_where_a_member_stays_unheard() -> None:
+    """Its lease lives. Another order would be refused for as long as this one does not end."""
+    made = FakeCell("a", "b", stream=STREAM)
+    one = made.members["a"].coordination
+    one.lost("b")
+    other = made.begins_anew("b").coordination
+    made.look()
+    other.found("a")
+    one.found("b")
+    assert one.rebalance(dry_run=False)
+    one.lost("b")
+    made.begins_anew("b")
+    made.look()
+    assert one.cell.rebalance is not None and set(made.owners().values()) == {"a"}
+    made.members["a"].now += TAKEN_WITHIN
+    made.look()
+    assert one.cell.rebalance is None and set(made.owners().values()) == {"a"}
 
 
 @pytest.mark.row("D-6.7.1")
