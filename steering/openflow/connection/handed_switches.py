@@ -3,6 +3,7 @@ the connections of the switches for which this worker decides (`handover`)."""
 
 import logging
 from collections.abc import Callable
+from os import close
 from typing import Any
 
 import eventlet.patcher
@@ -54,12 +55,26 @@ class HandedSwitches:
         if found is None:
             return False
         if isinstance(found, HandedConnection):
-            notify_opened(found.descriptor)
-            begin(GreenSocket(_plain(found.descriptor)), found)
+            self._begin(begin, found)
         else:
             for why, count in found.items():
                 counters.disconnects[why] += count
         return True
+
+    def _begin(self, begin: Begin, found: HandedConnection) -> None:
+        try:
+            notify_opened(found.descriptor)
+            plain = _plain(found.descriptor)
+        except OSError as error:
+            close(found.descriptor)
+            log.error("a connection that was handed over cannot be used: %s", error.strerror)
+            return
+        try:
+            begin(GreenSocket(plain), found)
+        except Exception:
+            # A defect, or a connection that ended in this moment, must not cost the worker all other switches.
+            log.exception("the connection from %s failed", found.host)
+            plain.close()
 
 
 def _plain(descriptor: int) -> Any:

@@ -43,6 +43,7 @@ ENDED_WITHIN = 15.0  # seconds that a worker has to end
 EXIT_USAGE = 2
 _CELL = f"/steering/{CELL}"
 _CLUSTER = f"{_CELL}/cluster/"
+_ADOPTING = "adopting"  # a file that is there until all orders of a controller alone are taken over
 # What ClusterPolicies and its EtcdStore write.
 _POLICIES = tuple(f"{_CELL}/kept/{one}" for one in (POLICY, f"kept/{FOLDER}/", f"chunks/{FOLDER}/"))
 
@@ -89,12 +90,8 @@ class WorkersParent:
             port = listening(settings.listen.host, settings.listen.port)
         except OSError as error:
             raise SettingsError(f"--listen: cannot listen on {settings.listen}: {error.strerror}") from None
-        self._sockets = Path(
-            tempfile.mkdtemp(prefix="steering-")
-        )  # a socket's path is short; only this user enters
         self._loop = DescriptorLoop()
-        self._server = GatewayServer(self._sockets / STORE, self.store)
-        self._posts = WorkerPosts(self._sockets / SWITCHES_SOCKET, self._loop, self._name_of)
+        self._make_sockets()
         self._door = SwitchDoor(port, self._loop, self._hand)
         self._workers = [
             WorkerProcess(name, place_of(number, self._sockets))
@@ -107,6 +104,23 @@ class WorkersParent:
         self._told_at = 0.0
         self._gone_since: dict[str, float] = {}  # workers without a lease that took switches
         self._seen: set[str] = set()  # workers that have taken switches
+        self._to_hup: set[str] = set()  # workers that have to get a SIGHUP
+
+    def _make_sockets(self) -> None:
+        """Make the sockets at which workers connect. Only this user may enter their folder. Raises SettingsError."""
+        try:
+            self._sockets = Path(tempfile.mkdtemp(prefix="steering-"))
+        except OSError as error:
+            raise SettingsError(f"--workers: no folder for sockets can be made: {error.strerror}") from None
+        try:
+            self._server = GatewayServer(self._sockets / STORE, self.store)
+            self._posts = WorkerPosts(self._sockets / SWITCHES_SOCKET, self._loop, self._name_of)
+        except OSError as error:  # a socket's path has some 100 bytes at most
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            why = error.strerror or str(error)
+            raise SettingsError(
+                f"--workers: no socket can be made in {self._sockets}: {why}: choose a shorter TMPDIR"
+            ) from None
 
     # ---- life -----------------------------------------------------------------------------------
 
@@ -114,7 +128,7 @@ class WorkersParent:
         """Run until a signal. Returns the process's status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: self._stop())
-        signal.signal(signal.SIGHUP, lambda number, frame: self._signal(signal.SIGHUP))
+        signal.signal(signal.SIGHUP, lambda number, frame: self._hang_up())
         service = ServiceManager()
         self._server.start()
         try:
@@ -135,9 +149,12 @@ class WorkersParent:
 
     def _turn(self, service: ServiceManager) -> None:
         self._loop.turn(LOOK)
+        if self._stopped:
+            return  # Ctrl-C is for all processes of the terminal: workers that have ended are not to be started again
         now = monotonic()
         self.store.expire()
         self._look_after(now)
+        self._hand_on_hup()
         self._door.look()
         if now >= self._told_at:
             self._told_at = now + TOLD
@@ -150,19 +167,39 @@ class WorkersParent:
         service.beat(now)
 
     def _adopt(self) -> None:
-        """Take over the orders that a controller alone has kept in the state directory, at the first start of workers there. Raises
-        StateError."""
+        """Take over the orders that a controller alone has kept in the state directory, at the first start of workers there: all,
+        or at the next start anew. Raises StateError, also where that controller still runs."""
+        alone_lock = StateLock(self._settings.state_dir)
+        try:
+            self._adopt_orders()
+        finally:
+            alone_lock.release()
+
+    def _adopt_orders(self) -> None:
         way = EtcdGateway(EtcdAccess((EtcdEndpoint("", 0, path=str(self._sockets / STORE)),)))
         store, alone = EtcdStore(Keys(way, f"{_CELL}/kept/")), StateDirectory(self._settings.state_dir)
-        if not store.names():
+        own = StateDirectory(self._settings.state_dir / STATE, synced=True)
+        if not store.names() or own.read(_ADOPTING) is not None:
+            own.write(_ADOPTING, "not all orders are here yet")
             for name in ORDERS:
                 text = alone.read(name)
                 if text is not None:
                     store.write(name, text)
+            own.remove(_ADOPTING)
         way.close()
 
     def _stop(self) -> None:
         self._stopped = True
+
+    def _hang_up(self) -> None:
+        self._to_hup |= {one.name for one in self._workers}
+
+    def _hand_on_hup(self) -> None:
+        """Send SIGHUP to workers that take switches. It would end one that is still starting, so that one gets it later."""
+        for one in self._workers:
+            if one.name in self._to_hup and one.name in self._posts.ready:
+                self._to_hup.discard(one.name)
+                one.signal(signal.SIGHUP)
 
     def _signal(self, number: signal.Signals) -> None:
         for one in self._workers:

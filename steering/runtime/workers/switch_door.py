@@ -33,7 +33,7 @@ from steering.openflow.messages.reader import (
 
 INTRODUCED_WITHIN = 10.0  # seconds from connect within which the datapath id has to come
 OWNED_WITHIN = 30.0  # seconds from connect within which a worker has to take the connection
-READ = 16_384  # bytes read at a time
+READ = 1_024  # bytes read at a time: a stranger's echo requests, which are answered, must not keep the next connection waiting
 ACCEPTED = 64  # most connections accepted in a row
 PAUSE = 0.2  # seconds without accepting when descriptors or memory have run out
 LINES, LINE_BURST = 60.0, 5  # at most LINE_BURST log lines in LINES seconds name one reason
@@ -97,7 +97,7 @@ class IntroducedConnection:
             raise HandoverRefusal(Disconnect.CLOSED)
         self._bytes -= len(data)
         stream = self._rest + data
-        messages, at, refused = cut(stream, 0, READ)
+        messages, at, refused = cut(stream, 0, len(stream))
         self._messages -= len(messages)
         if self._messages < 0 or self._bytes < 0:
             raise HandoverRefusal(Disconnect.HANDSHAKE_FLOOD)

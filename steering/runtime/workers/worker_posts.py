@@ -3,6 +3,7 @@
 A worker connects when it can take switches. The kernel tells the parent which process connects, so nobody else gets a switch.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from steering.store.etcd.gateway_server import peer_of
 
 BACKLOG = 32  # workers that may wait to be accepted
 PACKETS = 1 << 20  # bytes of packets that a worker has not taken yet; the kernel may allow fewer
+_GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF})
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +50,10 @@ class WorkerPosts:
             return False
         try:
             hand(post, one)
-        except BlockingIOError:
-            return False
-        except OSError:
-            self._lost(name)
-            return False
+        except OSError as error:
+            if error.errno in _GONE:
+                self._lost(name)
+            return False  # else the kernel has no room for it now
         return True
 
     def tell(self, ended: Counter[Disconnect]) -> bool:

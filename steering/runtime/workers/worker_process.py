@@ -38,9 +38,15 @@ class WorkerProcess:
         return 0 if self._process is None else self._process.pid
 
     def start(self, now: float) -> None:
-        """Start the worker: this program's own command again, as when a controller begins anew."""
+        """Start the worker: this program's own command again, as when a controller begins anew. Where the system has no room for
+        a process now, it is due again later: the other workers go on."""
         command = [sys.executable, *sys.orig_argv[1:]]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=self._environ)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=self._environ)
+        except OSError as error:
+            log.error("worker %s cannot be started for the moment: %s", self.name, error.strerror)
+            self._again(now)
+            return
         self._began, self._due = now, None
         self.starts += 1
 
@@ -51,9 +57,12 @@ class WorkerProcess:
         self._process = None
         if now > self._began + LASTED:
             self._wait = SHORTEST
+        self._again(now)
+        return status
+
+    def _again(self, now: float) -> None:
         self._due = now + self._wait
         self._wait = min(2 * self._wait, LONGEST)
-        return status
 
     def start_if_due(self, now: float) -> None:
         if self._due is not None and now >= self._due:

@@ -35,6 +35,7 @@ class KeyFolder:
 
     def load(self) -> dict[bytes, bytes]:
         """The keys that earlier processes kept. Raises StateError, also for a file that this program did not write."""
+        self._directory.sweep()
         pending = self._directory.read(_PENDING)
         if pending is not None:
             self._owed = _read(_PENDING, pending)

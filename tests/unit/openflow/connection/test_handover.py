@@ -150,6 +150,37 @@ def test_a_worker_goes_on_with_connections_counts_what_ended_and_learns_that_its
         parent.server.close()
 
 
+def test_a_connection_that_cannot_begin_costs_the_worker_no_other(switch: Any) -> None:
+    def begin(green: Any, found: HandedConnection) -> None:
+        if found.port == 7:
+            raise OSError(107, "Transport endpoint is not connected")
+        begun.append(found.port)
+        green.close()
+
+    begun: list[int] = []
+    gone: list[bool] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="st-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server,
+    ):
+        server.bind(f"{folder}/switches")
+        server.listen()
+        switches = HandedSwitches(f"{folder}/switches", lambda: gone.append(True))
+        reading = eventlet.spawn(switches.run, begin, Counters())
+        eventlet.sleep(0)
+        post, _ = server.accept()
+        before = descriptors()
+        hand(post, HandedConnection("10.0.0.1", 7, b"", switch[1].fileno()))
+        hand(post, HandedConnection("10.0.0.1", 8, b"", switch[1].fileno()))
+        with eventlet.Timeout(30):
+            while not begun and not gone:
+                eventlet.sleep(0.01)
+        assert (begun, gone, descriptors()) == ([8], [], before)
+        post.close()
+        with eventlet.Timeout(30):
+            reading.wait()
+
+
 def test_a_worker_without_a_parent_learns_it() -> None:
     gone: list[bool] = []
     HandedSwitches("/nowhere/at/all", lambda: gone.append(True)).run(lambda *one: None, Counters())

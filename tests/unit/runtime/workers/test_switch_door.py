@@ -143,6 +143,18 @@ def test_a_flood_of_messages_and_of_bytes_ends_it() -> None:
         assert bench.door.ended == {Disconnect.HANDSHAKE_FLOOD: 1}
 
 
+def test_a_stranger_has_few_messages_answered_before_the_next_connection_has_its_turn(
+    bench: DoorBench,
+) -> None:
+    stranger = bench.client()
+    bench.until(lambda: bench.came(1))
+    stranger.sendall(message(ECHO_REQUEST, 1) * 2_000)
+    (one,) = bench.door._open
+    bench.until(lambda: one._messages < FAST.handshake_messages)
+    assert FAST.handshake_messages - one._messages <= 128
+    bench.until(lambda: one._messages == FAST.handshake_messages - 2_000)
+
+
 def test_one_message_never_takes_more_than_its_length_may_be(bench: DoorBench) -> None:
     """The largest one that the header can name is waited for; the time is bounded."""
     bench.client(struct.pack(">BBHI", 4, PACKET_IN, 65_535, 0) + bytes(60_000))
