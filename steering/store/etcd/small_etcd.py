@@ -2,8 +2,9 @@
 controllers on one machine has one, so that they need no etcd (docs/cluster.rst).
 
 Every change has a revision of its own, as in etcd. Changes of keys without a lease go to `keep` first, which may write them to the
-disk: a change that cannot be kept is refused, and nothing has changed then. Old values are not kept: a range at an older revision is
-answered as long as none of its keys has changed since, and refused as compacted otherwise. Everything is bounded.
+disk: a change that cannot be kept is refused, and nothing has changed then. A range at an older revision is answered as long as the
+changes since then are not forgotten, and refused as compacted otherwise: a long list comes in pages, and others go on writing meanwhile.
+Everything is bounded.
 """
 
 import secrets
@@ -51,6 +52,18 @@ class StoredKey(NamedTuple):
     lease: int
 
 
+class _Change(NamedTuple):
+    """The changes of one revision. `before`: what their keys were, None for one that was not there."""
+
+    revision: int
+    events: list[KeyEvent]
+    before: list[StoredKey | None]
+
+    @property
+    def size(self) -> int:
+        return sum(one.size for one in self.events) + sum(len(one.value) for one in self.before if one)
+
+
 class _Lease:
     """A lease: its length in seconds, its end, and the keys that end with it."""
 
@@ -82,7 +95,7 @@ class SmallEtcd:
         self._names: list[bytes] = []  # of all keys, sorted
         self._stored = 0  # bytes
         self._leases: dict[int, _Lease] = {}
-        self._history: deque[tuple[int, list[KeyEvent]]] = deque()
+        self._history: deque[_Change] = deque()
         self._history_size = 0  # bytes
         self._compacted = 1  # changes up to this revision are forgotten
         self._calls: dict[str, Callable[[Json], Json]] = {
@@ -146,7 +159,7 @@ class SmallEtcd:
             found: list[KeyEvent] = []
             revisions: list[int] = []
             size = 0
-            for revision, events in self._since(since):
+            for revision, events, _ in self._since(since):
                 if size > MOST_MESSAGE:
                     return found, revisions, revision
                 for event in events:
@@ -164,13 +177,13 @@ class SmallEtcd:
     def _has_news(self, begin: bytes, end: bytes, since: int) -> bool:
         if since <= self._compacted:
             return True
-        return any(begin <= event.key < end for _, events in self._since(since) for event in events)
+        return any(begin <= event.key < end for one in self._since(since) for event in one.events)
 
-    def _since(self, since: int) -> Iterator[tuple[int, list[KeyEvent]]]:
+    def _since(self, since: int) -> Iterator[_Change]:
         """Past changes from a revision on. Few are asked for, and they are the newest ones."""
         found = []
         for one in reversed(self._history):
-            if one[0] < since:
+            if one.revision < since:
                 break
             found.append(one)
         return reversed(found)
@@ -180,17 +193,29 @@ class SmallEtcd:
     def _range(self, body: Json) -> Json:
         begin, end = span_in(body)
         asked = number_in(body, "revision")
-        if asked and asked != self._revision:
-            forgotten = asked < self._compacted
-            if forgotten or any(begin <= one.key < end for _, all_ in self._since(asked + 1) for one in all_):
-                raise GatewayError(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
+        if asked and asked < self._compacted:
+            raise GatewayError(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
+        other = self._as_it_was(begin, end, asked) if asked else {}
         names = self._within(begin, end)
+        if other:
+            names = sorted({*names, *other} - {key for key, kept in other.items() if kept is None})
         limit = number_in(body, "limit") or len(names)
-        found = [self._told(key, body.get("keys_only") is True) for key in names[:limit]]
+        found = [
+            self._told(key, other.get(key) or self._keys[key], body.get("keys_only") is True)
+            for key in names[:limit]
+        ]
         return {"kvs": found, "more": len(names) > limit, "count": str(len(names))}
 
-    def _told(self, key: bytes, name_only: bool) -> Json:
-        kept = self._keys[key]
+    def _as_it_was(self, begin: bytes, end: bytes, revision: int) -> dict[bytes, StoredKey | None]:
+        """The keys of a range that have changed since a revision, as they were then; None for one that was not there."""
+        found: dict[bytes, StoredKey | None] = {}
+        for _, events, before in self._since(revision + 1):
+            for event, kept in zip(events, before, strict=True):
+                if begin <= event.key < end:
+                    found.setdefault(event.key, kept)
+        return found
+
+    def _told(self, key: bytes, kept: StoredKey, name_only: bool) -> Json:
         return told(KeyEvent(key, kept.value), kept.revision, name_only)
 
     def _put(self, body: Json) -> Json:
@@ -318,9 +343,10 @@ class SmallEtcd:
                 code = EXHAUSTED if error.refusal is StateRefusal.NO_SPACE else UNAVAILABLE
                 raise GatewayError(code, str(error)) from None
         self._revision += 1
+        before = [self._keys.get(event.key) for event in events]
         for event in events:
             self._apply(event)
-        self._remember(events)
+        self._remember(_Change(self._revision, events, before))
         self._changed.notify_all()
 
     def _is_kept(self, event: KeyEvent) -> bool:
@@ -349,10 +375,11 @@ class SmallEtcd:
         elif before is not None:
             del self._names[bisect_left(self._names, event.key)]
 
-    def _remember(self, events: list[KeyEvent]) -> None:
+    def _remember(self, change: _Change) -> None:
         """Keep the changes for watches, and forget the oldest ones where they are too many."""
-        self._history.append((self._revision, events))
-        self._history_size += sum(one.size for one in events)
+        self._history.append(change)
+        self._history_size += change.size
         while self._history_size > MOST_HISTORY:
-            self._compacted, gone = self._history.popleft()
-            self._history_size -= sum(one.size for one in gone)
+            gone = self._history.popleft()
+            self._compacted = gone.revision
+            self._history_size -= gone.size

@@ -1,7 +1,7 @@
 """The etcd of one process keeps the contracts that etcd keeps: of stores, of policies, of members; and it is bounded."""
 
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -151,20 +151,54 @@ def test_many_keys_come_in_pages_of_one_revision(keys: Keys) -> None:
     assert len(keys.below("k/", most=10).found) == 10
 
 
-def test_a_page_of_a_revision_after_which_a_key_changed_is_refused_as_compacted() -> None:
+def b64(text: bytes) -> str:
+    return b64encode(text).decode()
+
+
+def page_at(store: SmallEtcd, revision: str, limit: int = 0) -> dict[bytes, tuple[bytes, str]]:
+    """Values of keys below /k/, with the revisions that changed them."""
+    wanted = {"key": b64(b"/k/"), "range_end": b64(b"/k0"), "revision": revision, "limit": limit}
+    found = store.call("kv/range", wanted)["kvs"]
+    return {b64decode(one["key"]): (b64decode(one.get("value", "")), one["mod_revision"]) for one in found}
+
+
+def test_a_page_of_an_older_revision_is_as_it_was_then(monkeypatch: pytest.MonkeyPatch) -> None:
     store = SmallEtcd()
-    key, end = (b64encode(one).decode() for one in (b"/k/", b"/k0"))
-    for name in (b"/k/a", b"/k/b"):
-        store.call("kv/put", {"key": b64encode(name).decode(), "value": ""})
-    page = store.call("kv/range", {"key": key, "range_end": end, "limit": 1})
-    assert page["more"]
-    at = page["header"]["revision"]
-    store.call("kv/put", {"key": b64encode(b"/other").decode(), "value": ""})
-    assert store.call("kv/range", {"key": key, "range_end": end, "revision": at})["count"] == "2"
-    store.call("kv/deleterange", {"key": b64encode(b"/k/b").decode()})
+    for name in (b"/k/a", b"/k/b", b"/k/d"):
+        store.call("kv/put", {"key": b64(name), "value": b64(b"1")})
+    at = store.header()["revision"]
+    then = page_at(store, at)
+    assert list(then) == [b"/k/a", b"/k/b", b"/k/d"]
+    for value in (b"2", b"3"):
+        store.call("kv/put", {"key": b64(b"/k/a"), "value": b64(value)})
+        store.call("kv/put", {"key": b64(b"/k/c"), "value": b64(value)})
+        store.call("kv/put", {"key": b64(b"/other"), "value": b64(value)})
+    store.call("kv/deleterange", {"key": b64(b"/k/b")})
+    assert page_at(store, at) == then and list(page_at(store, at, 2)) == [b"/k/a", b"/k/b"]
+    assert [value for value, _ in page_at(store, "0").values()] == [b"3", b"3", b"1"]
+    store.call("kv/put", {"key": b64(b"/k/b"), "value": b64(b"4")})
+    assert page_at(store, at) == then
+    monkeypatch.setattr(small_etcd, "MOST_HISTORY", 400)
+    store.call("kv/put", {"key": b64(b"/other"), "value": ""})
     with pytest.raises(GatewayError) as refused:
-        store.call("kv/range", {"key": key, "range_end": end, "revision": at})
+        page_at(store, at)
     assert refused.value.code == OUT_OF_RANGE
+
+
+def test_a_list_of_many_pages_comes_to_its_end_while_others_write(etcd: ServedEtcd, keys: Keys) -> None:
+    for number in range(40):
+        keys.put(f"k{number:02}", "before")
+    gateway = etcd.gateway()
+    asked = gateway.call
+
+    def call(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = asked(path, body)
+        keys.put("k39", "after")
+        return answer
+
+    gateway.call = call  # type: ignore[method-assign]
+    found = Keys(gateway, keys.prefix, page=8).below("k").found
+    assert {one.text for one in found} == {"before"} and len(found) == 40
 
 
 # ---- watches --------------------------------------------------------------------------------------
