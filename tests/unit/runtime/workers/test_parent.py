@@ -49,7 +49,7 @@ class Bench:
         """A parent whose store serves, and whose workers are none."""
         anywhere = ListenAddress("127.0.0.1", 0)
         settings = Settings(
-            site=Path("site.yaml"),
+            site="site.yaml",
             policy=None,
             listen=anywhere,
             rest=anywhere,
