@@ -40,7 +40,8 @@ LEVEL_WITHIN = 15.0  # seconds in which every worker should have its share; afte
 TOLD = 1.0  # seconds between two reports of connections that ended here
 FROZEN = 3.0  # seconds without a lease after which a worker that took switches counts as frozen
 ENDED_WITHIN = 15.0  # seconds that a worker has to end
-EXIT_USAGE = 2
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # a file or an option is wrong, and another start mends none: the service manager tries none
 _CELL = f"/steering/{CELL}"
 _CLUSTER = f"{_CELL}/cluster/"
 _ADOPTING = "adopting"  # a file that is there until all orders of a controller alone are taken over
@@ -54,7 +55,8 @@ log = logging.getLogger(__name__)
 
 
 def run_workers(settings: Settings) -> int:
-    """Run workers until a signal. Returns 0; 2 where they cannot start, and the reason is on stderr then."""
+    """Run workers until a signal. Returns 0; 2 where they cannot start, and the reason is on stderr then; 1 where one was killed while
+    it started."""
     logs.set_up(settings.log_level, settings.log_json)
     raise_descriptors()
     try:
@@ -240,7 +242,9 @@ class WorkersParent:
             # Others need not wait for the end of its lease.
             self.store.end_lease_of(_CLUSTER + MEMBER + one.name)
             if one.name not in self._seen:
-                self._status = status if status > 0 else EXIT_USAGE  # it has said why
+                if status <= 0:  # else it has said why
+                    log.error("worker %s has ended with status %d while it started", one.name, status)
+                self._status = status if status > 0 else EXIT_FAILED
                 self._stop()
                 return
             log.error("worker %s has ended with status %d, and is started again", one.name, status)

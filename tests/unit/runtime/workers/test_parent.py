@@ -128,6 +128,18 @@ def test_workers_that_ended_by_the_same_ctrl_c_are_no_failure(bench: Bench) -> N
     parent._end()
 
 
+@pytest.mark.parametrize(("status", "told"), [(2, 2), (1, 1), (-signal.SIGKILL, 1), (0, 1)])
+def test_a_worker_that_was_killed_at_its_first_start_is_no_wrong_file(
+    bench: Bench, status: int, told: int
+) -> None:
+    """The service manager starts nothing again that ended with 2."""
+    parent = bench.parent()
+    parent._workers[0].status = status
+    parent._turn(ServiceManager())
+    assert (parent._stopped, parent._status) == (True, told)
+    parent._end()
+
+
 def test_a_hang_up_waits_for_workers_that_are_still_starting(bench: Bench) -> None:
     parent = bench.parent()
     first, second = parent._workers
