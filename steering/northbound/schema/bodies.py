@@ -45,7 +45,20 @@ def _own(text: str) -> str:
     return str(read_address(text))
 
 
+def _devices(text: str) -> str:
+    """An address from which another machine speaks. An MCP opens ports that lead there, so its own machine's loopback is none. Written
+    in IPv6, an IPv4 address would be another text and lead to the same machine."""
+    address = read_address(text)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        raise ValueError("an IPv4 address is wanted as one")
+    is_everybodys = address.is_multicast or address.is_unspecified or int(address) == (1 << 32) - 1
+    if is_everybodys or address.is_loopback or address.is_link_local:
+        raise ValueError("an address of one machine is wanted, which others reach")
+    return str(address)
+
+
 IpNetwork = Annotated[str, Field(max_length=64), AfterValidator(_network)]
+DeviceAddress = Annotated[str, AfterValidator(_devices), WithJsonSchema(ADDRESS_SCHEMA)]
 HostAddress = Annotated[str, AfterValidator(_own), WithJsonSchema(ADDRESS_SCHEMA)]
 PortsText = Annotated[str, Field(pattern="^[0-9]{1,5}(-[0-9]{1,5})?$"), AfterValidator(_ports)]
 
@@ -164,7 +177,7 @@ class SubscriberName(Body):
 class Pairing(Body):
     """Where a device speaks from."""
 
-    addresses: Annotated[list[HostAddress], Field(min_length=1, max_length=8)]
+    addresses: Annotated[list[DeviceAddress], Field(min_length=1, max_length=8)]
 
 
 MODELS: tuple[type[Body], ...] = (

@@ -174,6 +174,22 @@ def test_a_device_pairs_no_address_of_another_device():
 
 
 @pytest.mark.row("S-14", "N-5.2.1e")
+@pytest.mark.parametrize(
+    "address",
+    ["::ffff:10.1.0.9", "::ffff:127.0.0.1", "127.0.0.1", "127.8.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1",
+     "169.254.169.254", "fe80::1", "255.255.255.255"],
+)  # fmt: skip
+def test_what_no_machine_of_ones_own_speaks_from_is_paired_with_no_device(address: str):
+    """Else an MCP would open a port that leads to its own machine's loopback, or to the neighbour by another name."""
+    rest = Rest()
+    assert rest.ask("PUT", "/v1/pairings/cpe-2", {"addresses": ["10.1.0.9"]}).status_int == 200
+    body = {"addresses": ["10.1.0.2", address]}
+    assert rest.ask("PUT", "/v1/pairings/cpe-1", body, DEVICE).status_int == 422
+    assert rest.ask("PUT", "/v1/pairings/cpe-1", body).status_int == 422, "an operator's mistake"
+    assert len(rest.noted.given) == 1
+
+
+@pytest.mark.row("S-14", "N-5.2.1e")
 def test_a_device_whose_token_says_so_pairs_its_own_addresses_alone():
     rest = Rest()
     path = "/v1/pairings/cpe-3"
