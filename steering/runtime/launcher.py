@@ -18,6 +18,7 @@ from steering.runtime.settings import SWITCHES_SOCKET, Settings
 
 EXIT_USAGE = 2
 LOOK = 0.2  # seconds between checks whether to stop
+ORPHANED_WITHIN = 1.0  # seconds after the end of its connection to the parent for which a worker looks whether the parent is gone
 # Modules that take some tenths of a second each to load. Between them, switches that connect get a HELLO.
 LONG_TO_LOAD = (
     "steering.core.engine",
@@ -83,12 +84,19 @@ def _parents_door(sockets: Path) -> Any:
     of sockets behind."""
     import shutil
     import signal
+    import time
+
+    from os_ken.lib import hub
 
     from steering.openflow.connection.handed_switches import HandedSwitches
 
     parent = os.getppid()
 
     def gone() -> None:
+        # The connection of a process that was killed ends a moment before its children have another parent.
+        until = time.monotonic() + ORPHANED_WITHIN
+        while os.getppid() == parent and time.monotonic() < until:
+            hub.sleep(0.02)
         if os.getppid() != parent:
             shutil.rmtree(sockets, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
