@@ -42,7 +42,6 @@ MODULES = {
     "controller-loss": "controller_loss",
     "cluster": "cluster",
     "cluster-death": "cluster_death",
-    "cluster-partition": "cluster_partition",
     "cluster-grow": "cluster_grow",
     "mcp-death": "mcp_death",
     "explicit": "explicit",
