@@ -198,7 +198,8 @@ class Bench:
             "--rest",
             "127.0.0.1:0",
         ]
-        command += ["--state-dir", self.path(f"state-{name}"), "--log-level", "warning", *options]
+        state = "state" if name == "steering" else f"state-{name}"
+        command += ["--state-dir", self.path(state), "--log-level", "warning", *options]
         return self._arm(name, command, port, "plan", pinned)
 
     def naive(self) -> "Arm":

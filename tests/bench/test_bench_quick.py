@@ -93,5 +93,5 @@ def test_parts_that_nobody_knows_are_refused() -> None:
     assert made.returncode == 2
     assert (
         made.stderr
-        == "steering bench: --only speed: known: setup, syn, decision, resync, selection, policy, memory, stalls, delay\n"
+        == "steering bench: --only speed: known: setup, syn, decision, resync, selection, policy, memory, stalls, delay, workers\n"
     )
