@@ -98,7 +98,7 @@ def test_a_limit_that_one_owner_has_used_up_holds_when_the_other_one_is_back(
 
 
 def test_an_order_moves_a_share_with_its_sessions_and_says_so(tmp_path: Path, etcd: EtcdMembers) -> None:
-    with cell(tmp_path, etcd, "--cluster-shares", "2", "--cluster-level", "ordered") as made:
+    with cell(tmp_path, etcd, "--cluster-shares", "2", "--cluster-level", "ordered", one_by_one=True) as made:
         a, b = (made.controllers[name] for name in NAMES)
         # Who lets b stand by would level the load in the same breath, were it not for the order that this waits for.
         wait_for(lambda: made.masters("a") == {"s1", "s2", "s3", "s4"} and made.stands_by("b"), WAIT)

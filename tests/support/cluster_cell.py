@@ -14,6 +14,7 @@ from tests.integration.ovs import run
 from tests.support.controller_process import SITE, Running
 from tests.support.etcd import EtcdMembers
 from tests.support.rest_calls import certificates
+from tests.support.waiting import wait_for
 
 NAMES = ("a", "b")
 BRIDGES = ("cl1", "cl2", "cl3", "cl4")
@@ -134,9 +135,15 @@ def connected_bridges(*targets: str) -> Iterator[None]:
 
 @contextmanager
 def cell(
-    folder: Path, etcd: EtcdMembers, *arguments: str, policy: str = "policy: 1\n", site: str = SITE
+    folder: Path,
+    etcd: EtcdMembers,
+    *arguments: str,
+    policy: str = "policy: 1\n",
+    site: str = SITE,
+    one_by_one: bool = False,
 ) -> Iterator[Cell]:
-    """`arguments`: more of them, for both controllers. `site`: without its links."""
+    """`arguments`: more of them, for both controllers. `site`: without its links. `one_by_one`: the second one starts when the first
+    one decides for all switches. Otherwise each takes shares for which it has switches first."""
     controllers = {}
     certificates(folder, *NAMES)
     for name in NAMES:
@@ -152,9 +159,12 @@ def cell(
     targets = [f"tcp:127.0.0.1:{one.port}" for one in controllers.values()]
     with connected_bridges(*targets):
         try:
-            for running in controllers.values():
+            made = Cell(etcd, controllers)
+            for name, running in controllers.items():
                 running.start()
-            yield Cell(etcd, controllers)
+                if one_by_one and name == NAMES[0]:
+                    wait_for(lambda: len(made.masters(NAMES[0])) == len(BRIDGES), WAIT)
+            yield made
         finally:
             for running in controllers.values():
                 if running.process is not None and running.is_alive():
