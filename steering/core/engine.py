@@ -30,6 +30,7 @@ from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Own, Recovery, all_own
 from steering.core.selection.chooser import Chooser
+from steering.core.selection.kept_mcps import KeptMcps
 from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
@@ -148,6 +149,7 @@ class Engine:
                 self.links,  # first at a tick and at a restart, because all others use the graph
                 self.kept_sessions,  # restores sessions before the parts that look for sessions
                 self.probes,  # their results go into the chooser
+                KeptMcps(self.map, self.chooser.health, self.probes, self._sees_every_subflow()),
                 self.chooser,  # before the parts that choose by the new policy, MCPs, or health
                 self.authorising,  # its lists come before proactive insertion, which a list forbids
                 self.sessions.proactive,  # its exact entries leave before rules that lead elsewhere

@@ -74,11 +74,22 @@ class KeptUnit(NamedTuple):
     asked: bool
 
 
+class KeptMcp(NamedTuple):
+    """How an MCP shows that it lives. `reports`: it has reported; `pace`: the seconds within which it promised each next report,
+    0 for no promise. `answers`: it has answered probes."""
+
+    name: str
+    reports: bool
+    pace: float
+    answers: bool
+
+
 class KeptNetwork(NamedTuple):
-    """The discovered links, each direction by itself, and the units of proactive insertion."""
+    """The discovered links, each direction by itself, the units of proactive insertion, and what MCPs have shown."""
 
     links: tuple[tuple[PortRef, PortRef], ...]
     units: tuple[KeptUnit, ...]
+    mcps: tuple[KeptMcp, ...] = ()
 
 
 class KeptSession(NamedTuple):
@@ -139,6 +150,7 @@ def merged(pieces: Iterable[KeptState]) -> KeptState:
     """Several pieces of state as one."""
     links: list[tuple[PortRef, PortRef]] = []
     units: list[KeptUnit] = []
+    mcps: list[KeptMcp] = []
     reservations: list[KeptReservation] = []
     used: list[KeptUse] = []
     flows: list[tuple[FlowKey, int]] = []
@@ -146,9 +158,10 @@ def merged(pieces: Iterable[KeptState]) -> KeptState:
     for one in pieces:
         links += one.network.links
         units += one.network.units
+        mcps += one.network.mcps
         reservations += one.reservations
         used += one.usage.used
         flows += one.usage.flows
         sessions += one.sessions
-    network = KeptNetwork(tuple(links), tuple(units))
+    network = KeptNetwork(tuple(links), tuple(units), tuple(mcps))
     return KeptState(network, tuple(reservations), KeptUsage(tuple(used), tuple(flows)), tuple(sessions))

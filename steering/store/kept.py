@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import (
+    KeptMcp,
     KeptNetwork,
     KeptReservation,
     KeptSession,
@@ -28,6 +29,8 @@ MOST_RESERVATIONS = 65_536
 MOST_USES = 65_536
 MOST_LINKS = 200_000
 MOST_UNITS = 100_000
+MOST_MCPS = 65_536
+LONGEST_PACE = 60.0  # seconds
 MOST_NAME = 256  # characters
 MOST_FLOWS = 1_024  # subflows or routes of one record
 MOST_HOPS = 256
@@ -122,19 +125,29 @@ def network_text(kept: KeptNetwork) -> str:
     return _text(
         links=[[*_port_json(a), *_port_json(b)] for a, b in kept.links],
         units=[[u.name, [str(p) for p in u.prefixes], u.mcp, u.asked] for u in kept.units],
+        mcps=[list(one) for one in kept.mcps],
     )
 
 
 def read_network(text: str) -> tuple[KeptNetwork, int]:
-    """The stored links and proactive units, and the number of records that cannot be read. Raises DamagedFile."""
+    """The stored links, proactive units and MCPs, and the number of records that cannot be read. A file of an earlier version
+    has no MCPs. Raises DamagedFile."""
     links, wrong = _read(text, "links", MOST_LINKS, _link)
     units, more = _read(text, "units", MOST_UNITS, _unit)
-    return KeptNetwork(links, units), wrong + more
+    mcps, worse = _read(text, "mcps", MOST_MCPS, _mcp, may_lack=True)
+    return KeptNetwork(links, units, mcps), wrong + more + worse
 
 
 def _unit(told: list[Any]) -> KeptUnit:
     prefixes = tuple(ip_network(_of(str, text)) for text in _some(told[1], MOST_PREFIXES))
     return KeptUnit(_name(told[0]), prefixes, _name(told[2]), _of(bool, told[3]))
+
+
+def _mcp(told: list[Any]) -> KeptMcp:
+    name, reports, pace, answers = _of(list, told)
+    if not _until(pace) <= LONGEST_PACE:
+        raise ValueError(pace)
+    return KeptMcp(_name(name), _of(bool, reports), float(pace), _of(bool, answers))
 
 
 # ---- sessions, one a line ----------------------------------------------------------------------
@@ -175,10 +188,12 @@ def _text(**lists: list[Any]) -> str:
     return json.dumps({"format": FORMAT, **lists}, separators=(",", ":"))
 
 
-def _read(text: str, name: str, most: int, one: Callable[[Any], T]) -> tuple[tuple[T, ...], int]:
+def _read(
+    text: str, name: str, most: int, one: Callable[[Any], T], may_lack: bool = False
+) -> tuple[tuple[T, ...], int]:
     try:
         whole = json.loads(text)
-        told = whole[name]
+        told = [] if may_lack and name not in whole else whole[name]
         if whole["format"] != FORMAT or not isinstance(told, list):
             raise DamagedFile
     except (ValueError, TypeError, KeyError, RecursionError):

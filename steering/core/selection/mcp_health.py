@@ -14,6 +14,8 @@ from steering.model.network import PortRef
 
 FRESH = 10.0  # seconds after which a reported load or utilisation is ignored
 SILENT = 15.0  # seconds without a report after which an MCP that reported is gone, if it promised no pace
+# Seconds that a relay may need to reach a controller that has started again. Its longest wait between two attempts is 2 s.
+RECONNECT = 2.5
 STALL = 0.25  # seconds; if two calls of `look` are further apart, this controller was busy
 LONGEST_HOLD = 60.0  # seconds; an MCP that was well for so long has its first hold-down again
 
@@ -55,7 +57,7 @@ class McpHealth:
     """The health of one MCP. `hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
 
     __slots__ = (
-        "_alive", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_well_since",
+        "_alive", "_awaited", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_well_since",
         "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
     )  # fmt: skip
 
@@ -63,6 +65,7 @@ class McpHealth:
         self._hold = hold
         self.misses = misses
         self._alive: bool | None = None  # its latest report about itself; None: it never reported
+        self._awaited = False  # it reported to the controller before this one, and not to this one yet
         self._ports_down: set[PortRef] = set()  # of its one or two ports
         self._probed: McpFault | None = None  # the fault that probes have found
         self._pace: float | None = None  # promised seconds between its reports
@@ -81,10 +84,21 @@ class McpHealth:
 
     def report(self, alive: bool, load: float | None, now: float, pace: float | None = None) -> None:
         """The MCP reports whether it serves. `pace`: the seconds within which it promises its next report."""
+        if self._awaited and self.fault is McpFault.FROZEN:
+            self.fault = None  # this controller never saw it fail, so it needs no hold-down
+        self._awaited = False
         self._alive, self._pace = alive, pace
         self.reported_at = self._heard = now
         self.reported = load if alive else None
         self.look(now)
+
+    def await_report(self, pace: float | None, now: float) -> None:
+        """The MCP reported to the controller before this one, and promised that `pace`. So it has to report again, from the time
+        on when its relay can have reached this controller."""
+        if self._alive is None:
+            self._alive = self._awaited = True
+            self._pace, self.reported_at, self._heard = pace, now, now + RECONNECT
+            self.look(now)
 
     def port(self, port: PortRef, up: bool, now: float) -> None:
         """One of its ports gained or lost its link. An MCP in line has two, and needs both."""
@@ -136,6 +150,11 @@ class McpHealth:
         return self.fault is not None
 
     @property
+    def reports(self) -> bool:
+        """Whether the MCP has reported, to this controller or to the one before."""
+        return self._alive is not None
+
+    @property
     def promises(self) -> bool:
         """Whether the MCP has promised a pace for its reports."""
         return self._pace is not None
@@ -158,7 +177,7 @@ class McpHealth:
             return Health.DRAINING
         if self.sick or self.sick_at:
             return Health.SICK
-        return Health.UP if self._alive else Health.UNKNOWN
+        return Health.UP if self._alive and not self._awaited else Health.UNKNOWN
 
     def filtered(self, now: float) -> FilterReason | None:
         """Why the MCP gets no new session from anywhere, None if it may get some. An MCP without probes and reports may get

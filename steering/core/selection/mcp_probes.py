@@ -125,6 +125,15 @@ class McpProbes(Part):
                 known = McpProbe(mcp, now + mcp.probe.interval * self._slower * place / len(mcps))
             self._probes[number] = known
 
+    def answers(self, mcp: McpId) -> bool:
+        """Whether an MCP has answered a probe, of this controller or of the one before."""
+        return mcp in self._probes and self._probes[mcp].known
+
+    def recall(self, mcp: McpId) -> None:
+        """An MCP has answered probes of the controller before this one. So it is gone after as few misses as any other."""
+        if mcp in self._probes:
+            self._probes[mcp].known = True
+
     # ---- answers --------------------------------------------------------------------------------
 
     def answer(self, given: ProbeAnswered, now: float) -> list[Output]:

@@ -6,7 +6,8 @@ An MCP may restart so fast that nobody misses it. Then its reports lack the sess
 Reports do not come over the same network as sessions. If several MCPs report, and the reports of all of them stop, the
 network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone. The MCPs do
 not report at the same moments, so the reports of all never stop, and never begin again, at once: an MCP is frozen only if
-another one has reported since its own reports were due, and reports did not begin again just now.
+another one has reported since its own reports were due, and reports did not begin again just now. A controller that
+has just started has heard of nobody yet, which is the same.
 """
 
 from collections import deque
@@ -20,6 +21,7 @@ from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId
+from steering.model.kept import KeptState, LostPiece
 from steering.model.session import Refusal
 
 GRACE = 0.2  # seconds for which a lost link, or a report of not serving, is tolerated
@@ -53,6 +55,11 @@ class DeadMcps(Part):
             self._scans.pop(number, None)
             self._note(number)
         return []
+
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
+        """A controller starts that knows which MCPs reported before. Relays need a while to reach it."""
+        self._unheard = now
+        return {}
 
     def cut_off(self, session: Session) -> bool:
         """The MCP of a session has lost it by a restart, so the session will be aborted. False if this was known."""
@@ -121,6 +128,6 @@ class DeadMcps(Part):
         for mcp in silent:
             due = reporting[mcp].reported_at + MISSED * reporting[mcp].pace
             others = [health.reported_at for number, health in reporting.items() if number != mcp]
-            if not others or (max(others) > due and now >= self._unheard + RETURN):
+            if now >= self._unheard + RETURN and (not others or max(others) > due):
                 self._frozen.add(mcp)
         return {mcp for mcp in silent if mcp not in self._frozen}

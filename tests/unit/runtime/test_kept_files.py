@@ -17,6 +17,7 @@ from steering.core.network import dhcp_leases
 from steering.core.packet_inputs import DhcpSeen
 from steering.model.kept import (
     KeptLease,
+    KeptMcp,
     KeptNetwork,
     KeptReservation,
     KeptSession,
@@ -62,7 +63,9 @@ USAGE = KeptUsage(
     (KeptUse("änna x", "cellular", 5), *(KeptUse(bytes(n), "wlan", 6) for n in (4, 8, 16))), ((KEY6, 7),)
 )
 NETWORK = KeptNetwork(
-    (HOP, HOP[::-1]), (KeptUnit("", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")), "core", True),)
+    (HOP, HOP[::-1]),
+    (KeptUnit("", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")), "core", True),),
+    (KeptMcp("core", True, 0.2, False), KeptMcp("edge", False, 0.0, True)),
 )
 SESSION = KeptSession("host", "core", 0xFFFFFFFF, 1, KEY4, ((KEY4, 1, 0xFFFFFFFF), (KEY6, 2, -1)))
 LEASE = KeptLease(PortRef(2**63, 7), bytes(range(6)), bytes((10, 1, 0, 9)), 600.0)
@@ -122,6 +125,21 @@ def test_a_file_of_another_kind_is_damaged(text: str) -> None:
         read_reservations(text, 0.0)
 
 
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("value", [None, -1, 61, "x" * (MOST_NAME + 1), [1], {}, 2**70, float("nan")])
+def test_an_mcp_with_a_value_that_cannot_be_is_left_out(at: int, value: object) -> None:
+    whole = json.loads(network_text(NETWORK))
+    whole["mcps"][0][at] = value
+    found, wrong = read_network(json.dumps(whole))
+    assert (found.mcps, found.links, wrong) == (NETWORK.mcps[1:], NETWORK.links, 1)
+
+
+def test_a_file_of_an_earlier_version_has_no_mcps() -> None:
+    whole = json.loads(network_text(NETWORK))
+    del whole["mcps"]
+    assert read_network(json.dumps(whole)) == (NETWORK._replace(mcps=()), 0)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -130,7 +148,7 @@ def test_a_file_of_another_kind_is_damaged(text: str) -> None:
 )
 def test_whatever_json_it_is_readers_end_by_their_own_error(value: object) -> None:
     text = json.dumps(
-        {"format": 1, **{key: [value] for key in ("links", "units", "used", "flows", "reservations")}}
+        {"format": 1, **{key: [value] for key in ("links", "units", "mcps", "used", "flows", "reservations")}}
     )
     assert read_reservations(text, 0.0)[0] == ()
     assert read_usage(text)[0].used == ()

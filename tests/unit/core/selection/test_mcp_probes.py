@@ -19,7 +19,7 @@ from steering.core.inputs import (
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches
-from steering.core.outputs import ProveChannel, SendFrame
+from steering.core.outputs import SendFrame
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.selection.mcp_health import LONGEST_HOLD, Health, McpFault, McpHealth
 from steering.core.selection.mcp_probes import MOST, REMEMBERED, McpProbes
@@ -28,81 +28,13 @@ from steering.model.network import PortRef, Probe
 from steering.model.policy import Limits, Policy, Timers
 from steering.wire.craft import tcp_frame
 from steering.wire.handshake import read_handshake
-from steering.wire.segment import Flags, Segment, read_segment
-from tests.support.fakes.network import Delivery
+from steering.wire.segment import Flags, read_segment
+from tests.support.probed_mcp import SERVICE, Probed
 from tests.support.sites import capable, mcp, off_path_site, steered
 from tests.support.switched import MCP_MAC
-from tests.support.wired import Wired, raw
+from tests.support.wired import raw
 
-SERVICE = 5201
 OPEN, REFUSED, MISSED, STRAY = ProbeAnswer.OPEN, ProbeAnswer.REFUSED, ProbeAnswer.MISSED, ProbeAnswer.STRAY
-
-
-class Probed(Wired):
-    """`hosts`: MCPs whose machine answers ARP; `listens`: whether somebody does at the port that is probed. `cables`: whether
-    the site file names links."""
-
-    def __init__(
-        self, port: int | None = SERVICE, outside: PortRef | None = None, cables: bool = True, **more
-    ) -> None:
-        self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
-        self.last: Segment | None = None
-        self.lag = 0.0  # seconds after which answers reach the controller
-        self.underway: list[tuple[float, Segment]] = []
-        # Whether the channel to the MCP's switch carries nothing, and is not lost either.
-        self.is_silent = False
-        core, edge = off_path_site().mcps
-        core = replace(core, probe=Probe(port), outside=outside or core.outside)
-        site = off_path_site(mcps=(core, edge), **({} if cables else {"links": ()}))
-        super().__init__(site, **more)
-        self.hosts |= {"core", "edge"}
-        super().mcps_answer()
-
-    def mcps_answer(self) -> None:
-        everyone = self.site.mcps
-        # Only those whose machine is there; the attribute is there from the first call on.
-        self.site = replace(self.site, mcps=tuple(m for m in everyone if m.name in self.hosts))
-        super().mcps_answer()
-        self.site = replace(self.site, mcps=everyone)
-
-    def _carry(self, result) -> list[Delivery]:
-        deliveries = super()._carry(result)
-        for delivery in result.deliveries:
-            if (delivery.dpid, delivery.port) == (3, 1) and delivery.packet.tcp_flags == Flags.SYN:
-                self.questions += 1
-                self.last = read_segment(delivery.packet.frame)
-                if "core" in self.hosts and self.lag:
-                    self.underway.append((self.now + self.lag, self.last))
-                elif "core" in self.hosts:
-                    deliveries += self.answer(self.last)
-        return deliveries
-
-    def answer(self, asked: Segment, **other) -> list[Delivery]:
-        flags = Flags.SYN | Flags.ACK if self.listens else Flags.RST | Flags.ACK
-        values = {"seq": 99, "ack": asked.seq + 1, "flags": int(flags)} | other
-        frame = tcp_frame(
-            asked.dst, asked.src, asked.dport, asked.sport, src_mac=raw(MCP_MAC), dst_mac=raw("02:53:47:00:00:01"), **values,
-        )  # fmt: skip
-        return self.arrive(3, 1, frame)
-
-    def pass_by(self, seconds: float, step: float = 0.05) -> None:
-        for _ in range(round(seconds / step)):
-            self.now += step
-            self.mcps_answer()
-            while self.underway and self.underway[0][0] <= self.now + 1e-9:
-                self.answer(self.underway.pop(0)[1])
-            outputs = self.give(Tick())
-            if not self.is_silent:
-                self.apply(outputs)
-                for proof in (output for output in outputs if isinstance(output, ProveChannel)):
-                    self.apply(self.give(ChannelProved(proof.dpid, self.now)))
-
-    @property
-    def core(self):
-        return self.engine.chooser.health[self.site.mcps[0].id]
-
-    def state(self) -> Health:
-        return self.engine.chooser.state(self.site.mcps[0].id, self.now)
 
 
 def test_an_open_port_is_asked_five_times_a_second_and_each_answer_is_reset() -> None:
