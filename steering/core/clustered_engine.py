@@ -12,6 +12,7 @@ from steering.core.peer_facts import ClusterChanged
 from steering.core.peers.exchange import PeerExchange
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.handover import Handover, Own
+from steering.core.peers.mcp_words import McpWords
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
@@ -47,6 +48,7 @@ class ClusteredEngine(Engine):
             facts=NetworkFacts(
                 self.map, self.switches, self.neighbours, self.chooser, routes, local, lambda: pieces.aborted.left_alone
             ),
+            words=McpWords(self.chooser, lambda: pieces.aborted.left_alone),
             destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
             unread=self._unread, knows_sessions=self._knows_sessions, counted=self._counted,
         )  # fmt: skip

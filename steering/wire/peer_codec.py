@@ -25,6 +25,7 @@ from .peer_messages import (
     LimitWish,
     LinkFact,
     McpFact,
+    McpWord,
     NeighbourFact,
     PeerMessage,
     PortFact,
@@ -32,6 +33,7 @@ from .peer_messages import (
     ReplicaEnd,
     ReplicaRequest,
     ReplicaStart,
+    ReportState,
     RestAnswer,
     RestQuestion,
     SegmentKind,
@@ -332,6 +334,13 @@ def _counters_body(one: JoinCounters) -> bytes:
     return _SWITCH.pack(one.dpid, family) + b"".join(layout.pack(*counter) for counter in one.counters)
 
 
+def _word(body: bytes) -> McpWord:
+    mcp, state = _whole(_MCP, body)
+    if state not in ReportState.ALL:
+        raise _refused()
+    return McpWord(mcp, state)
+
+
 def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
     def read(body: bytes) -> PeerMessage:
         if body:
@@ -368,6 +377,7 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     25: (LimitExcess, _excess, _gift_body),
     26: (LimitStanding, _standing, lambda one: _STANDING.pack(*one)),
     27: (JoinCounters, _counters, _counters_body),
+    28: (McpWord, _word, lambda one: _MCP.pack(*one)),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 4, 1  # of this protocol: the newest and the oldest version that this controller speaks
+VERSION, OLDEST = 5, 1  # of this protocol: the newest and the oldest version that this controller speaks
 WITH_REST = 2  # the first version with RestQuestion and RestAnswer
 WITH_DIVISIONS = 3  # the first version with LimitStanding and LimitExcess
 WITH_COUNTERS = 4  # the first version with JoinCounters
+WITH_MCP_REPORTS = 5  # the first version with McpWord
 
 
 class Hello(NamedTuple):
@@ -222,10 +223,29 @@ class LinkFact(NamedTuple):
 
 
 class McpFact(NamedTuple):
-    """Whether an MCP behind the sender's switches serves, as far as probes and the MCP's own reports show."""
+    """Whether an MCP behind the sender's switches serves, as far as its ports and probes show. A controller of a version before
+    WITH_MCP_REPORTS also counts the MCP's reports, and is told so."""
 
     mcp: int
     serves: bool
+
+
+class ReportState:
+    """What a controller knows about an MCP by the reports that it takes from the MCP."""
+
+    NONE, SERVES, REFUSES, FROZEN, LEFT_ALONE = 0, 1, 2, 3, 4
+    ALL = (NONE, SERVES, REFUSES, FROZEN, LEFT_ALONE)
+
+
+class McpWord(NamedTuple):
+    """What the sender knows about an MCP by its reports, wherever the MCP is. `state`: a ReportState.
+
+    NONE: the sender takes no reports of it. REFUSES: it reports that it does not serve. FROZEN: its reports stopped. LEFT_ALONE: its
+    reports stopped, and that may be the fault of the network of the reports: it gets no new sessions, and its live ones go on.
+    """
+
+    mcp: int
+    state: int
 
 
 class RestQuestion(NamedTuple):
@@ -273,6 +293,7 @@ PeerMessage = (
     | PortFact
     | LinkFact
     | McpFact
+    | McpWord
     | RestQuestion
     | RestAnswer
 )

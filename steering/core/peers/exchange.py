@@ -22,7 +22,7 @@ from steering.core.inputs import (
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.packet_inputs import NeighbourSeen
-from steering.core.part import Handler, Part
+from steering.core.part import Handler, McpsChange, Part
 from steering.core.peer_facts import (
     ClusterChanged,
     PeerLost,
@@ -36,6 +36,7 @@ from steering.core.peers.ended_tokens import EndedTokenMemory
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.foreign_switches import ForeignSwitches
 from steering.core.peers.limit_division import LimitDivision
+from steering.core.peers.mcp_words import McpWords
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.own_entries import OwnEntries
 from steering.core.peers.passed_counters import PassedCounters
@@ -59,6 +60,7 @@ from steering.wire.peer_messages import (
     LimitWish,
     LinkFact,
     McpFact,
+    McpWord,
     NeighbourFact,
     PeerMessage,
     PortFact,
@@ -99,6 +101,7 @@ class PeerExchange(Part):
         routes: SegmentRoutes,
         replicas: TokenReplicas,
         facts: NetworkFacts,
+        words: McpWords,
         destinations: JoinDestinations,
         waiting: PendingJoins,
         readiness: Readiness,
@@ -112,6 +115,7 @@ class PeerExchange(Part):
         self.routes = routes
         self.replicas = replicas
         self._facts = facts
+        self._words = words
         self._waiting = waiting
         self._readiness = readiness
         self._unread = unread
@@ -184,6 +188,7 @@ class PeerExchange(Part):
         for name in self.members - given.members:
             self.replicas.forget(name)
             self._lost(PeerLost(name), now)
+            self._words.forget(name, now)
         before, moved = self.routes.owners, self.routes.owners != given.owners
         # A controller that took a switch over has to read it first. Until then a token that it has not sent may
         # nevertheless belong to one of its sessions.
@@ -222,18 +227,21 @@ class PeerExchange(Part):
             return []
         self.reached.add(given.name)
         self._versions[given.name] = given.version
+        self._words.up(given.name, now)
         self._foreign.look()
         return self._all(given.name, now) + self._division.up(given.name, given.version)
 
     def _all(self, name: str, now: float) -> list[Output]:
         facts = self._facts.all() if name in self.reached else ()
-        return [*(TellPeer(name, fact) for fact in facts), *self._all_tokens(name, now)]
+        words = self._words.all(name, self._versions)
+        return [*(TellPeer(name, fact) for fact in facts), *words, *self._all_tokens(name, now)]
 
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """A controller is lost. Its tokens stay, so that joins of its sessions are not taken for others."""
         self.reached.discard(given.name)
         self._versions.pop(given.name, None)
         self._division.lost(given.name)
+        self._words.lost(given.name, now)
         self._syncs.pop(given.name, None)
         self._wished.discard(given.name)
         self._foreign.look()
@@ -259,6 +267,8 @@ class PeerExchange(Part):
             return self._passed.told(name, message, now)
         if isinstance(message, _FACTS):
             return self._fact(name, message, now)
+        if isinstance(message, McpWord):
+            return [] if self._words.told(name, message, now) else self._event(PeerEvent.OUT_OF_PLACE)
         if isinstance(message, ReplicaStart):
             if not self.replicas.may_begin(name):
                 return self._event(PeerEvent.NO_ROOM)
@@ -361,6 +371,10 @@ class PeerExchange(Part):
         self._table.limited_by(policy)
         return []
 
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        self._words.mcps_changed(change)
+        return []
+
     def recovered(self, now: float) -> list[Output]:
         """The entries of all own switches were read. Now digests may be sent."""
         self._digest_at = now
@@ -371,7 +385,7 @@ class PeerExchange(Part):
         self.ended.expire(now)
         self._segments.tick()
         self._foreign.tick(now)
-        outputs = self._division.tick(now)
+        outputs = self._division.tick(now) + self._words.tick(self._versions, now)
         if not self.reached:
             self._table.learnt.clear()
             self._table.ended.clear()
@@ -383,7 +397,7 @@ class PeerExchange(Part):
             outputs += self._all(name, now)
         for name, sync in list(self._syncs.items()):
             outputs += self._go_on(name, sync)
-        outputs += [TellPeer("", fact) for fact in self._facts.deaths()]
+        outputs += [TellPeer(name, fact) for name, fact in self._facts.deaths(self._versions)]
         if now >= self._digest_at and not self._readiness.recovering:
             self._digest_at = now + DIGESTS
             told = ReplicaDigest(self._table.sum.tokens, self._table.sum.digest)

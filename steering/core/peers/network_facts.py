@@ -1,7 +1,7 @@
-"""What controllers tell each other about the network: MACs of MCPs and next hops, ports, links, and MCPs that died. Thus
-every controller knows the whole site, although it has connections to its own switches only."""
+"""What controllers tell each other about the network: MACs of MCPs and next hops, ports, links, and MCPs that died, as far as
+the network shows this. What MCPs report is told as well (peers.mcp_words). Thus every controller knows the whole site, although it has connections to its own switches only."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchUp
 from steering.core.network.neighbours import Neighbours
@@ -14,7 +14,14 @@ from steering.core.selection.chooser import Chooser
 from steering.core.selection.mcp_health import McpFault
 from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import PortRef
-from steering.wire.peer_messages import LinkFact, McpFact, NeighbourFact, PeerMessage, PortFact
+from steering.wire.peer_messages import (
+    WITH_MCP_REPORTS,
+    LinkFact,
+    McpFact,
+    NeighbourFact,
+    PeerMessage,
+    PortFact,
+)  # fmt: skip
 
 MOST_PORTS = 4_096  # of one switch of another controller, beside those that the site names
 
@@ -45,7 +52,8 @@ class NetworkFacts:
         self._left_alone = left_alone
         self._links = {pair for one in sitemap.site.links for pair in ((one.a, one.b), (one.b, one.a))}
         self._link_ends = {end for pair in self._links for end in pair}
-        self._told: dict[McpId, bool] = {}  # MCPs behind own switches: whether they served, as last announced
+        # MCPs behind own switches, as last announced: whether they answered, and whether they served.
+        self._told: dict[McpId, tuple[bool, bool]] = {}
 
     # ---- facts for others -----------------------------------------------------------------------
 
@@ -79,15 +87,18 @@ class NetworkFacts:
     def link(self, link: LinkUp | LinkDown) -> Iterator[PeerMessage]:
         yield LinkFact(link.a.dpid, link.a.port, link.b.dpid, link.b.port, isinstance(link, LinkUp))
 
-    def deaths(self) -> Iterator[PeerMessage]:
-        """MCPs behind own switches that died or came back since the last call. Others would end the sessions of one that is
-        left alone here, so it counts as one that lives."""
+    def deaths(self, versions: Mapping[str, int]) -> Iterator[tuple[str, McpFact]]:
+        """MCPs behind own switches that died or came back since the last call, for each controller that is reached. `versions`: of
+        the protocol, by controller. A controller that knows no McpWord is told of reports here. It would end the sessions of an
+        MCP that is left alone here, so for this controller that MCP lives."""
         left_alone = self._left_alone()
         for number, mcp in self._map.mcps.items():
-            serves = number in left_alone or not self._chooser.health[number].gone
-            if self._routes.is_mine(mcp.inside.dpid) and self._told.get(number) is not serves:
-                self._told[number] = serves
-                yield McpFact(number, serves)
+            health = self._chooser.health[number]
+            found = health.answers, number in left_alone or not health.gone
+            if self._routes.is_mine(mcp.inside.dpid) and self._told.get(number) != found:
+                self._told[number] = found
+                for name, version in sorted(versions.items()):
+                    yield name, McpFact(number, found[version < WITH_MCP_REPORTS])
 
     # ---- facts of others ------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The health of an MCP, which decides whether it may get new sessions, and its load.
 
 An MCP is gone if its port has no link, if it reports so, if its probes fail (selection.mcp_probes), or if it has promised
-reports and sends none. An MCP that comes back gets new sessions after a hold-down. The hold-down doubles each time the MCP
+reports and sends none. In a cluster another controller may take its reports, and tell what they show (peers.mcp_words). An MCP that comes back gets new sessions after a hold-down. The hold-down doubles each time the MCP
 soon goes again. The load of an MCP is the greatest of three values: its sessions by this controller's count, its own report,
 and the utilisation of its port. Values that are too old are ignored (D-6.6.4).
 """
@@ -57,8 +57,9 @@ class McpHealth:
     """The health of one MCP. `hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
 
     __slots__ = (
-        "_alive", "_awaited", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_well_since",
-        "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
+        "_alive", "_awaited", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_told",
+        "_told_lives", "_well_since", "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick",
+        "sick_at", "used_at",
     )  # fmt: skip
 
     def __init__(self, hold: float, misses: int = 3) -> None:
@@ -68,6 +69,8 @@ class McpHealth:
         self._awaited = False  # it reported to the controller before this one, and not to this one yet
         self._ports_down: set[PortRef] = set()  # of its one or two ports
         self._probed: McpFault | None = None  # the fault that probes have found
+        self._told: McpFault | None = None  # the fault that another controller found by reports
+        self._told_lives = False  # and that says nothing about live sessions
         self._pace: float | None = None  # promised seconds between its reports
         self._heard = float("-inf")  # time of its last report, plus times when this controller was busy
         self.fault: McpFault | None = None  # why it is gone; None if it is not, also during the hold-down
@@ -110,6 +113,21 @@ class McpHealth:
         self._probed = fault
         self.look(now)
 
+    def told(self, fault: McpFault | None, lives: bool, now: float) -> bool:
+        """What another controller has found by the MCP's reports: a fault, or None. `lives`: its live sessions go on. Returns
+        whether this is news."""
+        if (fault, lives) == (self._told, self._told_lives):
+            return False
+        self._told, self._told_lives = fault, lives
+        self.look(now)
+        return True
+
+    def reports_elsewhere(self, now: float) -> None:
+        """The MCP reports to another controller from now on: that its reports stop here is no fault."""
+        self._alive = self._pace = None
+        self._awaited = False
+        self.look(now)
+
     def use(self, utilisation: float, now: float) -> None:
         self.port_load, self.used_at = utilisation, now
 
@@ -118,7 +136,8 @@ class McpHealth:
         if self._pace is not None and now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
-        if self.fault is None and self._alive is None and self._probed is None and not self._ports_down:
+        quiet = self._alive is None and self._probed is None and self._told is None
+        if self.fault is None and quiet and not self._ports_down:
             return  # the usual case: nothing has changed
         before, self.fault = self.fault, self._found(now)
         if before is None and self.fault is not None:
@@ -132,6 +151,10 @@ class McpHealth:
             return McpFault.PORT_DOWN
         if self._probed is not None:
             return self._probed
+        return self.by_reports(now) or self._told
+
+    def by_reports(self, now: float) -> McpFault | None:
+        """The fault that the MCP's reports to this controller show, whatever else is known."""
         if self._alive is False:
             return McpFault.SAYS_SO
         return McpFault.FROZEN if self._is_silent(now) else None
@@ -150,9 +173,19 @@ class McpHealth:
         return self.fault is not None
 
     @property
+    def answers(self) -> bool:
+        """Whether ports and probes show no fault."""
+        return self._probed is None and not self._ports_down
+
+    @property
     def reports(self) -> bool:
         """Whether the MCP has reported, to this controller or to the one before."""
         return self._alive is not None
+
+    @property
+    def is_left_alone_elsewhere(self) -> bool:
+        """Whether the MCP is gone for new sessions only, because another controller says so."""
+        return self._told_lives and self.fault is McpFault.FROZEN and self._alive is None
 
     @property
     def promises(self) -> bool:
