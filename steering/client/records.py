@@ -24,8 +24,8 @@ StatusUnknownSwitchesPart = TypedDict("StatusUnknownSwitchesPart", {
 })
 StatusAlarmsPart = TypedDict("StatusAlarmsPart", {
     "alarm": Literal["switch-lost", "link-lost", "attachment-lost", "link-longer", "mcp-down", "mcp-sick",
-    "fallbacks-access", "fallbacks-mcp", "quota-reached", "copies-lost", "table-near-bound"], "name": str,
-    "text": str, "raised_s": float
+    "fallbacks-access", "fallbacks-mcp", "quota-reached", "copies-lost", "work-fault", "table-near-bound"],
+    "name": str, "text": str, "raised_s": float
 })
 Status = TypedDict("Status", {
     "expected": list["StatusExpectedPart"], "missing": list["StatusMissingPart"],

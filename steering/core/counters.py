@@ -11,6 +11,7 @@ from steering.model.refused_connections import ControllerListener, RestRefusal, 
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
+from steering.model.standing_work import WorkFaults
 
 FULLS = 256  # most different limits whose refusals are counted
 REFUSED_SWITCHES = 64  # most pairs of datapath id and reason that are counted
@@ -184,6 +185,7 @@ class Counters:
         "traces_skipped",
         "spans_dropped",
         "spans_sent",
+        "work_faults",
     )
 
     def __init__(self) -> None:
@@ -242,6 +244,7 @@ class Counters:
         self.traces_skipped: Counter[TraceSkip] = Counter()
         self.spans_dropped: Counter[SpanDrop] = Counter()
         self.spans_sent = 0
+        self.work_faults = WorkFaults()
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
     def refuse_switch(self, dpid: DatapathId, why: SwitchRefusal) -> None:

@@ -26,6 +26,9 @@ class AlarmKind(StrEnum):
     FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP fall back to plain TCP
     QUOTA_REACHED = "quota-reached"  # a quota refused sessions or subflows; the name is the quota's kind
     COPIES_LOST = "copies-lost"  # a meter dropped copies for the controller; its name says which copies
+    WORK_FAULT = (
+        "work-fault"  # an exception that nobody expected ended a turn of a work; the name is the work's
+    )
     TABLE_NEAR_BOUND = "table-near-bound"  # a bound of the controller is near; its name is as in `limits`
 
 

@@ -35,6 +35,7 @@ from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
+from steering.model.standing_work import StandingWork
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.connection.channel import Channel
 from steering.openflow.connection.connections import Connections, Door, install
@@ -118,7 +119,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         )
         self._port_lines = PortLines(lambda port: port_name(engine, port))
         self._dispatch = Dispatch(counters, self._links.heard)
-        self._slices = Slices(self._go_on)
+        self._slices = Slices(self._go_on, counters.work_faults)
         poll = watched_poll(get_hub())
         alone = () if poll is None else (poll.found_one,)
         self._turn_end = TurnEnd(self.settle, monotonic, eventlet.spawn_n, *alone)
@@ -355,10 +356,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             hub.sleep(TICK)
             now = monotonic()
             self.counters.ticked(now - due)
-            try:
+            with self.counters.work_faults.turn(StandingWork.TICKING):
                 self._tick(now)
-            except Exception:
-                log.exception("the periodic work failed")
 
     def _tick(self, now: float) -> None:
         self._give(Tick(), now)

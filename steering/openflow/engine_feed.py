@@ -9,6 +9,7 @@ from steering.core.engine import Engine
 from steering.core.inputs import Input, SynSeen
 from steering.core.outputs import Output
 from steering.model.log_limit import LogLimit
+from steering.model.standing_work import StandingWork
 from steering.model.usual_segment import UsualJoin, UsualSyn
 from steering.openflow.fastpath.reader import UsualMessages
 from steering.wire.errors import WireError
@@ -59,7 +60,8 @@ class EngineFeed:
         except WireError as refused:
             self._counters.malformed[refused.reason.value] += 1
             return []
-        except Exception:
+        except Exception as error:
+            self._counters.work_faults.counted(StandingWork.HANDLING, error)
             # One packet that the engine cannot take must not cost the switch its connection.
             if self._lines.left_out(type(given).__name__, now) is not None:
                 log.exception("the engine failed on %s", type(given).__name__)

@@ -1,17 +1,16 @@
 """Long work of the engine, cut into slices. Between two slices all other work gets its turn."""
 
-import logging
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TypeVar
 
 from os_ken.lib import hub
 
+from steering.model.standing_work import StandingWork, WorkFaults
+
 LOOK = 0.25  # seconds between checks whether the application still runs
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 
 def in_turns(
@@ -34,8 +33,9 @@ class Slices:
     """Runs slices. `go_on` does one slice, and calls `wish` if there is more to do. Between two slices the hub serves
     every connection that has something to read, so a SYN waits for one slice at most."""
 
-    def __init__(self, go_on: Callable[[], None]) -> None:
+    def __init__(self, go_on: Callable[[], None], faults: WorkFaults) -> None:
         self._go_on = go_on
+        self._faults = faults
         self._wished = hub.Event()
 
     def wish(self) -> None:
@@ -50,7 +50,5 @@ class Slices:
                 continue
             self._wished.clear()
             hub.sleep(0)
-            try:
+            with self._faults.turn(StandingWork.SLICES):
                 self._go_on()
-            except Exception:
-                log.exception("the work in slices failed")

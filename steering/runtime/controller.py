@@ -19,6 +19,7 @@ from steering.model.control import PolicyText
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site, occupied_ports
 from steering.model.policy import DEFAULT_QUOTAS, Policy
+from steering.model.standing_work import StandingWork
 from steering.northbound.schema.representation import JsonView
 from steering.openflow.discovery.link_discovery import HOLD, Discovery
 from steering.policy import load_policy
@@ -62,6 +63,7 @@ class Controller:
         self.cluster = cluster
         self.lock = lock  # for as long as the controller lives
         self.counters = Counters()
+        self.counters.work_faults.tell = _tell_fault
         site = declared.site
         shared = None if cluster is None else cluster.kept
         if cluster is None:
@@ -105,6 +107,13 @@ class Controller:
             cluster.policies.follow_with(self.operator)
             cluster.rest.answer = self.rest.for_peer
             cluster.join(self.rest.url, site.switch_name)
+
+
+def _tell_fault(work: StandingWork, error: Exception) -> None:
+    """Called for the first exception of a type in a work, while it is handled."""
+    log.exception(
+        "%s: an unexpected %s ended a turn; it goes on, and is not logged again", work, type(error).__name__
+    )
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:

@@ -27,6 +27,7 @@ from steering.model.kept import (
     LostPiece,
     Piece,
 )
+from steering.model.standing_work import StandingWork
 from steering.store.change_log import ChangeLog
 from steering.store.interface import StateError
 from steering.store.kept import (
@@ -140,14 +141,20 @@ class Keeper:
             self.save()
 
     def save(self) -> None:
-        """Write what has changed since the last call."""
-        for piece in Piece:
-            self._save_changed(piece)
+        """Write what has changed since the last call. A fault of this program in one part ends no other part."""
+        parts = [lambda piece=piece: self._save_changed(piece) for piece in Piece]
+        for save in (*parts, self._save_sessions, self._save_leases):
+            with self._counters.work_faults.turn(StandingWork.STATE_KEEPING):
+                save()
+
+    def _save_sessions(self) -> None:
         begun, over = snapshots.sessions(self._engine)
         if begun or over or self._sessions.owes:
             self._try(lambda: self._sessions.write(begun, over))
         if snapshots.restored(self._engine):
             self._try(self._sessions.forget)
+
+    def _save_leases(self) -> None:
         given, ended = snapshots.leases(self._engine, self._now())
         if given or ended or self._leases.owes:
             self._try(lambda: self._leases.write(given, ended))

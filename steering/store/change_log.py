@@ -72,16 +72,25 @@ class ChangeLog(Generic[T]):
 
     def write(self, begun: Iterable[tuple[Hashable, T]], over: Iterable[Hashable]) -> None:
         """Append changes, and those that could not be written before. Raises StateError; the changes are then written with
-        the next ones."""
+        the next ones. Another exception is a defect of this program about one record: it is raised when all others are
+        written."""
+        defect: Exception | None = None
         parts = []
         for key, kept in begun:
             number = self._numbers.get(key, self._next)
             if number == self._next:
                 self._numbers[key] = number
                 self._next += 1
-            parts.append(self._put(number, self._line_of(number, kept)))
+            try:
+                parts.append(self._put(number, self._line_of(number, kept)))
+            except Exception as error:
+                defect = error
         parts += [self._take(self._numbers.pop(key)) for key in over if key in self._numbers]
-        text = "".join(parts)
+        self._append("".join(parts))
+        if defect is not None:
+            raise defect
+
+    def _append(self, text: str) -> None:
         if not text and not self.owes:
             return
         if self.owes or self._size + len(text) > min(2 * self._live + SLACK, MOST_BYTES):
@@ -105,5 +114,6 @@ class ChangeLog(Generic[T]):
         return line
 
     def _take(self, number: int) -> str:
+        # A record with a defect has no line.
         self._live -= len(self._lines.pop(number, ""))
         return self._line_of(number, None)

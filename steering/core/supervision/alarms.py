@@ -82,8 +82,11 @@ class Alarms(Part):
     def tick(self, now: float) -> list[Output]:
         self._due = now + PERIOD
         bad = dict(
-            [*self._lost(now), *self._ill(), *self._fallbacks(now), *self._reached(now), *self._near()]
-        )
+            [
+                *self._lost(now), *self._ill(), *self._fallbacks(now), *self._reached(now), *self._faults(now),
+                *self._near(),
+            ]
+        )  # fmt: skip
         for key in [key for key in self.raised if key not in bad]:
             if key[0] in _STEADY and now - self._well.setdefault(key, now) < self._policy.alarms.steady:
                 continue
@@ -140,6 +143,14 @@ class Alarms(Part):
             key = (AlarmKind.COPIES_LOST, " ".join(of))
             if self._grew_lately(key, copies, now):
                 yield key, f"{copies} copies in all were not let through by their meter"
+
+    def _faults(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
+        faults = self._counters.work_faults
+        for work, times in faults.count.items():
+            key = (AlarmKind.WORK_FAULT, work.value)
+            if self._grew_lately(key, times, now):
+                text = f"an unexpected {faults.types[work]} ended a turn, {times} times in all; the log says where"
+                yield key, text
 
     def _grew_lately(self, key: AlarmKey, total: int, now: float) -> bool:
         """Whether a total has grown within the window."""

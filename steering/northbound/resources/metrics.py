@@ -34,6 +34,7 @@ from steering.model.refused_connections import ControllerListener, RestRefusal
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
+from steering.model.standing_work import StandingWork
 from steering.model.supervision import AlarmKind
 from steering.model.view import Pause, no_pause
 from steering.northbound.http.events import EventHub
@@ -209,6 +210,8 @@ class Collector:
         yield _counter("traces_skipped", text, "reason", have.traces_skipped.items(), tuple(TraceSkip))
         text = "Spans that the collector of traces did not get, by reason"
         yield _counter("spans_dropped", text, "reason", have.spans_dropped.items(), tuple(SpanDrop))
+        text = "Exceptions that nobody expected, by the work whose turn they ended"
+        yield _counter("work_faults", text, "work", have.work_faults.count.items(), tuple(StandingWork))
         text = "Connections and tokens that REST turned away"
         yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefusal))
 

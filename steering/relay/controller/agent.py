@@ -42,7 +42,7 @@ class Agent:
         self.priorities = 0  # MP_PRIO sent
         self.ended = 0  # subflows closed
         self.unshared = 0  # times nft refused what shares need
-        self._thread = SideThread("agent", self._run)
+        self._thread = SideThread("agent", self._run, log)
 
     def start(self) -> None:
         self._thread.start()
@@ -72,6 +72,7 @@ class Agent:
             "shared": len(self._shares),
             "turns": self._shares.turns,
             "unshared": self.unshared,
+            "faults": self._thread.faults,
         }
 
     def _run(self) -> None:

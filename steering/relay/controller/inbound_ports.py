@@ -118,7 +118,7 @@ class InboundPorts:
         self.unlistened = 0  # times a port was in use by others
         self.accepted = 0
         self.turned_away = 0  # connections refused: too many sessions, or the device could not be dialled
-        self._thread = SideThread("inbound", self._run)
+        self._thread = SideThread("inbound", self._run, log)
 
     def start(self) -> None:
         self._poller.add(self._news.fileno(), EPOLLIN, self._on_news)
@@ -142,6 +142,7 @@ class InboundPorts:
             "unlistened": self.unlistened,
             "accepted": self.accepted,
             "turned_away": self.turned_away,
+            "faults": self._thread.faults,
             "ports": {str(port): str(self._bound[port].device) for port in self._listeners},
         }
 

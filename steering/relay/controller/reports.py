@@ -175,7 +175,10 @@ class Reporter:
             try:
                 self._tell()
                 wait = FIRST_WAIT_S
-            except (OSError, ValueError, ReportRefused) as error:
+            except (
+                Exception
+            ) as error:  # also a defect of this program must not end the reports: the controller would
+                # take the relay for frozen.
                 self.failed += 1
                 self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
                 self._over.wait(wait)

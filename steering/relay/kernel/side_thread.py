@@ -5,20 +5,40 @@ import socket
 import threading
 from collections.abc import Callable
 
+from steering.relay.log import Log
+
 STOP_S = 2.0
+AGAIN_S = 1.0  # seconds until work begins again that an exception ended
 
 
 class SideThread:
-    """The thread. Its `work` has to wait for `woken` among its descriptors, and to return when `is_ending` is true."""
+    """The thread. Its `work` has to wait for `woken` among its descriptors, and to return when `is_ending` is true.
+    Where an exception ends it, which is a defect of this program, the log gets a line, and the work begins again. `faults`: how
+    often that was."""
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], None], log: Log) -> None:
+        self.faults = 0
+        self._name = name
+        self._work = work
+        self._log = log
+        self._pause = threading.Event()
         self.woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self.is_ending = False
-        self._thread = threading.Thread(target=work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def _keep(self) -> None:
+        while not self.is_ending:
+            try:
+                self._work()
+                return
+            except Exception as error:
+                self.faults += 1
+                self._log.peer_event("thread failed", thread=self._name, reason=type(error).__name__)
+                self._pause.wait(AGAIN_S)
 
     def wake(self) -> None:
         """Make `woken` readable. May be called from any thread."""
@@ -30,6 +50,7 @@ class SideThread:
     def end(self) -> None:
         """End the thread within STOP_S, also if it never began."""
         self.is_ending = True
+        self._pause.set()
         self.wake()
         if self._thread.ident is not None:
             self._thread.join(STOP_S)

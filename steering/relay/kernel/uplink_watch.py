@@ -129,7 +129,7 @@ class UplinkWatch:
         self._gone: set[str] = set()  # addresses that the machine no longer has
         self._wait = AGAIN_S
         self._kernel = RouteSocket(self.refused)
-        self._thread = SideThread("uplinks", self._run)
+        self._thread = SideThread("uplinks", self._run, log)
         self.refresh()
 
     def start(self) -> None:
@@ -167,7 +167,7 @@ class UplinkWatch:
         """The numbers of changes, failures, and refused netlink messages by their reason."""
         told = {
             "uplink_changes": self.changes,
-            "uplink_failures": self.failed,
+            "uplink_failures": self.failed + self._thread.faults,
             "uplinks_set_aside": self.set_aside,
             "subflows_unread": self._subflows.refused,
         }

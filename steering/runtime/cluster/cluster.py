@@ -32,6 +32,7 @@ from steering.core.snapshots.site import site
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareMove, ShareRole
 from steering.model.ids import DatapathId
 from steering.model.network import Site
+from steering.model.standing_work import StandingWork, WorkFaults
 from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.openflow.peers.roles import OpenFlowRole, Roles
 from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
@@ -74,6 +75,7 @@ class Cluster:
     def __init__(self, settings: Settings, wanted: ClusterSettings) -> None:
         self.begins_anew = False
         self._started = monotonic()
+        self._faults = WorkFaults()  # the controller's from `before` on
         self._is_stale = False  # whether others have changed the kept state since this controller read it
         self._wanted = wanted
         self._greenthreads: list[Any] = []
@@ -167,6 +169,9 @@ class Cluster:
     def before(self, app: Any) -> Roles:
         """Make the adapter that stands between the connections and the application from now on."""
         is_worker = self._wanted.sockets is not None
+        self._faults = app.counters.work_faults
+        if self.streams is not None:
+            self.streams.works = self._faults
         self.roles = Roles(app, self.coordination, self._stepped_down, is_only_way=is_worker)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
@@ -200,16 +205,17 @@ class Cluster:
         """Be a member until `stop`."""
         assert self.roles is not None and self._usage is not None
         member = self.coordination
-        self._greenthreads = [
-            hub.spawn(member.follow),
-            hub.spawn(member.live, hub.sleep),
-            hub.spawn(member.agree, hub.sleep),
-            hub.spawn(self.roles.run, is_active, hub.sleep),
-            hub.spawn(self._kept_watch.run, self._kept_changed),
-            hub.spawn(self.policies.follow),
-            hub.spawn(self.policies.look, hub.sleep),
-            *self._usage.start(),
-        ]
+        works: tuple[tuple[Any, ...], ...] = (
+            (StandingWork.FOLLOWING_CELL, member.follow),
+            (StandingWork.MEMBERSHIP, member.live, hub.sleep),
+            (StandingWork.SHARING, member.agree, hub.sleep),
+            (StandingWork.ROLES, self.roles.run, is_active, hub.sleep),
+            (StandingWork.FOLLOWING_KEPT, self._kept_watch.run, self._kept_changed),
+            (StandingWork.FOLLOWING_POLICY, self.policies.follow),
+            (StandingWork.AGREEING_POLICY, self.policies.look, hub.sleep),
+            *self._usage.works,
+        )
+        self._greenthreads = [hub.spawn(self._faults.keep, work, hub.sleep, *run) for work, *run in works]
 
     def stop(self) -> None:
         self.coordination.leave()
@@ -380,10 +386,8 @@ class Cluster:
     def _lose(self) -> None:
         while self._lost_members.are_awaited:
             hub.sleep(SOON)
-            try:
+            with self._faults.turn(StandingWork.LOST_MEMBERS):
                 self._lost_members.look(monotonic())
-            except Exception:
-                log.exception("who is lost could not be looked at")
         self._losing = None
 
 

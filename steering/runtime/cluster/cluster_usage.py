@@ -11,6 +11,7 @@ from steering.core.engine import Engine
 from steering.core.inputs import Input, UsageTold
 from steering.core.snapshots.kept import refused_usage, unwritten_usage, usage_record
 from steering.model.cluster import UsageEvent
+from steering.model.standing_work import StandingWork
 from steering.store.etcd.access import EtcdError
 from steering.store.etcd.keys import Keys
 from steering.store.etcd.watch import EtcdWatch, KeyChange
@@ -55,9 +56,13 @@ class ClusterUsage:
         self._watch = EtcdWatch(keys, "")
         self._failing = False
 
-    def start(self) -> tuple[Any, Any]:
-        """The greenthreads that take part until `stop`."""
-        return hub.spawn(self._watch.run, self._told), hub.spawn(self._write)
+    @property
+    def works(self) -> tuple[tuple[StandingWork, Callable[..., None], Any], ...]:
+        """What takes part until `stop`, each in a greenthread of its own: function and argument."""
+        return (
+            (StandingWork.FOLLOWING_USAGE, self._watch.run, self._told),
+            (StandingWork.WRITING_USAGE, self._write, hub.sleep),
+        )
 
     def stop(self) -> None:
         """Write what was counted last, and take part no more."""
@@ -71,9 +76,9 @@ class ClusterUsage:
     def _told(self, changes: list[KeyChange]) -> None:
         self._exchange.take(changes, self._watch.is_anew, hub.sleep)
 
-    def _write(self) -> None:
+    def _write(self, sleep: Callable[[float], None]) -> None:
         while True:
-            hub.sleep(EACH)
+            sleep(EACH)
             self._try(lambda: self._exchange.write(hub.sleep))
 
     def _try(self, act: Callable[[], None]) -> None:

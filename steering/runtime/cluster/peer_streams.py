@@ -22,6 +22,7 @@ from os_ken.lib import hub
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerTold, PeerUp, TellPeer
 from steering.model.log_limit import LogLimit, and_more
+from steering.model.standing_work import StandingWork, WorkFaults
 from steering.openflow.connection.tls import certificate_names
 from steering.runtime.cluster.peer_conversation import BEAT, PeerConversation, PeerError, PeerFault
 from steering.wire.peer_codec import encoded
@@ -165,6 +166,7 @@ class PeerStreams:
     ) -> None:
         self.me = me
         self.faults: Counter[PeerFault] = Counter()
+        self.works = WorkFaults()
         self._given = given
         self.turn_over = turn_over
         self.private = way if isinstance(way, PrivateSockets) else None
@@ -192,7 +194,8 @@ class PeerStreams:
         self._begin()
 
     def _begin(self) -> None:
-        self._greenthreads = [hub.spawn(self._accept), hub.spawn(self._beat)]
+        door, beat = (StandingWork.PEER_DOOR, self._accept), (StandingWork.PEER_BEAT, self._beat)
+        self._greenthreads = [hub.spawn(self.works.keep, work, hub.sleep, run) for work, run in (door, beat)]
 
     def stop(self) -> None:
         for one in (*self._greenthreads, *self._dialling.values()):
@@ -212,7 +215,9 @@ class PeerStreams:
                 self._end(stream, PeerFault.NO_MEMBER)
         for name in self._members:
             if self.me.name < name and name not in self._dialling:
-                self._dialling[name] = hub.spawn(self._dial, name)
+                self._dialling[name] = hub.spawn(
+                    self.works.keep, StandingWork.PEER_DIAL, hub.sleep, self._dial, name
+                )
 
     # ---- telling --------------------------------------------------------------------------------
 

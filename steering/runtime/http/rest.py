@@ -18,6 +18,7 @@ from steering.core.outputs import Prefer
 from steering.model.cluster import ClusterControl, ClusterPeers, PeerReply, PeerRequest
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
+from steering.model.standing_work import StandingWork
 from steering.northbound.auth.keyring import TokenFile
 from steering.northbound.composition import Northbound, northbound
 from steering.northbound.http.pages import Pages
@@ -189,7 +190,8 @@ class Rest:
         if self._cluster is not None:
             application = StandbyGuard(application, self._cluster, self._peers is not None)
         server = RestServer(self._socket, application, self._counters, self._secured)
-        self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
+        door = (StandingWork.REST_DOOR, eventlet.sleep, server.run)
+        self._threads = [eventlet.spawn(self._counters.work_faults.keep, *door), eventlet.spawn(self._watch)]
         if self._peers is not None:
             self._threads.append(eventlet.spawn(self._gather))
 
@@ -200,23 +202,18 @@ class Rest:
     def _watch(self) -> None:
         for looks in count():
             eventlet.sleep(PERIOD)
-            try:
-                self._north.bindings.look()
-                self._north.alarms.look()
-                self._north.watcher.look()
-                if looks % SAVED == 0:
-                    self._north.save()
-            except Exception:
-                log.exception("what changed could not be told")
+            north = self._north
+            saves = (north.save,) if looks % SAVED == 0 else ()
+            for look in (north.bindings.look, north.alarms.look, north.watcher.look, *saves):
+                with self._counters.work_faults.turn(StandingWork.TELLING_EVENTS):
+                    look()
 
     def _gather(self) -> None:
         """Waits for other controllers, and so is no part of `_watch`."""
         while True:
             eventlet.sleep(PERIOD)
-            try:
+            with self._counters.work_faults.turn(StandingWork.GATHERING_EVENTS):
                 self._north.gather()
-            except Exception:
-                log.exception("events of other controllers could not be told")
 
     def stop(self) -> None:
         """Remove the URL and stop listening."""

@@ -38,6 +38,7 @@ from steering.model.control import (
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.model.session_snapshot import DecisionSnapshot
+from steering.model.standing_work import StandingWork
 from steering.model.week import minute_of_week
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.schema.representation import as_json
@@ -243,8 +244,9 @@ class Operator:
         reading = None if path is None else hub.spawn(self._follow, path, changed)
         try:
             while True:
-                self.tell_time()
-                self.tell_limits()
+                for tell in (self.tell_time, self.tell_limits):
+                    with self._counters.work_faults.turn(StandingWork.TELLING_TIME):
+                        tell()
                 hub.sleep(LOOKS * LOOK)
         finally:
             if reading is not None:
@@ -255,12 +257,10 @@ class Operator:
         dropped where another policy came into force meanwhile."""
         again, version = False, 0
         while True:
-            try:
+            with self._counters.work_faults.turn(StandingWork.POLICY_FILE):
                 if changed() or (again and version == self._text.version):
                     version, again = self._text.version, False
                     again = self.reload(path)
-            except Exception:
-                log.exception("the policy file could not be read again")
             hub.sleep(LOOK)
 
 

@@ -58,19 +58,19 @@ class EtcdWatch:
 
     def run(self, take: Callable[[list[KeyChange]], None]) -> None:
         """Call `take` with every change until `stop`. The first call has all present keys, and may be empty. An exception of
-        `take` ends the watch."""
+        `take` ends the watch; where it is run again, `take` is called with all keys anew."""
         wait = SHORTEST
         is_listed = False
         while not self._stopped:
             try:
                 if not is_listed:
-                    take(self._list())
+                    self._give(take, self._list())
                     is_listed = self.reached = True
                     wait = SHORTEST
                 for changes in self._follow():
                     wait = SHORTEST
                     if changes:
-                        take(changes)
+                        self._give(take, changes)
             except EtcdError as error:
                 if error.fault is EtcdFault.COMPACTED:
                     is_listed = False
@@ -83,6 +83,14 @@ class EtcdWatch:
                 if not self._stopped:
                     time.sleep(wait)
                 wait = min(2 * wait, LONGEST)
+
+    def _give(self, take: Callable[[list[KeyChange]], None], changes: list[KeyChange]) -> None:
+        """Call `take`. Changes that it could not take are owed: the next list tells all keys, and those that were deleted."""
+        try:
+            take(changes)
+        except Exception:
+            self._known = dict.fromkeys([*self._known, *(one.key for one in changes)], 0)
+            raise
 
     def _list(self) -> list[KeyChange]:
         """List all keys; the differences from the known ones, as changes."""

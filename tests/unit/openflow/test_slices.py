@@ -9,6 +9,7 @@ from steering.runtime.hub import prepare
 prepare()
 import socket
 from os_ken.lib import hub
+from steering.model.standing_work import WorkFaults
 from steering.openflow.slices import Slices
 
 near, far = socket.socketpair()
@@ -29,7 +30,7 @@ def reader():
         near.recv(1)
         seen.append("packet")
 
-work = Slices(go_on)
+work = Slices(go_on, WorkFaults())
 hub.spawn(work.run, lambda: True)
 hub.spawn(reader)
 hub.sleep(0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from os_ken.lib import hub
 
 from steering.core.engine import Engine
 from steering.core.inputs import Restored, Tick
@@ -31,6 +32,7 @@ from steering.model.network import PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Level
 from steering.model.session import NO_FLOW, FlowKey
+from steering.model.standing_work import StandingWork
 from steering.runtime.state_keeper import FILES, Keeper
 from steering.store import change_log, lease_log
 from steering.store import session_log as sessionlog
@@ -336,3 +338,47 @@ def test_only_what_changed_is_written_and_the_control_reads_nothing(tmp_path: Pa
     told: list[object] = []
     keeper(folder, forgets=True).restore(told.append)
     assert told == []
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_defect_in_one_part_ends_no_other_and_is_counted_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = keeper(tmp_path / "state")
+    one.restore(lambda given: None)
+    faults, told = one._engine.counters.work_faults, list[str]()
+    faults.tell = lambda work, error: told.append(f"{work} {type(error).__name__}")
+    one._engine.reserving.changes += 1
+    with monkeypatch.context() as broken:
+        broken.setattr(one._engine.kept_sessions, "news", None)  # not even callable
+        for _ in range(3):
+            one.save()
+    assert faults.count == {StandingWork.STATE_KEEPING: 3} and told == ["state-keeping TypeError"]
+    assert (tmp_path / "state" / FILES["reservations"]).exists()
+    one.save()
+    assert faults.count.total() == 3
+
+
+def test_the_watch_goes_on_after_any_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = keeper(tmp_path / "state")
+    one.restore(lambda given: None)
+    turns = iter(range(3))
+    monkeypatch.setattr(one._engine.dhcp_leases, "news", None)
+    monkeypatch.setattr(hub, "sleep", lambda seconds: next(turns))
+    with pytest.raises(StopIteration):
+        one.watch()
+    assert one._engine.counters.work_faults.count == {StandingWork.STATE_KEEPING: 3}
+
+
+def test_a_record_that_cannot_be_written_costs_itself(tmp_path: Path) -> None:
+    def line_of(number: int, kept: str | None) -> str:
+        if kept == "crooked":
+            raise KeyError(kept)
+        return f"{number} {kept}\n"
+
+    log = change_log.ChangeLog[str](tmp_path / "file", line_of, lambda line: (0, line))
+    with pytest.raises(KeyError):
+        log.write([("a", "first"), ("b", "crooked"), ("c", "last")], [])
+    assert (tmp_path / "file").read_text() == "0 first\n2 last\n"
+    log.write([("b", "straight")], ["b"])
+    assert (tmp_path / "file").read_text().endswith("1 straight\n1 None\n")

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError, EtcdFault
 from steering.store.etcd.gateway import EtcdGateway, EtcdStream, Json
-from steering.store.etcd.keys import Put
+from steering.store.etcd.keys import Delete, Put
 from steering.store.etcd.watch import EtcdWatch, KeyChange
 from tests.support.fakes.cell_keys import FakeEtcd, FakeKeys
 
@@ -51,3 +53,21 @@ def test_a_message_that_is_too_large_has_all_keys_listed_again() -> None:
 
 def test_an_etcd_that_does_not_answer_has_none_listed_again() -> None:
     assert told(EtcdFault.UNREACHABLE, 3) == [[]]
+
+
+def test_what_could_not_be_taken_is_told_again_when_the_watch_is_run_again() -> None:
+    etcd = FakeEtcd()
+    keys = FakeKeys(etcd)
+    keys.commit({}, [Put("stays", "text"), Put("goes", "text")])
+    watch = EtcdWatch(keys, "")
+    found: list[tuple[str, str | None]] = []
+    keys.gateway = FailingStreams(EtcdFault.UNREACHABLE, watch.stop)
+
+    def fails(changes: list[KeyChange]) -> None:
+        raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        watch.run(fails)
+    keys.commit({}, [Delete("goes")])
+    watch.run(lambda changes: found.extend((one.key, one.text) for one in changes))
+    assert found == [("goes", None), ("stays", "text")]

@@ -14,6 +14,7 @@ from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
 from steering.model.policy import AlarmTerms, Limits, Policy
 from steering.model.rules import Meter
+from steering.model.standing_work import StandingWork
 from tests.support.sites import UE_LTE, UE_WLAN, Driver
 
 TERMS = AlarmTerms(fallback_ratio=0.5, fallback_count=4, window=10, clear=0.5, table=0.5, steady=5)
@@ -222,3 +223,14 @@ def test_so_many_links_that_take_longer_are_known(driver: Driver) -> None:
         port = PortNumber(number + 1)
         driver.give(LinkTrip(PortRef(DatapathId(1), port), PortRef(DatapathId(3), port), 0.02, 0.002, True))
     assert len(driver.engine.alarms._longer()) == MOST and driver.counters.link_trip_outliers == MOST + 5
+
+
+def test_an_exception_that_nobody_expected_is_an_alarm_for_a_window(driver: Driver) -> None:
+    with driver.engine.counters.work_faults.turn(StandingWork.STATE_KEEPING):
+        raise KeyError("what it holds is not told")
+    passes(driver, 1)
+    assert raised(driver) == ["work-fault state-keeping"]
+    (alarm,) = driver.engine.alarms.raised.values()
+    assert alarm.text == "an unexpected KeyError ended a turn, 1 times in all; the log says where"
+    passes(driver, int(TERMS.window) + 1)
+    assert raised(driver) == []
