@@ -214,7 +214,7 @@ Cluster = TypedDict("Cluster", {
     "controller": str | None, "etcd": bool | None, "revision": int, "members": list["ClusterMembersPart"],
     "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int],
     "peers": list["ClusterPeersPart"], "rebalance": "ClusterRebalancePart | None",
-    "gave_up": "ClusterGaveUpPart | None"
+    "gave_up": "ClusterGaveUpPart | None", "unheard": list[str]
 })
 RebalanceMovesPart = TypedDict("RebalanceMovesPart", {"share": str, "giver": str, "taker": str})
 Rebalance = TypedDict("Rebalance", {"dry_run": bool, "moves": list["RebalanceMovesPart"]})

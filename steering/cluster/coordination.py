@@ -27,6 +27,7 @@ from steering.cluster.rebalance import TAKEN_WITHIN, plan
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.cluster.silent_members import SilentMembers
 from steering.cluster.switch_reach import SwitchReach
+from steering.cluster.unheard_members import UnheardMembers
 from steering.model.cluster import (
     LAST_GENERATION,
     NO_DUTY,
@@ -88,6 +89,7 @@ class Coordination:
         self._membership = CellMembership(keys, site, lease, lambda key: self.cell.revisions.get(key, 0))
         self._stopped = False
         self.silence = SilentMembers()  # members whose streams have ended
+        self.unheard = UnheardMembers()
         self._refused: dict[
             str, tuple[int, float]
         ] = {}  # share -> the generation that a switch refused, and when
@@ -266,14 +268,17 @@ class Coordination:
         self._claim()
         self._renew()
         self._tell_taken()
+        self.unheard.look(self._unheard(), bool(self.silence.heard), self._now())
         self.reach.look(self.cell, self._keys, self.lease, self._now())
         # A controller that is cut off does not know who can decide, and would give itself shares that others own.
         if self._is_eldest() and not self.silence.is_cut_off and not self.is_in_doubt():
             self._allot()
 
     def _is_eldest(self) -> bool:
-        """Whether this member assigns the shares: the first by name of those that are there. Two at once would do no harm."""
-        there = [one.id for one in self.cell.present() if self._is_there(one.id)]
+        """Whether this member assigns the shares: the first by name of those that are there, and not left out. Two at once would do
+        no harm."""
+        out = self.unheard.left_out
+        there = [one.id for one in self.cell.present() if self._is_there(one.id) and one.id not in out]
         return bool(there) and there[0] == self.me.id
 
     def _claim(self) -> None:
@@ -315,7 +320,7 @@ class Coordination:
         unheard = self._unheard()
         allotment = Allotment(
             (one for one in self.cell.present() if self._is_there(one.id)),
-            share_names(self._count), self.cell.shares, self.cell.blind, unheard,
+            share_names(self._count), self.cell.shares, self.cell.blind, unheard, self.unheard.left_out,
         )  # fmt: skip
         last = self.cell.last
         changes = {}

@@ -4,7 +4,7 @@ An owner stays as long as it is there and does not drain, since a new owner has 
 owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
 from the most loaded member to the one that would be least loaded with them. A controller that reaches no switch of a share
 does not own it where another member reaches some. A member that is there and not heard keeps its shares and gets no more; until it is
-heard nothing moves only to level the load.
+heard, or left out (unheard_members), nothing moves only to level the load.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ class WantedShare(NamedTuple):
 class Allotment:
     """One assignment of shares to members. `members`: those that are there. `now`: the present assignment, in which controllers
     may be named that are gone. `blind`: member -> the shares of which it reaches no switch; ALL: of all. `unheard`: members that
-    are there and not heard."""
+    are there and not heard. `left_out`: those of them without which the load is levelled."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Allotment:
         now: Assignments,
         blind: Mapping[str, Collection[str]] = NOBODY,
         unheard: Collection[str] = (),
+        left_out: Collection[str] = (),
     ) -> None:
         everyone = {member.id: member for member in members}
         able = {name: member for name, member in everyone.items() if not member.draining}
@@ -89,6 +90,7 @@ class Allotment:
         self._now = now
         self._blind = blind
         self._unheard = unheard
+        self._left_out = left_out
 
     def wanted(self, moves: int = 1) -> dict[str, WantedShare]:
         """The wanted owner and standbys of each share; empty where no member is there. `moves`: the most shares that move only
@@ -141,10 +143,12 @@ class Allotment:
 
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
-        if self._unheard:
+        if set(self._unheard).difference(self._left_out):
             return moves  # they may not hear this one either, and would move the share back
         for _ in range(most_moves):
-            loads, then = self._loads(owners), self._loads(owners, more=1)
+            loads, then = self._levelled(owners), self._levelled(owners, more=1)
+            if not loads:
+                break
             giver = max(loads, key=lambda one: (loads[one], one))
             # The loads with one share more are compared: the least loaded now could have most then, and move it on.
             found = self._least(then, [share for share, owner in owners.items() if owner == giver])
@@ -172,6 +176,11 @@ class Allotment:
         found = dict.fromkeys(one for one in (*line, *rest) if one in self._candidates and one != owner)
         able = self._able(share)
         return tuple(sorted(found, key=lambda one: one not in able))[:MOST_STANDBYS]
+
+    def _levelled(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
+        """The loads of those among which the load is levelled."""
+        loads = self._loads(owners, more)
+        return {name: load for name, load in loads.items() if name not in self._left_out}
 
     def _loads(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
         """The number of shares of each candidate divided by its capacity. `more`: shares added to each number."""

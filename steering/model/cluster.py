@@ -123,6 +123,9 @@ class ClusterStatus(NamedTuple):
     streams: tuple[str, ...] = ()  # controllers with which a stream is open
     gave_up: Rebalance | None = None  # the move at which the last order ended early
     policy_seconds: float | None = None
+    unheard: tuple[
+        str, ...
+    ] = ()  # members that live by etcd, and that this controller has not heard for long
 
 
 class PolicyEvent(StrEnum):

@@ -56,8 +56,9 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
         return
     state = "is reached" if told["etcd"] else "is not reached: all stays as it was last known"
     print(f"this is {told['controller']}; etcd {state}, revision {told['revision']}")
+    unheard = told.get("unheard", [])  # a member of an older version does not send it
     rows = [
-        [one["name"], one["address"], one["capacity"], "draining" if one["draining"] else None]
+        [one["name"], one["address"], one["capacity"], _state(one["draining"], one["name"] in unheard)]
         for one in told["members"]
     ]
     print(table(["controller", "address", "capacity", "state"], rows))
@@ -83,6 +84,11 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
         print(
             table(["switch", "this controller is"], [[one["name"], one["role"]] for one in told["switches"]])
         )
+
+
+def _state(draining: bool, unheard: bool) -> str | None:
+    words = ["draining"] * draining + ["not heard"] * unheard
+    return ", ".join(words) or None
 
 
 def _drain(controller: client.ControllerClient, args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from steering.northbound.http.problems import Problem, conflict, not_found, show
 Json = dict[str, Any]
 ALONE: Json = {
     "controller": None, "etcd": None, "revision": 0, "members": [], "shares": [], "switches": [], "events": {},
-    "peers": [], "rebalance": None, "gave_up": None,
+    "peers": [], "rebalance": None, "gave_up": None, "unheard": [],
 }  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class ClusterResource:
                 "peers": [one._asdict() for one in told.peers],
                 "rebalance": None if told.rebalance is None else told.rebalance._asdict(),
                 "gave_up": None if told.gave_up is None else told.gave_up._asdict(),
+                "unheard": list(told.unheard),
             }
         )
 

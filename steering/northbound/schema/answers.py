@@ -309,6 +309,9 @@ SCHEMAS: dict[str, Json] = {
         ),
         rebalance=_described(_MOVE, "What moves to level the load; empty between two moves. null: no order"),
         gave_up=_described(_MOVE, "What was not taken, which ended the last order early. null: it did not"),
+        unheard=_described(
+            _list(TEXT), "Members that live by etcd, and that this controller has not heard for long"
+        ),
     ),
     "Rebalance": _object(
         dry_run=FLAG,

@@ -260,6 +260,7 @@ class Cluster:
             tuple(sorted(self.streams.unread)) if self.streams else (),
             cell.gave_up,
             self.policies.seconds(),
+            tuple(sorted(self.coordination.unheard.late)),
         )
 
     def _others(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from steering.cli.commands import cluster
 from steering.cli.main import main
-from steering.model.cluster import ClusterStatus, Grant, Rebalance, ShareAssignment, ShareMove
+from steering.model.cluster import ClusterMember, ClusterStatus, Grant, Rebalance, ShareAssignment, ShareMove
 from steering.store import credentials
 from tests.support.fixed_view import TOKEN, north
 from tests.support.rest_server import serve
@@ -94,3 +94,10 @@ def test_the_list_says_what_was_given_up(command: Command) -> None:
     words = "the load is not levelled: b has not taken s0001"
     assert words in command("list", (), state("b", None, MOVE))[1]
     assert words not in command("list", (), state("b"))[1]
+
+
+def test_the_list_shows_who_is_not_heard(command: Command) -> None:
+    members = tuple(ClusterMember(name, f"http://{name}:8080", draining=name != "a") for name in ("a", "b"))
+    status, lines = command("list", (), state("a")._replace(members=members, unheard=("b",)))
+    shown = {line.split()[0]: line for line in lines if "http://" in line}
+    assert status == 0 and "not heard" not in shown["a"] and shown["b"].endswith("draining, not heard")

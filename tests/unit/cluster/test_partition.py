@@ -1,8 +1,11 @@
 """Members of a cell that are cut off from each other: who decides for what meanwhile, and that it is nobody's twice."""
 
+from collections import Counter
+
 import pytest
 
 from steering.cluster.rebalance import TAKEN_WITHIN
+from steering.cluster.unheard_members import LEFT_OUT
 from steering.model.cluster import RebalanceRefusal
 from tests.support.fakes.cell_keys import FakeCell, FakeMember
 
@@ -171,3 +174,60 @@ def test_a_member_that_is_heard_again_by_one_and_not_yet_by_the_other_gets_no_sh
     made.members["b"].coordination.found("a")
     made.look()
     assert len(one.owns()) == 1
+
+
+def hear(made: FakeCell, *names: str) -> None:
+    for name in names:
+        for other in names:
+            if other != name:
+                made.members[name].coordination.found(other)
+
+
+def later(made: FakeCell, seconds: float) -> None:
+    made.look()
+    for one in made.members.values():
+        one.now += seconds
+    made.look()
+
+
+@pytest.mark.parametrize("victim", NAMES)
+def test_a_member_that_nobody_hears_keeps_the_others_from_levelling_for_a_bounded_time(victim: str) -> None:
+    """Its certificate is broken, and its lease lives. Also where it is the first member, which assigns the shares."""
+    made = FakeCell(*NAMES, shares=8, stream=STREAM)
+    others = [name for name in NAMES if name != victim]
+    made.members[victim].coordination.lost(*others)
+    for name in others:
+        made.members[name].coordination.lost(victim)
+    made.look(20)
+    made.begins_anew(victim)
+    made.members[others[0]].coordination.drain(others[0], True)
+    made.look(20)
+    made.members[others[0]].coordination.drain(others[0], False)
+    later(made, LEFT_OUT - 1)
+    assert set(made.owners().values()) == {others[1]}
+    assert not made.members[others[1]].coordination.unheard.late
+    later(made, 1)
+    assert Counter(made.owners().values()) == dict.fromkeys(others, 4) and not made.members[victim].owns()
+    assert all(made.members[name].coordination.unheard.late == {victim} for name in others)
+    assert made.members[victim].coordination.unheard.late == set(others), "it knows whom it does not hear"
+    before = dict(made.etcd.kept)
+    later(made, 100)
+    assert made.etcd.kept == before, "nothing goes back and forth"
+    hear(made, *NAMES)
+    made.look(20)
+    assert sorted(Counter(made.owners().values()).values()) == [2, 3, 3]
+    assert not any(one.coordination.unheard.late for one in made.members.values())
+
+
+def test_a_member_that_one_of_two_hears_is_levelled_with_by_that_one_alone() -> None:
+    made = FakeCell("c", shares=9, stream=STREAM)
+    for name in ("a", "b"):
+        made.members[name] = FakeMember(made.etcd, name, 9, STREAM)
+        hear(made, name, "c")
+    later(made, LEFT_OUT - 1)
+    assert set(made.owners().values()) == {"c"}
+    later(made, 1)
+    before = dict(made.etcd.kept)
+    later(made, 100)
+    assert made.etcd.kept == before and set(made.owners().values()) == set(NAMES)
+    assert made.members["c"].coordination.unheard.late == set()

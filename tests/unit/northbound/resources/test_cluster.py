@@ -26,7 +26,7 @@ STATUS = ClusterStatus(
     (ClusterMember("a", "http://10.0.0.1:8080", 1, True), ClusterMember("b", "http://10.0.0.2:8080", 2)),
     (("s0000", ShareAssignment(Grant("a", 1), (Grant("b", 2),))),),
     (("s1", "slave"),), {"taken-over": 3}, (PeerStatus("a", True, 5, True, 0),),
-    Rebalance("s0000", "b"), gave_up=Rebalance("s0002", "a"),
+    Rebalance("s0000", "b"), gave_up=Rebalance("s0002", "a"), unheard=("b",),
 )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ def test_members_shares_and_roles_are_told() -> None:
     assert told["peers"] == [{"name": "a", "reached": True, "tokens": 5, "whole": True, "unread": 0}]
     assert told["rebalance"] == {"share": "s0000", "taker": "b"}
     assert told["gave_up"] == {"share": "s0002", "taker": "a"}
+    assert told["unheard"] == ["b"]
 
 
 def test_one_controller_alone_says_so() -> None:
