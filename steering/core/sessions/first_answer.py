@@ -66,7 +66,7 @@ class FirstAnswers:
         onset = session.onset
         if not onset.reverse:  # otherwise the answer is a host's, which says nothing about the MCP
             self._counters.first_answer(onset.entrance, session.mcp, True)
-            self._outcomes.first_answer(session, True)
+            self._outcomes.first_answer(session, True, now)
         self._counters.fallbacks += 1
         if session.secrets is not None:
             self._keys.forget(session)
@@ -81,7 +81,7 @@ class FirstAnswers:
         onset = session.onset
         if not onset.reverse:
             self._counters.first_answer(onset.entrance, session.mcp, False)
-            self._outcomes.first_answer(session, False)
+            self._outcomes.first_answer(session, False, now)
         if version != onset.version:
             session.speaks(version)
         token = read_token(token_of(version, key), "big")

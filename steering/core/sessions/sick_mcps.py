@@ -33,10 +33,12 @@ Place = tuple[McpId, WaypointId]
 
 
 class Diagnosis(NamedTuple):
-    """Why an MCP counts as sick. `words`: a text. `since`: time of the first SYN that failed."""
+    """Why an MCP counts as sick. `words`: a text. `since`: time of the first SYN that failed. `by_silence`: SYNs were not
+    answered; False: sessions fell back."""
 
     words: str
     since: float
+    by_silence: bool = True
 
 
 class SickAtPort:
@@ -102,6 +104,10 @@ class SickMcps(Part):
         """Judge the outcomes since the last check."""
         self._due = now + PERIOD
         self._note_losses(now)
+        for place in self._outcomes.take_late():
+            late = self._sick.get(place)
+            if late is not None and late.diagnosis.by_silence:
+                del self._sick[place]
         for (mcp, entrance), pair in self._outcomes.look(now):
             known = self._sick.get((mcp, entrance))
             if mcp not in self._health or (known is not None and known.until is not None):
@@ -208,7 +214,7 @@ class SickMcps(Part):
         if fell + kept < terms.fallback_count or fell >= terms.sick_ratio / 2 * (fell + kept):
             return None
         words = f"{bad} of {bad + good} sessions fell back to plain TCP, elsewhere {fell} of {fell + kept},"
-        return Diagnosis(words, since)
+        return Diagnosis(words, since, by_silence=False)
 
     def _all_fail(self, tally: Tally, bad: int, good: int, least: float) -> float | None:
         """The time of the first failure, if too many SYNs fail and no other source is served since then. Else None."""

@@ -2,12 +2,16 @@
 
 A host can send SYNs that no MCP answers (with a wrong checksum, or a TTL that runs out on the way), and the controller cannot
 see this. Therefore failures are kept with their source and port, and they do not count against an MCP that serves other
-sources meanwhile.
+sources meanwhile. A SYN has failed if it has no answer after the time that the MCP's answers to SYNs from this port need
+(sessions.answer_delays).
 """
 
 from collections import deque
 from collections.abc import Mapping
+from heapq import heappop, heappush
+from typing import NamedTuple
 
+from steering.core.sessions.answer_delays import PATIENCE, QUICK, AnswerDelays
 from steering.core.sessions.flow_key import FlowKey, source_of
 from steering.core.sessions.record_pages import UNANSWERED
 from steering.core.sessions.records import Session, Subflow
@@ -16,11 +20,11 @@ from steering.model.ids import McpId, WaypointId
 from steering.model.network import PortRole
 from steering.model.session import SessionState
 
-PATIENCE = 0.3  # seconds in which an MCP has to answer a SYN
 WINDOW = 10.0  # seconds for which outcomes count
 KEPT = 64  # latest failures that are kept with time and source; all are counted
 SERVED = 8  # sources served last that are kept, each with the time of its latest SYN
 JOINS = 10_000  # most joins that wait to be judged
+MOST_OPEN = 10_000  # most SYNs without an answer at MCPs whose answers take longer than PATIENCE
 JUDGED_AT_ONCE = 2_500  # most numbers of sessions that are examined in one check
 
 # Names for members of enums: core.sessions.records says why.
@@ -120,6 +124,18 @@ class McpAtPort:
         self.answers.look(now)
 
 
+class OpenSyn(NamedTuple):
+    """A SYN without an answer, which an MCP may still give. `due`: when it is judged. `number`: of the session that it opens,
+    which `join` does not; 0 for a join."""
+
+    due: float
+    order: int
+    came: float
+    place: tuple[McpId, WaypointId]
+    number: int
+    join: Subflow | None
+
+
 class SynOutcomes:
     """Outcomes by MCP and by the waypoint where the SYNs came in (`at`). Pairs without recent outcomes are not kept. A check
     only examines pairs with new outcomes, because a large site has many pairs."""
@@ -131,6 +147,10 @@ class SynOutcomes:
         self.at: dict[tuple[McpId, WaypointId], McpAtPort] = {}
         self._touched: dict[tuple[McpId, WaypointId], None] = {}  # pairs with new outcomes
         self._cleaned = 0.0
+        self._delays = AnswerDelays()
+        self._open: list[OpenSyn] = []  # a heap
+        self._order = 0
+        self._late: dict[tuple[McpId, WaypointId], None] = {}  # pairs with an answer that was not waited for
 
     def _source(self, key: FlowKey) -> bytes:
         """Who sends the SYNs of a flow: of hosts that share an IPv6 /64, one that cannot be served tells nothing of others."""
@@ -146,12 +166,17 @@ class SynOutcomes:
 
     def forget(self, mcp: McpId, entrance: WaypointId | None = None) -> None:
         """Forget the outcomes of an MCP, or only those at one port."""
+        if entrance is None:
+            self._delays.forget(mcp)
         for pair in [one for one in self.at if one[0] == mcp and entrance in (None, one[1])]:
             del self.at[pair]
 
-    def first_answer(self, session: Session, plain: bool) -> None:
+    def first_answer(self, session: Session, plain: bool, now: float) -> None:
         """Record an MCP's answer to a session's first SYN. `plain`: without MPTCP."""
-        key, answered = (session.mcp, session.onset.entrance), (session.created, self._source(session.first))
+        created = session.created
+        key, answered = (session.mcp, session.onset.entrance), (created, self._source(session.first))
+        if (now - created > QUICK or self._delays) and self._delays.took(*key, now - created):
+            self._late[key] = None
         pair = self.at.get(key)
         if pair is not None and not plain:
             self._touched[key] = None
@@ -174,8 +199,19 @@ class SynOutcomes:
         self._first_syns(now)
         while self._joins and self._joins[0][0] <= now - PATIENCE:
             came, entrance, subflow = self._joins.popleft()
-            tally, source = self.pair(subflow.session.mcp, entrance).syns, self._source(subflow.key)
-            (tally.failed if subflow.progress == UNANSWERED else tally.served)(source, came)
+            place = subflow.session.mcp, entrance
+            if subflow.progress != UNANSWERED or not self._waits(came, place, 0, subflow, now):
+                self._judge_join(came, place, subflow)
+        while self._open and self._open[0].due <= now:
+            _, _, came, place, number, join = heappop(self._open)
+            if join is None and self._table.half_open.get(number) is None:
+                continue  # answered meanwhile, or over
+            if self._waits(came, place, number, join, now):
+                continue  # meanwhile it is known that answers take longer
+            if join is not None:
+                self._judge_join(came, place, join)
+            else:
+                self._fail(self._table.by_id[number])
         touched, self._touched = self._touched, {}
         found = [(key, self.at[key]) for key in touched if key in self.at]
         for _, pair in found:
@@ -186,6 +222,37 @@ class SynOutcomes:
                 del self.at[key]
         return found
 
+    def take_late(self) -> list[tuple[McpId, WaypointId]]:
+        """The pairs with an answer since the last call that came later than it was waited for. Their failures prove nothing, and
+        are forgotten here. Each such answer makes the patience longer."""
+        late, self._late = list(self._late), {}
+        for place in late:
+            if place in self.at:
+                self.at[place].syns = Tally()
+        return late
+
+    def _waits(
+        self, came: float, place: tuple[McpId, WaypointId], number: int, join: Subflow | None, now: float
+    ) -> bool:
+        """Whether a SYN without an answer may still get one. If so, it is judged later. If too many are open, it is not judged."""
+        due = came + self._delays.patience(*place)
+        if due <= now:
+            return False
+        if len(self._open) < MOST_OPEN:
+            self._order += 1
+            heappush(self._open, OpenSyn(due, self._order, came, place, number, join))
+        return True
+
+    def _judge_join(self, came: float, place: tuple[McpId, WaypointId], join: Subflow) -> None:
+        tally, source = self.pair(*place).syns, self._source(join.key)
+        (tally.failed if join.progress == UNANSWERED else tally.served)(source, came)
+
+    def _fail(self, session: Session) -> None:
+        """Count a session's first SYN, unless it was answered, or its MCP is gone."""
+        if session.mcp and not session.reverse and session.state is SYN_PINNED:
+            tally = self.pair(session.mcp, session.onset.entrance).syns
+            tally.failed(self._source(session.first), session.created)
+
     def _first_syns(self, now: float) -> None:
         """Count first SYNs without an answer. If there are very many, the rest follows at the next check."""
         table = self._table
@@ -194,6 +261,8 @@ class SynOutcomes:
             if session.created > now - PATIENCE:
                 self._looked_at = session.id - 1
                 break
-            if session.mcp and not session.reverse and session.state is SYN_PINNED:
-                tally = self.pair(session.mcp, session.onset.entrance).syns
-                tally.failed(self._source(session.first), session.created)
+            place = session.mcp, session.onset.entrance
+            if not (
+                session.state is SYN_PINNED and self._waits(session.created, place, session.id, None, now)
+            ):
+                self._fail(session)
