@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.cluster.usage_exchange import USAGE_PAGE, UsageExchange, Used
-from steering.core.selection.used_bytes import UsedBytes
+from steering.cluster.usage_exchange import USAGE_PAGE, UsageExchange
 from steering.model.network import NetworkAccessType
 from steering.store.etcd.access import EtcdAccess, EtcdError
 from steering.store.etcd.gateway import EtcdGateway
@@ -16,18 +15,18 @@ from steering.store.etcd.keys import Keys
 from steering.store.etcd.watch import EtcdWatch, KeyChange
 from tests.support.cluster_members import eventually
 from tests.support.etcd import EtcdMembers
+from tests.support.usage_counts import CountingMember
 
 PREFIX = "/steering/test/usage/"
 CELLULAR = NetworkAccessType.CELLULAR
 ANNA = ("anna", CELLULAR)
 
 
-class Member:
+class Member(CountingMember):
     """A controller's part in it. Its watch has a thread; `write` waits for what that tells, as a greenthread does."""
 
     def __init__(self, access: EtcdAccess, name: str) -> None:
-        self.name = name
-        self.used = UsedBytes()
+        super().__init__(name)
         keys = Keys(EtcdGateway(access), PREFIX, USAGE_PAGE)
         self.exchange = UsageExchange(keys, name, self)
         self.watch = EtcdWatch(keys, "", quiet=0.5)
@@ -57,20 +56,6 @@ class Member:
     def ends(self) -> None:
         self.watch.stop()
         self._thread.join(20)
-
-    # ---- as its exchange asks it ----------------------------------------------------------------
-
-    def unwritten(self) -> list[int]:
-        return self.used.unwritten()
-
-    def record(self, part: int) -> Used:
-        return self.used.record(self.name, part)
-
-    def told(self, controller: str, part: int, used: Used) -> None:
-        self.used.told(controller, part, used)
-
-    def written(self, part: int, used: Used) -> None:
-        self.used.written(self.name, part, used)
 
 
 def know(members: Collection[Member], size: int) -> None:

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.cluster.usage_exchange import MOST_TEXT, UsageExchange, Used
-from steering.core.selection.used_bytes import UsedBytes, UseKey, part_of
+from steering.cluster.usage_exchange import MOST_TEXT, UsageExchange
+from steering.core.selection.used_bytes import UseKey, part_of
 from steering.model.kept import USAGE_PAIRS, USAGE_PARTS, KeptUsage, KeptUse
 from steering.model.network import NetworkAccessType
 from steering.store.etcd.access import EtcdError, EtcdFault
 from steering.store.etcd.watch import KeyChange
 from steering.store.kept import read_usage, usage_text
 from tests.support.fakes.cell_keys import FakeEtcd, FakeKeys
+from tests.support.usage_counts import CountingMember
 
 CELLULAR, WLAN = NetworkAccessType.CELLULAR, NetworkAccessType.WLAN
 ANNA = ("anna", CELLULAR)
@@ -34,28 +35,15 @@ class LossyKeys(FakeKeys):
         return done
 
 
-class Run:
+class Run(CountingMember):
     """One run of a controller: it is told, counts and writes, and is its own `UsageCounts`."""
 
     def __init__(self, etcd: FakeEtcd, name: str) -> None:
+        super().__init__(name)
         self.etcd = etcd
-        self.name = name
         self.keys = LossyKeys(etcd)
-        self.used = UsedBytes()
         self.exchange = UsageExchange(self.keys, name, self)
         self._known: dict[str, int] = {}
-
-    def unwritten(self) -> list[int]:
-        return self.used.unwritten()
-
-    def record(self, part: int) -> Used:
-        return self.used.record(self.name, part)
-
-    def told(self, controller: str, part: int, used: Used) -> None:
-        self.used.told(controller, part, used)
-
-    def written(self, part: int, used: Used) -> None:
-        self.used.written(self.name, part, used)
 
     def hears(self, is_anew: bool = False) -> None:
         """What its watch tells."""
