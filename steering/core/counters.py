@@ -62,6 +62,7 @@ class ProbeAnswer(StrEnum):
     REFUSED = "refused"  # the probed port refuses connections
     MISSED = "missed"  # no answer in time, or a refusal
     LATE = "late"  # an answer to an earlier probe than the last; also counted by its kind
+    ENDED = "ended"  # the process at the probed port ended a connection that a probe had opened
     STRAY = "stray"  # a segment that answers no probe: ignored
 
 

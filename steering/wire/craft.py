@@ -143,6 +143,15 @@ def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False)
     return _reply(frame, segment, 0, following, Flags.RST | Flags.ACK, option)
 
 
+def finish_for(frame: Buffer) -> bytes:
+    """The frame that acknowledges the SYN/ACK in an Ethernet `frame` and ends the connection's own side (RFC 9293 3.6), sent back
+    to its sender. VLAN tags are kept. Raises WireError as `reset_for` does, and bad-value for a segment without ACK flag."""
+    segment, following = _answerable(frame)
+    if not segment.flags & Flags.ACK:
+        raise WireError(WireRefusal.BAD_VALUE)
+    return _reply(frame, segment, segment.ack, following, Flags.FIN | Flags.ACK, b"")
+
+
 def fastclose_for(frame: Buffer, key: bytes) -> bytes:
     """The RST frame with MP_FASTCLOSE (RFC 8684 3.5) that makes the sender of `frame` end its whole MPTCP
     connection. `key`: the sender's own, 8 bytes, a secret.

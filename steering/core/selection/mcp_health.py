@@ -8,6 +8,7 @@ and the utilisation of its port. Values that are too old are ignored (D-6.6.4).
 
 from enum import StrEnum
 
+from steering.core.selection.process_proof import ProcessProof
 from steering.model.decision import FilterReason
 from steering.model.ids import WaypointId
 from steering.model.network import PortRef
@@ -58,13 +59,14 @@ class McpHealth:
 
     __slots__ = (
         "_alive", "_awaited", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_told",
-        "_told_lives", "_well_since", "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick",
-        "sick_at", "used_at",
+        "_told_lives", "_well_since", "draining", "falls", "fault", "misses", "port_load", "process", "reported", "reported_at",
+        "sick", "sick_at", "used_at",
     )  # fmt: skip
 
     def __init__(self, hold: float, misses: int = 3) -> None:
         self._hold = hold
         self.misses = misses
+        self.process = ProcessProof()
         self._alive: bool | None = None  # its latest report about itself; None: it never reported
         self._awaited = False  # it reported to the controller before this one, and not to this one yet
         self._ports_down: set[PortRef] = set()  # of its one or two ports
@@ -91,6 +93,7 @@ class McpHealth:
             self.fault = None  # this controller never saw it fail, so it needs no hold-down
         self._awaited = False
         self._alive, self._pace = alive, pace
+        self.process.heard()
         self.reported_at = self._heard = now
         self.reported = load if alive else None
         self.look(now)
@@ -181,6 +184,12 @@ class McpHealth:
     def reports(self) -> bool:
         """Whether the MCP has reported, to this controller or to the one before."""
         return self._alive is not None
+
+    def asks_process(self, now: float) -> bool:
+        """Whether the next probe is to ask the MCP's process, because promised reports are missing, or as it never answered."""
+        if self._pace is None or self.fault not in (None, McpFault.FROZEN):
+            return False
+        return self.process.is_wanted(now - self._heard, self._pace, now)
 
     @property
     def is_left_alone_elsewhere(self) -> bool:

@@ -4,7 +4,7 @@ The controller needs no route to an MCP. A probe leaves from the MCP's own switc
 source. The switch sends answers to that address to the controller. If the site file names a probe port, the probe is a SYN:
 a SYN/ACK proves that a process listens there, and is answered by a reset. Without a probe port, the probe is an ARP request
 or neighbour solicitation, which only proves that the host is there. That a relay is not frozen, only its own reports can
-prove (selection.mcp_health).
+prove (selection.mcp_health), or its answer to a probe that is carried on (selection.process_proof).
 
 An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED probes. If the
 controller lags, answers are late, but each still proves that the MCP was alive after the probe.
@@ -30,7 +30,7 @@ from steering.core.part import NEVER, Handler, McpsChange, Part
 from steering.core.selection.mcp_health import STALL, McpFault, McpHealth
 from steering.model.ids import DatapathId, McpId
 from steering.model.network import Address, Mcp, PortRef
-from steering.wire.craft import reset_for, tcp_frame
+from steering.wire.craft import finish_for, reset_for, tcp_frame
 from steering.wire.segment import Flags
 
 MOST = 500.0  # probes per second, to all MCPs
@@ -142,6 +142,8 @@ class McpProbes(Part):
         probe = (
             self._probes.get(attachment.part.id) if attachment and isinstance(attachment.part, Mcp) else None
         )
+        if probe is not None and (outputs := self._process_said(probe, given)) is not None:
+            return outputs
         question = None if probe is None else self._question(probe, given)
         if probe is None or question is None:
             self._counters.probe_answers[ProbeAnswer.STRAY] += 1
@@ -154,18 +156,41 @@ class McpProbes(Part):
             return []
         probe.answered = True
         self._counters.probe_answers[ProbeAnswer.OPEN] += 1
-        self._lives(probe, self._health[probe.mcp.id], now)
-        return [SendFrame(given.dpid, given.port, reset_for(given.frame))]
+        health = self._health[probe.mcp.id]
+        self._lives(probe, health, now)
+        if question != probe.number or not health.asks_process(now):
+            return [SendFrame(given.dpid, given.port, reset_for(given.frame))]
+        health.process.asked(handshake.dport, handshake.ack + 1 & _SEQUENCE, now)
+        return [SendFrame(given.dpid, given.port, finish_for(given.frame))]
+
+    def _process_said(self, probe: McpProbe, given: ProbeAnswered) -> list[Output] | None:
+        """Take a segment of a connection by which an MCP's process is asked. Only the process ends it: what else comes is its
+        kernel's acknowledgement. None for another segment."""
+        handshake, process = given.handshake, self._health[probe.mcp.id].process
+        flags, question = handshake.flags, (handshake.dport, handshake.ack)
+        if not (flags & Flags.ACK and process.is_asked(*question) and self._is_from(probe, given)):
+            return None
+        if not flags & (Flags.FIN | Flags.RST):
+            return []
+        process.answered(*question)
+        self._counters.probe_answers[ProbeAnswer.ENDED] += 1
+        return [] if flags & Flags.RST else [SendFrame(given.dpid, given.port, reset_for(given.frame))]
+
+    @staticmethod
+    def _is_from(probe: McpProbe, given: ProbeAnswered) -> bool:
+        """Whether a segment comes from the port that is probed, at the MCP's place."""
+        handshake, mcp = given.handshake, probe.mcp
+        if (mcp.inside.dpid, mcp.inside.port) != (given.dpid, given.port) or probe.way is None:
+            return False
+        gateway, address = probe.way
+        said = (handshake.src, handshake.sport, handshake.dst)
+        return said == (address.packed, mcp.probe.port, gateway.packed)
 
     @staticmethod
     def _question(probe: McpProbe, given: ProbeAnswered) -> int | None:
         """The number of the remembered probe that a segment answers, None for none."""
-        handshake, mcp = given.handshake, probe.mcp
-        if (mcp.inside.dpid, mcp.inside.port) != (given.dpid, given.port) or probe.way is None:
-            return None
-        gateway, address = probe.way
-        said = (handshake.src, handshake.sport, handshake.dst)
-        if said != (address.packed, mcp.probe.port, gateway.packed):
+        handshake = given.handshake
+        if not McpProbes._is_from(probe, given):
             return None
         if not (handshake.flags & Flags.ACK and handshake.flags & (Flags.SYN | Flags.RST)):
             return None

@@ -8,6 +8,10 @@ network of the reports has failed. Then these MCPs get no new sessions, but thei
 not report at the same moments, so the reports of all never stop, and never begin again, at once: an MCP is frozen only if
 another one has reported since its own reports were due, and reports did not begin again just now. A controller that
 has just started has heard of nobody yet, which is the same.
+
+Where an MCP's process can be asked over the network of sessions (selection.process_proof), its answer decides: a process that
+answers runs, also if it alone reports no more, and one that answered before and does not now is frozen, also if nobody
+reports.
 """
 
 from collections import deque
@@ -126,6 +130,11 @@ class DeadMcps(Part):
         if len(reporting) > 1 and len(silent) == len(reporting):
             self._unheard = now
         for mcp in silent:
+            process = reporting[mcp].process
+            if process.answers:
+                if process.is_missed(now):
+                    self._frozen.add(mcp)
+                continue
             due = reporting[mcp].reported_at + MISSED * reporting[mcp].pace
             others = [health.reported_at for number, health in reporting.items() if number != mcp]
             if now >= self._unheard + RETURN and (not others or max(others) > due):

@@ -9,6 +9,7 @@ from steering.wire.craft import (
     ethernet_frame,
     fastclose_after,
     fastclose_for,
+    finish_for,
     ip_datagram,
     reset_for,
     tcp_frame,
@@ -136,3 +137,13 @@ def test_what_no_fastclose_answers(
     with pytest.raises(WireError) as caught:
         make(tcp_frame(UE, SERVER, 1, 2, flags=flags), OWN_KEY)
     assert caught.value.reason is reason
+
+
+def test_a_finish_completes_a_handshake_and_ends_its_own_side() -> None:
+    frame = tcp_frame(SERVER, UE, 443, 64_000, seq=2**32 - 1, ack=11, flags=Flags.SYN | Flags.ACK)
+    got = read_segment(finish_for(frame))
+    assert (got.src, got.dst, got.sport, got.dport) == (UE, SERVER, 64_000, 443)
+    assert (got.seq, got.ack, got.flags, got.payload) == (11, 0, Flags.FIN | Flags.ACK, b"")
+    for flags in (Flags.RST | Flags.ACK, Flags.SYN):
+        with pytest.raises(WireError):
+            finish_for(tcp_frame(SERVER, UE, 443, 64_000, flags=flags))

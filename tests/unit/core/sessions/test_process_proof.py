@@ -1,0 +1,159 @@
+"""Relays whose reports are missing: by their own port it is told whether their process runs."""
+
+from typing import Any
+
+import pytest
+
+from steering.core.counters import ProbeAnswer
+from steering.core.inputs import McpReport, ProbeAnswered
+from steering.core.selection.mcp_health import McpFault
+from steering.core.selection.process_proof import MOST_OPEN
+from steering.model.decision import FilterReason
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import PortRef
+from steering.model.policy import Policy
+from steering.wire.craft import tcp_frame
+from steering.wire.handshake import read_handshake
+from steering.wire.segment import Flags, Segment, read_segment
+from tests.support.fakes.network import Delivery
+from tests.support.probed_mcp import SERVICE, Probed
+
+PACE = 0.2
+ACK, FIN, RST = int(Flags.ACK), int(Flags.FIN), int(Flags.RST)
+
+
+class Relay(Probed):
+    """The relay of the first MCP, with a session. `runs`: its process is not stopped. `ends`: it ends a connection to its own
+    address, by these flags. `reporting`: the MCPs whose reports arrive; the second one has none that could be asked."""
+
+    def __init__(self, ends: int = RST | ACK, **more: Any) -> None:
+        self.runs, self.ends, self.asked = True, ends, 0
+        self.reporting = {"core", "edge"}
+        self.sent_back: list[Segment] = []
+        super().__init__(policy=Policy(max_stretch=9), **more)
+        self.pinned = self.established()
+        self.goes_on(2.0)
+
+    def _carry(self, result: Any) -> list[Delivery]:
+        deliveries = super()._carry(result)
+        for delivery in result.deliveries:
+            if (delivery.dpid, delivery.port) != (3, 1) or delivery.packet.tcp_flags is None:
+                continue
+            segment = read_segment(delivery.packet.frame)
+            if segment.sport >= 64_000 and segment.flags & RST:
+                self.sent_back.append(segment)
+            if segment.flags == FIN | ACK and "core" in self.hosts:
+                self.asked += 1
+                deliveries += self.answer(segment, seq=segment.ack, ack=segment.seq + 1, flags=ACK)
+                if self.runs and self.ends:
+                    flags = self.ends
+                    deliveries += self.answer(segment, seq=segment.ack, ack=segment.seq + 1, flags=flags)
+        return deliveries
+
+    def goes_on(self, seconds: float) -> None:
+        for step in range(round(seconds / 0.05)):
+            for place, mcp in enumerate(self.site.mcps):
+                runs = self.runs or mcp.name != "core"
+                if mcp.name in self.reporting and runs and step % 4 == 2 * place:
+                    self.give(McpReport(mcp.id, True, 0.1, PACE))
+            self.pass_by(0.05)
+
+    @property
+    def lives(self) -> bool:
+        return self.pinned.id in self.table.by_id and not self.pinned.ending
+
+    @property
+    def excluded(self) -> FilterReason | None:
+        return self.engine.chooser.excluded.get(self.site.mcps[0].id)
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("ends", [RST | ACK, FIN | ACK])
+@pytest.mark.parametrize("others", [set(), {"edge"}])
+def test_a_relay_whose_reports_alone_are_lost_gets_no_sessions_and_keeps_its_own(
+    ends: int, others: set[str]
+) -> None:
+    relay = Relay(ends)
+    relay.reporting = others
+    relay.goes_on(1.0)
+    assert (relay.core.fault, relay.excluded) == (McpFault.FROZEN, FilterReason.DOWN)
+    relay.goes_on(20.0)
+    assert relay.lives and relay.core.fault is McpFault.FROZEN
+    relay.reporting = {"core", "edge"}
+    relay.goes_on(4.0)
+    assert relay.lives and relay.excluded is None
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("phase", [0.05, 0.1, 0.15, 0.2])
+@pytest.mark.parametrize("others", [set(), {"edge"}])
+def test_a_frozen_relays_sessions_end_within_a_second_also_if_no_other_one_reports(
+    phase: float, others: set[str]
+) -> None:
+    relay = Relay()
+    relay.goes_on(phase)
+    relay.runs, relay.reporting = False, others
+    relay.goes_on(0.95)
+    assert relay.excluded is FilterReason.DOWN and not relay.lives
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_relay_that_freezes_while_its_reports_are_lost_is_told_by_its_silence() -> None:
+    relay = Relay()
+    relay.reporting = {"edge"}
+    relay.goes_on(5.0)
+    assert relay.lives
+    relay.runs = False
+    relay.goes_on(0.95)
+    assert not relay.lives
+
+
+@pytest.mark.parametrize("others, lives", [(set(), True), ({"edge"}, False)])
+def test_of_one_that_never_answers_like_that_the_others_reports_decide(others: set[str], lives: bool) -> None:
+    relay = Relay(ends=0)
+    relay.reporting = others
+    relay.goes_on(1.0)
+    assert relay.lives is lives
+
+
+def test_while_reports_come_it_is_asked_once() -> None:
+    relay = Relay()
+    relay.goes_on(130.0)
+    assert relay.asked == relay.engine.counters.probe_answers[ProbeAnswer.ENDED] == 1
+    assert relay.engine.counters.probe_answers[ProbeAnswer.STRAY] == 0
+    silent = Relay(ends=0)
+    silent.goes_on(130.0)
+    assert silent.asked == 3, "once a minute, as long as it never answered"
+
+
+def test_of_a_stopped_process_few_connections_wait_in_its_kernel() -> None:
+    relay = Relay()
+    relay.runs = False
+    relay.goes_on(30.0)
+    assert 3 <= relay.asked - 1 <= MOST_OPEN
+
+
+def test_a_connection_that_the_process_ends_by_a_fin_is_reset() -> None:
+    relay = Relay(FIN | ACK)
+    last = relay.sent_back[-1]
+    relay.reporting = set()
+    relay.goes_on(0.6)
+    assert relay.asked > 1
+    assert [one.flags & RST for one in relay.sent_back] and relay.sent_back[-1] != last
+
+
+@pytest.mark.parametrize("other", ["ack", "flags", "kernel", "port", "right"])
+def test_only_the_end_of_the_connection_at_its_own_port_is_a_proof(other: str) -> None:
+    relay = Relay(ends=0)
+    relay.reporting = set()
+    relay.goes_on(0.6)
+    process, way = relay.core.process, relay.engine.probes._probes[relay.site.mcps[0].id].way
+    assert way is not None and not process.answers
+    (gateway, address), (port, ack) = way, next(iter(process._open))
+    flags = {"flags": RST, "kernel": ACK}.get(other, RST | ACK)
+    frame = tcp_frame(
+        address.packed, gateway.packed, SERVICE, port, seq=1, ack=5 if other == "ack" else ack, flags=flags
+    )  # fmt: skip
+    place = PortRef(DatapathId(3), PortNumber(2 if other == "port" else 1))
+    relay.give(ProbeAnswered(place.dpid, place.port, read_handshake(frame), frame))
+    assert process.answers is (other == "right")
