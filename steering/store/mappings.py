@@ -1,11 +1,13 @@
 """Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. Each MCP has files of its own, so that none
-pushes out what others reported. The oldest file of an MCP is deleted when there are FILES of them.
+pushes out what others reported. The oldest file of an MCP is deleted when there are FILES of them. A search reads the files of
+those MCPs alone that tell of the address (mapped_networks).
 
 So space, not time, decides how long a line is kept. With port blocks (RFC 6888 REQ-14) a line has some 200 bytes, and a
 subscriber has a few lines a day.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -13,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from steering.model.mapping import Mapping, holder
+from steering.store.mapped_networks import MappedNetworks, may_tell_of
 from steering.store.private_file import append_private, lines_of, rename_private, size_of
 
 COMMON_FILE = "mappings.jsonl"  # of all MCPs, written by earlier versions: it is read only
@@ -28,6 +31,11 @@ def file_of(mcp: str) -> str:
     return f"mappings-{quote(mcp, safe='')}.jsonl"
 
 
+def networks_of(name: str) -> str:
+    """The name of the file that tells of which networks an MCP's files are; `name`: of its newest file."""
+    return f"{name.removesuffix('.jsonl')}.networks"
+
+
 class MappingStore:
     """The files, of mode 0600, in `directory`. `clock`: seconds since 1970."""
 
@@ -38,15 +46,17 @@ class MappingStore:
         self._clock = clock
         self._most = most
         self._files = files
+        self._networks: dict[str, MappedNetworks] = {}
 
     def append(self, mappings: Iterable[Mapping]) -> None:
         """Write mappings. Raises StateError; then none of that MCP is written."""
-        texts: dict[str, str] = {}
+        given: dict[str, list[Mapping]] = {}
         for mapping in mappings:
-            line = json.dumps(asdict(mapping), separators=(",", ":")) + "\n"
-            texts[mapping.mcp] = texts.get(mapping.mcp, "") + line
-        for mcp, text in texts.items():
+            given.setdefault(mapping.mcp, []).append(mapping)
+        for mcp, some in given.items():
+            text = "".join(json.dumps(asdict(one), separators=(",", ":")) + "\n" for one in some)
             name = file_of(mcp)
+            self._note(name, some)
             if size_of(self._directory / name) + len(text) > self._most:
                 self._rotate(name)
             append_private(self._directory / name, text.encode("ascii"))
@@ -55,8 +65,20 @@ class MappingStore:
         """The mapping that held an external address and port at `at`, seconds since 1970 (None: now); None for none. Raises
         StateError."""
         when = self._clock() if at is None else at
-        lines = (mapping for name in self._names() for mapping in self._lines(name, address))
+        names = [name for name in self._names() if self._may_hold(name, address)]
+        lines = (mapping for name in names for mapping in self._lines(name, address))
         return holder(lines, address, port, when)
+
+    def _note(self, name: str, mappings: list[Mapping]) -> None:
+        if name not in self._networks:
+            self._networks[name] = MappedNetworks(self._directory / networks_of(name))
+        numbers = range(self._files)
+        self._networks[name].note(
+            mappings, lambda: any(os.path.lexists(self._path(name, number)) for number in numbers)
+        )
+
+    def _may_hold(self, name: str, address: str) -> bool:
+        return name == COMMON_FILE or may_tell_of(self._directory / networks_of(name), address)
 
     def _names(self) -> list[str]:
         """The names of the newest files, that of earlier versions first."""

@@ -1,0 +1,76 @@
+"""Of which networks the mapping logs of an MCP tell, in a small file beside them: a search opens the logs of those MCPs alone that
+can hold its answer.
+
+A network is on the disk before the first line about an address of it. It stays when that line is given up, so that the file says too
+much and never too little. Where there is no such file, as with logs of earlier versions, the logs may tell of any address.
+"""
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+from steering.model.mapping import Mapping
+from steering.store.interface import StateError
+from steering.store.private_file import read_private, replace_private
+
+MOST = 1_024  # networks of one MCP; one that tells of more may tell of any
+ANY = "*"
+_MOST_BYTES = 64 * MOST
+_LENGTHS = {4: 24, 6: 40}  # of the prefixes that are noted: an MCP's addresses and pools have few of them
+
+
+def network_of(mapping: Mapping) -> str:
+    """The network that is noted for a mapping: it has all addresses that the mapping may contain. ANY for an unusual mapping."""
+    try:
+        found = ip_network(mapping.external)
+        if isinstance(found, IPv6Network) and found.prefixlen == 128 and not int(found.network_address) >> 64:
+            inside = ip_network(mapping.internal, strict=False)  # an identifier under this host's own prefix
+            found = inside if isinstance(inside, IPv6Network) else found
+    except ValueError:
+        return ANY
+    length = min(found.prefixlen, _LENGTHS[found.version])
+    return str(found.supernet(new_prefix=length))
+
+
+class MappedNetworks:
+    """The file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: frozenset[str] | None = None  # None: not read yet
+
+    def note(self, mappings: Iterable[Mapping], has_logs: Callable[[], bool]) -> None:
+        """Mappings are about to be logged. `has_logs`: whether there are logs already. Raises StateError."""
+        if self._known is None:
+            self._known = self._read(has_logs)
+        if ANY in self._known:
+            return
+        known = self._known | {network_of(mapping) for mapping in mappings}
+        if len(known) > MOST:
+            known = frozenset({ANY})
+        if known != self._known:
+            self._write(known)
+
+    def _read(self, has_logs: Callable[[], bool]) -> frozenset[str]:
+        try:
+            return frozenset(read_private(self._path, _MOST_BYTES).split())
+        except FileNotFoundError:
+            return frozenset({ANY}) if has_logs() else frozenset()
+        except StateError:
+            # What it holds is not known, and it must not come back as if it were whole.
+            self._write(frozenset({ANY}))
+            return frozenset({ANY})
+
+    def _write(self, known: frozenset[str]) -> None:
+        replace_private(self._path, ("\n".join(sorted(known)) + "\n").encode("ascii"), synced=True)
+        self._known = known
+
+
+def may_tell_of(path: Path, address: str) -> bool:
+    """Whether the logs beside the file at `path` may tell of an address."""
+    asked = ip_address(address)
+    try:
+        known = read_private(path, _MOST_BYTES).split()
+        return any(one == ANY or asked in ip_network(one) for one in known)
+    except (FileNotFoundError, StateError, ValueError):
+        return True
