@@ -126,6 +126,7 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
         attachments,
         hold=inf if Mechanism.LINK_RETURN in settings.disabled else HOLD,
         link_ports=site.link_ports,
+        named=frozenset(site.switches.values()),
     )
 
 

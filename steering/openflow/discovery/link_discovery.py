@@ -17,6 +17,7 @@ from steering.model.ids import DatapathId, PortNumber
 from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
 from steering.openflow.discovery.link_trips import LinkTrips, Outliers
+from steering.openflow.discovery.seen_links import SeenLinks
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
@@ -42,6 +43,7 @@ class Rejection(StrEnum):
     FOREIGN = "lldp-foreign"  # it is of another run: a replay, or another controller with the same key
     REPLAYED = "lldp-replayed"  # it is not newer than the last one of that port, or too old
     MISPLACED = "lldp-misplaced"  # it was sent from or received at an attachment or unknown port
+    TOO_MANY = "lldp-too-many"  # too many different links were seen from its switch, or of switches that the site does not name
     ELSEWHERE = "lldp-elsewhere"  # it came out at another port than its link's, which hears them still
 
 
@@ -69,7 +71,8 @@ class Discovery:
     that is full loses frames too, half of them perhaps, and is not dead. While one of its switches is not connected to the controller, nothing
     can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
     have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
-    that is not there; between these ports nobody but the operator has a wire.
+    that is not there; between these ports nobody but the operator has a wire. `named`: the switches that the site names, None for all.
+    Of others anybody may bring any number where the site allows them, and have them announce any links.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Discovery:
         hold: float = HOLD,
         orphan: float = 60.0,
         link_ports: Collection[PortRef] | None = None,
+        named: Collection[DatapathId] | None = None,
     ) -> None:
         self._key = key
         self._epoch = epoch
@@ -92,6 +96,7 @@ class Discovery:
         self._orphan = orphan
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
+        self._seen = SeenLinks(named)
         self._due = self._again = 0.0  # when the next round is, and the next of links whose frame is missing
         self._repeated = 0  # of the links whose frame was missing, how many had their turn
         self._outliers = Outliers()  # of the links that are not lost
@@ -208,6 +213,8 @@ class Discovery:
         if link is not None and link.far != at and link.up and now - link.seen <= INTERVALS * self.interval:
             # Somebody carries it there. Who connects a cable anew takes the old end's carrier, or its frames, away.
             return Rejection.ELSEWHERE
+        if not self._seen.takes(near, at):
+            return Rejection.TOO_MANY
         if link is None:
             link = self._links[near] = _Adjacency(at, said.sequence, now, now, True)
             self._outliers.count(near.dpid, at.dpid, 1, 0)

@@ -57,7 +57,7 @@ class LinkTrips:
 
 class Outliers:
     """Counts the directions of links, and the outliers among them: in all, for each switch that sends, and for each
-    switch that receives. The size is bounded by the number of switches."""
+    switch that receives. The size is bounded by the number of switches with a link that is not lost."""
 
     __slots__ = ("_links", "_outliers")
 
@@ -68,8 +68,10 @@ class Outliers:
     def count(self, near: DatapathId, far: DatapathId, links: int, outliers: int) -> None:
         """Add `links` directions with `outliers` outliers from switch `near` to switch `far`; negative numbers remove."""
         for group in ("all", ("from", near), ("to", far)):
-            self._links[group] += links
-            self._outliers[group] += outliers
+            for counts, more in ((self._links, links), (self._outliers, outliers)):
+                counts[group] += more
+                if not counts[group]:
+                    del counts[group]
 
     def excuse(self, near: DatapathId, far: DatapathId) -> bool:
         """Whether so many directions are outliers together with this one that no link is the cause, but the
