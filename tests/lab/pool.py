@@ -73,9 +73,8 @@ class Pool:
         """Wait for a lab that was started. One that missed nothing but rates runs once more, alone, and the run's
         summary says so: two labs and whoever else is on the machine cost rate. What else is missed is a failure."""
         ran = self._runs[one].result()
-        failed = ran.failed()
-        if only_rates(failed) and "--without" not in one.words:
-            warnings.warn(f"{' '.join(one.words)} ran once more, alone; first: {failed}", stacklevel=1)
+        if only_rates(ran.report) and "--without" not in one.words:
+            warnings.warn(f"{' '.join(one.words)} ran once more, alone; first: {ran.failed()}", stacklevel=1)
             again = self._run(one.words, alone=True)
             again.said = f"{ran.said}\n--- once more, alone ---\n{again.said}"
             return again

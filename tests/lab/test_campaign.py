@@ -20,8 +20,9 @@ CONTROLS = ("steering", "wrong-mcp")  # of off-path
 
 
 def document(*failed: str) -> dict[str, Any]:
-    checks = [{"name": name, "held": False} for name in failed] + [{"name": "another", "held": True}]
-    return {"passed": not failed, "checks": checks}
+    """A report in which these checks failed; those of goodput are rates."""
+    checks = [{"name": name, "held": False, "rate": "goodput" in name} for name in failed]
+    return {"passed": not failed, "checks": [*checks, {"name": "another", "held": True, "rate": False}]}
 
 
 class Told(Attempts):
@@ -69,6 +70,7 @@ def test_a_control_that_fails_nothing_is_missed(tmp_path: Path) -> None:
         (["joins completed", "a moment"], "caught"),
         (["joins completed", "on: goodput over one access"], "caught"),
         (["joins completed", "bytes on each leg"], "astray"),
+        (["joins completed", "all are told within a second"], "astray"),
         (["a moment"], "missed"),
         (["bytes on each leg"], "missed"),
         (["on: goodput over one access"], "missed"),
@@ -81,7 +83,7 @@ def test_a_control_has_to_fail_the_checks_that_its_scenario_names_and_no_other(
     assert [one.verdict for one in done.outcomes[1:]] == [verdict] * 2
     assert done.passed == (verdict == "caught")
     if verdict == "astray":
-        assert "off-path without wrong-mcp: astray: 'bytes on each leg' failed too" in done.text()
+        assert f"off-path without wrong-mcp: astray: '{failed[-1]}' failed too" in done.text()
 
 
 def test_a_run_that_broke_proves_nothing(tmp_path: Path) -> None:
@@ -96,10 +98,17 @@ def test_a_rate_alone_is_measured_once_more_and_the_table_says_so(tmp_path: Path
     )
     assert again.passed and again.outcomes[0].runs == 2
     assert "off-path: ran once more, alone; at first: on: goodput over one access" in again.text()
+    assert again.outcomes[1].rates == []
     slow = [document("on: goodput"), document("on: goodput")]
     twice = campaign(tmp_path, slow, document("joins completed"))
     assert twice.outcomes[0].verdict == "failed" and not twice.passed
-    for missed in (["joins completed"], ["on: goodput", "joins completed"], ["the lab itself works"]):
+    assert twice.outcomes[0].rates == ["on: goodput"]
+    for missed in (
+        ["joins completed"],
+        ["on: goodput", "joins completed"],
+        ["the lab itself works"],
+        ["all are told within a second"],
+    ):
         other = campaign(tmp_path, [document(*missed)], document("joins completed"))
         assert not other.passed and other.outcomes[0].runs == 1
 

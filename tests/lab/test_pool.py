@@ -30,7 +30,8 @@ class Written(Pool):
         time.sleep(0.02)
         self._inside.remove(words[0])
         failed = self._answers.get(words[0], [[]]).pop(0)
-        report: dict[str, Any] = {"checks": [{"name": name, "held": False} for name in failed]}
+        checks = [{"name": name, "held": False, "rate": "goodput" in name} for name in failed]
+        report: dict[str, Any] = {"checks": checks}
         return Ran(int(bool(failed)), report, "", 0.0)
 
 
@@ -96,6 +97,7 @@ def test_none_beside_what_is_measured(tmp_path: Path) -> None:
         (("x",), ["up: goodput", "down: goodput", "on: goodput of both"], 2),
         (("x",), ["on: goodput of both", "joins completed"], 1),
         (("x",), ["joins completed"], 1),
+        (("x",), ["all are told within a second"], 1),
         (("x", "--without", "steering"), ["on: goodput of both"], 1),
         (("x",), [], 1),
     ],

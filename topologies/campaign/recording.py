@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from topologies import catalogue
-from topologies.campaign.verdicts import BROKEN_LAB, is_rate
+from topologies.campaign.verdicts import BROKEN_LAB
 
 Written = dict[str, dict[str, dict[str, list[str]]]]
 
 
 def merged(known: Written, runs: Iterable[dict[str, Any]]) -> Written:
-    """What was recorded before, with these runs ({"scenario", "without", "failed"}) added. Scenarios and controls
+    """What was recorded before, with these runs ({"scenario", "without", "failed", "rates"}) added. Scenarios and controls
     that do not exist any more are left out.
 
     Raises ValueError for a control for which no check failed in every one of its runs.
@@ -29,7 +29,7 @@ def merged(known: Written, runs: Iterable[dict[str, Any]]) -> Written:
     found = {name: dict(checks) for name, checks in known.items()}
     for run in runs:
         name, control = run["scenario"], run["without"]
-        failed = {check for check in run["failed"] if not is_rate(check)} or set(run["failed"])
+        failed = set(run["failed"]) - set(run["rates"]) or set(run["failed"])
         if not control or BROKEN_LAB in failed:
             continue
         before = found.setdefault(name, {}).get(control, {"must": sorted(failed), "may": []})

@@ -38,7 +38,7 @@ FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
 class Outcome:
     """The result of one run. `verdict` is passed, failed or broken; for a control caught, missed, astray or broken.
 
-    `figures`: what the lab measured. `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
+    `figures`: what the lab measured. `rates`: those of `failed` that are rates. `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
     have failed and held, `strays` the checks that failed and should have held.
     """
 
@@ -50,6 +50,7 @@ class Outcome:
     held: int
     checks: int
     failed: list[str]
+    rates: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     unbroken: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
@@ -145,8 +146,8 @@ class Campaign:
         with self._slots.entered(scenario.alone):
             document = self.attempts.run(name, control)
         first: list[str] = []
-        if not control and verdicts.only_rates(missed := verdicts.missed(document)):
-            first = missed
+        if not control and verdicts.only_rates(document):
+            first = verdicts.missed(document)
             with self._slots.entered(alone=True):
                 document = self.attempts.run(name, control)
         checks = document.get("checks", [])
@@ -162,6 +163,7 @@ class Campaign:
             held=len(checks) - len(failed),
             checks=len(checks),
             failed=failed,
+            rates=verdicts.rates(document),
             first=first,
             unbroken=list(verdict.held),
             strays=list(verdict.strays),

@@ -6,7 +6,6 @@ nothing about the mechanism. A run is *broken* when there is no report or the la
 nothing.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +45,8 @@ def of_control(document: dict[str, Any], breaks: Breaks | None) -> Verdict:
     if breaks is None:
         return Verdict("caught" if failed else "missed")
     held = tuple(sorted(breaks.must - set(failed)))
-    strays = tuple(name for name in failed if name not in breaks.must | breaks.may and not is_rate(name))
+    named = breaks.must | breaks.may | set(rates(document))
+    strays = tuple(name for name in failed if name not in named)
     return Verdict("missed" if held else "astray" if strays else "caught", held, strays)
 
 
@@ -55,11 +55,12 @@ def missed(document: dict[str, Any]) -> list[str]:
     return [check["name"] for check in document.get("checks", []) if not check["held"]]
 
 
-def is_rate(name: str) -> bool:
-    """Whether a check is about a rate, a second or a 95th percentile of times, which other work on the machine costs."""
-    return "goodput" in name or "within a second" in name or "p95" in name
+def rates(document: dict[str, Any]) -> list[str]:
+    """Names of the checks of a report that did not hold and that the lab declared as rates (`Report.rate`)."""
+    return [check["name"] for check in document.get("checks", []) if not check["held"] and check.get("rate")]
 
 
-def only_rates(failed: Collection[str]) -> bool:
+def only_rates(document: dict[str, Any]) -> bool:
     """Whether only checks of rates failed, so that the lab may be run once more."""
-    return bool(failed) and all(map(is_rate, failed))
+    failed = missed(document)
+    return bool(failed) and len(rates(document)) == len(failed)

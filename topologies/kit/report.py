@@ -11,13 +11,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One check. `wanted` and `found` are texts for people; `rows` are the ids of requirements that it shows."""
+    """One check. `wanted` and `found` are texts for people.
+
+    `rate`: it measures how much this machine carries, which other work on it costs. Such a check alone may be measured once
+    more. A time that a user is promised is no rate, however short it is.
+    """
 
     name: str
     held: bool
     wanted: str
     found: str
     view: str = ""
+    rate: bool = False
 
 
 @dataclass
@@ -42,6 +47,11 @@ class Report:
     def equal(self, name: str, wanted: object, found: object, view: str = "") -> bool:
         """Add a check that two values are equal. Returns whether they are."""
         return self.expect(name, wanted == found, wanted, found, view)
+
+    def rate(self, name: str, held: bool, wanted: object, found: object, view: str = "") -> bool:
+        """Add a check that measures how much this machine carries (see `Check`). Returns `held`."""
+        self.checks.append(Check(name, bool(held), str(wanted), str(found), view, rate=True))
+        return bool(held)
 
     @property
     def failed(self) -> list[Check]:

@@ -185,7 +185,7 @@ def warm_up(lab: Lab, family: int) -> None:
 def check_off(report: Report, off: Transfer, access: float) -> None:
     """Check natural routing: the server declines MPTCP, and one access carries everything."""
     report.equal("off: the transfer succeeds", "", off.error)
-    report.expect(
+    report.rate(
         "off: goodput of one access",
         0.6 * access <= off.mbit <= 1.05 * access,
         f"{0.6 * access:.0f} to {1.05 * access:.0f} Mbit/s",
@@ -202,7 +202,7 @@ def check_off(report: Report, off: Transfer, access: float) -> None:
 def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_address: str) -> None:
     """Check steering by the views of kernel, capture and REST."""
     report.equal("on: the transfer succeeds", "", on.error)
-    report.expect(
+    report.rate(
         "on: goodput over one access",
         on.mbit >= GAIN * access,
         f"at least {GAIN * access:.0f} Mbit/s",

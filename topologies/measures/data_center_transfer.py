@@ -43,7 +43,7 @@ def transfer(lab: Lab, report: Report, kind: str, seconds: float, far: str = "se
     done = lab.agents["client"].finish(kind, seconds + 45)
     lab.stop_captures()
     report.equal(f"{kind}: it succeeds", "", done.get("error", ""))
-    report.expect(
+    report.rate(
         f"{kind}: goodput over one link",
         done.get("mbit", 0.0) >= GAIN * LINK_MBIT,
         f"at least {GAIN * LINK_MBIT:.0f} Mbit/s",

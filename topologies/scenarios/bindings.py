@@ -117,7 +117,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     lab.stop_captures()
     report.equal("the transfer succeeds", "", done.get("error", ""))
     mbit, wanted = done.get("mbit", 0.0), 1.1 * ACCESS_MBIT
-    report.expect(
+    report.rate(
         "goodput of more than one access", mbit > wanted, f"over {wanted:.1f} Mbit/s", f"{mbit:.1f} Mbit/s"
     )
     sent = done.get("bytes", 0)  # without any, what is counted is what hosts tell their neighbours

@@ -90,7 +90,7 @@ def run(options: Options, report: Report) -> None:
             on = aggregation.upload(lab, 4, options.seconds or SECONDS)
             report.equal(f"{location}: the transfer succeeds", "", on.error)
             least = aggregation.GAIN * (lab.plan.box("ue").nics[0].mbit or 0.0)
-            report.expect(
+            report.rate(
                 f"{location}: goodput of both accesses",
                 on.mbit >= least,
                 f"at least {least:.0f} Mbit/s",

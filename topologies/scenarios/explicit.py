@@ -88,7 +88,7 @@ def transfer(
     via.end()
     lab.stop_captures()
     report.equal(f"{title}: the transfer succeeds", "", done.get("error", ""))
-    report.expect(
+    report.rate(
         f"{title}: goodput over one access",
         done.get("mbit", 0.0) >= GAIN * ACCESS_MBIT,
         f"at least {GAIN * ACCESS_MBIT:.0f} Mbit/s",

@@ -74,7 +74,7 @@ def _judge_first(lab: Lab, report: Report, on: aggregation.Transfer, near: list[
     aggregation.check_pinned(report, on, MCP, "implicit")
     report.equal("the transfer succeeds", "", on.error)
     wanted = aggregation.GAIN * off_path.ACCESS_MBIT
-    report.expect(
+    report.rate(
         "goodput over one access", on.mbit >= wanted, f"at least {wanted:.0f} Mbit/s", f"{on.mbit:.1f} Mbit/s"
     )
     opened = distinct(s for s in lte.segments() if s.syn and CAPABLE in s.options)

@@ -72,7 +72,7 @@ def _checksums(lab: Lab, report: Report) -> None:
     done = aggregation.upload(lab, 4, CHECKED_S, port=CHECKED)
     access = off_path.ACCESS_MBIT
     report.equal("checksums: the transfer succeeds", "", done.error)
-    report.expect(
+    report.rate(
         "checksums: goodput over one access",
         done.mbit >= aggregation.GAIN * access,
         f"at least {aggregation.GAIN * access:.0f} Mbit/s",

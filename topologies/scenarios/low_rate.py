@@ -61,7 +61,7 @@ def run(options: Options, report: Report) -> None:
         rate = _kbit(on.server, address_of(PLAN.box("ue"), 4), begin, end)
         each = [_kbit(edge, f"10.{n}.0.2", begin, end) for n, edge in enumerate(edges, start=1)]
         report.equal("the transfer succeeds", "", on.error)
-        report.expect(
+        report.rate(
             "goodput at the server over four links",
             rate > WANTED_KBIT,
             f"more than {WANTED_KBIT} kbit/s",

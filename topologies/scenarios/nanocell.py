@@ -118,7 +118,7 @@ def _both_radios(lab: Lab, report: Report, breakout: bool, seconds: float) -> No
     on = aggregation.upload(lab, 4, seconds)
     branches = [_bytes(lab, b) - was for b, was in zip((CORE_BRANCH, CONTROLLER_BRANCH), before, strict=True)]
     report.equal(f"{label}: the transfer succeeds", "", on.error)
-    report.expect(
+    report.rate(
         f"{label}: goodput of both radios",
         on.mbit >= aggregation.GAIN * RADIO_MBIT,
         f"at least {aggregation.GAIN * RADIO_MBIT:.0f} Mbit/s",

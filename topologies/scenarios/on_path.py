@@ -96,7 +96,7 @@ def _both_at_once(lab: Lab, report: Report, seconds: float) -> aggregation.Trans
     on = aggregation.upload(lab, 4, seconds)
     legacy = agent.finish("legacy", 30)
     report.equal("the M-session's transfer succeeds", "", on.error)
-    report.expect(
+    report.rate(
         "goodput of both accesses",
         on.mbit >= aggregation.GAIN * ACCESS_MBIT,
         f"at least {aggregation.GAIN * ACCESS_MBIT:.0f} Mbit/s",

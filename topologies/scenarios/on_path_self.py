@@ -64,7 +64,7 @@ def run(options: Options, report: Report) -> None:
         if options.prompt:
             lab.command_line()
         report.equal("the transfer succeeds", "", on.error)
-        report.expect(
+        report.rate(
             "goodput of three accesses",
             on.mbit >= GAIN * ACCESS_MBIT,
             f"at least {GAIN * ACCESS_MBIT:.0f} Mbit/s",

@@ -95,7 +95,7 @@ def run(options: Options, report: Report) -> None:
             for at_once in AT_ONCE:
                 _pairs(lab, report, kind, at_once, options.seconds or SECONDS)
             mbit = statistics.median(report.figures[f"{kind} {name}"]["mbit"] or 0.0 for name in PAIRS)
-            report.expect(
+            report.rate(
                 f"{kind}: median goodput of the pairs",
                 mbit >= GAIN * ACCESS_MBIT,
                 f"at least {GAIN * ACCESS_MBIT:g} Mbit/s",
@@ -153,7 +153,7 @@ def _pairs(lab: Lab, report: Report, kind: str, names: tuple[str, ...], seconds:
 
 def _judge_rate(report: Report, what: str, done: dict[str, Any], moved: dict[str, int]) -> None:
     report.equal(f"{what}: it succeeds", "", done.get("error", ""))
-    report.expect(
+    report.rate(
         f"{what}: goodput over one access",
         done.get("mbit", 0.0) >= EACH_GAIN * ACCESS_MBIT,
         f"at least {EACH_GAIN * ACCESS_MBIT:g} Mbit/s",

@@ -60,7 +60,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     report.equal("the server's transfer succeeds", "", done.get("error", ""))
     mbit = done.get("mbit", 0.0)
     wanted = GAIN * ACCESS_MBIT
-    report.expect(
+    report.rate(
         "goodput of both accesses", mbit >= wanted, f"at least {wanted:.0f} Mbit/s", f"{mbit:.1f} Mbit/s"
     )
     shares = {name: round(count / max(1, sum(got.values())), 2) for name, count in got.items()}

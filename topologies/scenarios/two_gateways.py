@@ -120,7 +120,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     on = aggregation.upload(lab, 4, seconds, target=SERVER)
     _judge(report, "through the MCP", seen, {"west"}, {"east"})
     report.equal("the transfer succeeds", "", on.error)
-    report.expect(
+    report.rate(
         "goodput of both accesses",
         on.mbit >= aggregation.GAIN * ACCESS_MBIT,
         f"at least {aggregation.GAIN * ACCESS_MBIT:.0f} Mbit/s",
