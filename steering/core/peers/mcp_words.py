@@ -3,6 +3,9 @@ serve. All have to know this: they choose among the same MCPs, and each ends its
 
 A controller tells only what reports to itself show, and never what it was told. The word of one that hears the MCP counts more than
 the word of any that does not hear it: the MCP may report to another controller than before. The one before then forgets the MCP's reports.
+
+A controller that lies may say of any MCP that it is dead, and is believed where nobody hears that MCP: reports may go to any controller, and
+only controllers have certificates of the cluster.
 """
 
 from collections.abc import Callable, Collection, Mapping
