@@ -8,6 +8,7 @@ from steering.core.inputs import Continue, EntriesRead, Input, SwitchUp, SynAckS
 from steering.core.outputs import FillSwitch, GoOn, Output, Steer
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
+from steering.model.ids import McpId
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.wire.handshake import Handshake
@@ -39,6 +40,7 @@ class Cluster:
         }
         self.cut: set[frozenset[str]] = set()
         self.dead: set[str] = set()
+        self.silent: set[McpId] = set()  # MCPs that answer nothing
         self.sent: list[tuple[str, str, PeerMessage]] = []
         self._posts: deque[tuple[str, str, bytes]] = deque()
         for name in self.names:
@@ -97,6 +99,8 @@ class Cluster:
     def mcps_answer(self) -> list[Output]:
         outputs: list[Output] = []
         for one in self.site.mcps:
+            if one.id in self.silent:
+                continue
             for place in {one.inside, one.outside}:
                 if self.shares[place.dpid] not in self.dead:
                     mac = bytes([2, 0, 0, 8, place.dpid, place.port])

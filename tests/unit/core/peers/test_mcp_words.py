@@ -181,3 +181,17 @@ def test_a_controller_of_an_earlier_version_gets_no_words_but_of_mcps_at_its_pee
     }
     assert {one for one in told if one[0] == "c"} == {("c", McpFact(number, False))}
     assert ("a", McpWord(number, ReportState.REFUSES)) in told and ("a", McpFact(number, False)) not in told
+
+
+def test_a_controller_of_an_earlier_version_does_not_end_sessions_of_an_mcp_that_is_left_alone() -> None:
+    """It knows only MCPs that serve, and MCPs that are dead."""
+    world = Reported()
+    cluster = world.cluster
+    assert cluster.shares[cluster.engines["b"].map.inside[world.core].port.dpid] == "b"
+    world.to = dict.fromkeys(world.to, "b")
+    cluster.give("b", PeerUp("c", WITH_MCP_REPORTS - 1))
+    world.passes(1.0, world.core, world.other)
+    cluster.sent.clear()
+    world.passes(SOON)
+    assert cluster.engines["b"].chooser.health[world.core].fault is McpFault.FROZEN
+    assert not [one for _, to, one in cluster.sent if to == "c" and isinstance(one, McpFact | McpWord)]

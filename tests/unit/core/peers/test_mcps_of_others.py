@@ -2,7 +2,8 @@
 
 import pytest
 
-from steering.core.inputs import McpReport, PortStatus
+from steering.core.inputs import ChannelProved, McpReport, PortStatus
+from steering.core.outputs import ProveChannel
 from steering.core.selection.mcp_health import McpFault
 from steering.core.sessions.dead_mcps import GRACE
 from steering.model.policy import Policy, Timers
@@ -43,6 +44,25 @@ def test_an_mcp_that_dies_at_one_controllers_switch_is_dead_to_all_and_comes_bac
     passes(cluster, HOLD + 0.3)
     told = [engine.chooser.health[number].filtered(cluster.now) for engine in cluster.engines.values()]
     assert told == [None] * len(cluster.engines)
+
+
+@pytest.mark.row("D-6.7.1")
+def test_an_mcp_whose_host_answers_no_probe_of_its_switchs_controller_is_dead_to_all() -> None:
+    cluster = Cluster(policy=POLICY)
+    session = cluster.session(UE_LTE, 40_000, b"a key  1")
+    number = session.mcp
+    passes(cluster, 1.0)
+    cluster.silent.add(number)
+    for _ in range(40):
+        for output in cluster.later(0.05):
+            if isinstance(output, ProveChannel):
+                cluster.at(output.dpid, ChannelProved(output.dpid, cluster.now))
+    faults = {engine.chooser.health[number].fault for engine in cluster.engines.values()}
+    assert faults == {McpFault.HOST_GONE}
+    assert session.ending or session.id not in cluster.engines["a"].sessions.table.by_id
+    cluster.silent.clear()
+    passes(cluster, HOLD + 1.0)
+    assert all(number not in engine.chooser.excluded for engine in cluster.engines.values())
 
 
 def test_where_the_network_of_reports_fails_no_controller_ends_a_session() -> None:
