@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).resolve().parent
 
-# folder -> (place in the run, time limit of one test in seconds); cheap and telling folders come first. The limits are for
-# what hangs: some ten times what the slowest test of the folder takes on a machine that does much else beside it.
+# folder -> (place in the run, time limit of one test in seconds); cheap and telling folders come first. Those beside which no
+# lab runs follow each other, since the first of them waits until no lab runs. Labs come last: what else is there has one beside it.
+# The limits are for what hangs: some ten times what the slowest test of the folder takes on a machine that does much else beside it.
 FOLDERS = {
     "architecture": (0, 600),
     "unit": (1, 300),
     "property": (2, 600),
     "golden": (3, 300),
     "process": (4, 600),
-    "integration": (5, 600),
-    "browser": (6, 900),
+    "browser": (5, 900),
+    "integration": (6, 600),
     "bench": (7, 900),
-    "lab": (8, 900),
+    "lab": (9, 900),
 }
-REST = (len(FOLDERS), 900)  # mutants, attack, packaging: they start a pytest or a build of their own
+REST = (8, 900)  # mutants, attack, packaging: they start a pytest or a build of their own
 # Labs beside the tests of a folder, otherwise one: none where times are measured, all there may be in their own.
 LABS_BESIDE = {"integration": 0, "bench": 0, "lab": None}
 NEEDS_ROOT = frozenset({"integration", "lab"})
