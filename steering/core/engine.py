@@ -73,10 +73,11 @@ class Engine:
         self.neighbours = Neighbours(
             self.map, policy.limits, HostRules(self._epochs, off), off, self.counters
         )
-        self.links = BelievedLinks(self.map, self.graph, self.switches)
+        self.links = BelievedLinks(self.map, self.graph, self.switches, self._is_elsewhere)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.probes = McpProbes(
-            self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
+            self.map, self.neighbours, self.switches, self.chooser.health, self.counters, self.links.cables.is_off,
+            self._is_elsewhere, Mechanism.MCP_PROBES not in off,
         )  # fmt: skip
         # Everything about sessions. `handshakes` gets every segment that switches send.
         self.sessions = pieces = SessionPieces(Ingredients(

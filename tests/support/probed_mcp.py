@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from steering.core.inputs import ChannelProved, Tick
+from steering.core.inputs import ChannelProved, LinkUp, Tick
 from steering.core.outputs import ProveChannel
 from steering.core.selection.mcp_health import Health
 from steering.model.network import PortRef, Probe
@@ -18,10 +18,15 @@ SERVICE = 5201
 
 class Probed(Wired):
     """`hosts`: MCPs whose machine answers ARP; `listens`: whether somebody does at the port that is probed. `cables`: whether
-    the site file names links."""
+    the site file names links. `discovers`: whether links are found instead."""
 
     def __init__(
-        self, port: int | None = SERVICE, outside: PortRef | None = None, cables: bool = True, **more
+        self,
+        port: int | None = SERVICE,
+        outside: PortRef | None = None,
+        cables: bool = True,
+        discovers: bool = False,
+        **more,
     ) -> None:
         self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
         self.last: Segment | None = None
@@ -31,8 +36,10 @@ class Probed(Wired):
         self.is_silent = False
         core, edge = off_path_site().mcps
         core = replace(core, probe=Probe(port), outside=outside or core.outside)
-        site = off_path_site(mcps=(core, edge), **({} if cables else {"links": ()}))
-        super().__init__(site, **more)
+        told = {} if cables and not discovers else {"links": (), "discover": discovers}
+        super().__init__(off_path_site(mcps=(core, edge), **told), **more)
+        for one in off_path_site().links if discovers else ():
+            self.apply(self.give(LinkUp(one.a, one.b)) + self.give(LinkUp(one.b, one.a)))
         self.hosts |= {"core", "edge"}
         super().mcps_answer()
 

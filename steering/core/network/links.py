@@ -5,9 +5,10 @@ A link of a switch that is not connected cannot be checked. Such a link stays up
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import ClassVar
 
+from steering.core.network.cables import Cables
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
@@ -28,10 +29,19 @@ class BelievedLinks(Part):
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK
 
-    def __init__(self, sitemap: SiteMap, graph: Graph, switches: Switches) -> None:
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        graph: Graph,
+        switches: Switches,
+        is_elsewhere: Callable[[DatapathId], bool],
+    ) -> None:
         self._map = sitemap
         self._graph = graph
         self._switches = switches
+        self.cables = Cables(switches, is_elsewhere)
+        for link in sitemap.site.links:
+            self.cables.lay(link.a, link.b)
         # Port -> the links of the site file there. Empty where links are discovered.
         self._declared: defaultdict[PortRef, list[Link]] = defaultdict(list)
         for link in () if sitemap.site.discover else sitemap.site.links:
@@ -49,6 +59,7 @@ class BelievedLinks(Part):
         """Discovery saw the direction a -> b. Nothing happens if a port is an attachment, which is never a link."""
         self._unconfirmed.pop((a, b), None)
         if a not in self._map.attachments and b not in self._map.attachments:
+            self.cables.lay(a, b)
             self.changed |= self._graph.add(a, b)
 
     def down(self, a: PortRef, b: PortRef) -> bool:
@@ -147,6 +158,7 @@ class BelievedLinks(Part):
         ends = self._map.attachments
         if not self._map.site.discover or a.dpid not in known or b.dpid not in known or {a, b} & ends.keys():
             return False
+        self.cables.lay(a, b)
         self._graph.add(a, b)
         self._unconfirmed[a, b] = NEVER
         return True

@@ -36,6 +36,7 @@ class McpFault(StrEnum):
 
     PORT_DOWN = "port-down"
     HOST_GONE = "host-gone"  # nothing at its port answers
+    SWITCH_OFF = "switch-off"  # its switch lost carrier at all links a moment ago, and may be back: its live sessions wait
     PROCESS_GONE = "process-gone"  # its host refuses connections to the probed port
     FROZEN = "frozen"  # the promised reports are missing, though nothing else is wrong
     SAYS_SO = "says-so"  # it has reported that it does not serve
@@ -47,6 +48,7 @@ class McpFault(StrEnum):
 
 _WORDS = {
     McpFault.PORT_DOWN: "its port has no link",
+    McpFault.SWITCH_OFF: "its switch is off",
     McpFault.HOST_GONE: "nothing at its port answers",
     McpFault.PROCESS_GONE: "its host answers, and nobody listens at its port",
     McpFault.FROZEN: "its host answers, and it reports no more",
@@ -177,8 +179,13 @@ class McpHealth:
 
     @property
     def answers(self) -> bool:
-        """Whether ports and probes show no fault."""
-        return self._probed is None and not self._ports_down
+        """Whether ports and probes show no fault, or one that its live sessions may outlast."""
+        return self._probed in (None, McpFault.SWITCH_OFF) and not self._ports_down
+
+    @property
+    def waits_for_switch(self) -> bool:
+        """Whether the MCP is gone for new sessions only, because its switch has just lost carrier at all links."""
+        return self.fault is McpFault.SWITCH_OFF
 
     @property
     def reports(self) -> bool:

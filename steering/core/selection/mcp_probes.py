@@ -10,13 +10,15 @@ An answer counts if it comes from the MCP's port and address and acknowledges on
 controller lags, answers are late, but each still proves that the MCP was alive after the probe.
 
 An unanswered probe does not count as missed at once, because the switch's channel may have been silent. It counts as missed
-when the switch has answered a message that was sent after the probe (ProveChannel), or when no link to that switch has
-carrier. Probes of a time when this controller was busy are ignored. Several misses in a row make the MCP gone.
+when the switch has answered a message that was sent after the probe (ProveChannel), or when the switch is off: no link to it
+has carrier (network.cables). A switch that only lost its connection forwards on, so nothing is missed then. Probes of a
+time when this controller was busy are ignored. Several misses in a row make the MCP gone. Of a switch that is off this holds for new
+sessions only; live sessions end when it has been off for OFF seconds, since its power may be back at once.
 
 All probes together are at most MOST per second. With more MCPs, each is probed less often.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from zlib import crc32
 
 from steering.core.counters import Counters, ProbeAnswer
@@ -29,7 +31,7 @@ from steering.core.outputs import Output, ProveChannel, SendFrame
 from steering.core.part import NEVER, Handler, McpsChange, Part
 from steering.core.selection.mcp_health import STALL, McpFault, McpHealth
 from steering.model.ids import DatapathId, McpId
-from steering.model.network import Address, Mcp, PortRef
+from steering.model.network import Address, Mcp
 from steering.wire.craft import finish_for, reset_for, tcp_frame
 from steering.wire.segment import Flags
 
@@ -39,6 +41,7 @@ NEVER_SEEN = 10  # factor on the misses that make an MCP gone, if it never answe
 # Several ports, so that a connection that was not reset in time does not collide with the next probe.
 SOURCE_PORTS = range(64_000, 64_016)
 REMEMBERED = 8  # probes of an MCP whose answers still count; fewer than there are source ports
+OFF = 0.8  # seconds for which a switch has to be off until its MCPs' live sessions end; they are told within a second
 _SEQUENCE = 0xFFFF_FFFF
 
 
@@ -76,7 +79,8 @@ class McpProbe:
 
 
 class McpProbes(Part):
-    """Probes all MCPs. `health`: of each MCP, by id. `enabled`: False for the negative control."""
+    """Probes all MCPs. `health`: of each MCP, by id. `is_off`: whether a switch that does not answer is off. `is_elsewhere`: whether
+    another controller decides for a switch. `enabled`: False for the negative control."""
 
     def __init__(
         self,
@@ -85,6 +89,8 @@ class McpProbes(Part):
         switches: Switches,
         health: Mapping[McpId, McpHealth],
         counters: Counters,
+        is_off: Callable[[DatapathId], bool],
+        is_elsewhere: Callable[[DatapathId], bool],
         enabled: bool,
     ) -> None:
         self._map = sitemap
@@ -94,7 +100,9 @@ class McpProbes(Part):
         self._counters = counters
         self.enabled = enabled
         self._probes: dict[McpId, McpProbe] = {}
-        self._cables: dict[DatapathId, list[PortRef]] = {}  # MCP's switch -> the far ends of its links
+        self._is_off = is_off
+        self._is_elsewhere = is_elsewhere
+        self._off: dict[DatapathId, float] = {}  # MCPs' switches that are off -> since when
         self._slower = 1.0  # factor on all intervals
         self._ticked = 0.0
         self._begin(0.0)
@@ -112,11 +120,6 @@ class McpProbes(Part):
     def _begin(self, now: float) -> None:
         mcps = self._map.mcps
         self._slower = max(1.0, sum(1 / mcp.probe.interval for mcp in mcps.values()) / MOST)
-        self._cables = {mcp.inside.dpid: [] for mcp in mcps.values()}
-        for link in self._map.site.links:
-            for end, other in ((link.a, link.b), (link.b, link.a)):
-                if end.dpid in self._cables:
-                    self._cables[end.dpid].append(other)
         before, self._probes = self._probes, {}
         for place, (number, mcp) in enumerate(mcps.items()):
             known = before.get(number)
@@ -201,6 +204,7 @@ class McpProbes(Part):
     def tick(self, now: float) -> list[Output]:
         """Judge the probes whose time is over, and send the next ones."""
         stalled, self._ticked = now - self._ticked > STALL, now
+        self._look_at_switches(stalled, now)
         outputs: list[Output] = []
         doubtful: dict[DatapathId, None] = {}  # switches, in order
         for number, probe in self._probes.items() if self.enabled else ():
@@ -215,6 +219,8 @@ class McpProbes(Part):
                 probe.next = max(probe.next, now - interval / 2) + interval
                 self._heed_late(probe, self._health[number], now)
                 outputs += self._ask(probe, now)
+                if probe.asked_at is None and self._is_lost(probe.mcp.inside.dpid):
+                    self._miss(probe, self._health[number], now)
                 probe.judge_at = NEVER if probe.asked_at is None else now + interval * PATIENCE
         return [*outputs, *map(ProveChannel, doubtful)]
 
@@ -242,7 +248,7 @@ class McpProbes(Part):
             return
         if self._is_answered(probe, probe.asked_at):
             self._lives(probe, health, now)
-        elif self._is_off(probe.mcp.inside.dpid):
+        elif probe.mcp.inside.dpid in self._off:
             self._miss(probe, health, now)
         else:
             probe.doubted = probe.asked_at
@@ -258,14 +264,36 @@ class McpProbes(Part):
                 self._miss(probe, self._health[number], now)
         return []
 
-    def _is_off(self, dpid: DatapathId) -> bool:
-        """Whether a switch is off: no link to it, of those in the site file, has carrier at the far end. Then the switch will
-        not answer a ProveChannel."""
-        cables = self._cables[dpid]
-        return bool(cables) and not any(
-            (switch := self._switches.get(end.dpid)) is None or switch.ports.get(end.port, True)
-            for end in cables
-        )
+    def _look_at_switches(self, stalled: bool, now: float) -> None:
+        """Note which switches of MCPs are off. What was missed of MCPs there proves nothing any more when their switch is back.
+        After a stall the time of a switch begins again: what its neighbours say may not have been read yet."""
+        before = self._off
+        switches = dict.fromkeys(probe.mcp.inside.dpid for probe in self._probes.values())
+        self._off = {
+            dpid: now if stalled else before.get(dpid, now)
+            for dpid in switches
+            if self.enabled and self._is_off(dpid)
+        }
+        if not before and not self._off:
+            return
+        for number, probe in self._probes.items():
+            dpid, health = probe.mcp.inside.dpid, self._health[number]
+            if dpid in before and dpid not in self._off:
+                probe.missed = 0
+            elif dpid in self._off and now >= self._off[dpid] + OFF:
+                if health.waits_for_switch or self._is_lost(dpid):
+                    health.probed(McpFault.HOST_GONE, now)
+
+    def _is_lost(self, dpid: DatapathId) -> bool:
+        """Whether a switch is off, and its connection to this controller is lost: no probe is possible."""
+        return dpid in self._off and not self._switches.is_connected(dpid) and not self._is_elsewhere(dpid)
+
+    def _fault(self, dpid: DatapathId, refused: bool, now: float) -> McpFault:
+        if refused:
+            return McpFault.PROCESS_GONE
+        if dpid in self._off:
+            return McpFault.SWITCH_OFF if now < self._off[dpid] + OFF else McpFault.HOST_GONE
+        return McpFault.HOST_GONE
 
     def _miss(self, probe: McpProbe, health: McpHealth, now: float) -> None:
         probe.doubted = None
@@ -273,7 +301,7 @@ class McpProbes(Part):
         self._counters.probe_answers[ProbeAnswer.MISSED] += 1
         if probe.missed >= probe.mcp.probe.misses * (1 if probe.known else NEVER_SEEN):
             refused = probe.number - probe.refused < REMEMBERED
-            health.probed(McpFault.PROCESS_GONE if refused else McpFault.HOST_GONE, now)
+            health.probed(self._fault(probe.mcp.inside.dpid, refused, now), now)
 
     def _ask(self, probe: McpProbe, now: float) -> list[Output]:
         port, waypoint = probe.mcp.inside, self._map.inside[probe.mcp.id].id

@@ -139,5 +139,9 @@ class DeadMcps(Part):
             others = [health.reported_at for number, health in reporting.items() if number != mcp]
             if now >= self._unheard + RETURN and (not others or max(others) > due):
                 self._frozen.add(mcp)
-        elsewhere = {mcp for mcp, health in self._health.items() if health.is_left_alone_elsewhere}
+        elsewhere = {
+            mcp
+            for mcp, health in self._health.items()
+            if health.is_left_alone_elsewhere or health.waits_for_switch
+        }
         return elsewhere | {mcp for mcp in silent if mcp not in self._frozen}

@@ -317,7 +317,14 @@ def test_a_thousand_mcps_are_no_storm_and_all_are_asked() -> None:
         switches[3].ports[one.inside.port] = True
         neighbours.learn(sitemap.attachments[one.inside], one.addresses[0].packed, raw(MCP_MAC), 0.0)
     probes = McpProbes(
-        sitemap, neighbours, switches, {one.id: McpHealth(3.0) for one in several}, counters, True
+        sitemap,
+        neighbours,
+        switches,
+        {one.id: McpHealth(3.0) for one in several},
+        counters,
+        lambda dpid: False,
+        lambda dpid: False,
+        True,
     )
     asked: Counter[int] = Counter()
     for tick in range(1, 201):

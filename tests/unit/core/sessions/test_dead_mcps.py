@@ -66,6 +66,26 @@ def test_an_mcp_that_is_back_within_the_grace_keeps_its_sessions():
 
 
 @pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("off", [0.7, 1.0])
+@pytest.mark.parametrize("discovers", [False, True])
+def test_both_ends_are_told_when_the_mcps_switch_is_off_for_a_second_and_not_before(off, discovers):
+    """Also of a switch that has lost its connection to the controller at the same moment."""
+    site = off_path_site(discover=True, links=()) if discovers else off_path_site()
+    lab = LivingLab(site, policy=KEEPING)
+    for one in off_path_site().links:
+        lab.apply(lab.give(inputs.LinkUp(one.a, one.b)) + lab.give(inputs.LinkUp(one.b, one.a)))
+    lab.pass_by(1.0)
+    lab.established()
+    host, server = lab.host(), lab.server()
+    lab.pass_by(1.0)
+    lab.give(inputs.SwitchDown(3))
+    for dpid, port in ((1, 2), (4, 2)):
+        lab.give(inputs.PortStatus(dpid, port, False))
+    lab.pass_by(off)
+    assert (host.lives, server.lives) == (off < 1, off < 1)
+
+
+@pytest.mark.row("D-6.7.1")
 def test_many_sessions_of_a_dead_mcp_end_some_at_a_time_and_others_stay():
     driver = Driver(policy=Policy(max_stretch=9))
     core, edge = driver.site.mcps
