@@ -60,8 +60,10 @@ def test_an_mcp_that_is_far_away_is_not_sick_for_that(delay: float) -> None:
 
 def test_before_anything_was_measured_it_is_avoided_until_its_first_answer_at_most() -> None:
     far = Far(0.5)
-    far.far(20)
-    assert far.state() is Health.UP and far.went[10:] == ["core"] * 10
+    far.far(COUNT + 1, gap=0.0)
+    far.far(20, gap=0.05)
+    assert "edge" in far.went and far.went[-8:] == ["core"] * 8
+    assert far.state() is Health.UP
     far.pass_by(2.0)
     assert not far.alarms()
 
