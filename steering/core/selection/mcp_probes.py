@@ -18,7 +18,7 @@ sessions only; live sessions end when it has been off for OFF seconds, since its
 All probes together are at most MOST per second. With more MCPs, each is probed less often.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from zlib import crc32
 
 from steering.core.counters import Counters, ProbeAnswer
@@ -39,7 +39,8 @@ MOST = 500.0  # probes per second, to all MCPs
 PATIENCE = 0.5  # an answer has to come within this part of the interval
 NEVER_SEEN = 10  # factor on the misses that make an MCP gone, if it never answered this controller
 # Several ports, so that a connection that was not reset in time does not collide with the next probe.
-SOURCE_PORTS = range(64_000, 64_016)
+# Some of them may be taken by questions to a process that is stopped (selection.process_proof).
+SOURCE_PORTS = range(64_000, 64_032)
 REMEMBERED = 8  # probes of an MCP whose answers still count; fewer than there are source ports
 OFF = 0.8  # seconds for which a switch has to be off until its MCPs' live sessions end; they are told within a second
 _SEQUENCE = 0xFFFF_FFFF
@@ -49,7 +50,7 @@ class McpProbe:
     """One MCP, and the last probes of it."""
 
     __slots__ = (
-        "answered", "asked_at", "doubted", "judge_at", "known", "mcp", "missed", "next", "number", "open", "refused",
+        "answered", "asked_at", "doubted", "judge_at", "known", "mcp", "missed", "next", "number", "open", "port", "refused",
         "way",
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ class McpProbe:
         self.mcp = mcp
         self.way = _way(mcp)
         self.next = at
-        self.number = 0
+        self.number = self.port = 0
         self.open: dict[tuple[int, int], int] = {}  # source port and acknowledgement number -> probe
         self.asked_at: float | None = None  # time of the last probe; None: no probe is open
         self.judge_at = NEVER  # when the open probe has to be judged
@@ -68,10 +69,14 @@ class McpProbe:
         self.missed = 0  # misses in a row
         self.known = False  # the MCP has answered at least once
 
-    def ask(self) -> tuple[int, int]:
-        """The source port and sequence number of one more probe. If REMEMBERED probes are open, the oldest is dropped."""
+    def ask(self, taken: Container[int]) -> tuple[int, int]:
+        """The source port and sequence number of one more probe. If REMEMBERED probes are open, the oldest is dropped. `taken`:
+        ports with connections, from which a SYN would not be answered; they are fewer than all."""
         self.number += 1
-        port, isn = SOURCE_PORTS[self.number % len(SOURCE_PORTS)], crc32(self.mcp.name.encode(), self.number)
+        while (port := SOURCE_PORTS[self.port % len(SOURCE_PORTS)]) in taken:
+            self.port += 1
+        self.port += 1
+        isn = crc32(self.mcp.name.encode(), self.number)
         if len(self.open) >= REMEMBERED:
             del self.open[next(iter(self.open))]
         self.open[port, isn + 1 & _SEQUENCE] = self.number
@@ -313,7 +318,7 @@ class McpProbes(Part):
         probe.asked_at, probe.answered = now, False
         if probe.mcp.probe.port is None or probe.way is None:
             return self._neighbours.transit.question(waypoint)
-        sport, isn = probe.ask()
+        sport, isn = probe.ask(self._health[probe.mcp.id].process.ports())
         gateway, address = probe.way
         frame = tcp_frame(
             gateway.packed, address.packed, sport, probe.mcp.probe.port, seq=isn, src_mac=VIRTUAL, dst_mac=mac,

@@ -46,6 +46,10 @@ class ProcessProof:
     def is_asked(self, port: int, ack: int) -> bool:
         return (port, ack) in self._open
 
+    def ports(self) -> set[int]:
+        """The source ports of questions without an answer. Their connections may wait in the MCP's kernel."""
+        return {port for port, _ in self._open}
+
     def answered(self, port: int, ack: int) -> None:
         """The process has answered a question, so it runs."""
         del self._open[port, ack]

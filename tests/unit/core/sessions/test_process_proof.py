@@ -30,6 +30,7 @@ class Relay(Probed):
         self.runs, self.ends, self.asked = True, ends, 0
         self.reporting = {"core", "edge"}
         self.sent_back: list[Segment] = []
+        self.queued = set[int]()  # source ports with connections that a stopped process did not take
         super().__init__(policy=Policy(max_stretch=9), **more)
         self.pinned = self.established()
         self.goes_on(2.0)
@@ -45,10 +46,18 @@ class Relay(Probed):
             if segment.flags == FIN | ACK and "core" in self.hosts:
                 self.asked += 1
                 deliveries += self.answer(segment, seq=segment.ack, ack=segment.seq + 1, flags=ACK)
+                if not self.runs:
+                    self.queued.add(segment.sport)
                 if self.runs and self.ends:
                     flags = self.ends
                     deliveries += self.answer(segment, seq=segment.ack, ack=segment.seq + 1, flags=flags)
         return deliveries
+
+    def answer(self, asked: Segment, **other: Any) -> list[Delivery]:
+        """A kernel answers no SYN of a connection that it has."""
+        return (
+            [] if asked.flags == Flags.SYN and asked.sport in self.queued else super().answer(asked, **other)
+        )
 
     def goes_on(self, seconds: float) -> None:
         for step in range(round(seconds / 0.05)):
@@ -131,6 +140,8 @@ def test_of_a_stopped_process_few_connections_wait_in_its_kernel() -> None:
     relay.runs = False
     relay.goes_on(30.0)
     assert 3 <= relay.asked - 1 <= MOST_OPEN
+    assert relay.core.fault is McpFault.FROZEN, "and they hide the answers to no further probe"
+    assert relay.engine.counters.probe_answers[ProbeAnswer.MISSED] == 0
 
 
 def test_a_connection_that_the_process_ends_by_a_fin_is_reset() -> None:
