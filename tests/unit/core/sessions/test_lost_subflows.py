@@ -7,76 +7,29 @@ import pytest
 from steering.core.counters import JoinResult
 from steering.core.inputs import CopiesLost, FinSeen, ObservedEntry, PortStatus, SweepRead, SwitchDown, Tick
 from steering.core.network.address_claims import PATIENCE
-from steering.core.outputs import RemoveEntries, SendFrame
-from steering.core.packet_inputs import NeighbourSeen
-from steering.core.sessions import lost_subflows
+from steering.core.outputs import RemoveEntries
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.lost_subflows import ASKED_AGAIN, SILENT_SWEEPS, LostSubflows
+from steering.core.sessions.lost_subflows import SILENT_SWEEPS, LostSubflows
 from steering.core.sessions.records import TAKEN_UP_WITHIN
 from steering.model.ids import DatapathId
 from steering.model.network import PortRef
 from steering.model.policy import Limits, Policy
 from steering.model.rules import Meter
-from steering.model.session import Refusal
-from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
-from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, off_path_site, packed, refused
+from tests.support.full_session import (
+    LINGER,
+    POLICY,
+    SILENT,
+    asks,
+    at_port,
+    full,
+    joined,
+    mcp_closes,
+    silent_for,
+    wlan,
+)
+from tests.support.sites import FIN, UE_WLAN, Driver, answer, join, off_path_site, refused
 from tests.support.swept_subflows import moved, ports
-
-POLICY = Policy(limits=Limits(subflows_per_session=3))
-SILENT = SILENT_SWEEPS * POLICY.timers.sweep
-LINGER = POLICY.timers.fin_linger
-MAC = bytes.fromhex("020000000201")
-
-
-def at_port(driver: Driver, address: str = UE_WLAN) -> None:
-    """A host tells of itself at the WLAN's port."""
-    driver.give(NeighbourSeen(2, 1, packed(address), MAC))
-
-
-def joined(driver: Driver, port: int, address: str = UE_WLAN, number: int = 1) -> list[object]:
-    """A join comes in, and its MCP answers if it got it."""
-    opening = join(address, port, address_id=number)
-    outputs: list[object] = driver.syn(2, 1, opening)
-    (session,) = driver.table
-    place = driver.engine.map.inside[session.mcp].port
-    driver.syn_ack(place.dpid, place.port, answer(opening, b"")._replace(kind=Kind.JOIN))
-    return outputs
-
-
-def full(address: str = UE_WLAN, number: int = 1) -> Driver:
-    """A session that has all the subflows it may have: 40000 by LTE, 50001 and 50002 by WLAN."""
-    driver = Driver(policy=POLICY)
-    at_port(driver, address)
-    driver.session()
-    for port in (50_001, 50_002):
-        joined(driver, port, address, number)
-    moved(driver, 40_000, 50_001, 50_002)
-    assert ports(driver) == [40_000, 50_001, 50_002] and SILENT < POLICY.timers.idle
-    return driver
-
-
-def silent_for(driver: Driver, seconds: float, *live: int) -> None:
-    """Time goes by, in which sweeps find these subflows alone alive."""
-    driver.now += seconds
-    moved(driver, *live)
-
-
-def mcp_closes(driver: Driver, port: int, address: str = UE_WLAN) -> None:
-    (session,) = driver.table
-    place = driver.engine.map.inside[session.mcp].port
-    driver.give(FinSeen(place.dpid, place.port, answer(join(address, port), b"")._replace(flags=FIN)))
-
-
-def asks(outputs: list[object], address: str) -> bool:
-    """Whether nothing but the WLAN's port was asked for hosts, this one among them."""
-    sent = [o for o in outputs if isinstance(o, SendFrame)]
-    assert {(o.dpid, o.port) for o in sent} <= {(2, 1)} and len(outputs) == len(sent)
-    return any(packed(address) in o.frame[14:] and len(o.frame) < 54 for o in sent)
-
-
-def wlan(driver: Driver, up: bool) -> None:
-    driver.give(PortStatus(2, 1, up))
 
 
 def test_one_that_its_mcp_closed_gives_its_slot_when_a_sweep_finds_its_host_silent() -> None:
@@ -245,64 +198,6 @@ def test_a_host_that_has_several_subflows_between_two_addresses_keeps_a_silent_o
     assert refused(joined(driver, 50_003, number=1))  # 50002 has this id, too, and lives
 
 
-def test_a_host_that_has_a_new_address_is_asked_for_at_its_old_one_and_joined_the_second_time() -> None:
-    driver = full("10.2.0.50")
-    silent_for(driver, SILENT, 40_000)
-    at_port(driver)
-    outputs = joined(driver, 50_003)
-    assert asks(outputs, "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
-    assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 0
-    for _ in range(10):
-        driver.later(0.1)
-    assert joined(driver, 50_003) and ports(driver) == [40_000, 50_002, 50_003]
-
-
-def test_a_silent_backup_whose_host_answers_keeps_its_slot_and_the_join_is_refused_then() -> None:
-    driver = full("10.2.0.50")
-    silent_for(driver, SILENT, 40_000)
-    assert asks(joined(driver, 50_003, "10.2.0.66"), "10.2.0.50")
-    at_port(driver, "10.2.0.50")  # it answers
-    for _ in range(10):
-        driver.later(0.1)
-    assert refused(joined(driver, 50_003, "10.2.0.66")) and ports(driver) == [40_000, 50_001, 50_002]
-    assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 1
-
-
-@pytest.mark.parametrize("answers", [False, True])
-def test_a_silent_host_that_nobody_heard_of_since_its_port_came_back_is_asked_for_too(answers: bool) -> None:
-    driver = full("10.2.0.50")
-    silent_for(driver, SILENT, 40_000)
-    wlan(driver, False)
-    wlan(driver, True)
-    new = join("10.1.0.2", 50_003, address_id=2)
-    assert asks(driver.syn(1, 1, new), "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
-    assert refused(driver.syn(1, 1, new)), "it has not had the time to answer"
-    if answers:
-        at_port(driver, "10.2.0.50")
-    driver.now += PATIENCE
-    driver.syn(1, 1, new)
-    assert ports(driver) == ([40_000, 50_001, 50_002] if answers else [40_000, 50_002, 50_003])
-
-
-def test_what_a_question_told_long_ago_counts_no_more() -> None:
-    driver = full("10.2.0.50")
-    silent_for(driver, SILENT, 40_000)
-    wlan(driver, False)
-    wlan(driver, True)
-    new = join("10.1.0.2", 50_003, address_id=2)
-    for _ in range(3):
-        assert asks(driver.syn(1, 1, new), "10.2.0.50") and ports(driver) == [40_000, 50_001, 50_002]
-        driver.now += ASKED_AGAIN + 0.1
-
-
-def test_nobody_is_asked_for_while_something_comes_from_there() -> None:
-    driver = full("10.2.0.50")
-    silent_for(driver, SILENT - 1.0, 40_000)
-    assert refused(joined(driver, 50_003, "10.2.0.66"))
-    silent_for(driver, 1.0, 40_000, 50_002)
-    assert refused(joined(driver, 50_003, "10.2.0.66"))
-
-
 def test_a_join_to_the_mcps_own_address_counts_nowhere_and_is_not_taken_for_silent() -> None:
     driver = Driver(policy=POLICY)
     session = driver.session()
@@ -359,25 +254,6 @@ def test_a_wlan_that_comes_and_goes_all_day_is_always_joined_again() -> None:
         driver.give(Tick())
         silent_for(driver, 3 * SILENT, 40_000)
     assert driver.counters.joins[JoinResult.REFUSED] == 0
-
-
-@pytest.mark.parametrize("most", [1, 2])
-def test_of_whom_was_asked_is_remembered_within_a_bound(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lost_subflows, "ASKED", most)
-    driver = Driver(policy=POLICY)
-    driver.session()
-    hosts = ("10.2.0.50", "10.2.0.51")
-    for port, address in zip((50_001, 50_002), hosts, strict=True):
-        at_port(driver, address)
-        joined(driver, port, address)
-    silent_for(driver, SILENT, 40_000)
-    asked = []
-    for _ in range(2):
-        outputs = joined(driver, 50_003)
-        asked.append([address for address in hosts if asks(outputs, address)])
-        for address in hosts:
-            at_port(driver, address)  # both answer
-    assert asked == [list(hosts), list(hosts) if most == 1 else []]
 
 
 @pytest.mark.parametrize("sees_all", [False, True])
