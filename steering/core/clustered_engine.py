@@ -49,7 +49,7 @@ class ClusteredEngine(Engine):
                 self.map, self.switches, self.neighbours, self.chooser, routes, local, lambda: pieces.aborted.left_alone
             ),
             words=McpWords(self.chooser, lambda: pieces.aborted.left_alone),
-            destinations=pieces.destinations, waiting=pieces.waiting, readiness=pieces.readiness,
+            destinations=pieces.destinations, waiting=pieces.waiting, blocks=pieces.blocks, readiness=pieces.readiness,
             unread=self._unread, knows_sessions=self._knows_sessions, counted=self._counted,
         )  # fmt: skip
         # Last, because it sends the other controllers what all other parts have changed.
@@ -91,7 +91,8 @@ class ClusteredEngine(Engine):
         return waited and not any(map(self.switches.is_connected, self._mine()))
 
     def _knows_every_token(self, token: Token, now: float) -> bool:
-        return self.peers.is_whole and not self.peers.ended.has(token, now)
+        peers = self.peers
+        return peers.is_whole and peers.routes.is_settled(now) and not peers.ended.has(token, now)
 
     def _sees_every_subflow(self) -> bool:
         return False

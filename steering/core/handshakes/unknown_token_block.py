@@ -27,6 +27,7 @@ class UnknownTokenBlocks(Part):
     def __init__(self, epochs: Mapping[DatapathId, int]) -> None:
         self._epochs = epochs
         self._blocked: dict[FlowKey, tuple[float, Token, DatapathId, Rule]] = {}  # in order of deadlines
+        self._of_token: dict[Token, list[FlowKey]] = {}  # the same flows
 
     def __len__(self) -> int:
         return len(self._blocked)
@@ -54,13 +55,12 @@ class UnknownTokenBlocks(Part):
         rule = Rule(Table.CLASSIFY, BLOCKED, fields, cookie=static_cookie(self._epochs[seen.dpid]))
         token = read_token(handshake.token, "big")
         self._blocked[key] = (now + SECONDS, token, seen.dpid, rule)
+        self._of_token.setdefault(token, []).append(key)
         return [SyncRules(seen.dpid, (rule,), ())]
 
     def learnt(self, token: Token) -> list[Output]:
         """A token is known now. The blocks of flows that sent it end."""
-        if not self._blocked:
-            return []
-        return self._free([key for key, (_, of, _, _) in self._blocked.items() if of == token])
+        return self._free(list(self._of_token[token])) if token in self._of_token else []
 
     def tick(self, now: float) -> list[Output]:
         """End the blocks whose time is over."""
@@ -74,5 +74,12 @@ class UnknownTokenBlocks(Part):
         return self._free(over)
 
     def _free(self, keys: list[FlowKey]) -> list[Output]:
-        found = (self._blocked.pop(key) for key in keys)
-        return [SyncRules(dpid, (), (rule,)) for _, _, dpid, rule in found]
+        outputs: list[Output] = []
+        for key in keys:
+            _, token, dpid, rule = self._blocked.pop(key)
+            others = self._of_token[token]
+            others.remove(key)
+            if not others:
+                del self._of_token[token]
+            outputs.append(SyncRules(dpid, (), (rule,)))
+        return outputs

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from steering.core.counters import Counters
 from steering.core.handshakes.room import Readiness
+from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
 from steering.core.inputs import (
     FinSeen,
     Input,
@@ -104,6 +105,7 @@ class PeerExchange(Part):
         words: McpWords,
         destinations: JoinDestinations,
         waiting: PendingJoins,
+        blocks: UnknownTokenBlocks,
         readiness: Readiness,
         unread: set[DatapathId],
         knows_sessions: Callable[[bool], bool],
@@ -116,7 +118,7 @@ class PeerExchange(Part):
         self.replicas = replicas
         self._facts = facts
         self._words = words
-        self._waiting = waiting
+        self._waiting, self._blocks = waiting, blocks
         self._readiness = readiness
         self._unread = unread
         self.events: Counter[PeerEvent] = Counter()
@@ -206,6 +208,8 @@ class PeerExchange(Part):
             self._readiness.recovering = False
         self._foreign.look()
         divided = self._division.changed(given.me, self.members, given.owners, self._map.switches)
+        if moved:
+            divided += self._segments.owners_changed(now)
         if not moved or not self.reached:
             return divided
         # Controllers learn of a change at different times. Facts that came too early were refused: ask for them again.
@@ -316,9 +320,11 @@ class PeerExchange(Part):
             return self._event(PeerEvent.OUT_OF_PLACE)
         self.events[PeerEvent.NO_ROOM] += replica.add(entries)
         outputs: list[Output] = []
-        if self._waiting:
+        if self._waiting or self._blocks:
             for entry in entries:
-                for _, join in self._waiting.take(read_token(entry.token.to_bytes(4, "big"), "big")):
+                token = read_token(entry.token.to_bytes(4, "big"), "big")
+                outputs += self._blocks.learnt(token)
+                for _, join in self._waiting.take(token):
                     outputs += self._segments.syn(join, now)
         return outputs
 
@@ -383,7 +389,7 @@ class PeerExchange(Part):
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
         self.ended.expire(now)
-        self._segments.tick()
+        self._segments.tick(now)
         self._foreign.tick(now)
         outputs = self._division.tick(now) + self._words.tick(self._versions, now)
         if not self.reached:

@@ -12,10 +12,11 @@ from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.peer_facts import TellPeer
+from steering.core.peers.early_copies import EarlyCopies
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler
 from steering.core.peers.peer_events import PeerEvent
-from steering.core.peers.segment_routes import SegmentRoutes, forwarded
+from steering.core.peers.segment_routes import SETTLED, SegmentRoutes, forwarded
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.flow_key import FlowKey, flow_key, server_of
 from steering.core.sessions.token_owners import JoinDestinations
@@ -60,6 +61,11 @@ class PassedSegments:
         self._events = events
         self._is_whole = is_whole
         self._is_reading = is_reading
+        self._copies: EarlyCopies[ForwardedSegment] = EarlyCopies()
+        # Own copies of each kind, each with the controllers that may have had its session when it came.
+        self._sent: dict[type, EarlyCopies[tuple[SynAckSeen | FinSeen, frozenset[str]]]] = {
+            SynAckSeen: EarlyCopies(), FinSeen: EarlyCopies(),
+        }  # fmt: skip
         # Answers of MCPs that came before their sessions were read.
         self._early: OrderedDict[FlowKey, SynAckSeen] = OrderedDict()
 
@@ -137,17 +143,27 @@ class PassedSegments:
         self._keep(seen, answered)
         if not self._reached:
             return local(seen, now)
-        follows = self._routes.follows((sent, answered))
-        home = (
-            frozenset({follows})
-            if follows
-            else self._routes.lately_at_home(now, handshake.dst, handshake.src)
-        )
+        home = self._home_of(handshake, now)
+        if isinstance(seen, SynAckSeen | FinSeen):
+            self._sent[type(seen)].keep("", (seen, home), now + SETTLED)
         outputs = local(seen, now) if self._routes.me in home or not home else []
-        for name in home & self._reached:
-            self._events[PeerEvent.SEGMENT_PASSED_ON] += 1
-            outputs.append(TellPeer(name, forwarded(seen)))
-        return outputs
+        return outputs + self._passed_on(seen, home)
+
+    def _home_of(self, handshake: Handshake, now: float) -> frozenset[str]:
+        """The controllers that may have the session of a segment."""
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        follows = self._routes.follows((sent, answered))
+        if follows:
+            return frozenset({follows})
+        return self._routes.lately_at_home(now, handshake.dst, handshake.src)
+
+    def _passed_on(
+        self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, home: frozenset[str]
+    ) -> list[Output]:
+        names = home & self._reached
+        self._events[PeerEvent.SEGMENT_PASSED_ON] += len(names)
+        return [TellPeer(name, forwarded(seen)) for name in names]
 
     # ---- segments from other controllers --------------------------------------------------------
 
@@ -160,6 +176,8 @@ class PassedSegments:
         is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self._routes.me
         is_copy = message.kind != SegmentKind.SYN
         if owner != name and not is_sent_on and not (is_copy and self._routes.may_speak(name, dpid, now)):
+            if is_copy and not message.again and self._is_of_session_here(handshake):
+                self._copies.keep(name, message, now + SETTLED)
             return self._event(PeerEvent.FOREIGN_SWITCH)
         seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
         if message.kind == SegmentKind.SYN:
@@ -185,6 +203,28 @@ class PassedSegments:
             self._events[PeerEvent.NOT_MINE] += 1
         return self._local[type(seen)](seen, now)
 
+    def _is_of_session_here(self, handshake: Handshake) -> bool:
+        holds = self._table.holds
+        return holds(flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)) or holds(
+            flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        )
+
+    def owners_changed(self, now: float) -> list[Output]:
+        """Take the copies that were refused, of controllers that decide for their switches by now. Pass the copies that this controller
+        has sent to the owners of before on to those of now."""
+        outputs: list[Output] = []
+        for name, message, until in self._copies.take(now):
+            if self._routes.may_speak(name, DatapathId(message.dpid), now):
+                outputs += self.from_peer(name, message, now)
+            else:
+                self._copies.keep(name, message, until)
+        for copies in self._sent.values():
+            for name, (seen, told), until in copies.take(now):
+                home = self._home_of(seen.handshake, now)
+                outputs += self._passed_on(seen, home - told)
+                copies.keep(name, (seen, home | told), until)
+        return outputs
+
     # ---- answers that come too early ------------------------------------------------------------
 
     def _keep(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, flow: FlowKey) -> None:
@@ -194,9 +234,12 @@ class PassedSegments:
             if len(self._early) > EARLY:
                 self._early.popitem(last=False)
 
-    def tick(self) -> None:
+    def tick(self, now: float) -> None:
         """Forget the answers as soon as no session is being read: reading ends without `read` where another controller has these switches
         now. Later an answer could be taken for that to another session with the same flow."""
+        self._copies.expire(now)
+        for copies in self._sent.values():
+            copies.expire(now)
         if self._early and not self._is_reading():
             self._early.clear()
 

@@ -17,7 +17,7 @@ from steering.core.sessions.flow_key import FlowKey
 from steering.model.ids import DatapathId
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
-SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER
+SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER, and all others learn that it is
 PASSED_ON = 65_536  # most flows of forwarded joins that are remembered; the least recently used are dropped
 _SEGMENTS: Mapping[type, int] = {
     SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
@@ -40,6 +40,7 @@ class SegmentRoutes:
         self.owners: Mapping[DatapathId, str] = {}
         # The owners before the last ones, and when they ceased to be that.
         self._former: dict[DatapathId, tuple[str, float]] = {}
+        self._settled_at = 0.0
         self._passed: OrderedDict[FlowKey, str] = OrderedDict()
 
     def is_mine(self, dpid: DatapathId) -> bool:
@@ -50,7 +51,13 @@ class SegmentRoutes:
         for dpid, owner in self.owners.items():
             if owners.get(dpid) != owner:
                 self._former[dpid] = owner, now
+                self._settled_at = now + SETTLED
         self.owners = owners
+
+    def is_settled(self, now: float) -> bool:
+        """Whether no switch got another owner a moment ago. Until then a session may have a token that its owner was not told: the copy of
+        its SYN/ACK came over a switch whose owner was not known everywhere."""
+        return now >= self._settled_at
 
     def may_speak(self, name: str, dpid: DatapathId, now: float) -> bool:
         """Whether a controller may forward copies of a switch's segments: its owner, and the one before it for as long as the switch may
