@@ -1,4 +1,4 @@
-"""The exchange with other controllers: sends them the tokens of sessions here, and handles their messages."""
+"""The exchange with other controllers: handles their messages, and tells them what they have to know of this one."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ from steering.core.peers.own_entries import OwnEntries
 from steering.core.peers.passed_counters import PassedCounters
 from steering.core.peers.passed_segments import PassedSegments
 from steering.core.peers.peer_events import PeerEvent
-from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
+from steering.core.peers.replica_feed import ReplicaFeed
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.pending_joins import PendingJoins
@@ -75,10 +75,6 @@ from steering.wire.peer_messages import (
     TokenQuestion,
 )  # fmt: skip
 
-TOLD_AT_ONCE = 8  # messages of a whole replica to one controller in one tick
-PORTIONS = 10  # most times in one tick that as many numbers are examined to find these sessions
-DIGESTS = 5.0  # seconds between two digests
-TOLD_AGAIN = 1.0  # least seconds between two whole replicas that are sent to one controller
 ASKED_AGAIN = 10.0  # least seconds between two requests for a controller's whole replica
 
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
@@ -124,15 +120,12 @@ class PeerExchange(Part):
         self.events: Counter[PeerEvent] = Counter()
         self.members: frozenset[str] = frozenset()
         self.reached: set[str] = set()
-        self._syncs: dict[str, PeerSync] = {}
-        self._digest_at = 0.0
-        self._asked: dict[str, float] = {}
-        self._wished: set[str] = set()  # controllers that asked for a whole replica
-        self._told_all: dict[str, float] = {}  # earliest time of the next whole replica for a controller
+        self._asked: dict[str, float] = {}  # earliest time of the next request for a controller's replica
         self._foreign = ForeignSwitches(sitemap, routes, readiness, self.reached)
         self._misplaced: set[str] = set()  # controllers that sent facts of switches not known as theirs
         self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
         self.ended = EndedTokenMemory()
+        self._feed = ReplicaFeed(table, readiness, self.reached, self.ended)
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole,
             lambda: readiness.recovering,
@@ -154,7 +147,7 @@ class PeerExchange(Part):
         return {
             ClusterChanged: self._changed, PeerUp: self._up, PeerLost: self._lost, PeerTold: self._told,
             WriteRefused: self._refused,
-            TurnOver: lambda given, now: self.flush(now),
+            TurnOver: lambda given, now: self._feed.flush(now),
         }  # fmt: skip
 
     def in_place(self) -> dict[type, Handler]:
@@ -238,7 +231,7 @@ class PeerExchange(Part):
     def _all(self, name: str, now: float) -> list[Output]:
         facts = self._facts.all() if name in self.reached else ()
         words = self._words.all(name, self._versions)
-        return [*(TellPeer(name, fact) for fact in facts), *words, *self._all_tokens(name, now)]
+        return [*(TellPeer(name, fact) for fact in facts), *words, *self._feed.begin(name, now)]
 
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """A controller is lost. Its tokens stay, so that joins of its sessions are not taken for others."""
@@ -246,8 +239,7 @@ class PeerExchange(Part):
         self._versions.pop(given.name, None)
         self._division.lost(given.name)
         self._words.lost(given.name, now)
-        self._syncs.pop(given.name, None)
-        self._wished.discard(given.name)
+        self._feed.lost(given.name)
         self._foreign.look()
         return []
 
@@ -280,7 +272,7 @@ class PeerExchange(Part):
         elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
             self.replicas.of[name].is_whole = True
         elif isinstance(message, ReplicaRequest):
-            self._wished.add(name)  # the next tick answers once, however many requests came
+            self._feed.wish(name)  # the next tick answers once, however many requests came
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
         elif isinstance(message, LimitWish):
@@ -339,39 +331,7 @@ class PeerExchange(Part):
         self._asked[name] = now + ASKED_AGAIN
         return [TellPeer(name, ReplicaRequest())]
 
-    # ---- messages to others ---------------------------------------------------------------------
-
-    def _all_tokens(self, name: str, now: float) -> list[Output]:
-        """Begin to send a controller the tokens of all sessions here, in portions.
-
-        Changes of a session whose portion has not been sent yet are not sent by themselves: the portion will contain them.
-        """
-        if name not in self.reached:
-            return []
-        outputs = self.flush(now)
-        self._syncs[name] = PeerSync(self._table.youngest if len(self._table) else 0)
-        return [*outputs, TellPeer(name, ReplicaStart())]
-
-    def flush(self, now: float) -> list[Output]:
-        """Messages to all controllers: tokens that came or ended since the last call, and wishes for parts of limits."""
-        table = self._table
-        outputs: list[Output] = (
-            [TellPeer("", wish) for wish in table.shared.wishes(now)] if self.reached else []
-        )
-        learnt, ended = table.learnt, table.ended
-        if not learnt and not ended:
-            return outputs
-        table.learnt, table.ended = [], []
-        self.ended.note(
-            (one for _, one in ended), now
-        )  # some of these are of sessions that another controller has from now on
-        for name in sorted(self.reached):
-            sync = self._syncs.get(name)
-            came = [one for number, one in learnt if sync is None or not sync.is_ahead(number)]
-            went = [one for number, one in ended if sync is None or not sync.is_ahead(number)]
-            outputs += [TellPeer(name, TokenEntries(part)) for part in parts_of(came)]
-            outputs += [TellPeer(name, EndedTokens(part)) for part in parts_of(went)]
-        return outputs
+    # ---- what happens here ----------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self._table.limited_by(policy)
@@ -383,7 +343,7 @@ class PeerExchange(Part):
 
     def recovered(self, now: float) -> list[Output]:
         """The entries of all own switches were read. Now digests may be sent."""
-        self._digest_at = now
+        self._feed.digest_now(now)
         return self._segments.read(now)
 
     def tick(self, now: float) -> list[Output]:
@@ -393,34 +353,11 @@ class PeerExchange(Part):
         self._foreign.tick(now)
         outputs = self._division.tick(now) + self._words.tick(self._versions, now)
         if not self.reached:
-            self._table.learnt.clear()
-            self._table.ended.clear()
+            self._feed.forget_changes()
             return outputs
-        outputs += self.flush(now)
-        for name in sorted(name for name in self._wished if self._told_all.get(name, 0.0) <= now):
-            self._told_all[name] = now + TOLD_AGAIN
-            self._wished.discard(name)
+        outputs += self._feed.flush(now)
+        for name in self._feed.take_wishes(now):
             outputs += self._all(name, now)
-        for name, sync in list(self._syncs.items()):
-            outputs += self._go_on(name, sync)
+        outputs += self._feed.go_on()
         outputs += [TellPeer(name, fact) for name, fact in self._facts.deaths(self._versions)]
-        if now >= self._digest_at and not self._readiness.recovering:
-            self._digest_at = now + DIGESTS
-            told = ReplicaDigest(self._table.sum.tokens, self._table.sum.digest)
-            outputs += [TellPeer(name, told) for name in sorted(self.reached) if name not in self._syncs]
-        return outputs
-
-    def _go_on(self, name: str, sync: PeerSync) -> list[Output]:
-        table, left = self._table, TOKENS * TOLD_AT_ONCE
-        entries: list[TokenEntry] = []
-        for _ in range(PORTIONS):
-            if left <= 0 or sync.sent >= sync.end:
-                break
-            found, sync.sent = table.by_id.following(sync.sent, sync.end, left)
-            left -= len(found)
-            entries += filter(None, map(table.told, found))
-        outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in parts_of(entries)]
-        if sync.sent >= sync.end and not self._readiness.recovering:
-            del self._syncs[name]
-            outputs.append(TellPeer(name, ReplicaEnd()))
-        return outputs
+        return outputs + self._feed.digests(now)

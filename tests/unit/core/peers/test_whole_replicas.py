@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.core.peers import exchange
+from steering.core.peers import replica_feed
 from steering.wire.crypto import token
 from tests.support.clustered import Cluster
 from tests.support.sites import UE_LTE
@@ -16,9 +16,9 @@ def key_of(number: int) -> bytes:
 
 @pytest.mark.parametrize("at_once", [1, 7, 1_000])
 def test_a_whole_replica_has_every_session_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TOKENS", at_once)
-    monkeypatch.setattr(exchange, "TOLD_AT_ONCE", 1)
-    monkeypatch.setattr(exchange, "PORTIONS", 1)
+    monkeypatch.setattr(replica_feed, "TOKENS", at_once)
+    monkeypatch.setattr(replica_feed, "TOLD_AT_ONCE", 1)
+    monkeypatch.setattr(replica_feed, "PORTIONS", 1)
     cluster = Cluster()
     owner = cluster.engines["a"].sessions
     made = [cluster.session(UE_LTE, 10_000 + n, key_of(n)) for n in range(MANY)]
