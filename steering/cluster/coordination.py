@@ -8,7 +8,7 @@ reached, the last known assignment stays.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 from steering.cluster.cell import (
     CONTROLLER,
@@ -23,7 +23,8 @@ from steering.cluster.cell import (
     rebalance_text,
 )
 from steering.cluster.membership import CellMembership
-from steering.cluster.rebalance import TAKEN_WITHIN, plan
+from steering.cluster.rebalance import plan
+from steering.cluster.rebalance_order import RebalanceOrder
 from steering.cluster.shares import Allotment, claimed, granted, share_names, share_of
 from steering.cluster.silent_members import SilentMembers
 from steering.cluster.switch_reach import SwitchReach
@@ -100,8 +101,7 @@ class Coordination:
         self.has_taken: Callable[[str], bool] = lambda share: True
         # Whether streams have just ended, and it is not known yet who was cut off.
         self.is_in_doubt: Callable[[], bool] = lambda: False
-        # etcd's revision of what is known of a rebalancing under way, and when it was first seen.
-        self._moving: tuple[int, float] = (0, 0.0)
+        self._order = RebalanceOrder(keys, self._is_there, self._commit, lambda: self._now())
         self.reach = SwitchReach(me.id)
 
     @property
@@ -333,40 +333,7 @@ class Coordination:
         if changes:
             self._commit(changes, last)
         elif self.cell.rebalance is not None:
-            self._rebalance(allotment, self.cell.rebalance, unheard)
-
-    def _rebalance(self, allotment: Allotment, under_way: Rebalance, unheard: Collection[str]) -> None:
-        """Order the next move, if the taker of the last one has said that it has taken its share, and all members are heard. Otherwise
-        give up in time."""
-        revision = self.cell.revisions.get(REBALANCE, 0)
-        if self._moving[0] != revision:
-            self._moving = revision, self._now()
-        is_late = self._now() >= self._moving[1] + TAKEN_WITHIN
-        if under_way.share:
-            if self._is_there(under_way.taker) and not is_late:
-                return
-            log.warning(
-                "the load is not levelled further: %s has not taken share %s",
-                under_way.taker,
-                under_way.share,
-            )
-            told = Put(GAVE_UP, rebalance_text(under_way))
-            self._keys.commit({REBALANCE: revision}, [told, Delete(REBALANCE)])
-            return
-        if unheard:
-            if is_late:
-                log.warning("the load is not levelled further: not heard: %s", ", ".join(sorted(unheard)))
-                self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
-            return
-        move = next(iter(allotment.moves()), None)
-        if move is None:
-            log.info("the load is level")
-            self._keys.commit({REBALANCE: revision}, [Delete(REBALANCE)])
-            return
-        wanted = allotment.wanted(moves=1)[move.share]
-        assignment, last = granted(wanted, self.cell.shares.get(move.share), self.cell.last)
-        told = Put(REBALANCE, rebalance_text(Rebalance(move.share, move.taker)))
-        self._commit({move.share: assignment}, last, (REBALANCE, revision, told))
+            self._order.go_on(self.cell, allotment, self.cell.rebalance, unheard)
 
     def _tell_taken(self) -> None:
         """Write into etcd that this controller has taken the share that was moved to it."""
