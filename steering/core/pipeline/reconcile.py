@@ -27,6 +27,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.failover import DETOURS, Failover
+from steering.core.pipeline.held_rules import HeldRules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.opened_ports import CORE_PORTS, OpenedPorts
 from steering.core.pipeline.pieces import (
@@ -43,14 +44,12 @@ from steering.core.pipeline.pieces import (
 from steering.core.pipeline.switch_change import Change
 from steering.core.pipeline.switch_fill import Fill
 from steering.model.ids import DatapathId
-from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
+from steering.model.rules import FailoverGroup, MeterBand, Rule
 
 BUDGET = 400  # units of work in a slice; a unit takes some 5 us on a machine of 2025
 SETTLED = 3  # units for a switch that a path computation settles
 AROUND = 10  # units for a detour without the switches settled for it, and for the groups of a switch
 WAYS = 1_000  # most detours that are found before their switches are updated
-
-FORWARDING = (Table.LABEL, Table.HOST)
 
 
 class Reconcile:
@@ -88,12 +87,9 @@ class Reconcile:
         self._fills: dict[DatapathId, Fill] = {}  # switches to fill, in the order in which they connected
         self._ready: list[DatapathId] = []  # switches whose rules are all made
         self._lead = 0  # units of work that changes got more than fills, since there were both
-        # What switches hold: switch -> destination (`_labelled`) or piece (`_pieces`) -> rules.
-        self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
-        self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
+        self._held = held = HeldRules()
+        self._labelled, self._pieces, self._groups = held.labelled, held.pieces, held.groups
         self._opened = OpenedPorts(switches, self._pieces)
-        self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
-        self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
         # Switches where detours changed. Many detours cross each switch, so its rules are made again only when all
         # detours are found. Links may keep changing, so this is also done after WAYS detours.
         self._around: set[DatapathId] = set()
@@ -381,13 +377,7 @@ class Reconcile:
     def held(self, dpid: DatapathId) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """The rules of labels and registered pieces that a switch holds or is filled with. The first tuple has the rules
         of LABEL and HOST, the second those of all other tables."""
-        forwarding = [rule for rules in self._labelled[dpid].values() for rule in rules.values()]
-        admission: list[Rule] = []
-        for piece, rules in self._pieces[dpid].items():
-            if piece in self._makers or not isinstance(piece, str):
-                for rule in rules.values():
-                    (forwarding if rule.table in FORWARDING else admission).append(rule)
-        return tuple(forwarding), tuple(admission)
+        return self._held.of(dpid, self._makers)
 
     def forget(self, dpid: DatapathId) -> None:
         """Forget what a switch holds."""
@@ -395,22 +385,11 @@ class Reconcile:
         self._opened.forget(dpid)
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
-        self._labelled.pop(dpid, None)
-        self._pieces.pop(dpid, None)
-        self._groups.pop(dpid, None)
-        for place in [place for place in self._meters if place[0] == dpid]:
-            del self._meters[place]
+        self._held.forget(dpid)
 
     def brought(
         self, piece: str, dpid: DatapathId, rules: Rules, meters: Mapping[int, MeterBand] | None = None
     ) -> SyncRules | None:
         """A feature that changes its rules at its own times wants these rules at a switch now. Returns the changes to
         send, or None. Meters are never deleted: the switch would delete their rules, too."""
-        pieces = self._pieces.setdefault(dpid, {})
-        had, pieces[piece] = pieces.get(piece, {}), rules
-        known, self._meters[dpid, piece] = self._meters.get((dpid, piece), {}), meters or {}
-        change = Change()
-        change.compare(had, rules)
-        change.meters = tuple(band for number, band in (meters or {}).items() if known.get(number) != band)
-        found = SyncRules(dpid, tuple(change.add), tuple(change.delete), change.meters)
-        return found if change.any else None
+        return self._held.bring(piece, dpid, rules, meters or {})
