@@ -1,7 +1,7 @@
 """The half-open sessions of a table: those with one of two states. They have no index of their own."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from steering.core.sessions.indexes import NumberedIndex
 from steering.core.sessions.records import Session
@@ -12,11 +12,22 @@ PORTIONS = 5  # most times that as many numbers are examined as sessions are wan
 # Names for members of enums: core.sessions.records says why.
 SYN_PINNED, ANSWERED = SessionState.SYN_PINNED, SessionState.ANSWERED
 
+Counted = TypeVar("Counted")
+
 
 def is_half_open(session: Session) -> bool:
     """Whether a session is half-open, by its state."""
     state = session.state
     return state is SYN_PINNED or state is ANSWERED
+
+
+def count_less(counts: dict[Counted, int], key: Counted) -> None:
+    """Count one half-open session less. A count of 0 is removed."""
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
 
 
 class HalfOpenIndex(Mapping[int, Session]):

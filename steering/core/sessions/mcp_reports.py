@@ -8,7 +8,6 @@ The controller may miss a SYN/ACK or a FIN, because copies of segments are meter
 about its own sessions. A report about a session of another MCP is refused, and counted under the name of the reporting MCP.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from steering.core.sessions.network_view import (
     unanswered,
 )
 from steering.core.sessions.records import Session
+from steering.core.sessions.set_comparison import SetComparison
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token
@@ -81,11 +81,7 @@ class McpReports(Part):
         self._cut_off = cut_off
         self._looked_at = 0  # the youngest session for which an early report was looked for
         self._checked = 0  # the youngest session that was checked; all older ones were, too
-        self._checking: deque[int] = deque()  # sessions that have to be looked up in a complete set
-        self._under_way = False  # some of these were looked up already
-        # The MCPs whose sets this look-up compares with all sessions, and those for which another one has to follow.
-        self._comparing: set[McpId] = set()
-        self._to_compare: set[McpId] = set()
+        self._comparison = SetComparison(table, ledgers)
         self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
         self.early = EarlyReports(counters)
         # Sessions whose begin and end were reported before their SYN was handled -> whether the end was orderly.
@@ -126,7 +122,7 @@ class McpReports(Part):
         if not given.part and ledger.fits_again(self._table.limits.sessions):
             return self._refused(given.mcp, ReportRefusal.INCOMPLETE)
         if now - ledger.heard > SILENT:
-            self._check_all(given.mcp)
+            self._comparison.want(given.mcp)
         ledger.begin(given, now)
         outputs: list[Output] = []
         tokens: list[Token] = []
@@ -141,33 +137,8 @@ class McpReports(Part):
         ledger.settle()
         if given.part and given.last:
             ledger.complete()
-            self._check_all(given.mcp)
+            self._comparison.want(given.mcp)
         return ReportOutcome(outputs, tuple(tokens))
-
-    def _check_all(self, mcp: McpId) -> None:
-        """Look all sessions up, because this MCP's set is complete or its reports go on. A look-up that is under way comes to
-        its end first: an MCP that tells its set again and again must not keep the sessions of others from their turn."""
-        if self._under_way:
-            self._comparing.discard(mcp)
-            self._to_compare.add(mcp)
-            return
-        self._comparing.add(mcp)
-        if not self._checking:
-            self._begin_looking()
-
-    def _begin_looking(self) -> None:
-        self._checking = deque(self._table.by_id)
-        if not self._checking:
-            self._compared()
-
-    def _compared(self) -> None:
-        """All sessions were looked up."""
-        for mcp in self._comparing:
-            if mcp in self._ledgers:
-                self._ledgers[mcp].compared()
-        self._under_way, self._comparing, self._to_compare = False, self._to_compare, set()
-        if self._comparing:
-            self._begin_looking()
 
     def _refused(self, mcp: McpId, why: ReportRefusal) -> ReportOutcome:
         self._counters.session_reports_refused[self._map.mcps[mcp].name, why] += 1
@@ -271,13 +242,8 @@ class McpReports(Part):
             outputs += self._end_early(now)
         for ledger in self._ledgers.values():
             ledger.free_some()
-        for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
-            self._under_way = True
-            session = self._table.by_id.get(self._checking.popleft())
-            if session is not None:
-                outputs += self._check(session, now)
-            if not self._checking:
-                self._compared()
+        for session in self._comparison.sessions(CHECKED_EACH_TICK):
+            outputs += self._check(session, now)
         return outputs + self._check_young(now)
 
     def _check_young(self, now: float) -> list[Output]:

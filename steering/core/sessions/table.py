@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.quotas import Ledger, QuotaKeys
@@ -10,7 +9,7 @@ from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, Origin, source_of
 from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
-from steering.core.sessions.half_open_index import HalfOpenIndex, is_half_open
+from steering.core.sessions.half_open_index import HalfOpenIndex, count_less, is_half_open
 from steering.core.sessions.host_flows import HostFlows
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
@@ -30,8 +29,6 @@ INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
 
 BLOCK = SIZE - 1  # mask of a session's number: 0 where a block of session_order begins
-
-Counted = TypeVar("Counted")
 
 
 class SessionTable:
@@ -281,7 +278,7 @@ class SessionTable:
     def discount(self, session: Session) -> None:
         """The session stays half-open, and is no load."""
         if session.id not in self.uncounted:
-            _take_one(self._young, session.entrance << 16 | session.mcp)
+            count_less(self._young, session.entrance << 16 | session.mcp)
             self._no_load(session)
 
     def dismiss(self, session: Session) -> None:
@@ -297,10 +294,10 @@ class SessionTable:
     def _leave_half_open(self, session: Session) -> None:
         entrance = session.onset.entrance
         self.half_open.size -= 1
-        _take_one(self.half_open_at, entrance)
-        _take_one(self.half_open_from, self.origin_of(source_of(session.first)))
+        count_less(self.half_open_at, entrance)
+        count_less(self.half_open_from, self.origin_of(source_of(session.first)))
         if not self.uncounted or session.id not in self.uncounted:
-            _take_one(self._young, entrance << 16 | session.mcp)
+            count_less(self._young, entrance << 16 | session.mcp)
 
     def load_seen_at(self, entrance: WaypointId) -> ActiveSessions:
         """The load by MCP id for a SYN from a waypoint: without half-open sessions from other waypoints."""
@@ -391,12 +388,3 @@ class SessionTable:
             session.secrets.wipe()
             session.keep(None)
         session.let_go()
-
-
-def _take_one(counts: dict[Counted, int], key: Counted) -> None:
-    """Count one less. A count of 0 is removed."""
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
