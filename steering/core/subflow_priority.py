@@ -25,6 +25,7 @@ from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import GoOn, Output, Prefer
 from steering.core.part import Handler, Part
+from steering.core.selection.access_room import AccessRoom
 from steering.core.selection.access_use import Usage, says_nothing, usage_of
 from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
 from steering.core.selection.rulebook import RuleMatch
@@ -42,7 +43,6 @@ from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
 
 LOOKED_AT_ONCE = 64  # sessions in a slice: some 2 ms
-FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access becomes full, and at which it has room again
 _BEHIND = 1_000  # added to a rank; more than any place in `pooling.preferred`
 
 
@@ -63,8 +63,7 @@ class SubflowPriorities(Part):
         self._looked_at: int | None = None
         self._down: set[PortRef] = set()
         self._minute = 0
-        self.used_ports: dict[PortRef, float] = {}
-        self._full: set[str] = set()  # access networks that have no room
+        self.room = AccessRoom()
         self._overrides: dict[str, Pooling] = {}
         self.used = UsedBytes()
         self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes that an earlier controller counted
@@ -117,15 +116,8 @@ class SubflowPriorities(Part):
         self.look_again()
 
     def port_load(self, access: AccessNetwork, port: PortRef, utilisation: float) -> None:
-        """The utilisation of one port. An access network is as full as its fullest port (D-1.e)."""
-        self.used_ports[port] = utilisation
-        self.load(access.name, max(self.used_ports.get(known, 0.0) for known in access.ports))
-
-    def load(self, access: str, utilisation: float) -> None:
-        """The utilisation of an access network, 0 to 1. Two thresholds keep "full" from flapping."""
-        full = utilisation >= (EMPTIER if access in self._full else FULL)
-        if full != (access in self._full):
-            (self._full.add if full else self._full.discard)(access)
+        """The utilisation of one port, 0 to 1. If its access network is full now, or has room again, ranks may change."""
+        if self.room.port_load(access, port, utilisation):
             self.look_again()
 
     def takes(self) -> Mapping[type[Input], Handler]:
@@ -328,7 +320,7 @@ class SubflowPriorities(Part):
 
     def _is_ranked(self, usage: Usage, among: list[Subflow]) -> bool:
         if usage.distribution is Distribution.OVERFLOW:
-            return not any(self._access(s)[0] in self._full for s in among)
+            return not any(self.room.is_full(self._access(s)[0]) for s in among)
         return usage.distribution is Distribution.ACTIVE_BACKUP
 
     def _place(self, name: str, kind: NetworkAccessType, session: Session, usage: Usage) -> int:

@@ -68,7 +68,7 @@ class _Drafter:
     def _port(self, port: PortRef) -> DrawnPort:
         switch = self._engine.switches.get(port.dpid)
         up = switch is not None and switch.connected and switch.ports.get(port.port, False)
-        use = self._engine.preferring.used_ports.get(port)
+        use = self._engine.preferring.room.used_ports.get(port)
         return DrawnPort(self._names.switch(port.dpid), self._names.port(port), up, use)
 
     def _pairs(self) -> list[Ends]:

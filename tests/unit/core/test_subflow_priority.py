@@ -187,13 +187,13 @@ def test_offload_there_and_back():
 def test_overflow_lets_the_others_help_while_the_best_is_full():
     live = Live(Terms(distribution=Distribution.OVERFLOW, pooling=CHEAPEST))
     assert live.told() == {"lte": OFF}
-    live.engine.preferring.load("wlan", 0.79)
+    live.give(inputs.PortLoad(2, 1, 0.79))
     assert live.told() == {}
-    live.engine.preferring.load("wlan", 0.8)
+    live.give(inputs.PortLoad(2, 1, 0.8))
     assert live.told() == {"lte": ON}
-    live.engine.preferring.load("wlan", 0.6)
+    live.give(inputs.PortLoad(2, 1, 0.6))
     assert live.told() == {}
-    live.engine.preferring.load("wlan", 0.4)
+    live.give(inputs.PortLoad(2, 1, 0.4))
     assert live.told() == {"lte": OFF}
 
 
