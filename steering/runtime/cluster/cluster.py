@@ -35,6 +35,7 @@ from steering.model.network import Site
 from steering.model.standing_work import StandingWork, WorkFaults
 from steering.openflow.peers.peer_traffic import PeerTraffic
 from steering.openflow.peers.roles import OpenFlowRole, Roles
+from steering.runtime.cluster.cell_store import etcd_gateway, share_secrets
 from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.cluster.cluster_usage import ClusterUsage
 from steering.runtime.cluster.demotion import Demotion
@@ -49,20 +50,15 @@ from steering.runtime.cluster.peer_streams import (
 from steering.runtime.cluster.share_owners import ShareOwners, events_of
 from steering.runtime.cluster.standby_turns import line_of, turn_of
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
-from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
-from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
+from steering.store.etcd.access import EtcdError
 from steering.store.etcd.etcd_store import EtcdStore
-from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
 from steering.store.etcd.watch import EtcdWatch, KeyChange
 from steering.store.interface import StateError
-from steering.store.private_file import read_private
-from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
 LOOK = 0.1  # seconds
 SOON = 0.02  # seconds between checks whether a member whose stream ended is lost
-_SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +76,7 @@ class Cluster:
         self._wanted = wanted
         self._greenthreads: list[Any] = []
         self._named: Callable[[DatapathId], str] = lambda dpid: f"{dpid:016x}"
-        gateway = _gateway(wanted)
+        gateway = etcd_gateway(wanted)
         secrets = Keys(gateway, f"/steering/{wanted.cell}/secret/")
         kept = Keys(gateway, f"/steering/{wanted.cell}/kept/")
         self.secrets, self.kept = EtcdStore(secrets), EtcdStore(kept)
@@ -392,31 +388,6 @@ class Cluster:
         self._losing = None
 
 
-def share_secrets(store: EtcdStore, state_dir: Path) -> None:
-    """Give all controllers of a cell the same keys of discovery and of pseudonyms: those of the first controller. Raises
-    StateError."""
-    directory = StateDirectory(state_dir)
-    for name, key_of in _SECRETS.items():
-        own = key_of(state_dir).hex()
-        store.create(name, own)
-        shared = store.read(name)
-        if shared is not None and shared != own:
-            directory.write(name, shared)
-            key_of(state_dir)  # raises StateError where the file holds no key
-
-
 def _endpoint(stream: str) -> tuple[str, int]:
     host, _, port = stream.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _gateway(wanted: ClusterSettings) -> EtcdGateway:
-    """Raises SettingsError."""
-    try:
-        endpoints = parse_endpoints(wanted.etcd)
-        password = read_private(Path(wanted.password_file)) if wanted.password_file else ""
-        return EtcdGateway(EtcdAccess(endpoints, wanted.ca, wanted.cert, wanted.key, wanted.user, password))
-    except (ValueError, StateError, EtcdError) as error:
-        raise SettingsError(f"--cluster: {error}") from None
-    except FileNotFoundError:
-        raise SettingsError(f"--cluster-password-file: there is no {wanted.password_file}") from None
