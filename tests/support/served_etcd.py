@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -44,3 +45,11 @@ class ServedEtcd:
         self._ticks.join(20)
         self.server.stop()
         shutil.rmtree(self._folder)
+
+
+def put(store: SmallEtcd, key: str, value: str, **more: object) -> None:
+    """Write a key without a client: `more` are further fields of the request."""
+    store.call(
+        "kv/put",
+        {"key": b64encode(key.encode()).decode(), "value": b64encode(value.encode()).decode(), **more},
+    )
