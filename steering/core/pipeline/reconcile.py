@@ -27,7 +27,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.failover import DETOURS, Failover
-from steering.core.pipeline.held_rules import HeldRules
+from steering.core.pipeline.installed_rules import InstalledRules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.opened_ports import CORE_PORTS, OpenedPorts
 from steering.core.pipeline.pieces import (
@@ -87,7 +87,7 @@ class Reconcile:
         self._fills: dict[DatapathId, Fill] = {}  # switches to fill, in the order in which they connected
         self._ready: list[DatapathId] = []  # switches whose rules are all made
         self._lead = 0  # units of work that changes got more than fills, since there were both
-        self._held = held = HeldRules()
+        self._held = held = InstalledRules()
         self._labelled, self._pieces, self._groups = held.labelled, held.pieces, held.groups
         self._opened = OpenedPorts(switches, self._pieces)
         # Switches where detours changed. Many detours cross each switch, so its rules are made again only when all

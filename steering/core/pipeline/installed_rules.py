@@ -11,7 +11,7 @@ from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
 FORWARDING = (Table.LABEL, Table.HOST)
 
 
-class HeldRules:
+class InstalledRules:
     """By switch: `labelled` has the rules of each destination's labels, `pieces` those of each piece, `groups` the groups by
     number."""
 
