@@ -25,7 +25,7 @@ from steering.model.rules import (
     static_cookie,
 )
 
-Place = tuple[DatapathId, int]  # the switch where kept flows begin, and their session
+SessionPlace = tuple[DatapathId, int]  # the switch where kept flows begin, and their session
 
 
 class Stage(IntEnum):
@@ -70,7 +70,7 @@ class KeptPaths:
         self.ways: dict[DatapathId, OldWays] = {}
         self.stage = Stage.LABELS
         self.due = due
-        self.led: dict[Place, list[LedFlow]] = {}
+        self.led: dict[SessionPlace, list[LedFlow]] = {}
 
     @property
     def flows(self) -> int:

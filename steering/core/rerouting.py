@@ -27,10 +27,10 @@ from steering.core.network.graph import Graph
 from steering.core.network.old_ways import old_ways
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
-from steering.core.old_paths import KeptPaths, LedFlow, Place, Stage, flows_led
+from steering.core.old_paths import KeptPaths, LedFlow, SessionPlace, Stage, flows_led
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Handler, Part
-from steering.core.pipeline.pieces import Piece, Rules, keyed
+from steering.core.pipeline.pieces import PieceName, Rules, keyed
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.sessions.flow_key import parts_of
 from steering.core.sessions.table import SessionTable
@@ -181,7 +181,7 @@ class OldPaths(Part):
             self._reconcile.touch((LABELS, one.number, end), dpids)
             yield len(dpids)
 
-    def _touch_flows(self, one: KeptPaths, places: list[Place]) -> Iterator[int]:
+    def _touch_flows(self, one: KeptPaths, places: list[SessionPlace]) -> Iterator[int]:
         for dpid, session in places:
             self._reconcile.touch((FLOWS, one.number, session), (dpid,))
             yield 1
@@ -332,13 +332,13 @@ class OldPaths(Part):
                     for attachment in self._map.at_switch.get(end, ()):
                         yield label_mac(attachment.waypoint.id, one.number)
 
-    def _ends_at(self, dpid: DatapathId) -> Iterator[Piece]:
+    def _ends_at(self, dpid: DatapathId) -> Iterator[PieceName]:
         for one in self.kept:
             for end, ways in one.ways.items():
                 if dpid in ways.ports:
                     yield (LABELS, one.number, end)
 
-    def _sessions_at(self, dpid: DatapathId) -> Iterator[Piece]:
+    def _sessions_at(self, dpid: DatapathId) -> Iterator[PieceName]:
         for one in self.kept:
             for at, session in one.led:
                 if at == dpid:
@@ -347,7 +347,7 @@ class OldPaths(Part):
     def _of(self, number: object) -> KeptPaths | None:
         return next((one for one in self.kept if one.number == number), None)
 
-    def _labels(self, dpid: DatapathId, piece: Piece) -> Rules:
+    def _labels(self, dpid: DatapathId, piece: PieceName) -> Rules:
         """The rules of a piece LABELS at a switch."""
         one = self._of(piece[1])
         if one is None:
@@ -356,7 +356,7 @@ class OldPaths(Part):
         waypoints = [attachment.waypoint.id for attachment in self._map.at_switch.get(end, ())]
         return keyed(one.label_rules(dpid, end, waypoints, self._epochs[dpid]))
 
-    def _held(self, dpid: DatapathId, piece: Piece) -> Rules:
+    def _held(self, dpid: DatapathId, piece: PieceName) -> Rules:
         """The rules of a piece FLOWS: for the flows of one session that begin at a switch."""
         one = self._of(piece[1])
         flows = [] if one is None else one.led.get((dpid, int(piece[2])), [])

@@ -31,7 +31,7 @@ MAX_PAIRS = 1_000_000  # most pairs of subscriber and rule, because each pair is
 # Most prefixes of subscribers. Each edge has an entry for each pair of such a prefix and a prefix behind a gateway.
 MAX_PREFIXES = 4_096
 
-Keys = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _inside(narrow: Network, wide: Network) -> bool:
     return narrow.prefixlen >= wide.prefixlen and narrow.network_address in wide
 
 
-def hindrances(policy: Policy) -> Iterator[tuple[int, Keys, str]]:
+def hindrances(policy: Policy) -> Iterator[tuple[int, KeyPath, str]]:
     """All reasons that forbid a proactive rule: the rule's index, the keys of the file that cause it, and a text."""
     for index, rule in enumerate(policy.rules):
         if rule.then.insertion is not Insertion.PROACTIVE:
@@ -113,7 +113,7 @@ _CONDITIONS = {
 }  # fmt: skip
 
 
-def _against(rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
+def _against(rule: PolicyRule) -> Iterator[tuple[KeyPath, str]]:
     """The rule's own terms and conditions that flow entries cannot carry out: keys of the file, and a text."""
     then = rule.then
     if then.action is not Action.PROXY or then.mode is not Mode.TAKE_OVER:
@@ -139,7 +139,7 @@ def _against(rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
         yield ("then", "pooling", "allowed"), "so no join is looked at: none can be refused by its access"
 
 
-def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
+def _of_policy(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
     if policy.eligible_ports != ALL_PORTS:
         yield ("then", "insertion"), "and only some ports are eligible"
     chain = policy.authorization
@@ -149,7 +149,7 @@ def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
         yield ("then", "insertion"), "so hosts' keys are not seen, and keep_keys wants them"
 
 
-def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
+def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[KeyPath, str]]:
     """Subscribers that forbid a proactive rule: another rule matches them first, they have quotas of their own, or their
     prefixes lie within those of a proactive unit."""
     mine: list[Subscriber | None] = [s for s in (*policy.subscribers, None) if _may_meet(rule.when, s)]
@@ -172,7 +172,7 @@ def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
     yield from _nested(policy, rule, mine)
 
 
-def _nested(policy: Policy, rule: PolicyRule, mine: list[Subscriber | None]) -> Iterator[tuple[Keys, str]]:
+def _nested(policy: Policy, rule: PolicyRule, mine: list[Subscriber | None]) -> Iterator[tuple[KeyPath, str]]:
     if sum(len(s.prefixes) for s in mine if s) > MAX_PREFIXES:
         yield ("then", "insertion"), f"and more than {MAX_PREFIXES} prefixes would be set ahead"
         return

@@ -15,7 +15,7 @@ from steering.model.reservation import Level
 from steering.model.session import FlowKey
 
 Places = tuple[tuple[FlowKey, DatapathId], ...]  # of subflows: flow key, and the edge where it enters
-Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
+KeptRoute = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
 USAGE_PARTS = 256  # records of a cluster's controller, for all pairs of subscriber and access type
 USAGE_PAIRS = 512  # most pairs in one of them
@@ -45,7 +45,7 @@ class KeptReservation(NamedTuple):
     places: Places
     number: int
     slot: int
-    routes: tuple[Route, ...]
+    routes: tuple[KeptRoute, ...]
 
 
 class KeptUse(NamedTuple):

@@ -182,7 +182,7 @@ class UnwildcardFlow:
     """Make the datapath's flow cache match on the whole 5-tuple (docs/design/measured.rst)."""
 
 
-Action = (
+RuleAction = (
     SetField
     | SetBits
     | Move
@@ -210,7 +210,7 @@ class Rule:
     table: int
     priority: int
     match: tuple[tuple[str, FieldValue], ...]
-    actions: tuple[Action, ...] = ()
+    actions: tuple[RuleAction, ...] = ()
     goto: int | None = None
     metadata: tuple[int, int] | None = None  # value, mask
     cookie: int = 0
@@ -238,7 +238,7 @@ class Bucket:
     """`actions` are carried out if the port `watch` is live: it has carrier and, where BFD runs, its peer answers."""
 
     watch: int
-    actions: tuple[Action, ...]
+    actions: tuple[RuleAction, ...]
 
 
 @dataclass(frozen=True, slots=True)

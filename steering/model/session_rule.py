@@ -6,11 +6,11 @@ from ipaddress import ip_address
 from steering.model.rules import (
     ROLE_MASK,
     ROLE_SHIFT,
-    Action,
     DecTtl,
     FieldValue,
     Meter,
     Rule,
+    RuleAction,
     SetField,
     Table,
     ToController,
@@ -45,7 +45,7 @@ def session_rule(entry: Entry) -> Rule:
     }
     label = SetField("eth_dst", label_mac(entry.waypoint, entry.path))
     copy = ToController(Meter.WATCH)
-    actions: tuple[Action, ...] = (label, DecTtl())
+    actions: tuple[RuleAction, ...] = (label, DecTtl())
     if entry.watch == Watch.COPY:
         actions = (copy, label, DecTtl())
     elif entry.watch == Watch.PUNT:

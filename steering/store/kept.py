@@ -14,12 +14,12 @@ from steering.model.kept import (
     KeptMcp,
     KeptNetwork,
     KeptReservation,
+    KeptRoute,
     KeptSession,
     KeptUnit,
     KeptUsage,
     KeptUse,
     Places,
-    Route,
 )
 from steering.model.network import PortRef
 from steering.model.reservation import Level
@@ -273,5 +273,5 @@ def _datapath(value: Any) -> DatapathId:
     return DatapathId(_number(value, 2**64))
 
 
-def _route(value: Any) -> Route:
+def _route(value: Any) -> KeptRoute:
     return tuple(_link(hop) for hop in _some(value, MOST_HOPS))

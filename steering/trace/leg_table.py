@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from steering.wire.errors import WireRefusal
 from steering.wire.segment import Flags, Segment
 
-from .legs import Endpoint, Leg
+from .legs import Leg, LegEnd
 from .sequence import SEQ_SPACE, gap
 
 _FAST_OPEN = 1 << 16  # most bytes of data in a SYN that a SYN/ACK may acknowledge (RFC 7413)
@@ -39,10 +39,8 @@ class LegTable:
         self._crossed: set[Leg] = set()  # legs that turned out to be a part of another one
         self.ignored = 0
         self._limit = limit
-        self._by_pair: dict[tuple[Endpoint, Endpoint], deque[Leg]] = {}
-        self._by_syn: dict[
-            tuple[Endpoint, Endpoint, int], Leg
-        ] = {}  # initiator, responder, number of the SYN
+        self._by_pair: dict[tuple[LegEnd, LegEnd], deque[Leg]] = {}
+        self._by_syn: dict[tuple[LegEnd, LegEnd, int], Leg] = {}  # initiator, responder, number of the SYN
 
     @property
     def legs(self) -> list[Leg]:
@@ -67,7 +65,7 @@ class LegTable:
             self._remember(leg, pair)
         return damage
 
-    def _remember(self, leg: Leg, pair: tuple[Endpoint, Endpoint]) -> None:
+    def _remember(self, leg: Leg, pair: tuple[LegEnd, LegEnd]) -> None:
         """Have a leg receive the segments of its pair of endpoints: it is new, or its SYN or SYN/ACK came again."""
         if leg.syn_seq is not None:
             self._by_syn[leg.initiator, leg.responder, leg.syn_seq] = leg
@@ -79,7 +77,7 @@ class LegTable:
             legs.remove(next((one for one in legs if one.over or one.is_attempt), legs[0]))
         legs.append(leg)
 
-    def _find(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
+    def _find(self, segment: Segment, src: LegEnd, dst: LegEnd, legs: _Legs) -> Leg | None:
         if not segment.flags & Flags.SYN:
             return _nearest(segment, src, legs)
         if segment.flags & Flags.ACK:
@@ -91,7 +89,7 @@ class LegTable:
         same = self._by_syn.get((src, dst, segment.seq)) or _guessed_for(segment, src, legs)
         return same or _answered_with(segment, src, legs) or _begun_by(segment, src, legs)
 
-    def _opened_by_both(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
+    def _opened_by_both(self, segment: Segment, src: LegEnd, dst: LegEnd, legs: _Legs) -> Leg | None:
         """The leg of this SYN/ACK, if the SYN/ACK repeats a SYN of its sender and answers a SYN of its receiver, which may be captured
         later. Of two legs, one may have its answer already: the other one's SYN was captured after its SYN/ACK."""
         answers = (segment.ack - 1) % SEQ_SPACE
@@ -115,7 +113,7 @@ class LegTable:
         leg.sides[1].begin = part.syn_seq
         return leg
 
-    def _answered_by(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
+    def _answered_by(self, segment: Segment, src: LegEnd, dst: LegEnd, legs: _Legs) -> Leg | None:
         """The leg whose SYN this SYN/ACK answers."""
         syn = (segment.ack - 1) % SEQ_SPACE
         asked = [leg for leg in legs if leg.responder == src and leg.syn_seq is not None]
@@ -131,7 +129,7 @@ class LegTable:
         nearest = min(fitting, default=None)
         return nearest[3] if nearest and nearest[0] <= _FAST_OPEN else None
 
-    def _add(self, segment: Segment, src: Endpoint, dst: Endpoint) -> Leg | None:
+    def _add(self, segment: Segment, src: LegEnd, dst: LegEnd) -> Leg | None:
         if len(self._legs) >= self._limit:
             return None
         if segment.flags & Flags.SYN and segment.flags & Flags.ACK:
@@ -146,7 +144,7 @@ class LegTable:
         return leg
 
 
-def _nearest(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+def _nearest(segment: Segment, src: LegEnd, legs: Iterable[Leg]) -> Leg | None:
     """The leg that a segment without SYN belongs to."""
     nearest = min(legs, key=lambda leg: leg.fit(segment, leg.side_of(src)), default=None)
     if nearest is None or segment.flags & Flags.RST:
@@ -156,7 +154,7 @@ def _nearest(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None
     return None if beyond and all(leg.over for leg in legs) else nearest
 
 
-def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+def _guessed_for(segment: Segment, src: LegEnd, legs: Iterable[Leg]) -> Leg | None:
     """The leg whose SYN/ACK came before this SYN, and acknowledged data of the SYN too."""
     length = len(segment.payload) + segment.cut
     for leg in legs:
@@ -166,12 +164,12 @@ def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | 
     return None
 
 
-def _answered_with(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+def _answered_with(segment: Segment, src: LegEnd, legs: Iterable[Leg]) -> Leg | None:
     """The leg that was answered with the number of this SYN: both ends opened it, and the SYN was captured behind its SYN/ACK."""
     return next((leg for leg in legs if leg.responder == src and leg.has_answer(segment.seq)), None)
 
 
-def _begun_by(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+def _begun_by(segment: Segment, src: LegEnd, legs: Iterable[Leg]) -> Leg | None:
     """The leg whose SYN or SYN/ACK this is, where other segments of the leg came earlier."""
     behind = [(leg.behind(segment, leg.side_of(src)), at, leg) for at, leg in enumerate(legs)]
     return min(((gap, at, leg) for gap, at, leg in behind if gap is not None), default=(0, 0, None))[2]

@@ -7,12 +7,12 @@ from steering.wire.mptcp import Dss, MpCapable, MpFastclose, MpJoinAck, MpJoinSy
 from steering.wire.segment import Flags, Segment
 
 from .options import SegmentOptions, read_options
-from .resets import Ends, Reset
+from .resets import Reset, ResetEnds
 from .sequence import SEQ_SPACE, gap, is_after
 from .sides import Side
 
-Endpoint = tuple[bytes, int]  # address, port
-Answer = MpCapable | MpJoinSynAck | None
+LegEnd = tuple[bytes, int]  # address, port
+LegAnswer = MpCapable | MpJoinSynAck | None
 _BEHIND_SYN = 1 << 20  # bytes; how far after its SYN the first known segment of a leg may be
 _PLAUSIBLE = 1 << 24  # bytes; how far a segment usually is from the known segments of its leg, at most
 _MOST_ANSWERS = 4  # most SYN/ACKs of a leg: a server with SYN cookies sends each with another number
@@ -23,19 +23,19 @@ class Leg:
     """One TCP connection. `initiator`: the end that sent the SYN, or where that was not captured, the end that was
     seen first."""
 
-    initiator: Endpoint
-    responder: Endpoint
+    initiator: LegEnd
+    responder: LegEnd
     order: int
     offer: MpCapable | MpJoinSyn | None = None  # the option of the SYN
     syn_seen: bool = False
     infinite_mapping: bool = False
     # The option of the initiator's own SYN/ACK, where both ends sent a SYN at once.
-    initiator_answer: Answer = None
+    initiator_answer: LegAnswer = None
     spoke_mptcp: bool = False  # whether a segment of either side carried an MPTCP option
     # Initiator first. Where the SYN was not captured yet, the initiator may turn out to be the other end.
     sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
-    _answers: dict[int, Answer] = field(default_factory=dict)  # SYN/ACKs by sequence number
-    _ends: Ends = field(default_factory=Ends)
+    _answers: dict[int, LegAnswer] = field(default_factory=dict)  # SYN/ACKs by sequence number
+    _ends: ResetEnds = field(default_factory=ResetEnds)
 
     @property
     def syn_seq(self) -> int | None:
@@ -47,7 +47,7 @@ class Leg:
         return bool(self._answers)
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> LegAnswer:
         """The SYN/ACK. Of several, the one that the initiator acknowledged."""
         return self._answers.get(-1 if self.sides[1].begin is None else self.sides[1].begin)
 
@@ -97,7 +97,7 @@ class Leg:
         """Whether both sides have ended it, or it was reset."""
         return all(side.finished for side in self.sides) or self.reset is not None
 
-    def side_of(self, host: Endpoint) -> int:
+    def side_of(self, host: LegEnd) -> int:
         """0 for the initiator, 1 for the responder."""
         return 0 if self.initiator == host else 1
 
@@ -131,7 +131,7 @@ class Leg:
         most = 0 if self.over or elsewhere else _BEHIND_SYN
         return max(gaps) if gaps and max(gaps) <= most else None
 
-    def begin(self, segment: Segment, initiator: Endpoint) -> None:
+    def begin(self, segment: Segment, initiator: LegEnd) -> None:
         """Take the leg's SYN or SYN/ACK, which came after other segments of the leg."""
         if self.initiator != initiator:
             self.initiator, self.responder = self.responder, self.initiator

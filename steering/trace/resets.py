@@ -57,7 +57,7 @@ def acceptable(segment: Segment, side: int, sides: list[Side]) -> bool:
     return sender.next is None or gap(segment.seq, sender.next) <= _ONE_WAY
 
 
-class Ends:
+class ResetEnds:
     """The RSTs and MP_FASTCLOSEs of one leg that may have ended it, at most `_MOST_KEPT`."""
 
     __slots__ = ("_found", "_seen")

@@ -3,8 +3,10 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.architecture import layers
 
@@ -56,6 +58,41 @@ def classes() -> Iterator[tuple[str, ast.ClassDef]]:
                 yield path.relative_to(layers.ROOT).as_posix(), node
 
 
+# Its names are those of REST: packaging/clientcode.py makes it from the OpenAPI description.
+MADE_FROM_REST = "steering/client/records.py"
+CAPITALS = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)*")
+
+
+def meanings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The names of types at the top of a file, with what each is: `class`, or what an alias stands for. Left out are type
+    variables, and the forms in which a thing stands in a file or in REST (`Annotated`): these are named as the thing."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, "class"
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            meaning = ast.unparse(node.value)
+            if meaning.startswith("TypeVar(") or "Annotated[" in meaning:
+                continue
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and CAPITALS.fullmatch(target.id):
+                    yield target.id, meaning
+
+
+def with_two_meanings(files: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]]:
+    """Name -> where it stands, of names that mean two things. An alias may stand in several files if it is the same."""
+    places: dict[str, list[str]] = defaultdict(list)
+    known: dict[str, set[str]] = defaultdict(set)
+    for path, tree in files:
+        for name, meaning in meanings(tree):
+            places[name].append(path)
+            known[name].add(meaning)
+    return {
+        name: found
+        for name, found in places.items()
+        if len(known[name]) > 1 or (len(found) > 1 and "class" in known[name])
+    }
+
+
 def is_exception(node: ast.ClassDef) -> bool:
     """By its base, as far as a name tells."""
     bases = {ast.unparse(base) for base in node.bases}
@@ -69,13 +106,31 @@ def is_noun(name: str) -> bool:
     return word in NOUNS or not PARTICIPLE.search(word)
 
 
-def test_no_class_name_of_the_product_has_two_meanings() -> None:
-    places: dict[str, list[str]] = defaultdict(list)
-    for path, node in classes():
-        if path.startswith("steering/"):
-            places[node.name].append(path)
-    twice = {name: found for name, found in places.items() if len(found) > 1}
+def test_no_name_of_a_type_of_the_product_has_two_meanings() -> None:
+    paths = [path.relative_to(layers.ROOT).as_posix() for path in layers.sources()]
+    ours = [path for path in paths if path.startswith("steering/") and path != MADE_FROM_REST]
+    twice = with_two_meanings(
+        (path, ast.parse((layers.ROOT / path).read_text(encoding="utf-8"))) for path in ours
+    )
     assert not twice, twice
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_fault"),
+    [
+        ("class Way: ...", "class Way: ...", True),
+        ("class Way: ...", "Way = tuple[int, int]", True),
+        ("Way = tuple[int, int]", "Way: TypeAlias = frozenset[int]", True),
+        ("Way = int | str", "Way = str | int", True),
+        ("Way = tuple[int, int]", "Way = tuple[int, int]", False),
+        ("class Way: ...", "Way = Annotated[str, Field(max_length=9)]", False),
+        ("Way = TypeVar('Way')", "class Way: ...", False),
+        ("WAY = 1", "WAY = 2", False),
+    ],
+)
+def test_a_name_of_a_type_that_has_two_meanings_is_found(one: str, other: str, is_fault: bool) -> None:
+    found = with_two_meanings([("one.py", ast.parse(one)), ("other.py", ast.parse(other))])
+    assert found == ({"Way": ["one.py", "other.py"]} if is_fault else {})
 
 
 def test_classes_are_nouns() -> None:

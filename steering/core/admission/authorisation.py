@@ -22,7 +22,7 @@ from steering.model.prefix_table import PrefixTable
 from steering.model.session import Refusal
 
 Question = tuple[bytes, Authorizer]
-Flow = tuple[bytes, bytes, int, int]  # addresses and ports
+SynFlow = tuple[bytes, bytes, int, int]  # addresses and ports
 Replay = Callable[[Attachment, SynSeen, float], list[Output]]
 MOST_TTL = 86_400.0  # seconds; bounds the ttl that an authoriser gives
 ERROR_TTL = 5.0  # seconds for which an authoriser that failed is not asked again about a source
@@ -47,7 +47,7 @@ class PendingQuestion:
         self.number = number
         self.deadline = deadline
         self.before = before
-        self.syns: dict[Flow, tuple[Attachment, SynSeen]] = {}
+        self.syns: dict[SynFlow, tuple[Attachment, SynSeen]] = {}
 
 
 class Authorisation(Part):

@@ -14,7 +14,7 @@ from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, naturally
-from steering.core.sessions.flow_key import Origin, flow_key
+from steering.core.sessions.flow_key import OriginOf, flow_key
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.model.ids import Token, read_token
 from steering.model.mechanism import Mechanism
@@ -41,7 +41,7 @@ class EarlyJoins:
         counters: Counters,
         disabled: frozenset[Mechanism],
         is_certain: Callable[[Token, float], bool],
-        origin_of: Origin,
+        origin_of: OriginOf,
     ) -> None:
         self.guesses = TokenGuesses(origin_of, Mechanism.TOKEN_GUESSES in disabled)
         self._waiting = waiting

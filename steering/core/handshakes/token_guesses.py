@@ -6,7 +6,7 @@ source is an address, or an IPv6 /64 that belongs to one host (SiteMap.origin_of
 honest join may come before its token is known, or after a restart.
 """
 
-from steering.core.sessions.flow_key import FlowKey, Origin, source_of
+from steering.core.sessions.flow_key import FlowKey, OriginOf, source_of
 
 FREE = 256  # wrong tokens that a source may send: several hosts may share the source's address
 SECONDS = 10.0  # how long a wrong token counts, and how long a source with too many gets no answer
@@ -16,7 +16,7 @@ MOST = 4_096  # most sources that are remembered; beyond that the oldest is forg
 class TokenGuesses:
     """Counts wrong tokens by source. `disabled`, for the negative control: nothing is counted."""
 
-    def __init__(self, origin_of: Origin, disabled: bool = False) -> None:
+    def __init__(self, origin_of: OriginOf, disabled: bool = False) -> None:
         self._origin_of = origin_of
         self._disabled = disabled
         self._wrong: dict[bytes, tuple[float, int]] = {}  # source -> until when, how many; in order of time

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
 from steering.core.selection.quotas import limits_of
-from steering.core.sessions.flow_key import FlowKey, Origin
+from steering.core.sessions.flow_key import FlowKey, OriginOf
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import McpId, Token
@@ -22,7 +22,7 @@ class FollowedTable(SessionTable):
     """
 
     def __init__(
-        self, limits: Limits, mcps: Iterable[int], hosts_move: bool, origin_of: Origin,
+        self, limits: Limits, mcps: Iterable[int], hosts_move: bool, origin_of: OriginOf,
         leaves: Callable[[Session], bool],
     ) -> None:  # fmt: skip
         super().__init__(limits, mcps, hosts_move, origin_of)

@@ -36,12 +36,12 @@ from steering.model.rules import (
     GROUP_PORTS,
     LABEL_PREFIX,
     VIRTUAL_MAC,
-    Action,
     Bucket,
     FailoverGroup,
     GroupAction,
     OutputAction,
     Rule,
+    RuleAction,
     SetBits,
     Table,
     static_cookie,
@@ -155,7 +155,7 @@ class Failover:
 
     # ---- what switches hold ---------------------------------------------------------------------
 
-    def way_out(self, dpid: DatapathId, port: PortNumber) -> Action:
+    def way_out(self, dpid: DatapathId, port: PortNumber) -> RuleAction:
         """The action by which labels leave a switch through a port: the port's group, or the port if there is none."""
         if self._disabled or port > GROUP_PORTS or not self._switches.takes_groups(dpid):
             return OutputAction(port)
@@ -190,7 +190,7 @@ class Failover:
         if not way or way[0][0].port == port:
             return ()
         out = way[0][0].port
-        actions: list[Action] = [FORGET_PORT, OutputAction(out)]
+        actions: list[RuleAction] = [FORGET_PORT, OutputAction(out)]
         if len(way) > 1:
             actions.insert(0, SetBits("eth_dst", PREFIX_MIDDLE, 16, self._number_of[dpid, far]))
         return (Bucket(out, tuple(actions)),)

@@ -32,13 +32,13 @@ from steering.model.rules import (
     ROLE_SHIFT,
     VIRTUAL_MAC,
     WAYPOINT_MASK,
-    Action,
     DecTtl,
     FieldValue,
     Meter,
     PacketClass,
     Resubmit,
     Rule,
+    RuleAction,
     SetField,
     Table,
     ToController,
@@ -191,7 +191,7 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
         if route.role is not None:
             fields["metadata"] = role_match(route.role)
             priority += 2
-        actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(route.waypoint)), DecTtl())
+        actions: tuple[RuleAction, ...] = (SetField("eth_dst", label_mac(route.waypoint)), DecTtl())
         yield Rule(Table.ROUTE, priority, match(**fields), actions, Table.LABEL, None, cookie)
         if unwildcard:
             actions = (UnwildcardFlow(), *actions)
@@ -201,7 +201,7 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
 
 
 def label_rules(
-    epoch: int, reached: bool, waypoints: Iterable[Waypoint], way: Action | None
+    epoch: int, reached: bool, waypoints: Iterable[Waypoint], way: RuleAction | None
 ) -> Iterator[Rule]:
     """Rules of LABEL: a label leaves by the action `way`. At the waypoints' own switch (`reached`), the label becomes a
     waypoint number and the packet goes on to HOST."""
@@ -264,5 +264,5 @@ def transit_rules(
         yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port, line), cookie=static_cookie(epoch))
 
 
-def _deliver(mac: str, port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
+def _deliver(mac: str, port: PortNumber, line: VlanLine | None) -> tuple[RuleAction, ...]:
     return (SetField("eth_dst", mac), SetField("eth_src", VIRTUAL_MAC), *leaving(port, line))

@@ -13,7 +13,6 @@ from steering.model.network import Address
 from steering.model.rules import (
     IN_PORT,
     VIRTUAL_MAC,
-    Action,
     FieldValue,
     Meter,
     Move,
@@ -21,6 +20,7 @@ from steering.model.rules import (
     PacketClass,
     Resubmit,
     Rule,
+    RuleAction,
     SetField,
     Table,
     ToController,
@@ -48,7 +48,7 @@ def advertised(epoch: int) -> Rule:
     return _advertised(epoch, ADVERTISED, (OutputAction(IN_PORT),))
 
 
-def _advertised(epoch: int, priority: int, back: tuple[Action, ...], **fields: FieldValue) -> Rule:
+def _advertised(epoch: int, priority: int, back: tuple[RuleAction, ...], **fields: FieldValue) -> Rule:
     actions = (
         SetField("nd_options_type", 2),
         SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
@@ -76,7 +76,7 @@ def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
                     yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
 
 
-def _arp_answer(gateway: Address) -> tuple[Action, ...]:
+def _arp_answer(gateway: Address) -> tuple[RuleAction, ...]:
     return (
         Move("eth_src", "eth_dst", 48),
         SetField("eth_src", VIRTUAL_MAC),
@@ -118,7 +118,7 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     yield Rule(Table.GUARD, LISTEN + 128, unspecified, (learn,), cookie=cookie)
 
 
-def _nd_answer(gateway: Address) -> tuple[Action, ...]:
+def _nd_answer(gateway: Address) -> tuple[RuleAction, ...]:
     """The first half of the answer to a neighbour solicitation. The option type can only be set when the packet is an
     advertisement already: table ND does that."""
     return (

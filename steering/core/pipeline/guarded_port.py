@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from steering.core.pipeline.vlans import leaving
 from steering.model.ids import PortNumber
 from steering.model.network import Address, Network, PortRole, VlanLine
-from steering.model.rules import IN_PORT, Action, OutputAction, Table
+from steering.model.rules import IN_PORT, OutputAction, RuleAction, Table
 from steering.model.source import Prefix
 
 
@@ -38,6 +38,6 @@ class GuardedPort:
         return Table.SOURCE if self.bound else Table.SESSION
 
     @property
-    def back(self) -> tuple[Action, ...]:
+    def back(self) -> tuple[RuleAction, ...]:
         """The actions that send a packet back out of the port where it came in."""
         return (OutputAction(IN_PORT),) if self.line is None else leaving(PortNumber(self.port), self.line)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from steering.core.outputs import SyncRules
-from steering.core.pipeline.pieces import Piece, Rules
+from steering.core.pipeline.pieces import PieceName, Rules
 from steering.core.pipeline.switch_change import Change
 from steering.model.ids import DatapathId
 from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
@@ -17,7 +17,7 @@ class InstalledRules:
 
     def __init__(self) -> None:
         self.labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
-        self.pieces: dict[DatapathId, dict[Piece, Rules]] = {}
+        self.pieces: dict[DatapathId, dict[PieceName, Rules]] = {}
         self.groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
 

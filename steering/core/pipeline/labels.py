@@ -15,7 +15,7 @@ from steering.core.pipeline.forwarding import label_rules
 from steering.core.pipeline.pieces import Rules, keyed
 from steering.model.ids import DatapathId
 from steering.model.network import Waypoint
-from steering.model.rules import Action
+from steering.model.rules import RuleAction
 
 MADE = 65_536  # most pieces that are cached
 
@@ -31,7 +31,7 @@ class Labels:
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._made: OrderedDict[tuple[DatapathId, Action | None, int, bool], Rules] = OrderedDict()
+        self._made: OrderedDict[tuple[DatapathId, RuleAction | None, int, bool], Rules] = OrderedDict()
         self._at = self._index()
 
     def _index(self) -> dict[DatapathId, tuple[Waypoint, ...]]:

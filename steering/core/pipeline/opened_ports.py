@@ -7,7 +7,7 @@ the labels that follow the graph. What closes a port leaves last, as before.
 from collections.abc import Callable, Iterable
 
 from steering.core.network.switch import Switches
-from steering.core.pipeline.pieces import CHANGED, LOOKED, MADE, Piece, PieceWork, Rules, Unmade
+from steering.core.pipeline.pieces import CHANGED, LOOKED, MADE, PieceName, PieceWork, Rules, Unmade
 from steering.core.pipeline.switch_change import Change
 from steering.model.ids import DatapathId
 
@@ -17,7 +17,7 @@ CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch h
 class OpenedPorts:
     """The switches whose links changed. `held`: what each switch holds, by switch and piece."""
 
-    def __init__(self, switches: Switches, held: dict[DatapathId, dict[Piece, Rules]]) -> None:
+    def __init__(self, switches: Switches, held: dict[DatapathId, dict[PieceName, Rules]]) -> None:
         self._switches = switches
         self._held = held
         self._looked_for: dict[DatapathId, None] = {}

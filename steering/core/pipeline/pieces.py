@@ -18,7 +18,7 @@ CHANGED = 8  # for a rule that is sent to its switch
 
 Rules = Mapping[RuleKey, Rule]
 # The name of a piece. A feature with many pieces names each by a kind and two numbers of its own choice.
-Piece = str | tuple[str, int, int]
+PieceName = str | tuple[str, int, int]
 
 
 def keyed(rules: Iterable[Rule]) -> dict[RuleKey, Rule]:
@@ -55,8 +55,8 @@ class Unmade:
 class PieceKind(NamedTuple):
     """The many pieces of one feature. `make` makes a piece of a switch. `wanted`: which pieces a switch should hold."""
 
-    make: Callable[[DatapathId, Piece], Rules]
-    wanted: Callable[[DatapathId], Iterable[Piece]]
+    make: Callable[[DatapathId, PieceName], Rules]
+    wanted: Callable[[DatapathId], Iterable[PieceName]]
 
 
 class PieceWork:
@@ -64,7 +64,7 @@ class PieceWork:
 
     __slots__ = ("_source", "dpid", "piece", "rules")
 
-    def __init__(self, dpid: DatapathId, piece: Piece, source: Rules | Unmade) -> None:
+    def __init__(self, dpid: DatapathId, piece: PieceName, source: Rules | Unmade) -> None:
         self.dpid = dpid
         self.piece = piece
         self._source = source

@@ -34,8 +34,8 @@ from steering.core.pipeline.pieces import (
     CHANGED,
     LOOKED,
     MADE,
-    Piece,
     PieceKind,
+    PieceName,
     PieceWork,
     Rules,
     Spread,
@@ -73,7 +73,7 @@ class Reconcile:
         self._spread = spread
         self.budget = BUDGET
         self._makers: dict[str, Callable[[DatapathId], Rules | Unmade]] = {}
-        self._looks: dict[Piece, Callable[[], int]] = {}
+        self._looks: dict[PieceName, Callable[[], int]] = {}
         self._kinds: dict[str, PieceKind] = {}
         self._jobs: deque[Iterator[int]] = deque()
         self._version = graph.version  # changes of the graph up to this version are done or under way
@@ -81,8 +81,8 @@ class Reconcile:
         # A destination, and a switch whose way to the destination may have changed.
         self._pairs: deque[tuple[DatapathId, DatapathId]] = deque()
         # Switch -> touched pieces: `_first` for switches of gateways, `_then` for all others.
-        self._first: dict[DatapathId, dict[Piece, None]] = {}
-        self._then: dict[DatapathId, dict[Piece, None]] = {}
+        self._first: dict[DatapathId, dict[PieceName, None]] = {}
+        self._then: dict[DatapathId, dict[PieceName, None]] = {}
         self._making: PieceWork | None = None  # the touched piece that is under way
         self._fills: dict[DatapathId, Fill] = {}  # switches to fill, in the order in which they connected
         self._ready: list[DatapathId] = []  # switches whose rules are all made
@@ -110,8 +110,8 @@ class Reconcile:
     def register_kind(
         self,
         kind: str,
-        make: Callable[[DatapathId, Piece], Rules],
-        wanted: Callable[[DatapathId], Iterable[Piece]],
+        make: Callable[[DatapathId, PieceName], Rules],
+        wanted: Callable[[DatapathId], Iterable[PieceName]],
     ) -> None:
         """Register a feature with many pieces, which change independently. Their names are tuples that begin with
         `kind`."""
@@ -119,7 +119,7 @@ class Reconcile:
 
     # ---- what may be another --------------------------------------------------------------------
 
-    def touch(self, piece: Piece, dpids: Iterable[DatapathId]) -> None:
+    def touch(self, piece: PieceName, dpids: Iterable[DatapathId]) -> None:
         """A piece may have changed at these switches."""
         making = self._making
         for dpid in dpids:
@@ -288,7 +288,9 @@ class Reconcile:
         cost = 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
         return cost + (self._look_at_groups(dpid, changes) if dpid in self._failover.newly_used else 0)
 
-    def _make(self, touched: dict[DatapathId, dict[Piece, None]], changes: dict[DatapathId, Change]) -> int:
+    def _make(
+        self, touched: dict[DatapathId, dict[PieceName, None]], changes: dict[DatapathId, Change]
+    ) -> int:
         """Make one touched piece of one switch, or a portion of it, and compare it when it is complete."""
         if self._making is None:
             dpid, pieces = next(iter(touched.items()))
@@ -313,7 +315,7 @@ class Reconcile:
         change = changes.setdefault(made.dpid, Change())
         return cost + LOOKED * len(made.rules) + CHANGED * change.compare(had, made.rules)
 
-    def _begin(self, dpid: DatapathId, pieces: dict[Piece, None]) -> tuple[PieceWork, int]:
+    def _begin(self, dpid: DatapathId, pieces: dict[PieceName, None]) -> tuple[PieceWork, int]:
         """Begin the next of a switch's touched pieces. Returns it, and the units of work so far."""
         piece = next(iter(pieces))
         del pieces[piece]

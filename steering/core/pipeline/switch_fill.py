@@ -1,6 +1,6 @@
 """The state of filling a switch that has connected."""
 
-from steering.core.pipeline.pieces import Piece, PieceWork
+from steering.core.pipeline.pieces import PieceName, PieceWork
 from steering.model.ids import DatapathId
 
 
@@ -13,10 +13,10 @@ class Fill:
     def __init__(self) -> None:
         self.begun = False
         self.targets: list[DatapathId] = []
-        self.pieces: dict[Piece, None] = {}
+        self.pieces: dict[PieceName, None] = {}
         self.making: PieceWork | None = None
 
-    def touch(self, piece: Piece) -> None:
+    def touch(self, piece: PieceName) -> None:
         """A piece may have changed: make it, also if it was made or is being made."""
         self.pieces[piece] = None
         if self.making is not None and self.making.piece == piece:

@@ -16,12 +16,12 @@ from steering.model.network import PortRef, VlanLine
 from steering.model.rules import (
     FOREIGN_TAG,
     VLAN_PRESENT,
-    Action,
     OutputAction,
     PopVlan,
     PushVlan,
     Resubmit,
     Rule,
+    RuleAction,
     SetField,
     Table,
     static_cookie,
@@ -31,7 +31,7 @@ LLDP = 0x88CC
 CUSTOMER, SERVICE = 0x8100, 0x88A8  # TPIDs of IEEE 802.1Q: single or inner tag; outer of two tags
 
 
-def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
+def leaving(port: PortNumber, line: VlanLine | None) -> tuple[RuleAction, ...]:
     """The actions that send a packet out of an attachment's port, with the port's tags.
 
     A switch sends no packet out of its ingress port. A packet that came in without a tag may leave by a tagged port of
@@ -39,7 +39,7 @@ def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
     """
     if line is None:
         return (OutputAction(port),)
-    tags: list[Action] = [SetField("ingress", port)]
+    tags: list[RuleAction] = [SetField("ingress", port)]
     for ethertype, tag in _pushed(line):
         tags += [PushVlan(ethertype), SetField("vlan_vid", VLAN_PRESENT | tag)]
     return (*tags, OutputAction(line.port))

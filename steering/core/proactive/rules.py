@@ -23,12 +23,12 @@ from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
 from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
 from steering.model.network import Network, PortRole
 from steering.model.rules import (
-    Action,
     DecTtl,
     FieldValue,
     Meter,
     PacketClass,
     Rule,
+    RuleAction,
     SetField,
     Table,
     ToController,
@@ -124,14 +124,18 @@ def _punted(
         yield _rule(priority, fields | syn, action, None, cookie)
 
 
-def _lead(waypoint: WaypointId, unwildcard: bool) -> tuple[Action, ...]:
+def _lead(waypoint: WaypointId, unwildcard: bool) -> tuple[RuleAction, ...]:
     # UnwildcardFlow, so that no cached megaflow leads a new connection by entries that are gone.
-    actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(waypoint)), DecTtl())
+    actions: tuple[RuleAction, ...] = (SetField("eth_dst", label_mac(waypoint)), DecTtl())
     return (UnwildcardFlow(), *actions) if unwildcard else actions
 
 
 def _rule(
-    priority: int, fields: dict[str, FieldValue], actions: tuple[Action, ...], goto: Table | None, cookie: int
+    priority: int,
+    fields: dict[str, FieldValue],
+    actions: tuple[RuleAction, ...],
+    goto: Table | None,
+    cookie: int,
 ) -> Rule:
     return Rule(Table.CLASSIFY, priority, match(**fields, ip_proto=TCP), actions, goto, None, cookie)
 

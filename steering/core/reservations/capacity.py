@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Hop = tuple[PortRef, PortRef]  # a directed link
 Hops = tuple[Hop, ...]
-Pair = tuple[DatapathId, DatapathId]  # datapath ids of both ends of a path
+PathEnds = tuple[DatapathId, DatapathId]  # datapath ids of both ends of a path
 STEPS = 16  # most steps of the binary search in `widest`, enough for any network
 
 
@@ -58,7 +58,7 @@ class LinkCapacity:
                 else:
                     self.taken.pop(a, None)
 
-    def route(self, pairs: Sequence[Pair], rate: int) -> tuple[Hops, ...] | None:
+    def route(self, pairs: Sequence[PathEnds], rate: int) -> tuple[Hops, ...] | None:
         """A shortest path for each pair, such that every link has room for `rate` on all paths together. None if there are
         no such paths."""
         extra: dict[PortRef, int] = {}
@@ -72,7 +72,7 @@ class LinkCapacity:
                 extra[a] = extra.get(a, 0) + rate
         return tuple(found)
 
-    def widest(self, pairs: Sequence[Pair]) -> int:
+    def widest(self, pairs: Sequence[PathEnds]) -> int:
         """The greatest rate for which `route` finds paths, 0 if there is none."""
         free = {self.free(a) for a in {link.a for link in self._graph.links()}}
         rates = sorted({value // times for value in free if value > 0 for times in range(1, len(pairs) + 1)})

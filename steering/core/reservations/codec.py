@@ -9,7 +9,7 @@ from steering.core.reservations.record import PathLeg, Reservation
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import DatapathId, McpId, Token
-from steering.model.kept import KeptReservation, Route
+from steering.model.kept import KeptReservation, KeptRoute
 from steering.model.reservation import Level, ReservationRequest, Standing
 
 
@@ -37,7 +37,7 @@ def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
     return one
 
 
-def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
+def leads(routes: tuple[KeptRoute, ...], legs: list[PathLeg], graph: Graph) -> bool:
     """Whether every leg has a route over existing links, from one end of the leg to the other."""
     up = {(link.a, link.b) for link in graph.links()}
     return len(routes) == len(legs) and all(
@@ -46,7 +46,7 @@ def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
     )
 
 
-def _joins(hops: Route, source: DatapathId, target: DatapathId) -> bool:
+def _joins(hops: KeptRoute, source: DatapathId, target: DatapathId) -> bool:
     here = source
     for a, b in hops:
         if a.dpid != here:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from steering.core.network.site_index import Attachment, SiteMap
-from steering.core.reservations.capacity import Hops, Pair
+from steering.core.reservations.capacity import Hops, PathEnds
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
 from steering.model.ids import DatapathId, McpId
@@ -32,7 +32,7 @@ class PathLeg(NamedTuple):
     and MCP, False between MCP and server. Packets between MCP and server have the 5-tuple of the initial subflow.
     """
 
-    pair: Pair
+    pair: PathEnds
     waypoints: tuple[int, ...]
     upward: bool
     host: bool

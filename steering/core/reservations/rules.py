@@ -40,8 +40,6 @@ BURST = 0.25  # burst of a reservation's meter, as seconds at its rate: TCP need
 SHARED_BURST = 0.05  # the same for the meter of a rest
 KILO = 1000
 
-Key = tuple[int, int, tuple[object, ...]]
-
 
 class SwitchReservations:
     """The rules and meters that one switch should hold for reservations."""

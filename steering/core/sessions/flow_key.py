@@ -12,10 +12,10 @@ from typing import NamedTuple
 from steering.model.session import NO_FLOW, FlowKey
 
 __all__ = [
-    "NO_FLOW", "FlowKey", "FlowParts", "Origin", "family_of", "flow_key", "origin_of", "parts_of", "server_of", "source_of", "split",
+    "NO_FLOW", "FlowKey", "FlowParts", "OriginOf", "family_of", "flow_key", "origin_of", "parts_of", "server_of", "source_of", "split",
 ]  # fmt: skip
 
-Origin = Callable[[bytes], bytes]  # who sends with an address (core.network.site_index)
+OriginOf = Callable[[bytes], bytes]  # who sends with an address (core.network.site_index)
 
 _pack_ports = Struct("!HH").pack
 _IPV4, _IPV6 = Struct("!4s4sHH"), Struct("!16s16sHH")

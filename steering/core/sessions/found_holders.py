@@ -8,7 +8,7 @@ was taken from it.
 from collections.abc import Callable
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
-from steering.core.sessions.flow_key import Origin, split
+from steering.core.sessions.flow_key import OriginOf, split
 from steering.core.sessions.indexes import NumberedIndex
 from steering.core.sessions.records import Session
 
@@ -18,7 +18,7 @@ Holder = tuple[str, str]  # names of a subscriber and an application, "" for non
 class FoundHolders:
     """Holders by number of session, only for sessions that were read back and whose initial subflow is known."""
 
-    def __init__(self, origin_of: Origin) -> None:
+    def __init__(self, origin_of: OriginOf) -> None:
         self._origin_of = origin_of
         self._holders: NumberedIndex[Holder] = NumberedIndex()
 

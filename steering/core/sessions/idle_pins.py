@@ -7,7 +7,7 @@ a host that lets many sessions fall silent loses its own sessions, not those of 
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from steering.core.sessions.flow_key import Origin, split
+from steering.core.sessions.flow_key import OriginOf, split
 from steering.core.sessions.records import Session
 from steering.model.ids import WaypointId
 
@@ -65,7 +65,7 @@ class IdleAtPort:
 class IdlePins:
     """All idle sessions, by access network, port and source."""
 
-    def __init__(self, origin_of: Origin) -> None:
+    def __init__(self, origin_of: OriginOf) -> None:
         self._origin_of = origin_of
         self._networks: dict[str, Holdings[WaypointId]] = {}
         self._counts: dict[str, int] = {}

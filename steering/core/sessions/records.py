@@ -13,7 +13,7 @@ for each of these two, and 8 for its number (`indexes`). Its loads take 3.
 from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, Origin, parts_of, split
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, OriginOf, parts_of, split
 from steering.core.sessions.record_pages import (
     IS_HEARD,
     NO_ISN,
@@ -177,7 +177,7 @@ class Session(SessionFacts):
         first = self.oldest
         return not isinstance(first, bytes) and first.course.waypoint != NO_WAYPOINT
 
-    def quota_keys(self, origin_of: Origin) -> QuotaKeys | None:
+    def quota_keys(self, origin_of: OriginOf) -> QuotaKeys | None:
         """The keys towards which the session counts in the ledger. None for a session that was read back
         (sessions.found_holders), and for a session of proactive insertion."""
         ruling, onset = self.ruling, self.onset

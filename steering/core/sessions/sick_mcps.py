@@ -29,7 +29,7 @@ MOST = 10_000  # most outcomes of one MCP in a window: with more, copies of some
 TOLD_LATE = 1.5  # most seconds until it is known that a meter dropped copies
 PORTS = 2  # least ports at which an MCP is sick before it counts as sick everywhere
 
-Place = tuple[McpId, WaypointId]
+McpPort = tuple[McpId, WaypointId]
 
 
 class Diagnosis(NamedTuple):
@@ -80,7 +80,7 @@ class SickMcps(Part):
         self._lost_before: dict[tuple[DatapathId | None, str], int] = {}
         self._lost_at: dict[tuple[DatapathId | None, str], float] = {}  # when this number last grew
         self._due = 0.0
-        self._sick: dict[Place, SickAtPort] = {}
+        self._sick: dict[McpPort, SickAtPort] = {}
         self._told = False  # `health` was set while some MCPs were sick
         self.bad: dict[McpId, str] = {}
 
@@ -122,7 +122,7 @@ class SickMcps(Part):
         self._tell(now)
         return []
 
-    def _rests(self, place: Place, known: SickAtPort, now: float) -> None:
+    def _rests(self, place: McpPort, known: SickAtPort, now: float) -> None:
         """Try an MCP again that was avoided long enough. It is well if it has served a SYN after one window."""
         if known.until is not None and now >= known.until:
             known.until, known.well_from = None, now

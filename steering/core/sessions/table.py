@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.quotas import Ledger, QuotaKeys
 from steering.core.sessions.change_journal import ChangeJournal
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, Origin, source_of
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, OriginOf, source_of
 from steering.core.sessions.found_holders import FoundHolders
 from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
 from steering.core.sessions.half_open_index import HalfOpenIndex, count_less, is_half_open
@@ -36,7 +36,7 @@ class SessionTable:
     keeps records and counts. core.sessions.transitions decides what happens to a session, and alone changes its state."""
 
     def __init__(
-        self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True, origin_of: Origin = bytes
+        self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True, origin_of: OriginOf = bytes
     ) -> None:
         """`hosts_move`: whether a host can move to another port, so that flows have to be found by host. `origin_of`: see
         SiteMap.origin_of."""

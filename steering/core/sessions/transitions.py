@@ -52,7 +52,7 @@ class Event(StrEnum):
     OVER = "over"  # the session ends: its entries and its record go
 
 
-Action = Callable[[SessionTable, Session], None]
+StateAction = Callable[[SessionTable, Session], None]
 BeginAction = Callable[[SessionTable, Session, QuotaKeys | None], None]  # QuotaKeys: as in SessionLife.begin
 
 
@@ -60,7 +60,7 @@ class Step(NamedTuple):
     """The right half of a row: the next state (None: the session is over), and the action."""
 
     state: SessionState | None
-    action: Action
+    action: StateAction
 
 
 _PINNED, _ANSWERED = SessionState.SYN_PINNED, SessionState.ANSWERED

@@ -23,7 +23,7 @@ MOST_STAND_INS = 4_000  # most stand-in nodes; if there were more, long links ar
 SWEEPS = 6  # passes over the columns that order their nodes
 _DIGITS = re.compile(r"(\d+)")
 
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 
 class Shape(NamedTuple):
@@ -42,8 +42,8 @@ class Arrangement(NamedTuple):
     """A layout, in a square of side 1 with (0, 0) at the upper left corner. `nodes`: id -> place. `bends`: name of a
     link -> the points that it passes between its ends."""
 
-    nodes: Mapping[str, Place]
-    bends: Mapping[str, tuple[Place, ...]]
+    nodes: Mapping[str, Point]
+    bends: Mapping[str, tuple[Point, ...]]
 
 
 def shape_of(drawing: NetworkPicture) -> Shape:
@@ -165,7 +165,7 @@ class _Layers:
     def _heights(order: Mapping[int, Sequence[str]]) -> dict[str, float]:
         return {node: (at + 0.5) / len(nodes) for nodes in order.values() for at, node in enumerate(nodes)}
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, Point]:
         """The place of each node: x from its column, y from its order in the column."""
         last = max(self._order, default=0) or 1
         heights = self._heights(self._order)

@@ -45,7 +45,7 @@ KINDS = {
 _NAME = re.compile(r"[a-z][a-z_]{0,40}\.(html|js|css|svg)", re.ASCII)
 _TAG = re.compile(r'(?:W/)?("[0-9a-f]{64}")', re.ASCII)
 
-Application = Callable[..., Iterable[bytes]]
+WsgiApplication = Callable[..., Iterable[bytes]]
 
 
 class _Page(NamedTuple):
@@ -59,7 +59,7 @@ class Pages:
     seconds)` counts an answer. Raises ValueError for a file whose name, kind or size is not allowed."""
 
     def __init__(
-        self, application: Application, files: Mapping[str, bytes], observe: Callable[[int, float], None]
+        self, application: WsgiApplication, files: Mapping[str, bytes], observe: Callable[[int, float], None]
     ) -> None:
         self._application = application
         self._observe = observe

@@ -91,7 +91,7 @@ def resubmit(table: int) -> bytes:
     return _RESUBMIT_BODY.pack(_EXPERIMENTER, 16, NICIRA, _RESUBMIT_TABLE, _IN_PORT_16, table)
 
 
-def action(record: rules.Action) -> bytes:
+def action(record: rules.RuleAction) -> bytes:
     """One action as bytes. Raises EncodeError for a field or value that has no OpenFlow form."""
     match record:
         case SetField(name, value):

@@ -47,8 +47,8 @@ _GIVEN = (
     "/proc/self/fd/",
 )  # files that the caller of the command has opened already
 
-Position = tuple[int, int]
-_START: Position = (1, 1)
+TextPosition = tuple[int, int]
+_START: TextPosition = (1, 1)
 
 
 class _Stop(Exception):
@@ -62,13 +62,13 @@ class Document:
     file: str
     data: dict[str, Any] | None = None
     findings: list[Finding] = field(default_factory=list)
-    values: dict[Path, Position] = field(default_factory=dict)
-    keys: dict[Path, Position] = field(default_factory=dict)
+    values: dict[Path, TextPosition] = field(default_factory=dict)
+    keys: dict[Path, TextPosition] = field(default_factory=dict)
     broken: set[Path] = field(
         default_factory=set
     )  # paths that have a finding already, so their values do not count
 
-    def position(self, path: Path, at_key: bool = False) -> Position:
+    def position(self, path: Path, at_key: bool = False) -> TextPosition:
         """Line and column of the value at `path`, or of the nearest value that contains it."""
         if at_key and path in self.keys:
             return self.keys[path]
@@ -176,7 +176,7 @@ def load_text(path: str) -> tuple[str | None, list[Finding]]:
         return None, [Finding(path, line, column, Code.NOT_UTF8, message)]
 
 
-def _note(document: Document, position: Position, code: Code, message: str) -> None:
+def _note(document: Document, position: TextPosition, code: Code, message: str) -> None:
     document.findings.append(Finding(document.file, *position, code, message))
 
 
@@ -217,7 +217,7 @@ class _Reader:
     def _next(self) -> yaml.Event:
         return next(self._events)
 
-    def _position(self, event: yaml.Event) -> Position:
+    def _position(self, event: yaml.Event) -> TextPosition:
         mark = event.start_mark
         return (mark.line + 1, mark.column + 1) if mark else _START
 

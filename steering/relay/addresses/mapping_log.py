@@ -21,7 +21,7 @@ MAX_LINE = 1024
 IDENTIFIER = (1 << 64) - 1
 
 
-Tell = Callable[[dict[str, Any]], None]
+TellMapping = Callable[[dict[str, Any]], None]
 """Given each line as it is written."""
 
 
@@ -34,7 +34,7 @@ class MappingJournal:
     counted."""
 
     def __init__(
-        self, path: str | None, mcp: str, enabled: bool, fallback: TextIO, tell: Tell | None = None
+        self, path: str | None, mcp: str, enabled: bool, fallback: TextIO, tell: TellMapping | None = None
     ) -> None:
         self._mcp = mcp
         self._tell = tell
@@ -154,7 +154,7 @@ def _is_torn(path: str) -> bool:
         return False
 
 
-def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> MappingJournal:
+def open_mapping_log(options: RelayOptions, tell: TellMapping | None = None) -> MappingJournal:
     """The log of a relay. It is on where addresses are shared or a file is named, unless it is `off` (N-5.6.7b). Without a
     file the lines go to standard error, so that shared addresses are never unlogged by oversight. Raises LogError."""
     if options.mapping_log == "off":

@@ -16,7 +16,7 @@ from steering.relay.kernel.commands import RuleError
 from steering.relay.kernel.rules import NftTable
 
 Network = IPv4Network | IPv6Network
-Ports = frozenset[int]
+PortSet = frozenset[int]
 Json = dict[str, Any]
 Chain = tuple[str, str]
 """A table with its family (like `inet steering_relay`), and a chain."""
@@ -26,7 +26,7 @@ APART = "unshare --net sh -s"
 SHOWN = 6
 ANYWHERE: dict[str, Network] = {"ip": ip_network("0.0.0.0/0"), "ip6": ip_network("::/0")}
 FAMILY = {"ip": "IPv4", "ip6": "IPv6"}
-ALL_PORTS: Ports = frozenset(range(65_536))
+ALL_PORTS: PortSet = frozenset(range(65_536))
 EVER = frozenset(
     json.dumps(term, sort_keys=True)
     for term in (
@@ -55,7 +55,7 @@ class TproxyRule(NamedTuple):
 
     family: str
     networks: tuple[Network, ...]
-    ports: Ports
+    ports: PortSet
     to: int
     terms: frozenset[str]
 
@@ -143,8 +143,8 @@ def _take(wanted: TproxyRule, table: str, found: RulesetListing) -> Iterator[Nft
         if (take.terms == wanted.terms if chain[0] == table else chain in first and _as_well(take, wanted))
     ]
     other = [take for _, take in every if take.to != wanted.to]
-    misled: dict[tuple[int, Ports], list[Network]] = {}
-    left: dict[Ports, list[Network]] = {}
+    misled: dict[tuple[int, PortSet], list[Network]] = {}
+    left: dict[PortSet, list[Network]] = {}
     for network in wanted.networks:
         ports = wanted.ports
         for take in other:

@@ -110,7 +110,7 @@ class DefaultRoute(NamedTuple):
 
 
 Refusals = Counter[NetlinkRefusal]
-Message = tuple[int, bytes]
+NetlinkMessage = tuple[int, bytes]
 """The type of a message, and the whole message with its header."""
 
 
@@ -181,7 +181,9 @@ class RouteSocket:
             found += [one for routes in read for one in routes if one.link == index]
         return found
 
-    def _read(self, answer: list[Message], kind: int, decode: Callable[[Any], Any | None]) -> Iterator[Any]:
+    def _read(
+        self, answer: list[NetlinkMessage], kind: int, decode: Callable[[Any], Any | None]
+    ) -> Iterator[Any]:
         for found, data in answer:
             if found != kind:
                 continue
@@ -197,7 +199,7 @@ class RouteSocket:
             if made is not None:
                 yield made
 
-    def _ask(self, kind: int, flags: int, body: bytes) -> list[Message]:
+    def _ask(self, kind: int, flags: int, body: bytes) -> list[NetlinkMessage]:
         """Ask; the messages of the answer, [] where the thing does not exist. Raises NetlinkRefused, which is
         counted."""
         try:
@@ -206,7 +208,7 @@ class RouteSocket:
             self._refused[error.reason] += 1
             raise
 
-    def _answer(self, kind: int, flags: int, body: bytes) -> list[Message]:
+    def _answer(self, kind: int, flags: int, body: bytes) -> list[NetlinkMessage]:
         self._serial += 1
         size = _HEADER.size + len(body)
         try:
@@ -214,7 +216,7 @@ class RouteSocket:
         except OSError:  # ENOBUFS, ENOMEM: the kernel has no room for the question now
             raise NetlinkRefused(NetlinkRefusal.ERROR) from None
         until = time.monotonic() + ANSWER_S
-        found: list[Message] = []
+        found: list[NetlinkMessage] = []
         while True:
             left = until - time.monotonic()
             if left <= 0 or not readable([self._asking], left):
@@ -250,7 +252,7 @@ class RouteSocket:
             raise NetlinkRefused(NetlinkRefusal.TRUNCATED)
         return data
 
-    def _split(self, data: bytes) -> Iterator[Message]:
+    def _split(self, data: bytes) -> Iterator[NetlinkMessage]:
         """The messages of a datagram, up to one whose length is wrong."""
         at = 0
         while at < len(data):

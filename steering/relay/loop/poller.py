@@ -9,7 +9,7 @@ import select
 import socket
 from collections.abc import Callable
 
-Handler = Callable[[int], None]
+DescriptorHandler = Callable[[int], None]
 """Called with the epoll event mask."""
 
 EVENTS_PER_TURN = 512
@@ -20,10 +20,10 @@ class Poller:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._handlers: dict[int, Handler] = {}
+        self._handlers: dict[int, DescriptorHandler] = {}
         self._closing: list[socket.socket] = []
 
-    def add(self, fd: int, events: int, handler: Handler) -> None:
+    def add(self, fd: int, events: int, handler: DescriptorHandler) -> None:
         """Start watching a descriptor. With 0 for `events`, only errors and hang-ups are reported."""
         self._handlers[fd] = handler
         self._epoll.register(fd, events)

@@ -25,7 +25,7 @@ MOST_IDS = 4_096
 
 _REPLY = re.compile(rb" *([0-9]{1,5}) *, *([0-9]{1,5}) *: *USERID *: *[^:\r\n]{1,64}:([^\r\n\0]{1,512})")
 
-Verdict = Callable[[bool], None]
+VerdictReceiver = Callable[[bool], None]
 
 
 def parse_ids(text: str) -> frozenset[bytes]:
@@ -53,7 +53,7 @@ class _Query:
     our_port: int
     sock: socket.socket
     deadline: float
-    waiting: list[Verdict] = field(default_factory=list)
+    waiting: list[VerdictReceiver] = field(default_factory=list)
     sent: bool = False
     heard: bytes = b""
 
@@ -71,7 +71,7 @@ class IdentClient:
     def __len__(self) -> int:
         return sum(len(query.waiting) for query in self._open.values())
 
-    def ask(self, client: Endpoint, our_port: int, told: Verdict, now: float) -> None:
+    def ask(self, client: Endpoint, our_port: int, told: VerdictReceiver, now: float) -> None:
         """Find out whether a host may be served, and call `told` with the answer. It is called at once where that is
         known."""
         known = self._known.get(client.address)

@@ -72,7 +72,7 @@ def parse_users(text: str | None) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(users)
 
 
-Told = Callable[[Endpoint, Endpoint, socket.socket, Preface, bytes], None]
+PrefaceReceiver = Callable[[Endpoint, Endpoint, socket.socket, Preface, bytes], None]
 """Called with (client, destination, connection, preface, early bytes). The callee owns the connection then."""
 
 
@@ -84,7 +84,7 @@ class PrefaceQueue:
         self,
         poller: Poller,
         terms: ExplicitTerms,
-        told: Told,
+        told: PrefaceReceiver,
         drop: Callable[[Endpoint, socket.socket, str], None],
     ) -> None:
         self._poller = poller

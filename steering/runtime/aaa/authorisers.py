@@ -21,7 +21,7 @@ from steering.store.interface import StateError, StateRefusal
 IN_FLIGHT = 128
 QUEUED = 4_096  # questions of one access network that wait
 
-Ask = Callable[[Authorise], Authorised]
+AskAuthoriser = Callable[[Authorise], Authorised]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Authorisers:
     """Asks authorisers. `asks`: authoriser -> the function that asks it."""
 
-    def __init__(self, asks: dict[Authorizer, Ask]) -> None:
+    def __init__(self, asks: dict[Authorizer, AskAuthoriser]) -> None:
         self._asks = asks
         self._pool = GreenPool(IN_FLIGHT)
         self._out: Counter[str] = Counter()  # access network -> questions that are being asked
@@ -91,7 +91,7 @@ class Authorisers:
 
 def authorisers(aaa: Aaa) -> Authorisers:
     """The authorisers that a site names. Raises StateError for a secret that cannot be used."""
-    asks: dict[Authorizer, Ask] = {}
+    asks: dict[Authorizer, AskAuthoriser] = {}
     try:
         if aaa.http is not None:
             from steering.runtime.aaa.http_aaa import http_authorizer  # late, as few sites name one

@@ -28,7 +28,7 @@ ROUNDS = 32  # most requests of users that wait for other controllers at a time
 _BUSY = PeerReply(503, b"{}")
 
 Say = Callable[[str, PeerMessage], bool]
-Answer = Callable[[str, PeerRequest], PeerReply]
+Answerer = Callable[[str, PeerRequest], PeerReply]
 
 
 class _OpenQuestion:
@@ -53,7 +53,7 @@ class PeerRest:
         self.name = name
         self.others = others
         self.failures: Counter[PeerFailure] = Counter()
-        self.answer: Answer | None = None  # None until this controller's REST exists
+        self.answer: Answerer | None = None  # None until this controller's REST exists
         self._say = say
         self._version = version
         self._open: dict[int, _OpenQuestion] = {}
@@ -179,7 +179,7 @@ class PeerRest:
         self._answering[name] += 1
         eventlet.spawn(self._work, self.answer, name, question)
 
-    def _work(self, answer: Answer, name: str, question: RestQuestion) -> None:
+    def _work(self, answer: Answerer, name: str, question: RestQuestion) -> None:
         method = REST_METHODS[question.method]
         try:
             reply = answer(name, PeerRequest(method, question.target, question.role, question.who))

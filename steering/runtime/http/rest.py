@@ -32,7 +32,7 @@ from steering.openflow.messages.errors import MessageFault
 from steering.openflow.messages.reader import Disconnect
 from steering.runtime.http.background import Background
 from steering.runtime.http.page_files import page_files
-from steering.runtime.http.rest_server import Application, RestServer
+from steering.runtime.http.rest_server import RestServer, WsgiApplication
 from steering.runtime.http.standby_guard import StandbyGuard
 from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
@@ -129,7 +129,7 @@ class Rest:
             )
         except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
-        self._application: Application = self._north.application
+        self._application: WsgiApplication = self._north.application
         if settings.page:
             self._application = Pages(self._application, page_files(), self._north.observe)
         self._threads: list[Any] = []

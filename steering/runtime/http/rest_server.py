@@ -30,13 +30,15 @@ RATE, BURST = 500.0, 256.0  # most connections a second, and most at once
 TLS_RATE = 200.0  # most TLS connections a second: a handshake costs some milliseconds of the one thread
 UNAUTHORIZED = "401"
 
-Application = Callable[..., Iterable[bytes]]
+WsgiApplication = Callable[..., Iterable[bytes]]
 
 
 class RestServer:
     """Serves `application` on a listening socket. `secured`: the socket speaks TLS."""
 
-    def __init__(self, listening: Any, application: Application, counters: Counters, secured: bool) -> None:
+    def __init__(
+        self, listening: Any, application: WsgiApplication, counters: Counters, secured: bool
+    ) -> None:
         self._visitors = Visitors(counters)
         self._counters = counters
         self._connections: set[Any] = set()
@@ -87,7 +89,7 @@ class Doorkeeper:
     """WSGI middleware that delays the answer to a wrong token. Each wrong token of the same source makes the delay
     longer."""
 
-    def __init__(self, application: Application, visitors: Visitors) -> None:
+    def __init__(self, application: WsgiApplication, visitors: Visitors) -> None:
         self._application = application
         self._visitors = visitors
 

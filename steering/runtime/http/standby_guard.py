@@ -15,7 +15,7 @@ SESSIONS = "/v1/sessions/"  # an abort of a session is passed on to the session'
 POLICIES = frozenset({"/v1/policy", "/v1/policy/rollback"})
 RETRY_S = 1  # Retry-After in seconds: by then another controller may have taken over
 
-Application = Callable[..., Iterable[bytes]]
+WsgiApplication = Callable[..., Iterable[bytes]]
 
 
 class StandbyGuard:
@@ -23,7 +23,7 @@ class StandbyGuard:
     `passes_aborts`: whether the application passes aborts of sessions on to their owners."""
 
     def __init__(
-        self, application: Application, cluster: ClusterControl, passes_aborts: bool = False
+        self, application: WsgiApplication, cluster: ClusterControl, passes_aborts: bool = False
     ) -> None:
         self._passes_aborts = passes_aborts
         self._application = application

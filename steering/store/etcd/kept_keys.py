@@ -20,7 +20,7 @@ _PENDING = f"{FOLDER}/pending"
 ADVICE = "remove it to begin without"
 _FILE = re.compile(r"[0-9a-f]{48}", re.ASCII)
 
-Change = tuple[str, str | None]  # a key and its value; None: the key is gone
+KeptChange = tuple[str, str | None]  # a key and its value; None: the key is gone
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class KeyFolder:
     def __init__(self, directory: StateDirectory, keeps: Callable[[str], bool]) -> None:
         self._directory = directory
         self._keeps = keeps
-        self._owed: list[Change] = []  # changes that count and are not in the keys' own files yet
+        self._owed: list[KeptChange] = []  # changes that count and are not in the keys' own files yet
 
     def load(self) -> dict[bytes, bytes]:
         """The keys that earlier processes kept. Raises StateError, also for a file that this program did not write."""
@@ -74,7 +74,7 @@ class KeyFolder:
             self._directory.remove(_PENDING)
             self._owed = []
 
-    def _write(self, change: Change) -> None:
+    def _write(self, change: KeptChange) -> None:
         key, value = change
         place = f"{FOLDER}/{hashlib.sha256(key.encode('ascii')).hexdigest()[:48]}"
         if value is None:
@@ -83,7 +83,7 @@ class KeyFolder:
             self._directory.write(place, json.dumps([change]))
 
 
-def _change(event: KeyEvent) -> Change:
+def _change(event: KeyEvent) -> KeptChange:
     """A key that gets a lease outlives no process."""
     try:
         value = None if event.value is None or event.lease else event.value.decode("ascii")
@@ -92,7 +92,7 @@ def _change(event: KeyEvent) -> Change:
         raise StateError(StateRefusal.NOT_TEXT, "only ASCII is kept") from None
 
 
-def _read(place: str, text: str) -> list[Change]:
+def _read(place: str, text: str) -> list[KeptChange]:
     """The changes in a file. Raises StateError for one that this program did not write."""
     data = decoded(place, text, ADVICE)
     if not isinstance(data, list) or not all(isinstance(one, list) and len(one) == 2 for one in data):

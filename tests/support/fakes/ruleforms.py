@@ -99,7 +99,7 @@ def check(rule: Rule) -> None:
         _check_action(action, match)
 
 
-def _check_action(action: rules.Action, match: dict[str, FieldValue]) -> None:
+def _check_action(action: rules.RuleAction, match: dict[str, FieldValue]) -> None:
     """Prerequisites are held against the rule's match, even where an earlier action changed the packet."""
     match action:
         case SetField(name, _):
