@@ -1,5 +1,6 @@
 """The one table of priorities: levels apart, tables only forward, and its picture in the documentation up to date."""
 
+import ast
 import itertools
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, VlanLine
 from steering.model.rules import PopVlan, Resubmit, Rule, Table
+from tests.architecture.layers import sources
 
 ROOT = Path(__file__).resolve().parents[4]
+# The table itself; and two files of `model`, which may not import from `core`: the table has their numbers by name.
+HOMES = ("steering/core/pipeline/priorities.py", "steering/model/rules.py", "steering/model/session_rule.py")
 
 
 def test_no_two_levels_of_a_table_share_a_priority() -> None:
@@ -59,6 +63,51 @@ def test_a_rule_that_leads_where_it_may_is_not() -> None:
     assert not list(faults_of(rule))
     level = level_of(rule)
     assert level is not None and level.lowest == ALLOW
+
+
+def own_priorities(tree: ast.Module) -> list[int]:
+    """Lines on which a rule gets a priority that the file itself has made up: a number, or a name that is a number there."""
+    numbers = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] != "Rule":
+            continue
+        given = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "priority")]
+        for priority in given:
+            names = {one.id for one in ast.walk(priority) if isinstance(one, ast.Name)}
+            if not names or names & numbers:
+                found.append(node.lineno)
+    return found
+
+
+def test_no_other_file_makes_a_priority_up() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources()
+        if path.relative_to(ROOT).as_posix() not in HOMES
+        for line in own_priorities(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("code", "is_fault"),
+    [
+        ("Rule(Table.GUARD, 30_000, fields)", True),
+        ("rules.Rule(table=Table.GUARD, priority=7, match=fields)", True),
+        ("MINE = 30_000\nRule(Table.GUARD, MINE + 24, fields)", True),
+        ("from steering.core.pipeline.priorities import ALLOW\nRule(Table.GUARD, ALLOW + 24, fields)", False),
+        ("def f(priority):\n    return Rule(Table.GUARD, priority, fields)", False),
+    ],
+)
+def test_a_priority_that_is_made_up_elsewhere_is_found(code: str, is_fault: bool) -> None:
+    assert bool(own_priorities(ast.parse(code))) is is_fault
 
 
 def test_the_picture_in_the_documentation_is_made_from_it() -> None:
