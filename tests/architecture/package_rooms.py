@@ -111,24 +111,23 @@ def files(package: str) -> list[Path]:
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Line and module of each import; `from room import file` counts as the file, and relative ones are resolved."""
-    package = layers.module_name(path).split(".")
-    if path.name != "__init__.py":
-        package.pop()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-        if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                inner = f"{module}.{alias.name}"
-                whole = layers.ROOT / inner.replace(".", "/")
-                yield node.lineno, inner if whole.with_suffix(".py").exists() or whole.is_dir() else module
-        elif isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+    yield from imported_of(ast.parse(path.read_text(encoding="utf-8"), str(path)), layers.package_of(path))
+
+
+def imported_of(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
+    """The same of a parsed file. `package`: where relative imports start."""
+    for node in ast.walk(tree):
+        for name in layers.imported_names(node, package):
+            whole = layers.ROOT / name.replace(".", "/")
+            is_module = isinstance(node, ast.Import) or whole.with_suffix(".py").exists() or whole.is_dir()
+            yield node.lineno, name if is_module else name.rpartition(".")[0]  # type: ignore[attr-defined]
 
 
 def verdict(importer: str, target: str, package: str) -> str | None:
     """Why an import between modules of a package is against the table, None where it is not."""
     at, to = room_of(importer, package), room_of(target, package)
+    if at is not None and target == f"steering.{package}":
+        return f"{at} may not import the whole package"
     if at is None or to is None or at == to:
         return None
     return None if to in ROOMS[package].get(at, frozenset()) else f"{at} may not import {to}"

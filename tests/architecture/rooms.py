@@ -83,6 +83,9 @@ ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "long_w
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 
 
+WHOLE = "the whole of core"
+
+
 class Arrow(NamedTuple):
     """One import from one module of core to another, by names below `steering.core`."""
 
@@ -112,24 +115,24 @@ def arrows_in(core: Path) -> Iterator[Arrow]:
     """Every import from core to core, wherever it stands in a file."""
     modules = modules_in(core)
     for name, path in modules.items():
+        inner = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        package = f"steering.core.{inner}".rstrip(".")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-            for target in _targets(node, modules):
+            for target in _targets(node, package, modules):
                 if target != name:
                     yield Arrow(name, target, getattr(node, "lineno", 0))
 
 
-def _targets(node: ast.AST, modules: Mapping[str, Path]) -> Iterator[str]:
-    """Modules of core that one statement imports: `from steering.core import inputs` names one by its last word."""
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        whole = [f"{node.module}.{alias.name}" for alias in node.names]
-        names = [one if one.removeprefix("steering.core.") in modules else node.module for one in whole]
-    else:
-        return
-    for name in dict.fromkeys(names):
-        if name.startswith("steering.core."):
-            yield name.removeprefix("steering.core.")
+def _targets(node: ast.AST, package: str, modules: Mapping[str, Path]) -> Iterator[str]:
+    """Modules of core that one statement imports. Who imports core itself could reach every room by it: WHOLE."""
+    found = {}
+    for name in layers.imported_names(node, package):
+        if name == "steering.core" or name == "steering.core.*":
+            found[WHOLE] = None
+        elif name.startswith("steering.core."):
+            below = name.removeprefix("steering.core.")
+            found[layers.module_meant(below, modules) or below] = None
+    yield from found
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:

@@ -69,12 +69,29 @@ def test_no_circle_of_rooms_and_none_of_files_in_a_package(package: str) -> None
         ("northbound", "steering.northbound.http.x", "steering.northbound.resources.routes"),
         ("northbound", "steering.northbound.schema.x", "steering.northbound.resources.links"),
         ("northbound", "steering.northbound.auth.x", "steering.northbound.http.problems"),
+        ("northbound", "steering.northbound.auth.x", "steering.northbound"),
     ],
 )
 def test_the_check_of_a_package_sees_an_arrow_against_its_table(
     package: str, importer: str, target: str
 ) -> None:
     assert package_rooms.verdict(importer, target, package) is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("from ..switch_tables.sender import Sender", "steering.openflow.switch_tables.sender"),
+        ("from .. import switch_tables", "steering.openflow.switch_tables"),
+        ("from .errors import EncodeError", "steering.openflow.messages.errors"),
+        ("def f():\n    import steering.openflow.app", "steering.openflow.app"),
+        ("if TYPE_CHECKING:\n    from steering.openflow import app", "steering.openflow.app"),
+        ("from steering import openflow", "steering.openflow"),
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(code: str, module: str) -> None:
+    found = package_rooms.imported_of(ast.parse(code), "steering.openflow.messages")
+    assert [name for _, name in found] == [module]
 
 
 def test_the_files_of_commands_are_the_subcommands() -> None:

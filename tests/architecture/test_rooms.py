@@ -50,27 +50,26 @@ def test_each_room_says_what_it_knows_what_it_may_touch_and_what_not() -> None:
         assert heads == ["Knows", "May touch", "Must not"], f"{folder.name}: {heads}"
 
 
-def intrusions(tree: ast.AST) -> list[str]:
+def intrusions(tree: ast.AST, package: str = "steering.runtime") -> list[str]:
     """What in a parsed file outside core looks into it, as `line: what`: a room that is not to be seen, or anything of
-    an engine but `handle`."""
+    an engine but `handle`. `package`: where relative imports start."""
     found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            names = []
-        for name in names:
+        for name in layers.imported_names(node, package):
             parts = name.split(".")
             if parts[:2] == ["steering", "core"] and "".join(parts[2:3]) not in SEEN_OUTSIDE:
                 found.append(f"{node.lineno}: imports {name}")  # type: ignore[attr-defined]
-        if isinstance(node, ast.Attribute) and node.attr != "handle":
-            of = node.value
-            whose = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
-            if whose in ("engine", "_engine"):
+        if isinstance(node, ast.Attribute) and node.attr != "handle" and _is_engine(node.value):
+            found.append(f"{node.lineno}: reaches for {ast.unparse(node)}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "vars"):
+            if any(map(_is_engine, node.args[:1])):
                 found.append(f"{node.lineno}: reaches for {ast.unparse(node)}")
     return found
+
+
+def _is_engine(node: ast.expr) -> bool:
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name in ("engine", "_engine")
 
 
 def test_outside_of_core_only_its_door_is_seen() -> None:
@@ -78,7 +77,7 @@ def test_outside_of_core_only_its_door_is_seen() -> None:
         f"{path.relative_to(layers.ROOT)}:{what}"
         for path in layers.sources()
         if layers.layer_of(path) != "core"
-        for what in intrusions(ast.parse(path.read_text(encoding="utf-8")))
+        for what in intrusions(ast.parse(path.read_text(encoding="utf-8")), layers.package_of(path))
     ]
     assert not broken, "\n".join(broken)
 
@@ -90,9 +89,15 @@ def test_outside_of_core_only_its_door_is_seen() -> None:
         "from steering.core import part",
         "import steering.core.sessions.table",
         "import steering.core",
+        "from steering import core",
+        "from ..core.sessions.table import SessionTable",
+        "from .. import core",
+        "if TYPE_CHECKING:\n    from steering.core.part import Part",
         "x = engine.sessions.table",
         "x = self._engine.counters",
         "self.engine.site = site",
+        "x = getattr(self._engine, 'sessions')",
+        "vars(engine)",
     ],
 )
 def test_the_check_of_the_door_sees(code: str) -> None:
@@ -145,6 +150,18 @@ def test_a_sound_tree_has_no_fault(tmp_path: Path) -> None:
             "base:3: base may not import from left",
         ),
         ({"base.py": "import steering.core.top\n"}, "a circle of rooms: base, left, top"),
+        (
+            {"base.py": "if TYPE_CHECKING:\n    from steering.core.left.one import x\n"},
+            "base:2: base may not import from left",
+        ),
+        ({"base.py": "from . import top\n"}, "base:1: base may not import from top"),
+        ({"base.py": "from .left.one import x\n"}, "base:1: base may not import from left"),
+        ({"base.py": "from steering.core.left import *\n"}, "base:1: base may not import from left"),
+        ({"left/two.py": "from ..top import y\n"}, "left.two:1: left may not import from top"),
+        ({"left/two.py": "from .. import top\n"}, "left.two:1: left may not import from top"),
+        ({"top.py": "from steering import core\n"}, "top:1: top may not import from the whole of core"),
+        ({"top.py": "import steering.core\n"}, "top:1: top may not import from the whole of core"),
+        ({"top.py": "from steering.core import *\n"}, "top:1: top may not import from the whole of core"),
         (
             {"left/one.py": "from steering.core.left.two import z\n"},
             "a circle of modules: left.one, left.two",
