@@ -24,6 +24,14 @@ def test_every_room_of_a_package_says_what_it_is_for(package: str) -> None:
             assert len(said.splitlines()) >= 3, f"{path}: three lines on what the room knows and must not"
 
 
+def test_every_package_says_what_it_is_for() -> None:
+    paths = sorted((layers.ROOT / "steering").glob("*/__init__.py"))
+    assert {path.parent.name for path in paths} >= {"core", "openflow", "runtime", "wire"}
+    for path in paths:
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert len(said.splitlines()) >= 3, f"{path}: three lines on what the package knows and must not"
+
+
 @pytest.mark.parametrize("package", package_rooms.ROOMS)
 def test_arrows_between_the_rooms_of_a_package_are_those_of_its_table(package: str) -> None:
     broken = [
