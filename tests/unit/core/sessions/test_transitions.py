@@ -4,10 +4,12 @@ import ast
 import re
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.counters import Counters
+from steering.core.restart import readback
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
@@ -162,24 +164,83 @@ def test_the_documentation_explains_every_state_and_event_in_words() -> None:
     assert headings == {*SessionState, *Beginning, *Event}
 
 
-def test_no_other_module_changes_a_state_or_calls_what_the_table_does() -> None:
-    actions = {step.action.__name__ for step in TRANSITIONS.values()}
-    actions |= {action.__name__ for _, action in BEGINNINGS.values()}
-    home = ROOT / "steering" / "core" / "sessions"
+# What makes a record in a state, and who does: the table of transitions; and who reads sessions back, many at once, in the state
+# that the table has for them.
+MAKERS = {
+    "create": "sessions/transitions.py",
+    "restore": "restart/readback.py",
+    "Session": "sessions/table.py",
+}
+ACTIONS = {step.action.__name__ for step in TRANSITIONS.values()} | {
+    action.__name__ for _, action in BEGINNINGS.values()
+}
+
+
+def changes_of_state(tree: ast.AST, place: str) -> list[str]:
+    """What in a file of core changes a session's state, or makes a session in a state. `place`: the file below core."""
     found = []
-    for path in sources():
-        if not path.is_relative_to(ROOT / "steering" / "core") or path == home / "transitions.py":
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            wrong = node.func.id == "setattr" or MAKERS.get(node.func.id, place) != place
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            stored = isinstance(node.ctx, ast.Store) and node.attr == "state" and owner != "self"
+            of_table = owner in ("table", "_table")
+            called = of_table and (node.attr in ACTIONS or MAKERS.get(node.attr, place) != place)
+            wrong = stored or called or node.attr == "__setattr__"
+        else:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            owner = getattr(node, "value", None)
-            if not isinstance(node, ast.Attribute) or not isinstance(owner, ast.Name | ast.Attribute):
-                continue
-            name = owner.id if isinstance(owner, ast.Name) else owner.attr
-            stored = isinstance(node.ctx, ast.Store) and node.attr == "state" and name != "self"
-            called = node.attr in actions and name in ("table", "_table")
-            if stored or called:
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+        if wrong:
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_no_other_module_changes_a_state_or_calls_what_the_table_does() -> None:
+    core = ROOT / "steering" / "core"
+    found = [
+        f"{path.relative_to(ROOT)}:{what}"
+        for path in sources()
+        if path.is_relative_to(core) and path != core / "sessions" / "transitions.py"
+        for what in changes_of_state(
+            ast.parse(path.read_text(encoding="utf-8")), path.relative_to(core).as_posix()
+        )
+    ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "session.state = SessionState.PLAIN",
+        "def f():\n    subflow.session.state, x = PLAIN, 1",
+        "setattr(session, 'state', PLAIN)",
+        "object.__setattr__(session, 'state', PLAIN)",
+        "self._table.establish(session)",
+        "table.create(PLAIN, mcp, None, now)",
+        "self._table.restore(PLAIN, entry, mcp, token, key, 1, 1, now)",
+        "Session(1, PLAIN, mcp, None, now)",
+    ],
+)
+def test_a_change_of_state_beside_the_table_is_found(code: str) -> None:
+    assert changes_of_state(ast.parse(code), "handshakes/x.py")
+
+
+def test_who_makes_records_is_let_pass() -> None:
+    for maker, place in MAKERS.items():
+        call = f"{maker}(1)" if maker == "Session" else f"self._table.{maker}(1)"
+        assert not changes_of_state(ast.parse(call), place)
+
+
+def test_sessions_that_are_read_back_are_in_a_state_of_the_table() -> None:
+    """A starting controller makes hundreds of thousands at once, without the steps of a beginning."""
+    code = ast.parse((ROOT / "steering" / "core" / MAKERS["restore"]).read_text(encoding="utf-8"))
+    calls = [
+        node
+        for node in ast.walk(code)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._table.restore"
+    ]
+    assert [ast.unparse(one.args[0]) for one in calls] == ["_FOUND"]
+    assert readback._FOUND is BEGINNINGS[Beginning.FOUND_WITH_TOKEN][0]
 
 
 RECORD = {*Session.__slots__, *Subflow.__slots__}
