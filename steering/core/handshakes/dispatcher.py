@@ -124,8 +124,8 @@ class HandshakeDispatcher(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End what has waited too long: joins for their token, SYNs for an authoriser."""
-        self._attempts.tick(now)
-        self._server_sessions.tick(now)
+        self._attempts.expire(now)
+        self._server_sessions.expire(now)
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 

@@ -77,7 +77,7 @@ class EarlyJoins:
         tokens.
         """
         outputs: list[Output] = []
-        self.guesses.tick(now)
+        self.guesses.expire(now)
         for attachment, seen in self._waiting.expire(now):
             if self._natives.may_have(seen.handshake.dst, now):
                 outputs.append(naturally(attachment, seen))

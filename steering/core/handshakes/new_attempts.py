@@ -148,7 +148,7 @@ class NewAttempts:
         kept = [one._replace(release=None) if isinstance(one, Steer) else one for one in made]
         return [one for one in kept if isinstance(one, Steer | RemoveEntries)]
 
-    def tick(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget the attempts that no MCP answered."""
         while self.tried:
             key, attempt = next(iter(self.tried.items()))

@@ -187,7 +187,7 @@ class ServerSessions:
             for attachment, seen in self._early.take(token):
                 self.joined(attachment, seen, now)
 
-    def tick(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Count joins of MCPs whose token did not become known in time."""
         over = len(self._early.expire(now))
         if over:

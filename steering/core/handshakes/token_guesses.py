@@ -41,7 +41,7 @@ class TokenGuesses:
         until, count = self._wrong.get(self._origin_of(source_of(key)), (0.0, 0))
         return count >= FREE and until > now
 
-    def tick(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget sources whose time is over."""
         while self._wrong:
             source, (until, _) = next(iter(self._wrong.items()))

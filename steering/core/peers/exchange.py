@@ -349,9 +349,9 @@ class PeerExchange(Part):
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
         self.ended.expire(now)
-        self._segments.tick(now)
-        self._foreign.tick(now)
-        outputs = self._division.tick(now) + self._words.tick(self._versions, now)
+        self._segments.expire(now)
+        self._foreign.try_again(now)
+        outputs = self._division.tick(now) + self._words.news(self._versions, now)
         if not self.reached:
             self._feed.forget_changes()
             return outputs

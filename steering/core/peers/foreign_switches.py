@@ -53,8 +53,8 @@ class ForeignSwitches:
             # It alone, without a look at all switches: thousands of writes may be refused at once.
             self._readiness.offline.add(given.dpid)
 
-    def tick(self, now: float) -> None:
-        """Try switches again that took no entries."""
+    def try_again(self, now: float) -> None:
+        """Switches that took no entries count as there again when their time is over."""
         if self._unwritten and min(self._unwritten.values()) <= now:
             self._unwritten = {dpid: until for dpid, until in self._unwritten.items() if until > now}
             self.look()

@@ -47,7 +47,7 @@ class McpWords:
             return []
         return [TellPeer(name, McpWord(number, state)) for number, state in self._own.items()]
 
-    def tick(self, versions: Mapping[str, int], now: float) -> list[Output]:
+    def news(self, versions: Mapping[str, int], now: float) -> list[Output]:
         """Words that changed, and all now and then."""
         outputs: list[Output] = []
         names = sorted(name for name, version in versions.items() if version >= WITH_MCP_REPORTS)

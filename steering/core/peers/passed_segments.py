@@ -234,7 +234,7 @@ class PassedSegments:
             if len(self._early) > EARLY:
                 self._early.popitem(last=False)
 
-    def tick(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget the answers as soon as no session is being read: reading ends without `read` where another controller has these switches
         now. Later an answer could be taken for that to another session with the same flow."""
         self._copies.expire(now)

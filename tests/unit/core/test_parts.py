@@ -1,5 +1,7 @@
 """The engine's list of parts: each is asked for what it offers, at its time, and only then."""
 
+import ast
+
 import pytest
 
 from steering.core import inputs
@@ -7,6 +9,7 @@ from steering.core.outputs import FillSwitch, Output, SendFrame, SyncRules
 from steering.core.part import NEVER, DesiredRules, Handler, Part, Parts
 from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece
 from steering.model.rules import Rule, Table, static_cookie
+from tests.architecture import rooms
 from tests.support.sites import Driver
 
 
@@ -85,6 +88,40 @@ def test_two_parts_cannot_take_the_same_input() -> None:
 def test_what_parts_lose_of_what_was_kept_is_added_up() -> None:
     kept = KeptState(usage=KeptUsage((KeptUse("anna", "cellular", 1), KeptUse("ben", "cellular", 2)), ()))
     assert Parts([Loser(), Part(), Loser()]).restore(kept, 0.0) == {LostPiece.RECORD: 4}
+
+
+def ticks_of_another_shape(tree: ast.AST) -> list[int]:
+    """Lines of functions named `tick` that are not as Part's: `(self, now: float) -> list[Output]`."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "tick"
+        if (ast.unparse(node.args), ast.unparse(node.returns or ast.Constant(None)))
+        != ("self, now: float", "list[Output]")
+    ]
+
+
+def test_every_tick_of_core_has_the_shape_of_a_parts() -> None:
+    found = [
+        f"{name}:{line}"
+        for name, path in rooms.modules_in(rooms.CORE).items()
+        for line in ticks_of_another_shape(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def tick(self, now: float) -> None: ...",
+        "def tick(self) -> list[Output]: ...",
+        "def tick(self, versions: dict[str, int], now: float) -> list[Output]: ...",
+        "def tick(self, now): ...",
+    ],
+)
+def test_a_tick_of_another_shape_is_found(code: str) -> None:
+    assert ticks_of_another_shape(ast.parse(code))
+    assert not ticks_of_another_shape(ast.parse("def tick(self, now: float) -> list[Output]: ..."))
 
 
 def test_a_part_that_writes_nothing_wants_nothing() -> None:

@@ -59,7 +59,7 @@ def test_as_many_sources_as_are_remembered_are_bounded() -> None:
     for number in range(MOST + 9):
         made.wrong(flow_key(number.to_bytes(4, "big"), bytes(4), 1, 2), 1.0)
     assert len(made) == MOST
-    made.tick(1.0 + SECONDS)
+    made.expire(1.0 + SECONDS)
     assert not len(made)
 
 
