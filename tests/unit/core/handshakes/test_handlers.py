@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 
 from steering.core import assembly
 from steering.core.handshakes import dispatcher, mp_capable, mp_join, server_sessions, syn_ack
@@ -9,6 +10,7 @@ from steering.core.handshakes.join_destination import OwnMcp
 from steering.core.handshakes.mp_join import JoinHandler
 from steering.core.sessions.first_answer import LearntToken
 from steering.model.mechanism import Mechanism
+from tests.architecture import rooms
 from tests.architecture.layers import ROOT
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
@@ -30,6 +32,36 @@ def test_no_handler_is_given_a_handler_but_by_who_tells_segments_apart() -> None
         given = {str(p.annotation) for p in inspect.signature(handler.__init__).parameters.values()}
         names = {other.__name__ for other in HANDLERS}
         assert not {one for one in given if any(name in one for name in names)}, handler
+
+
+# Who hands segments on: by what they are; when an MCP has answered a SYN on a flow that another subflow has; a lab that handles joins
+# wrongly on purpose; the fast path, which gives back what is not usual.
+HANDING_ON = {
+    "HandshakeDispatcher", "SynHandler", "NewAttempts", "JoinsTakenForFirstSyns", "UsualSegments",
+}  # fmt: skip
+
+
+def given_a_handler(tree: ast.AST) -> set[str]:
+    """Classes whose constructor gets a handler of segments, or what stands for one."""
+    names = {one.__name__ for one in HANDLERS} | {"SynHandler", "JoinReceiver"}
+    return {
+        kind.name
+        for kind in ast.walk(tree)
+        if isinstance(kind, ast.ClassDef)
+        for maker in kind.body
+        if isinstance(maker, ast.FunctionDef) and maker.name == "__init__"
+        for one in (*maker.args.args, *maker.args.kwonlyargs)
+        if one.annotation is not None and names & set(re.findall(r"\w+", ast.unparse(one.annotation)))
+    }
+
+
+def test_nobody_else_of_core_is_given_a_handler() -> None:
+    found = set[str]()
+    for path in rooms.modules_in(rooms.CORE).values():
+        found |= given_a_handler(ast.parse(path.read_text(encoding="utf-8")))
+    assert found == HANDING_ON
+    code = "class A:\n    def __init__(self, *, joins: 'mp_join.JoinHandler | None') -> None: ..."
+    assert given_a_handler(ast.parse(code)) == {"A"}
 
 
 def test_what_is_made_is_whole_nothing_is_set_on_another_afterwards() -> None:
