@@ -28,6 +28,14 @@ def test_no_json_is_made_inside(layer: str) -> None:
     assert not found, found
 
 
+def test_what_carries_rest_makes_no_json_of_its_own() -> None:
+    """The server and what stands before the application send bodies that `northbound` has made."""
+    carriers = [path for path in files("runtime") if "http" in path.parts]
+    assert len(carriers) > 5
+    found = [path.name for path in carriers for _, name in imported(path) if name.split(".")[0] == "json"]
+    assert not found, found
+
+
 def opens(path: Path) -> Iterator[str]:
     """Calls that open, replace or remove a file by its name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -6,7 +6,6 @@ dictionary, never a path of the file system.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -105,5 +104,5 @@ def _page(name: str, data: bytes) -> _Page:
 def _refusal(
     status: HTTPStatus, detail: str, *more: tuple[str, str]
 ) -> tuple[HTTPStatus, list[tuple[str, str]], bytes]:
-    body = json.dumps(Problem(status, detail).document(), separators=(",", ":")).encode()
+    body = Problem(status, detail).body()
     return status, [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *more], body

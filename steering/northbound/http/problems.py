@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 
@@ -39,6 +40,10 @@ class Problem(Exception):
             "detail": self.detail,
         }
         return told if self.errors is None else told | {"errors": self.errors}
+
+    def body(self) -> bytes:
+        """The document as JSON."""
+        return json.dumps(self.document(), separators=(",", ":")).encode()
 
 
 def phrase(status: HTTPStatus) -> str:

@@ -5,7 +5,6 @@ Bytes that are no valid request never reach the application. eventlet and Python
 all, and write lines to stderr that contain what the client sent.
 """
 
-import json
 import logging
 import socket
 from contextlib import suppress
@@ -141,7 +140,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         """Answer an invalid request with a problem document, and end the connection."""
         status = HTTPStatus(code)
         problem = Problem(status, (message or phrase(status))[:MAX_DETAIL])
-        body = json.dumps(problem.document(), separators=(",", ":")).encode()
+        body = problem.body()
         head = (
             f"HTTP/1.1 {int(status)} {phrase(status)}\r\nContent-Type: {MEDIA_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"

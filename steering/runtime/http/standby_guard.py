@@ -1,7 +1,6 @@
 """Refuses changes by REST at a controller that does not own the first share: only the owner of the first share takes
 changes, and a change elsewhere would be lost. A policy is taken by any member, as all members agree on it."""
 
-import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -41,7 +40,7 @@ class StandbyGuard:
         ):
             return self._application(environ, start_response)
         problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, self._reason())
-        body = json.dumps(problem.document()).encode()
+        body = problem.body()
         headers = [
             ("Content-Type", MEDIA_TYPE),
             ("Content-Length", str(len(body))),
