@@ -33,6 +33,18 @@ REQUIREMENT = re.compile(r"(?<![\w.-])(?:[DNS]-F?\d+(?:\.[0-9A-Za-z]+)*|T-\d+|[B
 EXPLAINED = re.compile(r"^``([^`]+)``", re.MULTILINE)
 
 
+OTHER_CODE = frozenset({".js", ".c", ".h", ".sh", ".yaml", ".yml", ".toml", ".conf", ".cfg", ".service"})
+
+
+def other_code() -> list[Path]:
+    """Code in other languages, files of settings, and what makes pages and packages."""
+    return [
+        path
+        for path in tree.tracked()
+        if path.suffix in OTHER_CODE or path.relative_to(layers.ROOT).parts[0] in ("packaging", "Makefile")
+    ]
+
+
 def code_files() -> list[Path]:
     """Python files of the product, its labs and its tests."""
     return [
@@ -52,7 +64,9 @@ def unexplained(text: str, explained: frozenset[str]) -> list[str]:
 
 
 def test_no_code_cites_a_note_that_a_reader_cannot_open() -> None:
-    found = tree.findings(CLOSED, code_files())
+    others = other_code()
+    assert {path.suffix for path in others} >= {".js", ".c", ".sh", ".yaml", ".toml"}
+    found = tree.findings(CLOSED, [*code_files(), *others])
     assert not found, "\n".join(found)
 
 
