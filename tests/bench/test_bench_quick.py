@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bench import stalls
+from tests.bench import report, resync, stalls
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_LEAST = {"setup_vs_naive": 4.0, "join_vs_naive": 4.0, "syn_answer_vs_testcontroller": 0.2}
@@ -54,6 +54,13 @@ def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path
     assert found["fill_longest_slice_ms"] and found["fill_60_s"] and small["fill_slices"] > small["switches"]
     assert 0 < large["resync_rules"] < large["rules"] / 20 and large["switches"] > small["switches"]
     assert "LONGEST SLICE" in made.stdout
+
+
+def test_what_a_lost_link_may_cost_is_measured_up_to_a_thousand_switches() -> None:
+    bounds = {key: bound for key, _, bound, _ in report.TARGETS}
+    wanted = {"resync_first_ms": 20, "resync_longest_slice_ms": 5, "relink_ms": 20}
+    assert {key: bounds[key] for key in wanted} == wanted and "resync_total_ms" in bounds
+    assert resync.SWITCHES == (100, 300, 1_000) and resync.MCPS == 64
 
 
 def test_syns_are_answered_while_the_controller_is_busy(tmp_path: Path) -> None:
