@@ -2,6 +2,7 @@
 state but `store`. Which room may import which stands in package_rooms."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,73 @@ def opens(path: Path) -> Iterator[str]:
                 (".read_text", ".write_text", ".read_bytes", ".write_bytes", ".unlink", ".open_text")
             ):
                 yield f"{path.relative_to(layers.ROOT)}:{node.lineno}: {called}"
+
+
+# Not state: the socket of an earlier process of that name is removed.
+REMOVES_A_SOCKET = "steering/runtime/cluster/peer_streams.py"
+METHODS = (".write_text", ".write_bytes", ".unlink", ".mkdir", ".rename")
+FUNCTIONS = frozenset(
+    {"os.replace", "os.rename", "os.remove", "os.unlink", "os.link", "os.mkdir", "os.makedirs", "os.truncate"}
+)
+
+
+def writes(tree: ast.AST) -> list[int]:
+    """Lines of calls that make, change or remove a file."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        place = node.args[1:2] if called == "open" else node.args[:1]  # of the mode
+        modes = [
+            one.value
+            for one in (*place, *(given.value for given in node.keywords if given.arg == "mode"))
+            if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        ]
+        opened = called == "open" or called.endswith(".open")
+        to_write = opened and any(re.fullmatch("[rbt]*[wax+][wrbt+]*", mode) for mode in modes)
+        flags = ast.unparse(node) if called == "os.open" else ""
+        changes = called.endswith(METHODS) or called in FUNCTIONS
+        if to_write or changes or re.search("O_WRONLY|O_RDWR|O_CREAT", flags):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize(
+    "layer", ["wire", "model", "core", "policy", "openflow", "northbound", "cluster", "runtime"]
+)
+def test_what_outlives_the_controller_is_written_by_the_store_alone(layer: str) -> None:
+    found = [
+        f"{name}:{line}"
+        for path in files(layer)
+        if (name := path.relative_to(layers.ROOT).as_posix()) != REMOVES_A_SOCKET
+        for line in writes(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open(path, 'w')",
+        "open(path, mode='ab')",
+        "path.open('r+')",
+        "os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)",
+        "Path('x').write_text(text)",
+        "def f():\n    os.replace(a, b)",
+        "self._path.unlink(missing_ok=True)",
+    ],
+)
+def test_a_call_that_writes_is_found(code: str) -> None:
+    assert writes(ast.parse(code))
+    for harmless in (
+        "open(path, 'rb')",
+        "open('a')",
+        "os.open(path, flags)",
+        "self._store.write(name, text)",
+        "text.replace('a', 'w')",
+    ):
+        assert not writes(ast.parse(harmless)), harmless
 
 
 def test_the_northbound_touches_no_file_itself() -> None:
