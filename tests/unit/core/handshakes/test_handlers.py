@@ -64,6 +64,18 @@ def test_nobody_else_of_core_is_given_a_handler() -> None:
     assert given_a_handler(ast.parse(code)) == {"A"}
 
 
+def test_a_first_answer_is_learnt_in_one_place_and_a_ruling_made_in_one() -> None:
+    learning, ruling = set[str](), list[str]()
+    for name, path in rooms.modules_in(rooms.CORE).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("Event.KEY_SEEN", "Event.NO_KEY"):
+                learning.add(name)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Ruling":
+                ruling.append(name)
+    assert learning == {"sessions.transitions", "sessions.first_answer"}
+    assert ruling == ["selection.chooser"]
+
+
 def test_what_is_made_is_whole_nothing_is_set_on_another_afterwards() -> None:
     """Of the assembly and of handlers: an assignment goes to a name of one's own or to `self`, or it counts."""
     for path in [*handler_modules(), ROOT / "steering" / "core" / "assembly.py"]:
