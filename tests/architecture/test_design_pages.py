@@ -15,7 +15,6 @@ MEMBER = re.compile(r"``([A-Z][a-z][A-Za-z]*)\.([a-z_]+)``")
 # Code that is no file of this tree: the page shows how one would be added.
 CODE_BLOCK = re.compile(r"^\.\. code-block::.*\n(?:   .*\n|\n)+", re.MULTILINE)
 PLACE = re.compile(r"``((?:[a-z_]+/)+[a-z_]*(?:\.py)?|[a-z_]+\.py)``")
-PACKAGES = {path.parent.name for path in (layers.ROOT / "steering").glob("*/__init__.py")}
 
 
 def members(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
