@@ -1,6 +1,6 @@
 """Writes docs/files.rst and docs/api.rst from the schemas, docs/commands.rst from the options of all commands, docs/reasons.rst
 from the enumerations of events, alarms and refusals, docs/metrics.rst from the collectors, docs/design/pipeline.rst from the table of priorities, and the
-tables of docs/design/session-life.rst from the transitions; `--check` only tells whether they are up to date.
+table of docs/design/session-life.rst from the transitions, the last two with a picture; `--check` only tells whether they are up to date.
 
 usage: python packaging/reference.py [--check]
 """
@@ -258,7 +258,12 @@ def pipeline() -> str:
         lines.append(
             f"    {table.value} {table.name:<9}--> {', '.join(after) or 'a port, or the controller'}"
         )
-    lines.append("")
+    lines += [
+        "",
+        ".. image:: pipeline.svg",
+        "   :alt: Tables as columns, and for each pair the rules that lead from one to the other",
+        "",
+    ]
     for table in Table:
         title = f"Table {table.value}: {table.name}"
         lines += [title, "-" * len(title), ""]
@@ -276,7 +281,7 @@ MADE = ".. Made by packaging/reference.py from steering/core/sessions/transition
 
 
 def session_life() -> str:
-    """docs/design/session-life.rst: the text above the line MADE is kept; table and diagram are written below it."""
+    """docs/design/session-life.rst: the text above the line MADE is kept; the table and its picture are written below it."""
     from steering.core.sessions.transitions import BEGINNINGS, TRANSITIONS
 
     rows = [("", how.value, state.value, action) for how, (state, action) in BEGINNINGS.items()]
@@ -301,16 +306,26 @@ def session_life() -> str:
     for row in cells:
         for number, cell in enumerate(row):
             lines.append(f"   {'* -' if number == 0 else '  -'} {cell}".rstrip())
-    lines += ["", "The diagram", "-----------", "", ".. code-block:: dot", "", "   digraph session {"]
     lines += [
-        f'     "{before or "begins"}" -> "{after or "is over"}" [label="{event}"];'
-        for before, event, after, _ in rows
+        "",
+        "The diagram",
+        "-----------",
+        "",
+        "A column is a state. A row has the events that lead from one to another.",
+    ]
+    lines += [
+        "",
+        ".. image:: session-life.svg",
+        "   :alt: States as columns, and for each pair the events between them",
+        "",
     ]
     text = (ROOT / "docs" / "design" / "session-life.rst").read_text()
-    return text.split(MADE)[0] + MADE + "\n".join([*lines, "   }", ""])
+    return text.split(MADE)[0] + MADE + "\n".join(lines)
 
 
 def main() -> int:
+    import pictures
+
     stale = []
     for name, text in (
         ("files.rst", files()),
@@ -320,6 +335,8 @@ def main() -> int:
         ("metrics.rst", metrics()),
         ("design/pipeline.rst", pipeline()),
         ("design/session-life.rst", session_life()),
+        ("design/pipeline.svg", pictures.pipeline()),
+        ("design/session-life.svg", pictures.session_life()),
     ):
         path = ROOT / "docs" / name
         if path.exists() and path.read_text() == text:

@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -115,4 +116,9 @@ def test_the_picture_in_the_documentation_is_made_from_it() -> None:
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     page = (ROOT / "docs" / "design" / "pipeline.rst").read_text()
-    assert all(level.what in page for level in LEVELS)
+    assert all(level.what in page for level in LEVELS) and ".. image:: pipeline.svg" in page
+    drawn = ElementTree.parse(ROOT / "docs" / "design" / "pipeline.svg")
+    texts = {"".join(one.itertext()) for one in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {table.name for table in Table} <= texts
+    arrows = [one for one in drawn.iter("{http://www.w3.org/2000/svg}path") if one.get("class") == "arrow"]
+    assert len(arrows) == len({(level.table, then) for level in LEVELS for then in level.then})

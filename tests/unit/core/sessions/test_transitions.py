@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,20 @@ def test_every_state_can_be_reached_and_left_for_good() -> None:
     assert {event for _, event in TRANSITIONS} == set(Event)
 
 
+def test_the_picture_has_every_state_and_every_step() -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "design" / "session-life.svg")
+    texts = ["".join(one.itertext()) for one in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {*SessionState, "begins", "is over"} <= set(texts)
+    ways = [(None, state, how) for how, (state, _) in BEGINNINGS.items()]
+    ways += [(before, step.state, event) for (before, event), step in TRANSITIONS.items()]
+    told = Counter((before, after) for before, after, _ in ways)
+    arrows = [one for one in picture.iter("{http://www.w3.org/2000/svg}path") if one.get("class") == "arrow"]
+    assert len(arrows) == len(told)
+    words = [word for text in texts for word in text.split("; ")]
+    for event in {*Beginning, *Event}:
+        assert words.count(event) == len({way[:2] for way in ways if way[2] == event}), event
+
+
 def test_the_documentation_explains_every_state_and_event_in_words() -> None:
     page = (ROOT / "docs" / "design" / "session-life.rst").read_text(encoding="utf-8")
     words = page.split(".. Made by packaging/reference.py", 1)[0]
@@ -243,25 +258,65 @@ def test_sessions_that_are_read_back_are_in_a_state_of_the_table() -> None:
     assert readback._FOUND is BEGINNINGS[Beginning.FOUND_WITH_TOKEN][0]
 
 
-RECORD = {*Session.__slots__, *Subflow.__slots__}
-RECORDS = {"session", "subflow", "known"}  # how modules call a record
+# All fields of records, those of the classes that they inherit from too: slots, and what a page or a shared part keeps.
+RECORD = {
+    name
+    for kind in (*Session.__mro__, *Subflow.__mro__)
+    for name in (
+        *getattr(kind, "__slots__", ()),
+        *(n for n, it in vars(kind).items() if isinstance(it, property)),
+    )
+}
+RECORDS = {"session", "subflow", "known", "join"}  # how modules call a record
+
+
+def changes_of_records(tree: ast.AST) -> list[str]:
+    """What in a file assigns a field of a record, changes its list of subflows, or knows where its page is."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute):
+            continue
+        of = node.value
+        owner = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
+        stored = isinstance(node.ctx, ast.Store | ast.Del) and node.attr in RECORD and owner in RECORDS
+        mutated = owner == "subflows" and node.attr in (
+            "append",
+            "remove",
+            "clear",
+            "extend",
+            "pop",
+            "insert",
+        )
+        opened = owner in RECORDS and node.attr in ("_page", "_place")
+        if stored or opened or (mutated and isinstance(of, ast.Attribute)):
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+    return found
 
 
 def test_outside_sessions_nobody_assigns_a_field_of_a_record_or_changes_its_list_of_subflows() -> None:
-    found = []
-    for path in sources():
-        if path.is_relative_to(ROOT / "steering" / "core" / "sessions"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Attribute):
-                continue
-            owner = node.value.id if isinstance(node.value, ast.Name) else ""
-            stored = isinstance(node.ctx, ast.Store | ast.Del) and node.attr in RECORD and owner in RECORDS
-            mutated = (
-                node.attr in ("append", "remove", "clear", "extend", "pop", "insert")
-                and isinstance(node.value, ast.Attribute)
-                and node.value.attr == "subflows"
-            )
-            if stored or mutated:
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert {"state", "token", "onset", "course", "watch", "progress", "mcp", "isn"} <= RECORD
+    found = [
+        f"{path.relative_to(ROOT)}:{what}"
+        for path in sources()
+        if not path.is_relative_to(ROOT / "steering" / "core" / "sessions")
+        for what in changes_of_records(ast.parse(path.read_text(encoding="utf-8")))
+    ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "session.mcp = 3",
+        "subflow.session.token = 7",
+        "subflow.watch = 1",
+        "known.course = course",
+        "self._table.subflow.onset = onset",
+        "join.progress += 1",
+        "session.subflows.append(subflow)",
+        "session._page.number[session._place] = 1",
+    ],
+)
+def test_a_change_of_a_record_outside_sessions_is_found(code: str) -> None:
+    assert changes_of_records(ast.parse(code))
+    assert not changes_of_records(ast.parse("session.touch(now)\none.token = 1\nsubflows.append(2)"))
