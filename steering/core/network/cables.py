@@ -38,8 +38,9 @@ class Cables:
 
     def is_off(self, dpid: DatapathId) -> bool:
         """Whether a switch that does not answer is off: no cable of it has carrier at its far end. A neighbour without a connection
-        may be off too, so it counts as a part of the switch; one that was never here may only not have come yet. Where nobody has
-        seen a cable without carrier, nothing is known, and the switch is not off."""
+        may be off too, so it counts as a part of the switch; one that was never here may only not have come yet. Where nobody sees
+        a cable without carrier, nothing is known, and the switch is not off: what a neighbour saw before its connection was lost may
+        be a cable that was pulled long ago."""
         group, todo, is_seen = {dpid}, [dpid], False
         while todo:
             for far in self._far.get(todo.pop(), {}).values():
@@ -47,7 +48,7 @@ class Cables:
                 if far.dpid in group:
                     continue
                 if switch is not None and not switch.ports.get(far.port, True):
-                    is_seen = True
+                    is_seen = is_seen or switch.connected or self._is_elsewhere(far.dpid)
                 elif self._may_be_on(far.dpid) or len(group) > MOST_ASIDE:
                     return False
                 else:

@@ -293,11 +293,12 @@ class McpProbes(Part):
         """Whether a switch is off, and its connection to this controller is lost: no probe is possible."""
         return dpid in self._off and not self._switches.is_connected(dpid) and not self._is_elsewhere(dpid)
 
-    def _fault(self, dpid: DatapathId, refused: bool, now: float) -> McpFault:
+    def _fault(self, dpid: DatapathId, refused: bool, health: McpHealth, now: float) -> McpFault:
         if refused:
             return McpFault.PROCESS_GONE
-        if dpid in self._off:
-            return McpFault.SWITCH_OFF if now < self._off[dpid] + OFF else McpFault.HOST_GONE
+        was_dead = health.fault in (McpFault.HOST_GONE, McpFault.PROCESS_GONE)  # before its switch was off
+        if not was_dead and dpid in self._off and now < self._off[dpid] + OFF:
+            return McpFault.SWITCH_OFF
         return McpFault.HOST_GONE
 
     def _miss(self, probe: McpProbe, health: McpHealth, now: float) -> None:
@@ -306,7 +307,7 @@ class McpProbes(Part):
         self._counters.probe_answers[ProbeAnswer.MISSED] += 1
         if probe.missed >= probe.mcp.probe.misses * (1 if probe.known else NEVER_SEEN):
             refused = probe.number - probe.refused < REMEMBERED
-            health.probed(self._fault(probe.mcp.inside.dpid, refused, now), now)
+            health.probed(self._fault(probe.mcp.inside.dpid, refused, health, now), now)
 
     def _ask(self, probe: McpProbe, now: float) -> list[Output]:
         port, waypoint = probe.mcp.inside, self._map.inside[probe.mcp.id].id

@@ -1,5 +1,7 @@
 """Which switches are off, as the carrier at their neighbours' ports shows it."""
 
+import pytest
+
 from steering.core.network.cables import Cables
 from steering.core.network.switch import Switch, Switches
 from steering.model.ids import DatapathId, PortNumber
@@ -59,6 +61,28 @@ def test_where_connections_alone_are_lost_nobody_is_off() -> None:
     ring = Ring(5)
     ring.disconnect(*range(1, 6))
     assert not any(ring.are_off(*range(1, 6)))
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("pulled", [(2,), (2, 4)])
+def test_where_connections_are_lost_a_cable_that_was_pulled_before_tells_nothing(
+    pulled: tuple[int, ...],
+) -> None:
+    ring = Ring(5)
+    for dpid in pulled:
+        ring.carrier(dpid, 2, False)
+        ring.carrier(dpid + 1, 1, False)
+    for dpid in range(1, 6):
+        ring.disconnect(dpid)
+    assert not any(ring.are_off(*range(1, 6))), "the controller has lost its own network"
+
+
+def test_what_another_controllers_switch_sees_counts() -> None:
+    ring = Ring(3)
+    ring.off(2)
+    ring.disconnect(1, 3)
+    ring.elsewhere = True
+    assert ring.are_off(2) == [True]
 
 
 def test_a_neighbour_that_has_lost_its_connection_may_forward() -> None:

@@ -90,6 +90,36 @@ def test_a_switch_that_only_loses_its_connection_says_nothing_of_its_mcp(discove
     assert not lab.core.gone
 
 
+@pytest.mark.row("D-6.7.1")
+@either
+def test_when_the_controller_loses_its_own_network_no_mcp_is_gone_for_a_cable_that_was_pulled_before(
+    discovers: bool,
+) -> None:
+    lab = Probed(discovers=discovers)
+    lab.pass_by(1.0)
+    for end in (PortRef(2, 2), PortRef(4, 3)):  # somewhere else in the network
+        lab.give(PortStatus(end.dpid, end.port, False))
+    lab.pass_by(5.0)
+    for dpid in range(1, 6):
+        lab.give(SwitchDown(dpid))
+    lab.pass_by(20.0)
+    assert not lab.core.gone
+
+
+@pytest.mark.row("D-6.7.1")
+@lost
+def test_an_mcp_that_was_dead_before_its_switch_is_off_stays_dead(loses_connection: bool) -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.hosts.discard("core")
+    lab.pass_by(1.0)
+    assert lab.core.fault is McpFault.HOST_GONE
+    power(lab, False, loses_connection)
+    for _ in range(14):
+        lab.pass_by(0.05)
+        assert lab.core.fault is McpFault.HOST_GONE and not left_alone(lab) and not lab.core.answers
+
+
 def test_time_in_which_the_controller_was_busy_is_none_in_which_a_switch_was_off() -> None:
     lab = Probed()
     lab.pass_by(1.0)
