@@ -59,7 +59,7 @@ class ReportedSessions:
 
 
 class ReportServer:
-    """An HTTP server that takes reports of sessions as the controller has to; `refusal` is answered instead.
+    """An HTTP server that takes reports of sessions as the controller has to; `refusal` is answered instead, and `other` to all else.
 
     Use as a context manager. `url` is what a relay is told as `--controller`; `asked` are methods with paths.
     """
@@ -67,6 +67,7 @@ class ReportServer:
     def __init__(self) -> None:
         self.sessions = ReportedSessions()
         self.refusal: int | None = None
+        self.other: int = HTTPStatus.ACCEPTED
         self.asked: list[str] = []
         self.batches: list[Json] = []
         self.said: Json = {}  # of each answer
@@ -110,7 +111,7 @@ class ReportServer:
         """The status of one request."""
         self.asked.append(asked)
         if not asked.endswith("/sessions"):
-            return HTTPStatus.ACCEPTED
+            return self.other
         self.batches.append(body)
         return self.sessions.take(body) if self.refusal is None else self.refusal
 

@@ -102,6 +102,10 @@ class Reporter:
         self._pace = HEARTBEAT_S
         self._channel: ControllerConnection | None = None
         self._sessions_after = 0.0  # time before which no sessions are sent, as the controller refused them
+        self._rest_after, self._rest_wait = (
+            0.0,
+            FIRST_WAIT_S,
+        )  # the same of all else, and how long it waits next
         self.reported = 0
         self.refused = 0
         self.dropped = 0
@@ -179,17 +183,32 @@ class Reporter:
                 Exception
             ) as error:  # also a defect of this program must not end the reports: the controller would
                 # take the relay for frozen.
-                self.failed += 1
-                self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
+                self._failed(error)
                 self._over.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
+    def _failed(self, error: Exception) -> None:
+        self.failed += 1
+        self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
+
     def _tell(self) -> None:
-        """Send everything that waits. What was not sent stays queued. Raises OSError, ValueError and ReportRefused."""
+        """Send everything that waits. What was not sent stays queued. Raises OSError, ValueError and ReportRefused for sessions alone:
+        load and health go with them at the pace that was promised, and what else the controller does not take must not delay them."""
         self._work.clear()
         if self.ledger is not None:
             self._tell_sessions(self.ledger)
-        self._tell_slow()
+        if time.monotonic() < self._rest_after and not self._over.is_set():
+            return
+        try:
+            self._tell_slow()
+            self._tell_mappings()
+            self._rest_wait = FIRST_WAIT_S
+        except Exception as error:
+            self._failed(error)
+            self._rest_after = time.monotonic() + self._rest_wait
+            self._rest_wait = min(2 * self._rest_wait, LONGEST_WAIT_S)
+
+    def _tell_mappings(self) -> None:
         while self._lines:
             batch = self._batch()
             try:

@@ -103,6 +103,22 @@ def test_a_relay_whose_loop_is_stuck_does_not_say_that_it_is_well(
     wait_for(lambda: controller.batches)
 
 
+@pytest.mark.row("D-6.7.1")
+def test_what_else_the_controller_refuses_delays_no_word_of_health(
+    controller: ReportServer, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot write mappings down, say. The controller takes a relay that is late for frozen, and ends its sessions."""
+    monkeypatch.setattr(reports, "FIRST_WAIT_S", 600.0)
+    monkeypatch.setattr(reports, "LONGEST_WAIT_S", 600.0)
+    controller.other = 503
+    reporter.mapping({"internal": "10.1.0.2"})
+    reporter.start()
+    wait_for(lambda: reporter.failed)
+    seen = len(controller.batches)
+    wait_for(lambda: len(controller.batches) >= seen + 5)
+    assert reporter.reported == 0
+
+
 def test_one_connection_is_kept_and_opened_anew_when_the_controller_ends_it(
     controller: ReportServer, reporter: Reporter
 ) -> None:
