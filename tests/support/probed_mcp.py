@@ -26,6 +26,7 @@ class Probed(Wired):
         outside: PortRef | None = None,
         cables: bool = True,
         discovers: bool = False,
+        interval: float = 0.2,
         **more,
     ) -> None:
         self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
@@ -35,7 +36,7 @@ class Probed(Wired):
         # Whether the channel to the MCP's switch carries nothing, and is not lost either.
         self.is_silent = False
         core, edge = off_path_site().mcps
-        core = replace(core, probe=Probe(port), outside=outside or core.outside)
+        core = replace(core, probe=Probe(port, interval), outside=outside or core.outside)
         told = {} if cables and not discovers else {"links": (), "discover": discovers}
         super().__init__(off_path_site(mcps=(core, edge), **told), **more)
         for one in off_path_site().links if discovers else ():

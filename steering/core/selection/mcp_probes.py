@@ -150,7 +150,7 @@ class McpProbes(Part):
         probe = (
             self._probes.get(attachment.part.id) if attachment and isinstance(attachment.part, Mcp) else None
         )
-        if probe is not None and (outputs := self._process_said(probe, given)) is not None:
+        if probe is not None and (outputs := self._process_said(probe, given, now)) is not None:
             return outputs
         question = None if probe is None else self._question(probe, given)
         if probe is None or question is None:
@@ -168,10 +168,21 @@ class McpProbes(Part):
         self._lives(probe, health, now)
         if question != probe.number or not health.asks_process(now):
             return [SendFrame(given.dpid, given.port, reset_for(given.frame))]
-        health.process.asked(handshake.dport, handshake.ack + 1 & _SEQUENCE, now)
-        return [SendFrame(given.dpid, given.port, finish_for(given.frame))]
+        carried_on = SendFrame(given.dpid, given.port, finish_for(given.frame))
+        given_up = health.process.asked(handshake.dport, handshake.ack + 1 & _SEQUENCE, now)
+        return [carried_on] if given_up is None else [carried_on, self._reset(given, *given_up)]
 
-    def _process_said(self, probe: McpProbe, given: ProbeAnswered) -> list[Output] | None:
+    @staticmethod
+    def _reset(given: ProbeAnswered, port: int, seq: int) -> SendFrame:
+        """Ends the connection of a question that was given up: from its source port no SYN would be answered any more."""
+        handshake = given.handshake
+        frame = tcp_frame(
+            handshake.dst, handshake.src, port, handshake.sport, seq=seq, flags=Flags.RST, src_mac=VIRTUAL,
+            dst_mac=given.frame[6:12],
+        )  # fmt: skip
+        return SendFrame(given.dpid, given.port, frame)
+
+    def _process_said(self, probe: McpProbe, given: ProbeAnswered, now: float) -> list[Output] | None:
         """Take a segment of a connection by which an MCP's process is asked. Only the process ends it: what else comes is its
         kernel's acknowledgement. None for another segment."""
         handshake, process = given.handshake, self._health[probe.mcp.id].process
@@ -180,7 +191,7 @@ class McpProbes(Part):
             return None
         if not flags & (Flags.FIN | Flags.RST):
             return []
-        process.answered(*question)
+        process.answered(*question, now)
         self._counters.probe_answers[ProbeAnswer.ENDED] += 1
         return [] if flags & Flags.RST else [SendFrame(given.dpid, given.port, reset_for(given.frame))]
 
@@ -208,11 +219,14 @@ class McpProbes(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Judge the probes whose time is over, and send the next ones."""
-        stalled, self._ticked = now - self._ticked > STALL, now
+        since, self._ticked = now - self._ticked, now
+        stalled = since > STALL
         self._look_at_switches(stalled, now)
         outputs: list[Output] = []
         doubtful: dict[DatapathId, None] = {}  # switches, in order
         for number, probe in self._probes.items() if self.enabled else ():
+            if stalled:
+                self._health[number].process.stalled(since, now)
             if stalled and probe.asked_at is not None:
                 probe.asked_at, probe.judge_at, probe.next = None, NEVER, now
             interval = probe.mcp.probe.interval * self._slower

@@ -4,28 +4,36 @@ A kernel answers SYNs for a process that is stopped. So a probe is carried on: t
 its own side at once, and only the process can end the other side. A relay does that at once, as the connection is to the
 relay's own address. The end, a FIN or a reset, comes from the MCP's port as the answer to the SYN does (mcp_probes).
 
-While reports come, an MCP is asked like this until it has answered once: then the absence of an answer is a sign, too. A
-stopped process leaves each such connection in its kernel's queue, so at most MOST_OPEN are opened without an answer.
+While reports come, an MCP is asked like this until it has answered at once: then the absence of an answer is a sign, too.
+A stopped process leaves each such connection in its kernel's queue, so at most MOST_OPEN are opened without an answer. A process
+that never ends them is asked now and then for as long as it reports, and its oldest connection is reset for each further one.
+
+An end may be lost, and a reset is not repeated. That two in a row are missing is a sign only where reports went missing at the
+same time. Of an MCP that has answered since then, MISSING_LATER have to be missing.
 """
 
 SOON = 1.25  # intervals without a report after which the process is asked
 MISSING = 2  # least number of questions in a row without an answer
-MISSED = 0.25  # seconds since the first of them, after which the process does not run
+MISSING_LATER = 3  # the same, where one was answered since the last report
+MISSED = 0.25  # seconds in which a question is answered at once
 MOST_OPEN = 8  # questions in a row without an answer
-AGAIN = 60.0  # seconds between questions to an MCP whose reports come and that never answered
+AGAIN = 60.0  # seconds between questions to an MCP whose reports come and that never answered at once
 
 
 class ProcessProof:
     """The questions to one MCP's process, and its answers."""
 
-    __slots__ = ("_asked_at", "_first_open", "_open", "answers", "unanswered")
+    __slots__ = ("_asked_at", "_first_times", "_open", "_proved_since", "answers", "unanswered")
 
     def __init__(self) -> None:
-        # Source port and acknowledgement number of each question, the latest last.
-        self._open: dict[tuple[int, int], None] = {}
-        self._asked_at = self._first_open = float("-inf")
+        # Source port and acknowledgement number of each question, the latest last, with its time.
+        self._open: dict[tuple[int, int], float] = {}
+        self._asked_at = float("-inf")
+        # Of the first MISSING_LATER questions since the last answer or report.
+        self._first_times: list[float] = []
         self.unanswered = 0  # questions since the last answer or report
-        self.answers = False  # it has answered at least once
+        self.answers = False  # it has answered at once at least once
+        self._proved_since = False  # it has answered since the last report
 
     def is_wanted(self, silence: float, pace: float, now: float) -> bool:
         """Whether to ask. `silence`: seconds since the last report. `pace`: the seconds within which one was promised."""
@@ -33,15 +41,19 @@ class ProcessProof:
             return self.unanswered < MOST_OPEN
         return not self.answers and now - self._asked_at >= AGAIN
 
-    def asked(self, port: int, ack: int, now: float) -> None:
-        """The process was asked from a source port. Its answer will acknowledge `ack`."""
-        if len(self._open) >= MOST_OPEN:
-            del self._open[next(iter(self._open))]
-        self._open[port, ack] = None
-        self._asked_at = now
-        if not self.unanswered:
-            self._first_open = now
+    def asked(self, port: int, ack: int, now: float) -> tuple[int, int] | None:
+        """The process was asked from a source port. Its answer will acknowledge `ack`. Returns the same of the question that is
+        given up for this one, whose connection has to be reset; None if there is room."""
+        if (port, ack) in self._open:
+            return None  # the answer to the probe came twice
+        given_up = next(iter(self._open)) if len(self._open) >= MOST_OPEN else None
+        if given_up is not None:
+            del self._open[given_up]
+        self._open[port, ack] = self._asked_at = now
+        if len(self._first_times) < MISSING_LATER:
+            self._first_times.append(now)
         self.unanswered += 1
+        return given_up
 
     def is_asked(self, port: int, ack: int) -> bool:
         return (port, ack) in self._open
@@ -50,15 +62,30 @@ class ProcessProof:
         """The source ports of questions without an answer. Their connections may wait in the MCP's kernel."""
         return {port for port, _ in self._open}
 
-    def answered(self, port: int, ack: int) -> None:
-        """The process has answered a question, so it runs."""
-        del self._open[port, ack]
-        self.answers, self.unanswered = True, 0
+    def answered(self, port: int, ack: int, now: float) -> None:
+        """The process has answered a question, so it runs. The absence of answers that take long is no sign."""
+        asked_at = self._open.pop((port, ack))
+        self.answers = self.answers or now - asked_at <= MISSED
+        self._proved_since = True
+        self._begin_anew()
 
     def heard(self) -> None:
         """The MCP has reported, which is a proof as well."""
+        self._proved_since = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.unanswered = 0
+        self._first_times.clear()
+
+    def stalled(self, seconds: float, now: float) -> None:
+        """This controller was busy for so long until now: answers may have come that were not read yet."""
+        self._first_times = [min(at + seconds, now) for at in self._first_times]
 
     def is_missed(self, now: float) -> bool:
-        """Whether a process that could answer does not answer."""
-        return self.answers and self.unanswered >= MISSING and now - self._first_open >= MISSED
+        """Whether a process that could answer does not answer. The last question that is needed for that has half an interval."""
+        needed = MISSING_LATER if self._proved_since else MISSING
+        if not self.answers or len(self._first_times) < needed:
+            return False
+        before, last = self._first_times[needed - 2 : needed]
+        return now - self._first_times[0] >= MISSED and now - last >= (last - before) / 2
