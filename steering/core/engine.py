@@ -118,6 +118,7 @@ class Engine:
         self.kept_sessions = KeptSessions(
             self.map, pieces.table, pieces.life, pieces.proactive, pieces.learned, self.counters
         )
+        self.kept_mcps = KeptMcps(self.map, self.chooser.health, self.probes, self._sees_every_subflow())
         self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters, self.mobility.moved)
         self.presence = ExpectedThings(
             self.map, self.graph, self.switches, lambda: self.chooser.excluded, self._is_elsewhere
@@ -150,7 +151,7 @@ class Engine:
                 self.links,  # first at a tick and at a restart, because all others use the graph
                 self.kept_sessions,  # restores sessions before the parts that look for sessions
                 self.probes,  # their results go into the chooser
-                KeptMcps(self.map, self.chooser.health, self.probes, self._sees_every_subflow()),
+                self.kept_mcps,
                 self.chooser,  # before the parts that choose by the new policy, MCPs, or health
                 self.authorising,  # its lists come before proactive insertion, which a list forbids
                 self.sessions.proactive,  # its exact entries leave before rules that lead elsewhere
@@ -306,6 +307,8 @@ class Engine:
         self.resync.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
+            self.kept_mcps.reachable(now)
+            self.sessions.dead.reachable(now)
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
         for number, is_up in switch.ports.items():  # no PortStatus came while the switch was away

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from steering.core.network.site_index import SiteMap
-from steering.core.part import Part
+from steering.core.outputs import Output
+from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.selection.mcp_probes import McpProbes
 from steering.model.ids import McpId
@@ -28,6 +29,9 @@ class KeptMcps(Part):
         self._health = health
         self._probes = probes
         self._waits = waits
+        self._awaited: dict[
+            McpId, float | None
+        ] = {}  # MCPs that have to report again, until a switch connects -> their pace
         self._told: tuple[KeptMcp, ...] = ()
         self._revision = 0
 
@@ -52,8 +56,21 @@ class KeptMcps(Part):
             if told.answers:
                 self._probes.recall(number)
             if told.reports and self._waits:
-                self._health[number].await_report(told.pace or None, now)
+                self._awaited[number] = told.pace or None
+                self._health[number].await_report(self._awaited[number], now)
         return {}
+
+    def reachable(self, now: float) -> None:
+        """The first switch has connected. The network of this controller may have come up only now, so relays have their time from
+        now on."""
+        for number, pace in self._awaited.items():
+            self._health[number].await_report(pace, now)
+        self._awaited.clear()
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        for number in {*change.gone, *change.others}:
+            self._awaited.pop(number, None)
+        return []
 
     def _shown(self) -> tuple[KeptMcp, ...]:
         found = (

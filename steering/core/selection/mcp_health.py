@@ -96,16 +96,20 @@ class McpHealth:
         self._awaited = False
         self._alive, self._pace = alive, pace
         self.process.heard()
-        self.reported_at = self._heard = now
+        # `_looked` too: that this controller was busy before moves no later report.
+        self.reported_at = self._heard = self._looked = now
         self.reported = load if alive else None
         self.look(now)
 
     def await_report(self, pace: float | None, now: float) -> None:
         """The MCP reported to the controller before this one, and promised that `pace`. So it has to report again, from the time
-        on when its relay can have reached this controller."""
-        if self._alive is None:
+        on when its relay can have reached this controller. Called again where that time begins anew."""
+        if self._alive is None or self._awaited:
             self._alive = self._awaited = True
+            if self.fault is McpFault.FROZEN:
+                self.fault = None
             self._pace, self.reported_at, self._heard = pace, now, now + RECONNECT
+            self._looked = now
             self.look(now)
 
     def port(self, port: PortRef, up: bool, now: float) -> None:

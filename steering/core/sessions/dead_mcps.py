@@ -65,6 +65,11 @@ class DeadMcps(Part):
         self._unheard = now
         return {}
 
+    def reachable(self, now: float) -> None:
+        """The first switch has connected. Before, neither relays nor switches may have reached a controller that starts again."""
+        if self._unheard > -NEVER:
+            self._unheard = now
+
     def cut_off(self, session: Session) -> bool:
         """The MCP of a session has lost it by a restart, so the session will be aborted. False if this was known."""
         if session.id in self._cut_off:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from steering.core.inputs import McpReport, Restored
+from steering.core.inputs import McpReport, Restored, Tick
 from steering.core.selection.mcp_health import RECONNECT, SILENT, Health, McpFault
 from steering.core.sessions.dead_mcps import RETURN
 from steering.core.snapshots import kept as snapshots
@@ -24,17 +24,23 @@ def report(driver: Any, mcp: Any, pace: float | None = PACE) -> None:
 
 
 class Restart:
-    """A controller to which MCPs reported, by default both, and the one after it, with a session at the first MCP."""
+    """A controller to which MCPs reported, by default both, and the one after it, with a session at the first MCP. `alone`: seconds
+    until anybody reaches the latter."""
 
-    def __init__(self, pace: float | None = PACE, forgets: bool = False, reporters: int = 2) -> None:
+    def __init__(
+        self, pace: float | None = PACE, forgets: bool = False, reporters: int = 2, alone: float = 0.0
+    ) -> None:
         before = Driver(policy=Policy(max_stretch=9))
         self.core, self.edge = before.site.mcps
         before.session()
         for mcp in before.site.mcps[:reporters]:
             report(before, mcp, pace)
         after = Next(before, KeptState() if forgets else kept(before), gone=1.0)
-        after.up()
         self.driver = after.driver
+        for _ in range(round(alone / 0.1)):
+            self.driver.now += 0.1
+            self.driver.give(Tick())
+        after.up()
         self.goes_on(0.05)
 
     def goes_on(self, seconds: float, *reporters: Any) -> None:
@@ -84,6 +90,21 @@ def test_its_sessions_live_until_any_relay_would_have_reached_the_controller(rep
     assert on.lives
     on.goes_on(1.0, *others)
     assert not on.lives
+
+
+@pytest.mark.row("D-6.7.1")
+def test_where_the_network_of_the_controller_comes_late_relays_have_their_time_from_then_on() -> None:
+    """It booted together with its network, say."""
+    on = Restart(reporters=1, alone=30.0)
+    assert on.health.fault is None
+    on.goes_on(RETURN - 0.2)
+    assert on.lives and on.health.fault is McpFault.FROZEN
+    on.goes_on(1.0)
+    assert not on.lives
+    late = Restart(reporters=1, alone=30.0)
+    late.goes_on(7.0)
+    late.goes_on(2 * RETURN, late.core)
+    assert late.lives and late.driver.engine.chooser.state(late.core.id, late.driver.now) is Health.UP
 
 
 @pytest.mark.parametrize("after", [0.5, RECONNECT, 5.0, 7.0])

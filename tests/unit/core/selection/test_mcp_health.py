@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from steering.core.inputs import McpReport, PortStatus, SwitchUp, Tick
 from steering.core.selection.mcp_health import SILENT, Health, McpFault
 from steering.model.network import PortRef
@@ -72,3 +74,16 @@ def test_of_an_mcp_with_two_ports_neither_speaks_for_the_other() -> None:
     assert found.fault is McpFault.PORT_DOWN
     driver.give(PortStatus(3, 5, True))
     assert found.fault is None
+
+
+@pytest.mark.row("D-6.7.1")
+def test_the_time_of_a_report_is_now_also_when_this_controller_was_busy_before() -> None:
+    driver = Driver()
+    core = driver.site.mcps[0]
+    driver.give(McpReport(core.id, True, 0.1, 0.2))
+    driver.later(0.05)
+    driver.now += 30.0
+    driver.give(McpReport(core.id, True, 0.1, 0.2))
+    for _ in range(18):
+        driver.later(0.05)
+    assert driver.engine.chooser.health[core.id].fault is McpFault.FROZEN
