@@ -2,7 +2,8 @@
 
 An MCP that is far away answers late, and is not sick for that. Delays are those between the copies of a SYN and of its answer,
 by MCP and ingress port. The delays of an MCP at all ports count at a port where no delay is known, as where only joins come in.
-Only MCPs and ports are kept whose answers have to be waited for longer than PATIENCE.
+Only MCPs are kept whose answers have to be waited for longer than PATIENCE somewhere, and then also ports that they are near to: so
+one port, or a host there that repeats its SYNs, makes nobody wait at others.
 
 A host that repeats a SYN which the MCP did not get makes an answer look late (Karn's algorithm). So a delay does not count
 from the time on after which hosts repeat a SYN. A host that repeats its SYNs sooner can make the patience at most
@@ -52,7 +53,8 @@ class AnswerDelays:
             smoothed += GAIN * (delay - smoothed)
         else:
             smoothed, spread = delay, delay / 2
-        if _patience(smoothed, spread) > PATIENCE:
+        mcp, entrance = place
+        if _patience(smoothed, spread) > PATIENCE or (entrance is not None and (mcp, None) in self._known):
             self._known[place] = smoothed, spread
         else:
             self._known.pop(place, None)

@@ -120,6 +120,17 @@ def test_the_patience_follows_rfc_6298_between_its_bounds() -> None:
     assert delays.patience(*PLACE) == PATIENCE and not delays
 
 
+def test_a_port_where_answers_take_long_makes_nobody_wait_at_others() -> None:
+    delays, far, near = AnswerDelays(), PLACE, (PLACE[0], WaypointId(2))
+    delays.took(*far, 0.9)
+    assert delays.patience(*near) == MOST_PATIENCE, "nothing was measured there"
+    for _ in range(3):
+        delays.took(*near, 0.01)
+        delays.took(*far, 0.9)
+        assert delays.patience(*near) == PATIENCE < delays.patience(*far)
+    assert delays.patience(PLACE[0], WaypointId(3)) > PATIENCE
+
+
 def test_an_mcp_that_is_another_now_is_measured_anew() -> None:
     delays = AnswerDelays()
     delays.took(*PLACE, 0.5)
