@@ -11,6 +11,7 @@ import json
 from steering.cli import actions, client
 from steering.cli.actions import Columns, Json, Subcommand, listed
 from steering.cli.wording import counted
+from steering.model.unique_keys import RepeatedKey, unique_keys
 
 SUMMARY: str = "show the live access control list, or put another in its place"
 EXAMPLE: str = "steering acl show --json"
@@ -79,7 +80,9 @@ def _read(file: str) -> Json:
     if text is None:
         raise client.BadInput(str(findings[0]))
     try:
-        wanted = json.loads(text)
+        wanted = json.loads(text, object_pairs_hook=unique_keys)
+    except RepeatedKey as repeated:
+        raise client.BadInput(f"{file}: {repeated}") from None
     except (ValueError, RecursionError) as error:
         raise client.BadInput(f"{file}: no JSON: {error}") from None
     if not isinstance(wanted, dict):

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from steering.model.unique_keys import RepeatedKey, unique_keys
 from steering.northbound.http.problems import Problem, bad_request, shown
 
 Json = dict[str, Any]
@@ -40,22 +41,11 @@ def loaded(data: bytes | str) -> Any:
     """The data of a JSON text. Raises Problem 400 for what is no JSON, and for an object with one key twice: readers differ
     on which of the two values counts (RFC 8259 section 4)."""
     try:
-        return json.loads(data, object_pairs_hook=_once)
+        return json.loads(data, object_pairs_hook=unique_keys)
+    except RepeatedKey as repeated:
+        raise bad_request(f"the body names {shown(repeated.key)} twice in one object") from None
     except (ValueError, RecursionError):
         raise bad_request("the body is no JSON") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # In one pass: who sends thousands of names must not make the controller compare each with each.
-        seen: set[str] = set()
-        for twice, _ in pairs:
-            if twice in seen:
-                break
-            seen.add(twice)
-        raise bad_request(f"the body names {shown(twice)} twice in one object")
-    return found
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

@@ -19,6 +19,7 @@ from steering.core.inputs import Authorised
 from steering.core.outputs import Authorise
 from steering.model.aaa import HttpAaa
 from steering.model.authorisation import Verdict
+from steering.model.unique_keys import unique_keys
 from steering.store.private_file import read_private
 
 MOST = 4_096  # most bytes of an answer
@@ -67,7 +68,7 @@ def read_answer(request: int, data: bytes) -> Authorised:
     if len(data) > MOST:
         return failed
     try:
-        told = json.loads(data)
+        told = json.loads(data, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         return failed
     if not isinstance(told, dict) or "allow" not in told or told["allow"] not in (True, False, None):

@@ -169,6 +169,8 @@ def test_an_acl_comes_from_standard_input(run: Run, state_dir: Path) -> None:
         ("[" * 100_000, "no JSON"),
         ("[]", 'a JSON object with "entries" is wanted'),
         ("{}", "entries: Field required"),
+        ('{"entries": [], "entries": [{"name": "a", "action": "deny"}]}', "an object names 'entries' twice"),
+        ('{"entries": [{"name": "a", "action": "deny", "acti\\u006fn": "allow"}]}', "an object names 'action' twice"),
         ('{"entries": [], "etag": 7}', "etag: the one that"),
         ('{"entries": [], "etag": "x\\ny"}', "etag: the one that"),
         ('{"entries": [{"name": "a", "action": "drop"}]}', "entries[0].action: Input should be 'allow' or 'deny'"),

@@ -121,7 +121,7 @@ def test_a_hook_that_fails_redirects_or_is_gone_has_no_answer(hook):
     [
         b"", b"[]", b"true", b'{"allow": 1}', b'{"allow": "yes"}', b"{}", b'{"allow": true, "ttl": -1}',
         b'{"allow": true, "ttl": true}', b'{"allow": true, "class": 3}', b"[" * 4000,
-        b'{"allow": true, "ttl": NaN}', b'{"allow": true, "class": "' + b"x" * 64 + b'"}',
+        b'{"allow": false, "allow": true}', b'{"allow": true, "ttl": NaN}', b'{"allow": true, "class": "' + b"x" * 64 + b'"}',
     ],
 )  # fmt: skip
 def test_whatever_is_not_exactly_an_answer_is_an_error(data):
