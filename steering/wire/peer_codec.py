@@ -14,6 +14,7 @@ from .errors import WireError, WireRefusal
 from .handshake import Handshake, Kind
 from .peer_messages import (
     EndedTokens,
+    ForwardedError,
     ForwardedSegment,
     Heartbeat,
     Hello,
@@ -60,7 +61,7 @@ _RESULT = Struct(">IB")
 _SWITCH, _COUNTER4, _COUNTER6 = Struct(">QB"), Struct(">12sQQ"), Struct(">36sQQ")
 _WISH, _GIFT = Struct(">BIB"), Struct(">BIIB")
 _STANDING = Struct(">QQB")
-_PORT = Struct(">H")
+_PORT, _PLACE = Struct(">H"), Struct(">QI")
 _DIGEST = Struct(">IQ")
 _NEIGHBOUR, _PORT_FACT, _LINK, _MCP = Struct(">QI6s"), Struct(">QIB"), Struct(">QIQIB"), Struct(">HB")
 _NUMBER8 = Struct(">Q")
@@ -195,6 +196,11 @@ def _segment_body(one: ForwardedSegment) -> bytes:
         ),
         seen.src, seen.dst, one.frame,
     ))  # fmt: skip
+
+
+def _leg_error(body: bytes) -> ForwardedError:
+    (dpid, port), frame = _head(_PLACE, body)
+    return ForwardedError(dpid, port, frame)
 
 
 def _write(body: bytes) -> SwitchWrite:
@@ -378,6 +384,7 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     26: (LimitStanding, _standing, lambda one: _STANDING.pack(*one)),
     27: (JoinCounters, _counters, _counters_body),
     28: (McpWord, _word, lambda one: _MCP.pack(*one)),
+    29: (ForwardedError, _leg_error, lambda one: _PLACE.pack(one.dpid, one.port) + one.frame),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from .errors import WireError, WireRefusal
 from .handshake import Handshake
 
-VERSION, OLDEST = 5, 1  # of this protocol: the newest and the oldest version that this controller speaks
+VERSION, OLDEST = 6, 1  # of this protocol: the newest and the oldest version that this controller speaks
 WITH_REST = 2  # the first version with RestQuestion and RestAnswer
 WITH_DIVISIONS = 3  # the first version with LimitStanding and LimitExcess
 WITH_COUNTERS = 4  # the first version with JoinCounters
 WITH_MCP_REPORTS = 5  # the first version with McpWord
+WITH_LEG_ERRORS = 6  # the first version with ForwardedError
 
 
 class Hello(NamedTuple):
@@ -117,6 +118,14 @@ class ForwardedSegment(NamedTuple):
     handshake: Handshake
     frame: bytes = b""  # the whole frame of a SYN or a watched segment, b"" for other kinds
     again: bool = False  # the sender got it from another controller: nobody forwards it a third time
+
+
+class ForwardedError(NamedTuple):
+    """An ICMP error (`frame`) that came from a switch of the sender, about a segment of a session of the receiver."""
+
+    dpid: int
+    port: int  # where the error came in
+    frame: bytes
 
 
 class SwitchWrite(NamedTuple):
@@ -282,6 +291,7 @@ PeerMessage = (
     | TokenQuestion
     | TokenAnswer
     | ForwardedSegment
+    | ForwardedError
     | SwitchWrite
     | WriteResult
     | JoinCounters

@@ -22,7 +22,7 @@ from steering.core.inputs import (
 )
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
-from steering.core.packet_inputs import NeighbourSeen
+from steering.core.packet_inputs import IcmpErrorSeen, NeighbourSeen
 from steering.core.part import Handler, McpsChange, Part
 from steering.core.peer_facts import (
     ClusterChanged,
@@ -53,6 +53,7 @@ from steering.model.policy import Policy
 from steering.model.usual_segment import UsualJoin, UsualSynAck
 from steering.wire.peer_messages import (
     EndedTokens,
+    ForwardedError,
     ForwardedSegment,
     JoinCounters,
     LimitExcess,
@@ -126,11 +127,11 @@ class PeerExchange(Part):
         self._division = LimitDivision(table.shared, knows_sessions, lambda dpids: unread.isdisjoint(dpids))
         self.ended = EndedTokenMemory()
         self._feed = ReplicaFeed(table, readiness, self.reached, self.ended)
+        self._versions: dict[str, int] = {}  # of those that are reached
         self._segments = PassedSegments(
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole,
-            lambda: readiness.recovering,
+            lambda: readiness.recovering, self._versions,
         )  # fmt: skip
-        self._versions: dict[str, int] = {}  # of those that are reached
         self._passed = PassedCounters(local, table, routes, replicas, self._versions, self.events, counted)
         self.own = OwnEntries(
             table, routes, replicas, lambda: self.members, self.reached, lambda: self.is_whole, unread
@@ -159,6 +160,7 @@ class PeerExchange(Part):
             SynAckSeen: self._segments.of_flow,
             FinSeen: self._segments.of_flow,
             WatchedSeen: self._segments.of_flow,
+            IcmpErrorSeen: self._segments.icmp_error,
             SweepRead: self._passed.sweep,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
             SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
@@ -257,7 +259,7 @@ class PeerExchange(Part):
             unknown = len(message.entries) if replica is None else replica.remove(message.entries)
             self.events[PeerEvent.UNKNOWN_END] += unknown
             return []
-        if isinstance(message, ForwardedSegment):
+        if isinstance(message, ForwardedSegment | ForwardedError):
             return self._segments.from_peer(name, message, now)
         if isinstance(message, JoinCounters):
             return self._passed.told(name, message, now)

@@ -5,12 +5,13 @@ and keys. The owner's entries and the held segment then go to the switch through
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 
 from steering.core.counters import Counters, JoinResult
 from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
+from steering.core.packet_inputs import IcmpErrorSeen
 from steering.core.peer_facts import TellPeer
 from steering.core.peers.early_copies import EarlyCopies
 from steering.core.peers.followed_table import FollowedTable
@@ -24,17 +25,21 @@ from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
 from steering.model.session import Refusal
 from steering.model.usual_segment import UsualJoin, UsualSynAck
+from steering.wire.errors import WireError
 from steering.wire.handshake import Handshake, Kind, read_handshake
-from steering.wire.peer_messages import ForwardedSegment, SegmentKind
+from steering.wire.icmp import QuotedFlow, quoted_flow
+from steering.wire.peer_messages import WITH_LEG_ERRORS, ForwardedError, ForwardedSegment, SegmentKind
 
 EARLY = 1_024  # most answers that are kept until sessions were read
+LONGEST_ERROR = 2_048  # bytes of an ICMP error that is forwarded: its packet has at most 1,280 (RFC 4443 section 2.4, RFC 1812)
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 
 
 class PassedSegments:
     """Forwards segments, and handles forwarded ones. `local`: the engine's own handlers of segments. `reached`: the
     controllers that can be reached now. `is_whole` returns whether all others can be reached and have sent all of their
-    tokens. `is_reading` returns whether switches that were taken over have not all told of their sessions."""
+    tokens. `is_reading` returns whether switches that were taken over have not all told of their sessions. `versions`: of the protocol, by
+    controllers that can be reached."""
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class PassedSegments:
         events: Counter[PeerEvent],
         is_whole: Callable[[], bool],
         is_reading: Callable[[], bool],
+        versions: Mapping[str, int],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -61,6 +67,7 @@ class PassedSegments:
         self._events = events
         self._is_whole = is_whole
         self._is_reading = is_reading
+        self._versions = versions
         self._copies: EarlyCopies[ForwardedSegment] = EarlyCopies()
         # Own copies of each kind, each with the controllers that may have had its session when it came.
         self._sent: dict[type, EarlyCopies[tuple[SynAckSeen | FinSeen, frozenset[str]]]] = {
@@ -149,7 +156,7 @@ class PassedSegments:
         outputs = local(seen, now) if self._routes.me in home or not home else []
         return outputs + self._passed_on(seen, home)
 
-    def _home_of(self, handshake: Handshake, now: float) -> frozenset[str]:
+    def _home_of(self, handshake: Handshake | QuotedFlow, now: float) -> frozenset[str]:
         """The controllers that may have the session of a segment."""
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
@@ -165,10 +172,27 @@ class PassedSegments:
         self._events[PeerEvent.SEGMENT_PASSED_ON] += len(names)
         return [TellPeer(name, forwarded(seen)) for name in names]
 
+    def icmp_error(self, seen: IcmpErrorSeen, now: float) -> list[Output]:
+        """Forward an ICMP error to the controller of the session that it is about: it alone knows the MCP that sent the segment. A
+        session here handles it."""
+        if self._is_of_session_here(seen.flow):
+            return self._local[IcmpErrorSeen](seen, now)
+        if len(seen.frame) > LONGEST_ERROR:
+            return []
+        names = [
+            name
+            for name in sorted(self._home_of(seen.flow, now) & self._reached)
+            if self._versions.get(name, 0) >= WITH_LEG_ERRORS
+        ]
+        self._events[PeerEvent.SEGMENT_PASSED_ON] += len(names)
+        return [TellPeer(name, ForwardedError(seen.dpid, seen.port, bytes(seen.frame))) for name in names]
+
     # ---- segments from other controllers --------------------------------------------------------
 
-    def from_peer(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
-        """Handle a segment that controller `name` has forwarded."""
+    def from_peer(self, name: str, message: ForwardedSegment | ForwardedError, now: float) -> list[Output]:
+        """Handle a segment, or an ICMP error, that controller `name` has forwarded."""
+        if isinstance(message, ForwardedError):
+            return self._error_from_peer(name, message, now)
         dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
         owner = self._routes.owners.get(dpid)
         # Forwarded for the second time, by the controller at the host's home. This is never a SYN, and never a segment
@@ -203,7 +227,20 @@ class PassedSegments:
             self._events[PeerEvent.NOT_MINE] += 1
         return self._local[type(seen)](seen, now)
 
-    def _is_of_session_here(self, handshake: Handshake) -> bool:
+    def _error_from_peer(self, name: str, message: ForwardedError, now: float) -> list[Output]:
+        dpid = DatapathId(message.dpid)
+        if not self._routes.may_speak(name, dpid, now):
+            return self._event(PeerEvent.FOREIGN_SWITCH)
+        try:
+            flow = quoted_flow(message.frame)
+        except WireError:
+            return self._event(PeerEvent.OUT_OF_PLACE)
+        if not self._is_of_session_here(flow):
+            return self._event(PeerEvent.NOT_MINE)
+        seen = IcmpErrorSeen(dpid, PortNumber(message.port), flow, message.frame)
+        return self._local[IcmpErrorSeen](seen, now)
+
+    def _is_of_session_here(self, handshake: Handshake | QuotedFlow) -> bool:
         holds = self._table.holds
         return holds(flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)) or holds(
             flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)

@@ -8,6 +8,7 @@ from steering.wire.handshake import Handshake, Kind
 from steering.wire.peer_codec import decoded, encoded
 from steering.wire.peer_messages import (
     EndedTokens,
+    ForwardedError,
     ForwardedSegment,
     Heartbeat,
     Hello,
@@ -117,6 +118,7 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
         st.binary(max_size=200),
         FLAG,
     ),
+    st.builds(ForwardedError, U64, U32, st.binary(max_size=200)),
     st.builds(SwitchWrite, U32, U64, FLAG, openflow()),
     st.builds(WriteResult, U32, FLAG),
     st.builds(NeighbourFact, U64, U32, exactly(6), ADDRESS),
@@ -173,7 +175,7 @@ def test_a_message_that_was_changed_is_another_one_or_is_refused(
     sent: PeerMessage, data: st.DataObject
 ) -> None:
     body = bytearray(encoded(sent)[HEAD:])
-    kind = data.draw(st.integers(0, 26))
+    kind = data.draw(st.integers(0, 29))
     if body and data.draw(FLAG):
         body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
     del body[data.draw(st.integers(0, len(body))) :]

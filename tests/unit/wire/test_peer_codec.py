@@ -72,6 +72,7 @@ HELLO = encoded(Hello("c1", 7, SITE))
         (24, bytes(6), WireRefusal.BAD_MESSAGE_LENGTH),
         (24, bytes(4) + b"\0\xc8\2", WireRefusal.BAD_VALUE),
         (24, bytes(4) + b"\0\1\1", WireRefusal.BAD_VALUE),  # no status of HTTP
+        (29, bytes(11), WireRefusal.BAD_MESSAGE_LENGTH),
     ],
 )
 def test_a_body_that_no_sender_writes_is_refused_by_name(kind: int, body: bytes, reason: WireRefusal) -> None:
