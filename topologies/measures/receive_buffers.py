@@ -8,7 +8,7 @@ moves of hosts, and not about this effect, gives its machines larger buffers. At
 from topologies.kit.lab import Lab
 from topologies.kit.processes import LabError
 
-SIZES = "4096 524288 6291456"  # bytes: least, at first, most. The kernel's own have 131072 at first
+SIZES = "4096 4194304 16777216"  # bytes: least, at first, most. The kernel's own have 131072 at first
 
 
 def enlarge(lab: Lab, *names: str) -> None:
