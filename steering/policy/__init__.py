@@ -1,4 +1,8 @@
-"""Reads site and policy files: from YAML text to all findings at once, or to the frozen records of `steering.model`."""
+"""Reads site and policy files: from YAML text to all findings at once, or to the frozen records of `steering.model`.
+
+Knows the files of the operator, with the line of each key, and what two policies differ in. May use `model` alone.
+It must not know an engine, or read anything but these files.
+"""
 
 from steering.policy.checks.policy_in_site import check_policy
 from steering.policy.language.findings import Code, Finding

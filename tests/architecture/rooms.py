@@ -125,7 +125,7 @@ def arrows_in(core: Path) -> Iterator[Arrow]:
 
 def _targets(node: ast.AST, package: str, modules: Mapping[str, Path]) -> Iterator[str]:
     """Modules of core that one statement imports. Who imports core itself could reach every room by it: WHOLE."""
-    found = {}
+    found: dict[str, None] = {}
     for name in layers.imported_names(node, package):
         if name == "steering.core" or name == "steering.core.*":
             found[WHOLE] = None

@@ -157,8 +157,8 @@ def test_the_picture_has_every_state_and_every_step() -> None:
     picture = ElementTree.parse(ROOT / "docs" / "design" / "session-life.svg")
     texts = ["".join(one.itertext()) for one in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {*SessionState, "begins", "is over"} <= set(texts)
-    ways = [(None, state, how) for how, (state, _) in BEGINNINGS.items()]
-    ways += [(before, step.state, event) for (before, event), step in TRANSITIONS.items()]
+    ways: list[tuple[str, str, str]] = [("", state, how) for how, (state, _) in BEGINNINGS.items()]
+    ways += [(before, step.state or "", event) for (before, event), step in TRANSITIONS.items()]
     told = Counter((before, after) for before, after, _ in ways)
     arrows = [one for one in picture.iter("{http://www.w3.org/2000/svg}path") if one.get("class") == "arrow"]
     assert len(arrows) == len(told)
