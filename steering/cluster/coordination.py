@@ -8,7 +8,7 @@ reached, the last known assignment stays.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from steering.cluster.cell import (
     CONTROLLER,
@@ -178,7 +178,7 @@ class Coordination:
             sleep(self._seconds / BEATS)
             try:
                 if not self._stopped:
-                    self._membership.keep(self.me)
+                    self._membership.keep(self.me, self.reach.text)
                 self._failing = False
             except EtcdError as error:
                 if not self._failing:
@@ -316,11 +316,16 @@ class Coordination:
         others = [one for one in self.cell.present() if one.stream and one.id != self.me.id]
         return {one.id for one in others if one.id not in self.silence.heard} if self.me.stream else set()
 
+    def _blind(self) -> Mapping[str, Collection[str]]:
+        """The shares of which members reach no switch. What this one tells etcd comes back from there a moment later."""
+        others = {name: shares for name, shares in self.cell.blind.items() if name != self.me.id}
+        return others | ({self.me.id: self.reach.blind} if self.reach.blind else {})
+
     def _allot(self) -> None:
         unheard = self._unheard()
         allotment = Allotment(
             (one for one in self.cell.present() if self._is_there(one.id)),
-            share_names(self._count), self.cell.shares, self.cell.blind, unheard, self.unheard.left_out,
+            share_names(self._count), self.cell.shares, self._blind(), unheard, self.unheard.left_out,
         )  # fmt: skip
         last = self.cell.last
         changes = {}

@@ -39,10 +39,10 @@ class CellMembership:
         self._is_marked = self._is_marked or (done and starts)
         return done
 
-    def keep(self, me: ClusterMember) -> None:
-        """Give a sign of life. A lease that has ended meanwhile is followed by a new one."""
+    def keep(self, me: ClusterMember, blind: str = "") -> None:
+        """Give a sign of life. A lease that has ended meanwhile is followed by a new one. `blind`: as in `begin`."""
         if not self._keys.keep_alive(self.lease):
-            self.begin(me)
+            self.begin(me, blind)
 
     def follows(self, me: ClusterMember) -> None:
         """Tell the cell that this member follows policies from now on."""

@@ -3,12 +3,13 @@
 An owner stays as long as it is there and does not drain, since a new owner has to read the switches' entries back. Where an
 owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
 from the most loaded member to the one that would be least loaded with them. A controller that reaches no switch of a share
-does not own it where another member reaches some. A member that is there and not heard keeps its shares and gets no more; until it is
-heard, or left out (unheard_members), nothing moves only to level the load.
+does not own it where another member reaches some, and never gets it to level the load. A member that is there and not heard keeps its
+shares and gets no more; until it is heard, or left out (unheard_members), nothing moves only to level the load.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 from string import ascii_lowercase
 from typing import NamedTuple
@@ -29,6 +30,7 @@ def share_names(shares: int) -> tuple[str, ...]:
     return tuple(map(share_name, range(shares)))
 
 
+@lru_cache(maxsize=65_536)  # of all switches, ten times a second while some of them are away
 def share_of(dpid: DatapathId, shares: int) -> str:
     """The share of a switch, by a hash that is the same at every controller and after every start."""
     digest = hashlib.sha256(dpid.to_bytes(8, "big")).digest()
@@ -128,10 +130,14 @@ class Allotment:
 
     def _able(self, share: str) -> Collection[str]:
         """Candidates that reach switches of a share; all, where nobody does: the switches are off."""
+        found = self._reaching(share)
+        return found or self._candidates
+
+    def _reaching(self, share: str) -> Collection[str]:
+        """Candidates that reach switches of a share."""
         if not self._blind:
             return self._candidates
-        found = [one for one in self._candidates if not {share, ALL}.intersection(self._blind.get(one, ()))]
-        return found or self._candidates
+        return [one for one in self._candidates if not {share, ALL}.intersection(self._blind.get(one, ()))]
 
     def _give_away(self, owners: dict[str, str]) -> None:
         """Give each share without an owner to the least loaded member."""
@@ -145,24 +151,26 @@ class Allotment:
         moves: list[ShareMove] = []
         if set(self._unheard).difference(self._left_out):
             return moves  # they may not hear this one either, and would move the share back
-        for _ in range(most_moves):
-            loads, then = self._levelled(owners), self._levelled(owners, more=1)
-            if not loads:
-                break
-            giver = max(loads, key=lambda one: (loads[one], one))
-            # The loads with one share more are compared: the least loaded now could have most then, and move it on.
-            found = self._least(then, [share for share, owner in owners.items() if owner == giver])
-            if found is None or then[found[1]] >= loads[giver]:
-                break
-            share, taker = found
-            owners[share] = taker
-            moves.append(ShareMove(share, giver, taker))
+        while len(moves) < most_moves and (move := self._move(owners)) is not None:
+            owners[move.share] = move.taker
+            moves.append(move)
         return moves
 
+    def _move(self, owners: Mapping[str, str]) -> ShareMove | None:
+        """The next move that levels the load, from the one with most whose shares another one can take. None where the load is level."""
+        loads, then = self._levelled(owners), self._levelled(owners, more=1)
+        for giver in sorted(loads, key=lambda one: (loads[one], one), reverse=True):
+            # The loads with one share more are compared: the least loaded now could have most then, and move it on.
+            found = self._least(then, [share for share, owner in owners.items() if owner == giver])
+            if found is not None and then[found[1]] < loads[giver]:
+                return ShareMove(found[0], giver, found[1])
+        return None
+
     def _least(self, then: Mapping[str, float], some: list[str]) -> tuple[str, str] | None:
-        """Of some shares one that moves, and who takes it: who would have least of those that may. None where nobody may."""
+        """Of some shares one that moves, and who takes it: who would have least of those that reach switches of it. None where nobody
+        does: switches that are off, or have not connected to anybody yet, would move again as soon as one of two reaches them."""
         for taker in sorted(then, key=lambda one: (then[one], one)):
-            fit = [share for share in some if taker in self._able(share)]
+            fit = [share for share in some if taker in self._reaching(share)]
             if fit:
                 return min(fit, key=lambda one: _rank(one, taker)), taker
         return None

@@ -104,7 +104,9 @@ def test_an_order_moves_a_share_with_its_sessions_and_says_so(tmp_path: Path, et
         wait_for(lambda: made.masters("a") == {"s1", "s2", "s3", "s4"} and made.stands_by("b"), WAIT)
         with attached() as (lte, wlan, mcp):
             opened(Place(wlan, WLAN, BRIDGES[1], a), mcp, 40_000)
-            assert command(b, "cluster", "rebalance", "--dry-run") == (0, ["s0001 would move from a to b"])
+            # As soon as b has told that it reaches switches.
+            would = (0, ["s0001 would move from a to b"])
+            wait_for(lambda: command(b, "cluster", "rebalance", "--dry-run") == would, WAIT)
             assert not made.masters("b") and sessions(b) == 0
             before = settled()
             assert command(b, "cluster", "rebalance") == (

@@ -80,6 +80,10 @@ class FakeKeys(Keys):
         self._etcd.leases += 1
         return self._etcd.leases
 
+    def keep_alive(self, lease: int) -> bool:
+        self._reach()
+        return any(one[2] == lease for one in self._etcd.kept.values())
+
     def revoke(self, lease: int) -> None:
         self._reach()
         self._etcd.end_lease(lease)

@@ -4,7 +4,7 @@ import pytest
 
 from steering.cluster.cell import ALL, BLIND, ClusterCell
 from steering.cluster.shares import share_name, share_names, share_of
-from steering.cluster.switch_reach import WAITED, SwitchReach, unreached
+from steering.cluster.switch_reach import FIRST, WAITED, SwitchReach, unreached
 from steering.model.cluster import MOST_SHARES, ShareRole
 from steering.model.ids import DatapathId
 from steering.store.etcd.keys import Keys
@@ -161,6 +161,20 @@ def test_one_of_very_many_shares_reaches_few_and_gives_all_others_away() -> None
     assert cell.blind == {"a": frozenset(names[1:])} and not cell.damaged
 
 
+def test_an_owner_that_told_that_it_reaches_no_switch_tells_the_opposite_at_its_next_look() -> None:
+    """Another member reaches the switch at the same time, and would be given the share."""
+    cell, away = ClusterCell(), {share_name(0)}
+    cell.take("shares", "2", 1)
+    cell.take("own/s0000", '[["a", 1]]', 1)
+    reach = SwitchReach("a", lambda: away)
+    for now in (0.0, WAITED):
+        reach.look(cell, KeptBy(cell), 1, now)
+    assert cell.blind == {"a": {share_name(0)}} and reach.blind == {share_name(0)}
+    away.clear()
+    reach.look(cell, KeptBy(cell), 1, WAITED + 0.1)
+    assert not cell.blind and not reach.blind and not reach.text
+
+
 class KeptBy(Keys):
     """What is put is known at once."""
 
@@ -170,6 +184,9 @@ class KeptBy(Keys):
     def put(self, key: str, text: str, lease: int = 0) -> int:
         self._cell.take(key, text, 2)
         return 2
+
+    def delete(self, key: str, all_below: bool = False) -> None:
+        self._cell.take(key, None, 3)
 
 
 def test_a_share_is_reached_with_any_of_its_switches() -> None:
@@ -181,7 +198,7 @@ def test_a_share_is_reached_with_any_of_its_switches() -> None:
 
 
 @pytest.mark.row("D-6.7.1")
-def test_who_joins_gets_a_share_as_soon_as_it_reaches_switches_and_not_before() -> None:
+def test_who_joins_gets_a_share_soon_after_it_reaches_switches_and_not_before() -> None:
     made = FakeCell("a", "b", shares=3)
     before = made.owners()
     made.members["c"] = one = FakeMember(made.etcd, "c", 3, starts_blind=True)
@@ -190,7 +207,7 @@ def test_who_joins_gets_a_share_as_soon_as_it_reaches_switches_and_not_before() 
     later(made, 10)
     assert made.owners() == before and made.etcd.kept[BLIND + "c"][0] == f'["{ALL}"]'
     loses(made, "c")
-    later(made, 1)
+    later(made, 1 + FIRST)
     assert len(owned(made, "c")) == 1 and BLIND + "c" not in made.etcd.kept
     loses(made, "c", *share_names(3))
     later(made, WAITED + 3)
@@ -213,3 +230,130 @@ def test_who_starts_alone_decides_though_it_reaches_no_switch_yet() -> None:
     loses(made, "a")
     later(made, 3)
     assert len(owned(made, "a")) == 3 and BLIND + "a" not in made.etcd.kept
+
+
+class Start:
+    """`first` was alone for some seconds, and has all shares, when `second` starts. No switch has connected to either. `moves`: of shares
+    since then, with their takers."""
+
+    def __init__(self, first: str, second: str, alone: float) -> None:
+        self.cell = FakeCell(shares=3)
+        self.members = {first: self._joins(first)}
+        self.moves: list[tuple[str, str]] = []
+        self.goes_on(alone)
+        assert set(self.cell.owners().values()) == {first}
+        self.members[second] = self._joins(second)
+
+    def _joins(self, name: str) -> FakeMember:
+        made = self.cell.members[name] = FakeMember(self.cell.etcd, name, 3, starts_blind=True)
+        loses(self.cell, name, *share_names(3))
+        return made
+
+    def goes_on(self, seconds: float, *stalled: str) -> None:
+        """Time goes by, in which those that are not `stalled` look ten times a second."""
+        for _ in range(round(seconds * 10)):
+            for name, one in self.members.items():
+                one.now += 0.1
+                before = self.cell.owners()
+                if name not in stalled:
+                    one.look()
+                after = self.cell.owners()
+                self.moves += [(share, after[share]) for share in before if after[share] != before[share]]
+
+    def connects(self, *names: str, stalled: tuple[str, ...] = ()) -> None:
+        """Switches connect to members, those of one share after those of another."""
+        for number in range(3):
+            for name in names:
+                loses(self.cell, name, *share_names(3)[number + 1 :])
+                self.goes_on(0.1, *stalled)
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("alone", [0.3, WAITED + 2])
+def test_a_second_controller_that_starts_gets_its_part_and_no_share_moves_twice(
+    first: str, alone: float
+) -> None:
+    """Also where the switches connect to it earlier than to the one that is there."""
+    second = "ab".replace(first, "")
+    start = Start(first, second, alone)
+    start.goes_on(0.3)
+    assert not start.moves, "nobody reaches a switch yet"
+    start.connects(second, first)
+    start.goes_on(20.0)
+    assert [to for _, to in start.moves] == [second]
+    assert len(start.members[first].owns()) == 2 and len(start.members[second].owns()) == 1
+
+
+@pytest.mark.row("D-6.7.1")
+def test_who_assigns_shares_believes_itself_about_its_switches_and_not_what_it_told_before() -> None:
+    """Its machine was busy, so that it looks after the other one has told that it reaches switches."""
+    start = Start("a", "b", WAITED + 2)
+    start.connects("b", "a", stalled=("a",))
+    start.goes_on(FIRST + 0.5, "a")
+    start.goes_on(5.0)
+    assert [to for _, to in start.moves] == ["b"]
+
+
+def test_who_is_alone_waits_for_its_switches_as_any_owner_and_then_tells() -> None:
+    start = Start("a", "b", 1.0)
+    assert BLIND + "a" not in start.cell.etcd.kept and BLIND + "b" in start.cell.etcd.kept
+    loses(start.cell, "b")
+    start.goes_on(1.0 + FIRST)
+    assert [to for _, to in start.moves] == ["b"], "to level the load"
+    start.goes_on(WAITED)
+    assert [to for _, to in start.moves] == ["b"] * 3 and start.cell.members["a"].coordination.cell.blind == {
+        "a": {ALL}
+    }
+
+
+def test_switches_that_nobody_reaches_do_not_keep_others_from_moving() -> None:
+    made = FakeCell("a", "b", shares=8)
+    away = sorted(owned(made, "a"))
+    for name in "ab":
+        loses(made, name, *away)
+    later(made, WAITED + 3)
+    made.members["c"] = FakeMember(made.etcd, "c", 8, starts_blind=True)
+    loses(made, "c", *away)
+    later(made, 2 + FIRST)
+    assert owned(made, "a") == set(away) and len(owned(made, "b")) == len(owned(made, "c")) == 2
+
+
+def test_who_gets_a_new_lease_never_seems_to_reach_what_it_does_not() -> None:
+    made = cell()
+    loses(made, "b", *share_names(3))
+    later(made, WAITED + 1)
+    one, told = made.members["b"], list[set[str]]()
+    one.end_lease()
+    one.watch()
+
+    def nap(seconds: float) -> None:
+        told.append(set(made.etcd.kept))
+        if len(told) == 2:
+            one.coordination.leave()
+
+    one.coordination.live(nap)
+    assert BLIND + "b" not in told[0] and {"ctl/b", BLIND + "b"} <= told[1]
+
+
+def test_what_was_put_is_not_put_again_before_the_watch_can_have_told_it() -> None:
+    cell, keys = ClusterCell(), Puts()
+    cell.take("shares", "2", 1)
+    reach = SwitchReach("a", lambda: share_names(2)[:1])
+    reach.begins(share_names(2))
+    for tenth in range(21):
+        reach.look(cell, keys, 1, tenth / 10)
+    assert keys.put_at == ['["*"]', '["s0000"]', '["s0000"]'], (
+        "once more after a while, as etcd may have lost it"
+    )
+
+
+class Puts(Keys):
+    """What is put, of which no watch tells."""
+
+    def __init__(self) -> None:
+        self.put_at: list[str] = []
+
+    def put(self, key: str, text: str, lease: int = 0) -> int:
+        self.put_at.append(text)
+        return 1
