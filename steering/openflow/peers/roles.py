@@ -274,6 +274,9 @@ class Roles:
         if self._is_only_way and now > standing.since + SETTLED and self._is_anothers(channel.id):
             channel.disconnect(Disconnect.ANOTHERS)
             return
+        leaving = standing.role is OpenFlowRole.MASTER and not is_owner
+        if leaving:  # its last question may have been just before it was to leave
+            standing.next_look = min(standing.next_look, now + POLL_SOON)
         if standing.told is None:
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)
         elif is_owner and standing.role is not OpenFlowRole.MASTER:
@@ -281,7 +284,6 @@ class Roles:
         elif standing.role is OpenFlowRole.EQUAL:
             self._ask(channel, standing, OpenFlowRole.SLAVE, standing.told, now)
         elif now >= standing.next_look:
-            leaving = standing.role is OpenFlowRole.MASTER and not is_owner
             standing.next_look = now + (POLL_SOON if leaving else POLL)
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)
 

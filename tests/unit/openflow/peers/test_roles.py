@@ -96,6 +96,17 @@ def test_who_is_about_to_lose_a_switch_asks_more_often(switch: RoleSwitch) -> No
     assert owner.role is SLAVE and not owner.live
 
 
+def test_who_is_about_to_lose_a_switch_asks_soon_also_where_it_has_just_asked(switch: RoleSwitch) -> None:
+    """Else it would know for two seconds that its switch obeys it, and hand over no session until then."""
+    owner = RoleController(switch, Duty(OWNER, 5))
+    owner.go_on()
+    owner.given = Duty(STANDBY, 7)
+    owner.go_on()
+    RoleController(switch, Duty(OWNER, 6)).go_on()
+    owner.go_on(2 * POLL_SOON)
+    assert owner.role is SLAVE and not owner.live and owner.stepped == [1]
+
+
 @pytest.mark.parametrize(
     ("given", "heir", "reason", "counts"),
     [
