@@ -194,7 +194,8 @@ class Cluster:
             )
             streams.turn_over = lambda: app.settle(monotonic())
         look = None if self.owners is None else self.owners.look
-        self._demotion = Demotion(self.coordination, look, self._kept_revision, monotonic, hub.sleep)
+        back = None if self.owners is None else self.owners.taken_back
+        self._demotion = Demotion(self.coordination, look, self._kept_revision, monotonic, hub.sleep, back)
         return self.roles
 
     def start(self, is_active: Any) -> None:

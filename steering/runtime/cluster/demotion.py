@@ -4,6 +4,9 @@ With several shares, a controller hands an agreed share over and goes on with it
 the switch may write the change to etcd a moment later. So the old owner waits for PATIENCE seconds until etcd says who
 decides. Without such an agreement the controller must have been cut off for a while. Then it begins anew, because the
 switches hold newer sessions than it knows. A start needs etcd, so the controller waits until etcd answers.
+
+A share may go to another controller and come back before this one sees that its switches obeyed the other one. Then this one has a newer
+generation than the other one had: it gives the switch up and takes it over again, and goes on with all others.
 """
 
 import logging
@@ -20,7 +23,8 @@ log = logging.getLogger(__name__)
 
 class Demotion:
     """`look` tells the engine which controller decides for which switch; None where one controller decides for all. `ask`
-    sends any request to etcd, and raises EtcdError. `now`: monotonic seconds."""
+    sends any request to etcd, and raises EtcdError. `now`: monotonic seconds. `taken_back` tells the engine that another controller
+    decided for a switch meanwhile, and this one does again; None as for `look`."""
 
     def __init__(
         self,
@@ -29,12 +33,14 @@ class Demotion:
         ask: Callable[[], object],
         now: Callable[[], float],
         sleep: Callable[[float], None],
+        taken_back: Callable[[DatapathId], None] | None = None,
     ) -> None:
         self._coordination = coordination
         self._look = look
         self._ask = ask
         self._now = now
         self._sleep = sleep
+        self._taken_back = taken_back
         self._open: dict[
             DatapathId, float
         ] = {}  # switches without an agreed new owner -> until when the agreement is waited for
@@ -45,6 +51,9 @@ class Demotion:
         if self._is_agreed(dpid):
             assert self._look is not None
             self._look()
+            return False
+        if self._taken_back is not None and self._is_back(dpid):
+            self._taken_back(dpid)
             return False
         waits = bool(self._open)
         self._open.setdefault(dpid, self._now() + PATIENCE)
@@ -85,3 +94,9 @@ class Demotion:
         coordination = self._coordination
         others = coordination.owner_of(dpid) not in ("", coordination.me.id)
         return self._look is not None and others and coordination.reached
+
+    def _is_back(self, dpid: DatapathId) -> bool:
+        """Whether etcd says that this controller decides for the switch, by a newer generation than the one that the switch does not obey
+        any more. Only the first moment counts: the switch is read when it obeys this controller again."""
+        coordination = self._coordination
+        return coordination.owner_of(dpid) == coordination.me.id and coordination.reached

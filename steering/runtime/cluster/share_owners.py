@@ -53,13 +53,25 @@ class ShareOwners:
         now = (ClusterChanged(me, frozenset(members - {me}), owners), frozenset(self._reached))
         if now == self._before:
             return
-        self._before = now
-        self.traffic.shared(*now)
-        self._heard(now[0])
+        self._tell(*now)
         self._told &= members
         for name in sorted((self._reached.keys() & members) - self._told):
             self._told.add(name)
             self._heard(PeerUp(name, self._reached[name]))
+
+    def _tell(self, changed: ClusterChanged, reached: frozenset[str]) -> None:
+        self._before = changed, reached
+        self.traffic.shared(changed, reached)
+        self._heard(changed)
+
+    def taken_back(self, dpid: DatapathId) -> None:
+        """Another controller decided for a switch meanwhile, and this one decides there again. The engine gives the switch up and takes it
+        over: it holds sessions that the engine does not know."""
+        if self._before is not None:
+            known, reached = self._before
+            others = {one: owner for one, owner in known.owners.items() if one != dpid}
+            self._tell(known._replace(owners=others), reached)
+        self.look()
 
     def heard(self, given: Any) -> None:
         """Take a message of another controller, or the news that its stream has begun or ended."""

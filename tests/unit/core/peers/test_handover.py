@@ -374,3 +374,22 @@ def test_an_answer_is_forgotten_where_its_switch_is_given_up_before_it_was_read(
     told(cluster, held, asked(told(cluster, held, {LTE})))
     (found,) = cluster.engines["a"].sessions.table
     assert not cluster.engines["a"].sessions.readiness.recovering and found.token < 0
+
+
+@pytest.mark.row("D-6.7.1")
+def test_who_gets_back_a_switch_that_another_one_had_for_a_moment_finds_what_began_there_meanwhile() -> None:
+    """It did not hear of the other one before: the switch told it that it is not its MASTER any more."""
+    cluster, held = begun()
+    table = cluster.engines["a"].sessions.table
+    meanwhile = Cluster().session(UE_LTE, 40_500, b"another.")
+    tokens = {one.token for one in table} | {meanwhile.token}
+    held[LTE] += [ObservedEntry(one, 1) for one in meanwhile.entries(PortRole.GATEWAY) if one.dpid == LTE]
+    for owners in ({dpid: name for dpid, name in SHARES.items() if dpid != LTE}, SHARES):
+        cluster.give("a", ClusterChanged("a", frozenset("abc"), owners))
+    assert not len(table)
+    cluster.give("a", SwitchDown(LTE))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    (fill,) = [output for output in told(cluster, held, {LTE}) if isinstance(output, FillSwitch)]
+    assert not fill.stale and not fill.entries
+    assert len(tokens) == 2 and {one.token for one in table} == tokens
+    assert not cluster.engines["a"].sessions.readiness.recovering

@@ -19,6 +19,7 @@ class Demoted:
 
     def __init__(self, several: bool = True) -> None:
         self.now = 100.0
+        self.taken_back: list[DatapathId] = []
         self.owners = {S1: "", S2: ""}
         self.is_reached = True
         self.looks = 0
@@ -28,8 +29,9 @@ class Demoted:
         self.coordination = coordination
         self.reach(True)
         self.demotion = Demotion(
-            coordination, self._look if several else None, self._ask, lambda: self.now, self._sleep
-        )
+            coordination, self._look if several else None, self._ask, lambda: self.now, self._sleep,
+            self.taken_back.append if several else None,
+        )  # fmt: skip
 
     def reach(self, reached: bool) -> None:
         self.is_reached = self.coordination.reached = reached
@@ -70,12 +72,29 @@ def test_who_took_the_switches_has_a_second_to_tell_etcd() -> None:
     assert one.demotion.of(DatapathId(1)) is False, "nothing is open any more"
 
 
-@pytest.mark.parametrize("said", ["", "a"])
-def test_where_nobody_says_whose_they_are_it_begins_anew_after_that(said: str) -> None:
+@pytest.mark.parametrize("later", ["", "a"])
+def test_where_nobody_says_whose_they_are_it_begins_anew_after_that(later: str) -> None:
+    """Also where it gets them back meanwhile: the switch may have been read as one that it never lost."""
     one = Demoted()
-    one.owners[S1] = said
     one.demotion.of(S1)
+    one.then = [(0.3, lambda: one.owners.update({S1: later}))]
     assert one.demotion.wait() and one.now >= 100.0 + PATIENCE and one.asked == 1
+    assert not one.taken_back
+
+
+@pytest.mark.row("D-6.7.1")
+def test_what_it_has_again_by_a_newer_generation_is_taken_over_anew() -> None:
+    """The share went away and came back before it heard that the switches obeyed the other one."""
+    one = Demoted()
+    one.owners[S1] = "a"
+    assert not one.demotion.of(S1) and one.taken_back == [S1] and not one.looks
+
+
+def test_what_it_may_have_lost_again_is_not_taken_over() -> None:
+    one = Demoted()
+    one.owners[S1] = "a"
+    one.reach(False)
+    assert one.demotion.of(S1) and not one.taken_back
 
 
 def test_it_does_not_begin_anew_while_etcd_does_not_answer() -> None:
@@ -97,7 +116,8 @@ def test_etcd_that_is_believed_to_be_there_is_asked_all_the_same() -> None:
     assert one.demotion.wait() and one.now >= 130.0
 
 
-def test_where_one_decides_for_all_it_begins_anew_at_once() -> None:
+@pytest.mark.parametrize("owner", ["a", "b"])
+def test_where_one_decides_for_all_it_begins_anew_at_once(owner: str) -> None:
     one = Demoted(several=False)
-    one.owners[S1] = "b"
-    assert one.demotion.of(S1) and one.demotion.wait() and one.now == 100.0
+    one.owners[S1] = owner
+    assert one.demotion.of(S1) and one.demotion.wait() and one.now == 100.0 and not one.taken_back

@@ -82,6 +82,20 @@ def test_who_is_lost_is_a_member_for_as_long_as_it_has_switches() -> None:
     assert told.news()[-1] == PeerUp("b")
 
 
+def test_a_switch_that_another_one_had_meanwhile_is_given_up_and_taken_over() -> None:
+    told = Told()
+    told.told.look()
+    told.news()
+    told.masters.clear()  # it obeys nobody whom this controller knows, and etcd says that it is this one's
+    told.told.taken_back(S1)
+    members = frozenset({"b"})
+    changes = [ClusterChanged("a", members, {S2: "b"}), ClusterChanged("a", members, {S1: "a", S2: "b"})]
+    assert told.news() == changes
+    assert [owners for owners, _ in told.lines[-2:]] == [one.owners for one in changes]
+    told.told.look()
+    assert not told.news()
+
+
 def test_what_was_refused_of_others_is_told_by_name() -> None:
     told: list[Any] = []
     traffic = PeerTraffic(
