@@ -106,7 +106,7 @@ class Controller:
         if cluster is not None:
             cluster.policies.follow_with(self.operator)
             cluster.rest.answer = self.rest.for_peer
-            cluster.join(self.rest.url, site.switch_name)
+            cluster.join(self.rest.url, site.switch_name, self.counters.work_faults)
 
 
 def _tell_fault(work: StandingWork, error: Exception) -> None:

@@ -71,7 +71,7 @@ class Cluster:
     def __init__(self, settings: Settings, wanted: ClusterSettings) -> None:
         self.begins_anew = False
         self._started = monotonic()
-        self._faults = WorkFaults()  # the controller's from `before` on
+        self._faults = WorkFaults()  # the controller's from `join` on
         self._is_stale = False  # whether others have changed the kept state since this controller read it
         self._wanted = wanted
         self._greenthreads: list[Any] = []
@@ -135,11 +135,13 @@ class Cluster:
                 "them is none of another's"
             )
 
-    def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
-        """Become a member. `url`: the address of this controller's REST; `named` makes a switch's name. Raises
-        SettingsError."""
-        self._named = named
+    def join(self, url: str, named: Callable[[DatapathId], str], faults: WorkFaults) -> None:
+        """Become a member. `url`: the address of this controller's REST; `named` makes a switch's name; `faults` counts what nobody
+        expected, from the first stream on. Raises SettingsError."""
+        self._named, self._faults = named, faults
         stream = ""
+        if self.streams is not None:
+            self.streams.works = faults
         try:
             if self.streams is not None and self.streams.private is not None:
                 self.streams.start_private()
@@ -165,9 +167,6 @@ class Cluster:
     def before(self, app: Any) -> Roles:
         """Make the adapter that stands between the connections and the application from now on."""
         is_worker = self._wanted.sockets is not None
-        self._faults = app.counters.work_faults
-        if self.streams is not None:
-            self.streams.works = self._faults
         self.roles = Roles(app, self.coordination, self._stepped_down, is_only_way=is_worker)
         self.coordination.changed = self._changed
         self.coordination.has_taken = self._has_taken
