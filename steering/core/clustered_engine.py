@@ -105,6 +105,9 @@ class ClusteredEngine(Engine):
         return self.peers.own.of(read)
 
     def _shares_changed(self, given: ClusterChanged, now: float) -> list[Output]:
+        return self._shared(given, now) + self.peers.segments_again(now)
+
+    def _shared(self, given: ClusterChanged, now: float) -> list[Output]:
         before = self._mine()
         outputs = self.peers.takes()[ClusterChanged](given, now)
         mine = self._mine()

@@ -203,8 +203,6 @@ class PeerExchange(Part):
             self._readiness.recovering = False
         self._foreign.look()
         divided = self._division.changed(given.me, self.members, given.owners, self._map.switches)
-        if moved:
-            divided += self._segments.owners_changed(now)
         if not moved or not self.reached:
             return divided
         # Controllers learn of a change at different times. Facts that came too early were refused: ask for them again.
@@ -214,6 +212,10 @@ class PeerExchange(Part):
             *(TellPeer("", fact) for fact in self._facts.all()),
             *(TellPeer(name, ReplicaRequest()) for name in sorted(again)),
         ]
+
+    def segments_again(self, now: float) -> list[Output]:
+        """Segments that came before all knew of owners that are known now. Called when switches that were taken over are to be read."""
+        return self._segments.owners_changed(now)
 
     def _refused(self, given: WriteRefused, now: float) -> list[Output]:
         if given.name in self.members:

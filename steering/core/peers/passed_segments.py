@@ -68,7 +68,8 @@ class PassedSegments:
         self._is_whole = is_whole
         self._is_reading = is_reading
         self._versions = versions
-        self._copies: EarlyCopies[ForwardedSegment] = EarlyCopies()
+        # Copies that were refused, each with the number of its session.
+        self._copies: EarlyCopies[tuple[ForwardedSegment, int]] = EarlyCopies()
         # Own copies of each kind, each with the controllers that may have had its session when it came.
         self._sent: dict[type, EarlyCopies[tuple[SynAckSeen | FinSeen, frozenset[str]]]] = {
             SynAckSeen: EarlyCopies(), FinSeen: EarlyCopies(),
@@ -139,8 +140,7 @@ class PassedSegments:
     def of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
         """Forward a segment to the controller of its session."""
         handshake = seen.handshake
-        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        sent, answered = _flows_of(handshake)
         local = self._local[type(seen)]
         if self._table.holds(sent) or self._table.holds(answered):
             return local(seen, now)
@@ -148,22 +148,23 @@ class PassedSegments:
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
             return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
         self._keep(seen, answered)
-        if not self._reached:
-            return local(seen, now)
         home = self._home_of(handshake, now)
         if isinstance(seen, SynAckSeen | FinSeen):
             self._sent[type(seen)].keep("", (seen, home), now + SETTLED)
+        if not self._reached:
+            return local(seen, now)
         outputs = local(seen, now) if self._routes.me in home or not home else []
         return outputs + self._passed_on(seen, home)
 
     def _home_of(self, handshake: Handshake | QuotedFlow, now: float) -> frozenset[str]:
-        """The controllers that may have the session of a segment."""
-        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        follows = self._routes.follows((sent, answered))
-        if follows:
+        """The controllers that may have the session of a segment: where a join of its flow was forwarded to, or those of the host's home.
+        Where this controller decides for no switch of that home any more, a later session may have begun there on the join's flow."""
+        routes = self._routes
+        follows = routes.follows(_flows_of(handshake))
+        if follows and routes.me in routes.at_home(handshake.dst, handshake.src):
             return frozenset({follows})
-        return self._routes.lately_at_home(now, handshake.dst, handshake.src)
+        home = routes.lately_at_home(now, handshake.dst, handshake.src)
+        return home | {follows} if follows else home
 
     def _passed_on(
         self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, home: frozenset[str]
@@ -200,8 +201,8 @@ class PassedSegments:
         is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self._routes.me
         is_copy = message.kind != SegmentKind.SYN
         if owner != name and not is_sent_on and not (is_copy and self._routes.may_speak(name, dpid, now)):
-            if is_copy and not message.again and self._is_of_session_here(handshake):
-                self._copies.keep(name, message, now + SETTLED)
+            if is_copy and not message.again and (number := self._session_here(handshake)) is not None:
+                self._copies.keep(name, (message, number), now + SETTLED)
             return self._event(PeerEvent.FOREIGN_SWITCH)
         seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
         if message.kind == SegmentKind.SYN:
@@ -217,8 +218,7 @@ class PassedSegments:
             seen = FinSeen(dpid, port, handshake, message.payload)
         else:
             seen = WatchedSeen(dpid, port, handshake, message.frame)
-        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
-        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        sent, answered = _flows_of(handshake)
         if not self._table.holds(sent) and not self._table.holds(answered):
             follows = self._routes.follows((sent, answered))
             if follows in self._reached and not message.again:
@@ -235,29 +235,40 @@ class PassedSegments:
             flow = quoted_flow(message.frame)
         except WireError:
             return self._event(PeerEvent.OUT_OF_PLACE)
-        if not self._is_of_session_here(flow):
+        if self._session_here(flow) is None:
             return self._event(PeerEvent.NOT_MINE)
         seen = IcmpErrorSeen(dpid, PortNumber(message.port), flow, message.frame)
         return self._local[IcmpErrorSeen](seen, now)
 
-    def _is_of_session_here(self, handshake: Handshake | QuotedFlow) -> bool:
-        holds = self._table.holds
-        return holds(flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)) or holds(
-            flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        )
+    def _session_here(self, handshake: Handshake | QuotedFlow) -> int | None:
+        """The number of a segment's session, if this controller has it and keeps it."""
+        for flow in _flows_of(handshake):
+            if self._table.holds(flow):
+                return self._table.flows[flow].session.id
+        return None
 
     def owners_changed(self, now: float) -> list[Output]:
         """Take the copies that were refused, of controllers that decide for their switches by now. Pass the copies that this controller
-        has sent to the owners of before on to those of now."""
+        has sent to the owners of before on to those of now, of which it may be one. A copy does not count for another session that has
+        begun on the same flow meanwhile."""
         outputs: list[Output] = []
-        for name, message, until in self._copies.take(now):
-            if self._routes.may_speak(name, DatapathId(message.dpid), now):
+        for name, (message, number), until in self._copies.take(now):
+            if not self._routes.may_speak(name, DatapathId(message.dpid), now):
+                self._copies.keep(name, (message, number), until)
+            elif self._session_here(message.handshake) == number:
                 outputs += self.from_peer(name, message, now)
-            else:
-                self._copies.keep(name, message, until)
-        for copies in self._sent.values():
+        answered: dict[FlowKey, float] = {}  # flow of an answer -> until when the last answer is kept
+        for kind, copies in self._sent.items():
             for name, (seen, told), until in copies.take(now):
+                flows = _flows_of(seen.handshake)
+                if kind is SynAckSeen:
+                    answered[flows[0]] = until
+                elif max(answered.get(flow, until) for flow in flows) > until:
+                    continue  # the end of a session, after which its flow was answered anew
                 home = self._home_of(seen.handshake, now)
+                if self._routes.me in home - told:
+                    self._keep(seen, flows[1])
+                    outputs += self._local[kind](seen, now)
                 outputs += self._passed_on(seen, home - told)
                 copies.keep(name, (seen, home | told), until)
         return outputs
@@ -289,3 +300,11 @@ class PassedSegments:
     def _event(self, event: PeerEvent) -> list[Output]:
         self._events[event] += 1
         return []
+
+
+def _flows_of(handshake: Handshake | QuotedFlow) -> tuple[FlowKey, FlowKey]:
+    """The flow of a segment, and that of the segments that it answers."""
+    return (
+        flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport),
+        flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport),
+    )

@@ -3,20 +3,24 @@
 import pytest
 
 from steering.core.handshakes import unknown_token_block
-from steering.core.inputs import FinSeen
-from steering.core.outputs import SyncRules
+from steering.core.inputs import EntriesRead, FinSeen, ObservedEntry, SwitchUp
+from steering.core.outputs import ReadEntries, SyncRules
 from steering.core.peer_facts import ClusterChanged, PeerTold
 from steering.core.peers import early_copies, segment_routes
 from steering.core.peers.early_copies import EarlyCopies
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.records import Session
+from steering.model.ids import DatapathId
+from steering.model.network import PortRole
 from steering.model.session import SessionState
 from steering.wire.crypto import token
+from steering.wire.handshake import Handshake
 from steering.wire.peer_messages import ForwardedSegment, ReplicaDigest, SegmentKind, TokenEntries, TokenEntry
 from tests.support.clustered import SHARES, Cluster
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, capable, join
 
 RESET = 0x14
+LATER = b"later on"
 NUMBER = int.from_bytes(TOKEN, "big")
 
 
@@ -103,6 +107,84 @@ def test_an_answer_follows_its_session_to_the_new_owner_of_the_switch_where_it_b
     assert (session.token == NUMBER) is knows_in_time
     after = [one for _, _, one in cluster.sent if isinstance(one, ForwardedSegment)]
     assert len(after) == before + knows_in_time, "to the new owner alone"
+
+
+def reset_of(session: Session, opening: Handshake) -> FinSeen:
+    """A reset by a session's MCP."""
+    place = Cluster().engines["a"].map.inside[session.mcp].port
+    return FinSeen(place.dpid, place.port, answer(opening, KEY)._replace(flags=RESET))
+
+
+@pytest.mark.row("D-6.2c")
+def test_a_reset_that_came_too_soon_does_not_end_the_next_session_on_its_flow() -> None:
+    cluster, opening = Cluster(), capable(UE_LTE, 40_000)
+    engine = cluster.engines["a"]
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    reset = reset_of(session, opening)
+    cluster.shares = {**SHARES, int(reset.dpid): "c"}
+    cluster.give("c", ClusterChanged("c", frozenset("abc"), cluster.shares))
+    cluster.at(reset.dpid, reset)
+    engine.sessions.teardown.end(session)
+    later = cluster.session(UE_LTE, 40_000, LATER)
+    cluster.give("a", ClusterChanged("a", frozenset("abc"), cluster.shares))
+    assert later is not session and later.state is not SessionState.CLOSING
+    assert later.token == int.from_bytes(token(1, LATER), "big"), "its own answer counts"
+
+
+@pytest.mark.row("D-6.2c")
+@pytest.mark.parametrize("is_used_again", [False, True])
+def test_the_end_of_a_session_is_not_passed_on_to_the_next_owner_for_the_next_session_on_its_flow(
+    is_used_again: bool,
+) -> None:
+    cluster, opening = Cluster(), capable(UE_LTE, 40_000)
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    reset = reset_of(session, opening)
+    assert cluster.shares[reset.dpid] == "b"
+    cluster.now += 0.1
+    cluster.at(reset.dpid, reset)
+    if is_used_again:
+        cluster.now += 0.1
+        cluster.engines["a"].sessions.teardown.end(session)
+        cluster.syn(1, 1, opening)
+        cluster.syn_ack(reset.dpid, reset.port, answer(opening, LATER))
+    cluster.sent.clear()
+    cluster.give("b", ClusterChanged("b", frozenset("abc"), {**SHARES, 1: "c"}))
+    told = [one.kind for _, to, one in cluster.sent if to == "c" and isinstance(one, ForwardedSegment)]
+    assert told.count(SegmentKind.FIN) == (not is_used_again) and SegmentKind.SYN_ACK in told
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+@pytest.mark.parametrize("is_answer", [False, True])
+def test_what_was_passed_on_to_who_decided_before_counts_for_who_passed_it_on_and_decides_now(
+    is_answer: bool,
+) -> None:
+    """The owner of before is killed as it gets the only copy. Its switch's new owner is that of the MCP's switch."""
+    cluster, opening = Cluster(), capable(UE_LTE, 40_000)
+    if is_answer:
+        cluster.syn(1, 1, opening)
+        (session,) = cluster.engines["a"].sessions.table
+    else:
+        session = cluster.session(UE_LTE, 40_000, KEY)
+    held = [ObservedEntry(one, 9, 9_000) for one in session.entries(PortRole.GATEWAY) if one.dpid == 1]
+    reset = reset_of(session, opening)
+    assert held and cluster.shares[reset.dpid] == "b"
+    cluster.dead.add("a")
+    if is_answer:
+        cluster.syn_ack(reset.dpid, reset.port, answer(opening, KEY))
+    else:
+        cluster.at(reset.dpid, reset)
+    cluster.shares = {**SHARES, 1: "b"}
+    cluster.give("b", ClusterChanged("b", frozenset("abc"), cluster.shares))
+    engine = cluster.engines["b"]
+    ports = {one.port: True for one in engine.map.attachments if one.dpid == 1}
+    outputs = cluster.at(1, SwitchUp(DatapathId(1), ports))
+    while again := [output.dpid for output in outputs if isinstance(output, ReadEntries)]:
+        outputs = [
+            o for dpid in again for o in cluster.at(dpid, EntriesRead(dpid, held if dpid == 1 else [], []))
+        ]
+    (found,) = engine.sessions.table
+    assert found.token == NUMBER and not engine.sessions.readiness.recovering
+    assert (found.state is SessionState.CLOSING) is not is_answer
 
 
 @pytest.mark.row("D-6.4h")

@@ -11,6 +11,7 @@ from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.record_pages import ANSWERED, UNANSWERED
 from steering.model.ids import DatapathId
 from steering.model.network import PortRole
+from steering.model.policy import Policy
 from steering.model.session import Refusal
 from steering.wire.crypto import token
 from steering.wire.peer_messages import (
@@ -362,3 +363,28 @@ def test_who_starts_and_reaches_nobody_yet_takes_no_server_leg_of_anothers_sessi
     owners = {**SHARES, 1: "c", 3: "c", 5: "c"}
     cluster.give("c", ClusterChanged("c", frozenset("c"), owners))
     assert read_back(cluster, session, (4,)) == (1, 0), "now c decides where it began"
+
+
+@pytest.mark.row("D-6.2c")
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_session_on_the_flow_of_a_join_that_was_passed_on_long_ago_gets_its_mcps_answer(
+    is_settled: bool,
+) -> None:
+    """The join came in at a switch that another controller has by now, and the host uses its port again."""
+    cluster = Cluster({1: "a", 2: "c", 3: "a", 4: "b", 5: "a"}, policy=Policy(max_stretch=9))
+    cluster.session(UE_WLAN, 40_000, KEY, dpid=2)
+    cluster.syn(1, 1, join(UE_LTE, 41_000, TOKEN))
+    assert cluster.engines["a"].peers.events[PeerEvent.JOIN_PASSED_ON] == 1
+    cluster.shares[1] = "b"
+    for name in "abc":
+        cluster.give(name, ClusterChanged(name, frozenset("abc"), dict(cluster.shares)))
+    cluster.up(1)
+    cluster.at(4, EntriesRead(DatapathId(4), [], []))  # once more
+    cluster.later(segment_routes.SETTLED if is_settled else 0.05)
+    opening, key = capable(UE_LTE, 41_000), b"another."
+    cluster.syn(1, 1, opening)
+    (session,) = cluster.engines["b"].sessions.table
+    place = cluster.engines["b"].map.inside[session.mcp].port
+    assert cluster.shares[place.dpid] == "a"
+    cluster.syn_ack(place.dpid, place.port, answer(opening, key))
+    assert session.token == int.from_bytes(token(1, key), "big")
