@@ -5,6 +5,7 @@ A network is on the disk before the first line about an address of it. It stays 
 much and never too little. Where there is no such file, as with logs of earlier versions, the logs may tell of any address.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -49,6 +50,8 @@ class MappedNetworks:
         if len(known) > MOST:
             known = frozenset({ANY})
         if known != self._known:
+            if self._known and not os.path.lexists(self._path):
+                known = frozenset({ANY})  # it was removed, perhaps as other logs were brought
             self._write(known)
 
     def _read(self, has_logs: Callable[[], bool]) -> frozenset[str]:

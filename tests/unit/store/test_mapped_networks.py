@@ -70,6 +70,20 @@ def test_logs_that_an_earlier_version_began_are_always_opened(tmp_path: Path, op
     assert store.find("203.0.113.1", 1_100, None) is None and len(opened) == 2
 
 
+def test_logs_that_are_brought_from_elsewhere_while_the_controller_runs_are_opened(tmp_path: Path) -> None:
+    """The file of networks is left out, as the manual says: it is not made again as if it told of all logs."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    MappingStore(elsewhere, lambda: NOW).append([mapping("core", "192.0.2.1")])
+    store = MappingStore(tmp_path, lambda: NOW)
+    store.append([mapping("core", "198.51.100.1")])
+    (elsewhere / file_of("core")).rename(tmp_path / f"{file_of('core')}.1")
+    (tmp_path / networks_of(file_of("core"))).unlink()
+    store.append([mapping("core", "203.0.113.1")])
+    assert store.find("192.0.2.1", 1_100, None) == mapping("core", "192.0.2.1")
+    assert networks(tmp_path, "core") == [ANY]
+
+
 @pytest.mark.parametrize("how", ["open to others", "no network", "no text"])
 def test_a_damaged_file_of_networks_costs_time_and_no_answer(tmp_path: Path, how: str) -> None:
     store = MappingStore(tmp_path, lambda: NOW)
