@@ -176,7 +176,7 @@ class PassedSegments:
     def icmp_error(self, seen: IcmpErrorSeen, now: float) -> list[Output]:
         """Forward an ICMP error to the controller of the session that it is about: it alone knows the MCP that sent the segment. A
         session here handles it."""
-        if self._is_of_session_here(seen.flow):
+        if self._session_here(seen.flow) is not None:
             return self._local[IcmpErrorSeen](seen, now)
         if len(seen.frame) > LONGEST_ERROR:
             return []
