@@ -8,6 +8,7 @@ from steering.core.peer_facts import PeerTold, PeerUp
 from steering.core.peers.passed_segments import LONGEST_ERROR
 from steering.core.peers.peer_events import PeerEvent
 from steering.model.ids import DatapathId, PortNumber
+from steering.model.policy import Policy
 from steering.wire.crypto import token
 from steering.wire.icmp import quoted_flow
 from steering.wire.peer_messages import WITH_LEG_ERRORS, ForwardedError
@@ -69,7 +70,7 @@ def test_an_error_about_what_an_mcp_sends_on_a_join_comes_to_who_has_the_join() 
 
 
 def test_an_error_about_a_session_here_is_told_to_nobody() -> None:
-    cluster = Cluster()
+    cluster = Cluster(policy=Policy(max_stretch=9.0))  # no MCP is near that access
     cluster.syn(*WLAN, capable(UE_WLAN, 40_000))
     (release,) = comes(cluster, GATEWAY, error(UE_WLAN, 40_000, SERVER, SERVICE))
     assert release.dpid == GATEWAY[0] and told(cluster) == []
