@@ -5,6 +5,7 @@ chooses.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import NamedTuple
@@ -81,8 +82,8 @@ def _row(source: int, target: int, why: str, y: int) -> Iterator[str]:
         way, start = f"M{source} {y - 10} h{LOOP} v10 h-{LOOP - 2}", source + LOOP + 6
     else:
         way, start = f"M{source} {y} H{target}", min(source, target) + 8
-    yield f'<path class="arrow" d="{way}" marker-end="url(#head)"/>'
-    yield f'<text x="{start}" y="{y - 5}">{escape(why)}</text>'
+    yield f'<text x="{start}" y="{y - 6}">{escape(why)}</text>'
+    yield f'<path class="arrow" d="{way}" marker-end="url(#head)"/>'  # over the text's edge
 
 
 def pipeline() -> str:
@@ -92,10 +93,13 @@ def pipeline() -> str:
 
     columns = [table.name for table in Table if table is not Table.SOURCE]
     columns.insert(1, Table.SOURCE.name)  # whatever its number
+    pairs = Counter((level.table, then) for level in LEVELS for then in level.then)
     arrows = [
-        Arrow(level.table.name, then.name, re.split("[,;:]", level.what)[0])
+        # Of several levels the first words of each are enough: the tables below have all.
+        Arrow(level.table.name, then.name, level.what if number == 1 else re.split("[,;:]", level.what)[0])
         for level in LEVELS
         for then in sorted(level.then)
+        for number in (pairs[level.table, then],)
     ]
     return picture("Which table follows which, and for what", columns, arrows)
 
