@@ -22,7 +22,6 @@ from os_ken.lib import hub
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerTold, PeerUp, TellPeer
 from steering.model.log_limit import LogLimit, and_more
-from steering.model.standing_work import AGAIN as REPEATED
 from steering.model.standing_work import StandingWork, WorkFaults
 from steering.openflow.connection.tls import certificate_names
 from steering.runtime.cluster.peer_conversation import BEAT, PeerConversation, PeerError, PeerFault
@@ -196,18 +195,11 @@ class PeerStreams:
 
     def _begin(self) -> None:
         door, beat = (StandingWork.PEER_DOOR, self._accept), (StandingWork.PEER_BEAT, self._beat)
-        self._greenthreads = [hub.spawn(self._keep, *one) for one in (door, beat)]
+        self._greenthreads = [self._spawn(*one) for one in (door, beat)]
 
-    def _keep(self, work: StandingWork, run: Callable[..., None], *args: Any) -> None:
-        """As WorkFaults.keep, for work that begins before `works` is the controller's: a fault is counted where it is at that time."""
-        while True:
-            try:
-                run(*args)
-                return
-            except Exception:
-                with self.works.turn(work):
-                    raise
-            hub.sleep(REPEATED)
+    def _spawn(self, work: StandingWork, run: Callable[..., None], *args: Any) -> Any:
+        """A greenthread that no exception ends. `works` has to be the controller's by now."""
+        return hub.spawn(self.works.keep, work, hub.sleep, run, *args)
 
     def stop(self) -> None:
         for one in (*self._greenthreads, *self._dialling.values()):
@@ -227,7 +219,7 @@ class PeerStreams:
                 self._end(stream, PeerFault.NO_MEMBER)
         for name in self._members:
             if self.me.name < name and name not in self._dialling:
-                self._dialling[name] = hub.spawn(self._keep, StandingWork.PEER_DIAL, self._dial, name)
+                self._dialling[name] = self._spawn(StandingWork.PEER_DIAL, self._dial, name)
 
     # ---- telling --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Faults of the work on streams are the controller's, though this work begins before there is a controller."""
+"""Faults of the work on streams are the controller's."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ from steering.wire.peer_messages import Hello
 
 way = PrivateSockets(Path(sys.argv[1]))
 streams = PeerStreams(Hello("a", 1, bytes(32)), way, lambda given: None, lambda: None)
-streams.start_private()
-hub.sleep(0.01)
 told = []
 streams.works = WorkFaults()
 streams.works.tell = lambda work, error: told.append(f"{work} {type(error).__name__}")
+streams.start_private()
+hub.sleep(0.01)
 streams._newcomers = None  # what follows is a defect
 caller = socket.socket(socket.AF_UNIX)
 caller.connect(way.place("a"))
