@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from struct import Struct, error
 
-from .errors import WireError, WireRefusal
+from .errors import WireRefusal
 from .handshake import Handshake, Kind
+from .peer_bodies import flag, head, of_length, refused, whole
 from .peer_messages import (
     EndedTokens,
     ForwardedError,
@@ -75,50 +76,22 @@ _new = tuple.__new__
 _token_entry = partial(tuple.__new__, TokenEntry)
 
 
-def _refused(reason: WireRefusal = WireRefusal.BAD_VALUE) -> WireError:
-    return WireError(reason)
-
-
-def _whole(layout: Struct, body: bytes) -> tuple[int, ...]:
-    if len(body) != layout.size:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
-    return layout.unpack(body)
-
-
-def _head(layout: Struct, body: bytes) -> tuple[tuple[int, ...], bytes]:
-    if len(body) < layout.size:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
-    return layout.unpack_from(body), body[layout.size :]
-
-
-def _flag(value: int) -> bool:
-    if value > 1:
-        raise _refused()
-    return bool(value)
-
-
-def _of_length(value: bytes, lengths: tuple[int, ...]) -> bytes:
-    if len(value) not in lengths:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
-    return value
-
-
 def _hello(body: bytes) -> Hello:
     if len(body) < _HELLO.size:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     magic, version, oldest, incarnation, site = _HELLO.unpack_from(body)
     name = body[_HELLO.size :]
     if magic != MAGIC:
-        raise _refused(WireRefusal.BAD_MAGIC)
+        raise refused(WireRefusal.BAD_MAGIC)
     if _NAME.fullmatch(name) is None or not 0 < oldest <= version:
-        raise _refused()
+        raise refused()
     return Hello(name.decode(), incarnation, site, version, oldest)
 
 
 def _hello_body(hello: Hello) -> bytes:
     name = hello.name.encode()
     if _NAME.fullmatch(name) is None or len(hello.site) != 32:
-        raise _refused()
+        raise refused()
     return _HELLO.pack(MAGIC, hello.version, hello.oldest, hello.incarnation, hello.site) + name
 
 
@@ -126,45 +99,45 @@ def _entries(body: bytes) -> tuple[TokenEntry, ...]:
     """Token entries of one address family. The first byte of the body is 4 for IPv4, 6 for IPv6."""
     layout = {4: _TOKEN4, 6: _TOKEN6}.get(body[0] if body else 0)
     if layout is None:
-        raise _refused()
+        raise refused()
     if (len(body) - 1) % layout.size or len(body) == 1:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     return tuple(map(_token_entry, layout.iter_unpack(body[1:])))
 
 
 def _entries_body(entries: tuple[TokenEntry, ...]) -> bytes:
     if not entries or len({len(one.server) for one in entries}) != 1:
-        raise _refused()
-    first = _of_length(entries[0].server, _ADDRESS_LENGTHS)
+        raise refused()
+    first = of_length(entries[0].server, _ADDRESS_LENGTHS)
     layout, family = (_TOKEN4, b"\4") if len(first) == 4 else (_TOKEN6, b"\6")
     return family + b"".join(layout.pack(*one) for one in entries)
 
 
 def _question(body: bytes) -> TokenQuestion:
-    (request, token), rest = _head(_QUESTION, body)
-    _of_length(rest, (6, 18))
+    (request, token), rest = head(_QUESTION, body)
+    of_length(rest, (6, 18))
     return TokenQuestion(request, token, rest[:-2], _PORT.unpack(rest[-2:])[0])
 
 
 def _question_body(asked: TokenQuestion) -> bytes:
-    server = _of_length(asked.server, _ADDRESS_LENGTHS)
+    server = of_length(asked.server, _ADDRESS_LENGTHS)
     return _QUESTION.pack(asked.request, asked.token) + server + _PORT.pack(asked.port)
 
 
 def _segment(body: bytes) -> ForwardedSegment:
-    (kind, dpid, port, payload), rest = _head(_SEGMENT, body)
+    (kind, dpid, port, payload), rest = head(_SEGMENT, body)
     if kind not in SegmentKind.ALL:
-        raise _refused()
+        raise refused()
     if len(rest) < _HANDSHAKE.size:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     (family, flags, form, version, bits, address_id, sport, dport, seq, ack, options, offset, key, peer, token,
      nonce) = _HANDSHAKE.unpack_from(rest)  # fmt: skip
     length = {4: 4, 6: 16}.get(family)
     if length is None or form not in iter(Kind):
-        raise _refused()
+        raise refused()
     at = _HANDSHAKE.size
     if len(rest) < at + 2 * length:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     handshake = Handshake(
         family, rest[at : at + length], rest[at + length : at + 2 * length], sport, dport, seq, ack, flags, Kind(form), version,
         key if bits & 1 else b"", peer if bits & 2 else b"", token if bits & 4 else b"", address_id, bool(bits & 16),
@@ -187,7 +160,7 @@ def _segment_body(one: ForwardedSegment) -> bytes:
     )
     bits = sum(1 << place for place, flag in enumerate(flags) if flag)
     if one.kind not in SegmentKind.ALL or {len(seen.src), len(seen.dst)} != {4 if seen.family == 4 else 16}:
-        raise _refused()
+        raise refused()
     return b"".join((
         _SEGMENT.pack(one.kind, one.dpid, one.port, one.payload),
         _HANDSHAKE.pack(
@@ -199,14 +172,14 @@ def _segment_body(one: ForwardedSegment) -> bytes:
 
 
 def _leg_error(body: bytes) -> ForwardedError:
-    (dpid, port), frame = _head(_PLACE, body)
+    (dpid, port), frame = head(_PLACE, body)
     return ForwardedError(dpid, port, frame)
 
 
 def _write(body: bytes) -> SwitchWrite:
-    (request, dpid, confirm), data = _head(_WRITE, body)
+    (request, dpid, confirm), data = head(_WRITE, body)
     _check_openflow(data)
-    return SwitchWrite(request, dpid, _flag(confirm), data)
+    return SwitchWrite(request, dpid, flag(confirm), data)
 
 
 def _check_openflow(data: bytes) -> None:
@@ -218,12 +191,12 @@ def _check_openflow(data: bytes) -> None:
     while at < len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if length < 8 or at + length > len(data):
-            raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+            raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
         if data[at] != _OPENFLOW13 or data[at + 1] not in (_FLOW_MOD, _PACKET_OUT):
-            raise _refused()
+            raise refused()
         at += length
     if not data:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
 
 
 def _write_body(one: SwitchWrite) -> bytes:
@@ -234,13 +207,13 @@ def _write_body(one: SwitchWrite) -> bytes:
 def _key(kind: int, data: bytes) -> bytes | str | int:
     """The key of a limit. `kind` 0: bytes, 1: text, 2: a number of 4 bytes."""
     if len(data) > LONGEST_KEY or (kind == 2 and len(data) != 4):
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     if kind > 2:
-        raise _refused()
+        raise refused()
     try:
         return data if kind == 0 else data.decode() if kind == 1 else int.from_bytes(data, "big")
     except UnicodeDecodeError:
-        raise _refused() from None
+        raise refused() from None
 
 
 def _key_body(key: bytes | str | int) -> tuple[int, bytes]:
@@ -253,14 +226,14 @@ def _key_body(key: bytes | str | int) -> tuple[int, bytes]:
             else (2, key.to_bytes(4, "big"))
         )
     except (OverflowError, UnicodeEncodeError):
-        raise _refused() from None
+        raise refused() from None
     if len(data) > LONGEST_KEY:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     return kind, data
 
 
 def _wish(body: bytes) -> LimitWish:
-    (place, most, kind), data = _head(_WISH, body)
+    (place, most, kind), data = head(_WISH, body)
     return LimitWish(place, _key(kind, data), most)
 
 
@@ -270,18 +243,18 @@ def _wish_body(one: LimitWish) -> bytes:
 
 
 def _gift(body: bytes) -> LimitGift:
-    (place, most, sessions, kind), data = _head(_GIFT, body)
+    (place, most, sessions, kind), data = head(_GIFT, body)
     return LimitGift(place, _key(kind, data), most, sessions)
 
 
 def _excess(body: bytes) -> LimitExcess:
-    (place, most, sessions, kind), data = _head(_GIFT, body)
+    (place, most, sessions, kind), data = head(_GIFT, body)
     return LimitExcess(place, _key(kind, data), most, sessions)
 
 
 def _standing(body: bytes) -> LimitStanding:
-    number, among, ready = _whole(_STANDING, body)
-    return LimitStanding(number, among, _flag(ready))
+    number, among, ready = whole(_STANDING, body)
+    return LimitStanding(number, among, flag(ready))
 
 
 def _gift_body(one: LimitGift | LimitExcess) -> bytes:
@@ -290,12 +263,12 @@ def _gift_body(one: LimitGift | LimitExcess) -> bytes:
 
 
 def _neighbour(body: bytes) -> NeighbourFact:
-    parts, address = _head(_NEIGHBOUR, body)
-    return _new(NeighbourFact, (*parts, _of_length(address, _ADDRESS_LENGTHS)))
+    parts, address = head(_NEIGHBOUR, body)
+    return _new(NeighbourFact, (*parts, of_length(address, _ADDRESS_LENGTHS)))
 
 
 def _neighbour_body(one: NeighbourFact) -> bytes:
-    return _NEIGHBOUR.pack(one.dpid, one.port, _of_length(one.mac, (6,))) + _of_length(
+    return _NEIGHBOUR.pack(one.dpid, one.port, of_length(one.mac, (6,))) + of_length(
         one.address, _ADDRESS_LENGTHS
     )
 
@@ -304,53 +277,53 @@ def _fact(record: type, layout: Struct) -> Callable[[bytes], PeerMessage]:
     """The reader of a record whose last field is a flag."""
 
     def read(body: bytes) -> PeerMessage:
-        *parts, flag = _whole(layout, body)
-        found: PeerMessage = record(*parts, _flag(flag))
+        *parts, last = whole(layout, body)
+        found: PeerMessage = record(*parts, flag(last))
         return found
 
     return read
 
 
 def _answer(body: bytes) -> TokenAnswer:
-    request, known = _whole(_RESULT, body)
-    return TokenAnswer(request, _flag(known))
+    request, known = whole(_RESULT, body)
+    return TokenAnswer(request, flag(known))
 
 
 def _result(body: bytes) -> WriteResult:
-    request, done = _whole(_RESULT, body)
-    return WriteResult(request, _flag(done))
+    request, done = whole(_RESULT, body)
+    return WriteResult(request, flag(done))
 
 
 def _counters(body: bytes) -> JoinCounters:
     """Counters of one address family, which the byte after the switch's id names: 4 or 6."""
-    (dpid, family), rest = _head(_SWITCH, body)
+    (dpid, family), rest = head(_SWITCH, body)
     layout = {4: _COUNTER4, 6: _COUNTER6}.get(family)
     if layout is None:
-        raise _refused()
+        raise refused()
     if not rest or len(rest) % layout.size:
-        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
     return JoinCounters(dpid, tuple(map(JoinCounter._make, layout.iter_unpack(rest))))
 
 
 def _counters_body(one: JoinCounters) -> bytes:
     if not one.counters or len({len(counter.flow) for counter in one.counters}) != 1:
-        raise _refused()
-    first = _of_length(one.counters[0].flow, (12, 36))
+        raise refused()
+    first = of_length(one.counters[0].flow, (12, 36))
     layout, family = (_COUNTER4, 4) if len(first) == 12 else (_COUNTER6, 6)
     return _SWITCH.pack(one.dpid, family) + b"".join(layout.pack(*counter) for counter in one.counters)
 
 
 def _word(body: bytes) -> McpWord:
-    mcp, state = _whole(_MCP, body)
+    mcp, state = whole(_MCP, body)
     if state not in ReportState.ALL:
-        raise _refused()
+        raise refused()
     return McpWord(mcp, state)
 
 
 def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
     def read(body: bytes) -> PeerMessage:
         if body:
-            raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+            raise refused(WireRefusal.BAD_MESSAGE_LENGTH)
         return record
 
     return read
@@ -359,13 +332,13 @@ def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
 # By the message type on the wire: the record, the function that reads its body, the function that writes its body.
 _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., bytes]]] = {
     1: (Hello, _hello, _hello_body),
-    2: (Heartbeat, lambda body: Heartbeat(*_whole(_NUMBER8, body)), lambda one: _NUMBER8.pack(one.number)),
+    2: (Heartbeat, lambda body: Heartbeat(*whole(_NUMBER8, body)), lambda one: _NUMBER8.pack(one.number)),
     3: (TokenEntries, lambda body: TokenEntries(_entries(body)), lambda one: _entries_body(one.entries)),
     4: (EndedTokens, lambda body: EndedTokens(_entries(body)), lambda one: _entries_body(one.entries)),
     5: (ReplicaStart, _empty(ReplicaStart()), lambda one: b""),
     6: (ReplicaEnd, _empty(ReplicaEnd()), lambda one: b""),
     7: (ReplicaRequest, _empty(ReplicaRequest()), lambda one: b""),
-    8: (ReplicaDigest, lambda body: ReplicaDigest(*_whole(_DIGEST, body)), lambda one: _DIGEST.pack(*one)),
+    8: (ReplicaDigest, lambda body: ReplicaDigest(*whole(_DIGEST, body)), lambda one: _DIGEST.pack(*one)),
     9: (TokenQuestion, _question, _question_body),
     10: (TokenAnswer, _answer, lambda one: _RESULT.pack(*one)),
     11: (ForwardedSegment, _segment, _segment_body),
@@ -395,12 +368,12 @@ def encoded(message: PeerMessage) -> bytes:
     try:
         return framed(kind, write(message))
     except error:
-        raise _refused() from None
+        raise refused() from None
 
 
 def decoded(kind: int, body: bytes) -> PeerMessage:
     """The record in a message. `kind` is the type in the message's head. Raises WireError."""
     form = _FORMS.get(kind)
     if form is None:
-        raise _refused(WireRefusal.UNKNOWN_MESSAGE)
+        raise refused(WireRefusal.UNKNOWN_MESSAGE)
     return form[1](body)

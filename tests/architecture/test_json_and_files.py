@@ -49,7 +49,7 @@ def opens(path: Path) -> Iterator[str]:
 
 
 # Not state: the socket of an earlier process of that name is removed.
-REMOVES_A_SOCKET = "steering/runtime/cluster/peer_streams.py"
+REMOVES_A_SOCKET = "steering/runtime/cluster/peer_places.py"
 METHODS = (".write_text", ".write_bytes", ".unlink", ".mkdir", ".rename")
 FUNCTIONS = frozenset(
     {"os.replace", "os.rename", "os.remove", "os.unlink", "os.link", "os.mkdir", "os.makedirs", "os.truncate"}

@@ -25,7 +25,8 @@ from steering.core.packet_inputs import NeighbourSeen  # noqa: E402
 from steering.core.peer_facts import ClusterChanged, TellPeer, TurnOver  # noqa: E402
 from steering.core.sessions.flow_key import flow_key  # noqa: E402
 from steering.model.policy import Policy  # noqa: E402
-from steering.runtime.cluster.peer_streams import PeerCertificates, PeerStreams  # noqa: E402
+from steering.runtime.cluster.peer_places import PeerCertificates  # noqa: E402
+from steering.runtime.cluster.peer_streams import PeerStreams  # noqa: E402
 from steering.wire.crypto import token  # noqa: E402
 from steering.wire.peer_messages import Hello  # noqa: E402
 from tests.support.clustered import SHARES  # noqa: E402

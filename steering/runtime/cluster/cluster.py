@@ -40,13 +40,9 @@ from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.cluster.cluster_usage import ClusterUsage
 from steering.runtime.cluster.demotion import Demotion
 from steering.runtime.cluster.lost_members import LostMembers
+from steering.runtime.cluster.peer_places import PeerCertificates, PeerPlace, PrivateSockets
 from steering.runtime.cluster.peer_rest import PeerRest
-from steering.runtime.cluster.peer_streams import (
-    PeerCertificates,
-    PeerPlace,
-    PeerStreams,
-    PrivateSockets,
-)
+from steering.runtime.cluster.peer_streams import PeerStreams
 from steering.runtime.cluster.share_owners import ShareOwners, events_of
 from steering.runtime.cluster.standby_turns import line_of, turn_of
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError

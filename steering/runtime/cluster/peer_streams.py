@@ -7,11 +7,8 @@ its unread bytes are bounded, and beyond the bound the stream ends. A peer that 
 """
 
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from socket import AF_UNIX
 from time import monotonic
 from typing import Any
@@ -25,6 +22,7 @@ from steering.model.log_limit import LogLimit, and_more
 from steering.model.standing_work import StandingWork, WorkFaults
 from steering.openflow.connection.tls import certificate_names
 from steering.runtime.cluster.peer_conversation import BEAT, PeerConversation, PeerError, PeerFault
+from steering.runtime.cluster.peer_places import PeerCertificates, PeerPlace, PrivateSockets
 from steering.wire.peer_codec import encoded
 from steering.wire.peer_messages import Hello, PeerMessage
 
@@ -40,46 +38,6 @@ STALL = 0.25  # seconds between two checks above which this process was busy, an
 LINES = 60.0  # seconds between two log lines about one fault of one peer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PeerCertificates:
-    """PEM files: this controller's certificate and key, and the CA that signs only certificates of the cluster."""
-
-    cert: str
-    key: str
-    ca: str
-
-    def context(self, serves: bool) -> ssl.SSLContext:
-        """The TLS settings for a server or client. Raises OSError or ssl.SSLError for files that cannot be used."""
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if serves else ssl.PROTOCOL_TLS_CLIENT)
-        made.minimum_version = ssl.TLSVersion.TLSv1_3
-        made.check_hostname = False  # the certificate names the controller, not the machine that it runs on
-        made.verify_mode = ssl.CERT_REQUIRED
-        made.load_cert_chain(self.cert, self.key)
-        made.load_verify_locations(self.ca)
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateSockets:
-    """A folder that only one user may enter: whoever connects to a socket in it is a controller of this machine."""
-
-    folder: Path
-
-    def place(self, name: str) -> str:
-        """The path of a controller's socket."""
-        return str(self.folder / f"{name}.peers")
-
-    def listen(self, name: str) -> Any:
-        """Raises OSError."""
-        path = self.place(name)
-        Path(path).unlink(missing_ok=True)  # of an earlier process of that name
-        return eventlet.listen(path, family=AF_UNIX, reuse_port=False)
-
-
-PeerPlace = tuple[str, int] | str
-"""Where a controller listens for others: address and port, or the path of a socket."""
 
 
 class PeerStream:

@@ -7,7 +7,7 @@ from typing import Any
 from steering.model.cluster import ClusterMember
 from steering.model.standing_work import WorkFaults
 from steering.runtime.cluster.cluster import Cluster
-from steering.runtime.cluster.peer_streams import PrivateSockets
+from steering.runtime.cluster.peer_places import PrivateSockets
 
 
 class Streams:

@@ -13,7 +13,8 @@ from pathlib import Path
 from eventlet.green import socket
 from os_ken.lib import hub
 from steering.model.standing_work import StandingWork, WorkFaults
-from steering.runtime.cluster.peer_streams import PeerStreams, PrivateSockets
+from steering.runtime.cluster.peer_places import PrivateSockets
+from steering.runtime.cluster.peer_streams import PeerStreams
 from steering.wire.peer_messages import Hello
 
 way = PrivateSockets(Path(sys.argv[1]))
