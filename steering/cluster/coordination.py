@@ -63,8 +63,9 @@ class ClusterRefusal(Exception):
 class Coordination:
     """`me`: this controller. `site`: the digest of its site file. `shares`: the number of shares. `levels`: whether shares move to
     level the load without an operator's order. `starts_blind`: whether it reaches no switch before it is a member. `changed` is
-    called when duties may have changed. `has_taken(share)`: whether the switches of a share obey this controller. `lease`: seconds, see
-    LEASE. `now`: seconds, monotonic."""
+    called when duties may have changed. `has_taken(share)`: whether the switches of a share obey this controller. `is_in_doubt`: whether
+    streams have just ended, and it is not known yet who was cut off. `unreached`: as in SwitchReach. `lease`: seconds, see LEASE. `now`:
+    seconds, monotonic."""
 
     def __init__(
         self,
@@ -77,6 +78,9 @@ class Coordination:
         now: Callable[[], float] = time.monotonic,
         levels: bool = True,
         starts_blind: bool = False,
+        has_taken: Callable[[str], bool] = lambda share: True,
+        is_in_doubt: Callable[[], bool] = lambda: False,
+        unreached: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.me = me
         self.cell = ClusterCell()
@@ -98,11 +102,10 @@ class Coordination:
         self._failing = False
         self._levels = levels
         self._starts_blind = starts_blind
-        self.has_taken: Callable[[str], bool] = lambda share: True
-        # Whether streams have just ended, and it is not known yet who was cut off.
-        self.is_in_doubt: Callable[[], bool] = lambda: False
+        self.has_taken = has_taken
+        self.is_in_doubt = is_in_doubt
         self._order = RebalanceOrder(keys, self._is_there, self._commit, lambda: self._now())
-        self.reach = SwitchReach(me.id)
+        self.reach = SwitchReach(me.id, unreached)
 
     @property
     def reached(self) -> bool:

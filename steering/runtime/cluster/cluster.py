@@ -10,7 +10,7 @@ and a start reads them back. Second, another controller has changed the state th
 import hashlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from secrets import randbits
 from ssl import SSLError
@@ -92,6 +92,10 @@ class Cluster:
             wanted.shares,
             levels=wanted.levels,
             starts_blind=wanted.sockets is None,
+            changed=self._changed,
+            has_taken=self._has_taken,
+            is_in_doubt=lambda: self._lost_members.are_awaited,
+            unreached=self._unreached,
         )
         self._usage_keys = Keys(gateway, f"/steering/{wanted.cell}/usage/", USAGE_PAGE)
         self._usage: ClusterUsage | None = None  # from `before` on
@@ -100,6 +104,7 @@ class Cluster:
         self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
         self.owners: ShareOwners | None = None
         self._demotion: Demotion | None = None
+        self._app: Any = None  # the application, from `before` on
         self._engine: Engine | None = None  # set only where several controllers decide at once
         self.roles: Roles | None = None
         self.streams = streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
@@ -163,15 +168,8 @@ class Cluster:
     def before(self, app: Any) -> Roles:
         """Make the adapter that stands between the connections and the application from now on."""
         is_worker = self._wanted.sockets is not None
+        self._app = app
         self.roles = Roles(app, self.coordination, self._stepped_down, is_only_way=is_worker)
-        self.coordination.changed = self._changed
-        self.coordination.has_taken = self._has_taken
-        self.coordination.is_in_doubt = lambda: self._lost_members.are_awaited
-        roles = self.roles
-        if not is_worker:  # a worker reaches any switch, once it decides for it
-            self.coordination.reach.unreached = lambda: unreached(
-                site(app.engine).switches.values(), roles.reached(), self._wanted.shares
-            )
         self._usage = ClusterUsage(self._usage_keys, self.coordination.me.id, app.engine, app.take)
         if self.several and self.streams is not None:
             streams, engine = self.streams, app.engine
@@ -187,7 +185,6 @@ class Cluster:
                     )
                 ),
             )
-            streams.turn_over = lambda: app.settle(monotonic())
         look = None if self.owners is None else self.owners.look
         back = None if self.owners is None else self.owners.taken_back
         self._demotion = Demotion(self.coordination, look, self._kept_revision, monotonic, hub.sleep, back)
@@ -298,17 +295,25 @@ class Cluster:
         )
         return obey and (self._engine is None or knows_its_sessions(self._engine))
 
+    def _unreached(self) -> Collection[str]:
+        """The shares of which no switch is reached. A worker reaches any switch, once it decides for it."""
+        if self.roles is None or self._wanted.sockets is not None:
+            return ()
+        switches = site(self._app.engine).switches.values()
+        return unreached(switches, self.roles.reached(), self._wanted.shares)
+
     # ---- what changes ---------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        """Members or duties may have changed."""
+        """Members or duties may have changed. Before there is an application, nobody needs to know."""
+        if self.roles is None:
+            return
         if self.streams is not None:
             places = {one.id: self._place_of(one) for one in self.coordination.cell.present()}
             self.streams.members({name: place for name, place in places.items() if place})
         if self.owners is not None:
             self.owners.look()
-        if self.roles is not None:
-            self.roles.look()
+        self.roles.look()
 
     def _place_of(self, member: ClusterMember) -> PeerPlace:
         """Where a member listens for others; "" where it does not."""
@@ -350,14 +355,13 @@ class Cluster:
 
     def _streams(self, hello: Hello) -> PeerStreams | None:
         if self._wanted.sockets is not None:
-            return PeerStreams(hello, PrivateSockets(self._wanted.sockets), self._heard, lambda: None)
+            return PeerStreams(hello, PrivateSockets(self._wanted.sockets), self._heard, self._turn_over)
         files = self._wanted.peer_tls
         if files is None or files.client_ca is None:
             return None
         try:
-            return PeerStreams(
-                hello, PeerCertificates(files.cert, files.key, files.client_ca), self._heard, lambda: None
-            )
+            certificates = PeerCertificates(files.cert, files.key, files.client_ca)
+            return PeerStreams(hello, certificates, self._heard, self._turn_over)
         except (OSError, SSLError) as error:
             why = getattr(error, "reason", None) or error.strerror or str(error)
             raise SettingsError(f"--peer-cert, --peer-key, --peer-ca: cannot be used: {why}") from None
@@ -375,6 +379,11 @@ class Cluster:
             self._lost_members.ended(given.name, monotonic())
             if self._losing is None:
                 self._losing = hub.spawn(self._lose)
+
+    def _turn_over(self) -> None:
+        """A read of a stream has been handled: what the engine wants to be sent after it leaves."""
+        if self.owners is not None:
+            self._app.settle(monotonic())
 
     def _lose(self) -> None:
         while self._lost_members.are_awaited:

@@ -126,7 +126,7 @@ class PeerStreams:
         self.faults: Counter[PeerFault] = Counter()
         self.works = WorkFaults()
         self._given = given
-        self.turn_over = turn_over
+        self._turn_over = turn_over
         self.private = way if isinstance(way, PrivateSockets) else None
         self._contexts = None if isinstance(way, PrivateSockets) else (way.context(False), way.context(True))
         self._members: Mapping[str, PeerPlace] = {}
@@ -299,7 +299,7 @@ class PeerStreams:
             for message in messages:
                 self._given(PeerTold(stream.name, message))
             if messages:
-                self.turn_over()
+                self._turn_over()
             hub.sleep(0)  # other greenthreads get their turn beside a peer that sends much
 
     def _greeted(self, stream: PeerStream) -> None:
@@ -310,7 +310,7 @@ class PeerStreams:
         self._streams[stream.name] = stream
         log.info("controller %s can be reached", stream.name)
         self._given(PeerUp(stream.name, self.version(stream.name)))
-        self.turn_over()
+        self._turn_over()
 
     def _end(self, stream: PeerStream, why: PeerFault, what: str = "") -> None:
         if stream.ended and stream not in self._newcomers and self._streams.get(stream.name) is not stream:
@@ -321,7 +321,7 @@ class PeerStreams:
         if stream.name and self._streams.get(stream.name) is stream:
             del self._streams[stream.name]
             self._given(PeerLost(stream.name))
-            self.turn_over()
+            self._turn_over()
 
     def _fault(self, why: PeerFault, what: str) -> None:
         self.faults[why] += 1
