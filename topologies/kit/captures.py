@@ -94,27 +94,36 @@ class Capture:
         return self._segments
 
 
-def read(file: Path) -> Iterator[Segment]:
-    """TCP segments of a capture file as tshark dissects them. Raises LabError."""
+def frame_fields(
+    file: Path, display_filter: str, fields: Iterable[str], options: Iterable[str] = ()
+) -> list[str]:
+    """A line for each frame that tshark's display filter matches: its fields, with | between them. `options`: further ones of tshark.
+    Raises LabError."""
     command = [
         "tshark",
         "-n",
         "-r",
         str(file),
         "-Y",
-        "tcp && !icmp && !icmpv6",
+        display_filter,
         "-T",
         "fields",
         "-E",
         "separator=|",
+        *options,
     ]
-    command += ["-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"]
-    for field in _FIELDS:
+    for field in fields:
         command += ["-e", field]
-    read_out = subprocess.run(command, capture_output=True, text=True, check=False)
-    if read_out.returncode:
-        raise LabError(f"tshark cannot read {file.name}: {read_out.stderr.strip().splitlines()[-1]}")
-    for line in read_out.stdout.splitlines():
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise LabError(f"tshark cannot read {file.name}: {found.stderr.strip().splitlines()[-1]}")
+    return found.stdout.splitlines()
+
+
+def read(file: Path) -> Iterator[Segment]:
+    """TCP segments of a capture file as tshark dissects them. Raises LabError."""
+    options = ["-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"]
+    for line in frame_fields(file, "tcp && !icmp && !icmpv6", _FIELDS, options):
         cells = line.split("|")
         (
             time,
@@ -170,19 +179,4 @@ def frames(file: Path, display_filter: str) -> int:
 
 def frame_times(file: Path, display_filter: str) -> list[float]:
     """When these frames came, in seconds since 1970. Raises LabError."""
-    command = [
-        "tshark",
-        "-n",
-        "-r",
-        str(file),
-        "-Y",
-        display_filter,
-        "-T",
-        "fields",
-        "-e",
-        "frame.time_epoch",
-    ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode:
-        raise LabError(f"tshark cannot read {file.name}: {found.stderr.strip().splitlines()[-1]}")
-    return list(map(float, found.stdout.split()))
+    return list(map(float, frame_fields(file, display_filter, ["frame.time_epoch"])))

@@ -1,12 +1,11 @@
 """What labs of explicit mode share: clients that name their MCP, and a reading of the first bytes on a leg."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 
-from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment, distinct
+from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment, distinct, frame_fields
 from topologies.kit.lab import Lab
-from topologies.kit.processes import LabError, StartedProcess, listeners
+from topologies.kit.processes import StartedProcess, listeners
 from topologies.kit.report import Report
 
 CONVERT, SOCKS = 8803, 1080
@@ -38,13 +37,9 @@ def syns(segments: Sequence[Segment], *kinds: str) -> list[Segment]:
 def first_bytes(capture: Capture, where: str, port: int) -> tuple[bool, bytes]:
     """The first data that was sent to `where`:`port`: whether the SYN carried it, and its bytes. Raises LabError."""
     version = "ipv6" if ":" in where else "ip"
-    command = ["tshark", "-n", "-r", str(capture.file), "-o", "tcp.desegment_tcp_streams:FALSE"]
-    command += ["-Y", f"{version}.dst == {where} && tcp.dstport == {port} && tcp.len > 0"]
-    command += ["-T", "fields", "-E", "separator=|", "-e", "tcp.flags", "-e", "tcp.payload"]
-    read = subprocess.run(command, capture_output=True, text=True, check=False)
-    if read.returncode:
-        raise LabError(f"tshark cannot read {capture.file.name}: {read.stderr.strip().splitlines()[-1]}")
-    for line in read.stdout.splitlines():
+    data = f"{version}.dst == {where} && tcp.dstport == {port} && tcp.len > 0"
+    options = ["-o", "tcp.desegment_tcp_streams:FALSE"]
+    for line in frame_fields(capture.file, data, ["tcp.flags", "tcp.payload"], options):
         flags, _, payload = line.partition("|")
         return bool(int(flags, 16) & 0x02), bytes.fromhex(payload)
     return False, b""
