@@ -2,9 +2,10 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from steering.core.inputs import PolicyReplaced
 from steering.model.network import Gateway, Interception, PortRef, Site
@@ -14,6 +15,7 @@ from tests.property.fastpath.both_ways import BytesController
 from tests.property.fastpath.traffic import Traffic, barriers
 from tests.support.sites import firsts, mcp, nets, off_path_site
 
+EXAMPLES = int(os.environ.get("STEERING_FAST_PATH_EXAMPLES", "2000"))  # reads; 100,000 at night
 STORY = 50  # reads that two controllers take before two new ones do
 LOOK = 5  # reads after which all state is compared; what leaves is compared at once
 SEED = int(os.environ.get("STEERING_FAST_PATH_SEED", "20261129"))
@@ -127,3 +129,25 @@ class Story:
     def sent(self, written: list[dict[int, bytes]]) -> None:
         assert written[0] == written[1]
         self.replies += barriers(list(written[0].items()))
+
+
+AnyStory = TypeVar("AnyStory", bound=Story)
+
+
+def stories(make: Callable[[int], AnyStory], reads: int) -> Iterator[AnyStory]:
+    """Stories that have so many reads in all, each when it is over. `make` makes a story from its number. The two controllers of a story have
+    to be the same all the time, and the stories have to meet the fast path: else they would show nothing."""
+    fast = general = 0
+    for number in range(reads // STORY):
+        story = make(number)
+        for step in range(STORY):
+            try:
+                story.one()
+                if step % LOOK == LOOK - 1:
+                    story.same_state()
+            except AssertionError as error:
+                raise AssertionError(f"seed {SEED}, story {number}, read {step}") from error
+        fast, general = fast + story.fast.by_fast, general + story.general.by_general
+        assert story.general.by_fast == 0
+        yield story
+    assert fast > general / 4, (fast, general)
