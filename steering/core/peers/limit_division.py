@@ -1,14 +1,19 @@
-"""How controllers divide limits anew when one comes, goes, or takes a switch over: nobody gets a larger part before all others have
-a smaller one, and have told what they have beyond it.
+"""Divides limits anew between controllers, whenever a controller comes, goes, or takes a switch over.
 
-Each division has a number, and whoever sees that members or owners of switches are others begins the next one. To begin is to have no
-more than this division gives, at once and without asking. A controller is ready when it knows the sessions of all switches that it
-decides for, and has told what it has beyond its part. When all are ready for the same number, members and owners, the division is
-complete, and each has the part that it gives. A controller that is not heard keeps its part: no division is complete without it,
-until others decide for each of its switches and have read them. Then it can begin no session.
+No controller gets a larger part of a limit before all others have begun to use their smaller parts, and have told their excess: the
+sessions that they have beyond their parts.
 
-A controller that starts has no part before its first division is complete. Where it finds nobody, that is when it knows the sessions
-of its switches, or some seconds later: one switch that is away shall not keep all of a site's hosts out.
+Divisions are numbered. A controller that sees other members, or other owners of switches, begins the next division. A controller that
+begins a division uses at once no more than the part that this division gives it. A controller is ready when it knows the sessions of all
+switches that it decides for, and has told its excess. A division is complete when all members are ready for the same number, members and
+owners. Then each controller has the part that this division gives it.
+
+A controller that cannot be heard keeps its part. No division is complete without this controller, until others decide for all of its
+switches and have read these switches. From then on it can begin no session.
+
+A controller that starts has no part before its first division is complete. If it finds no other controller, the division is complete
+as soon as it knows the sessions of its switches, or some seconds later: a single switch that is away must not keep all hosts of the
+site from MCPs.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,16 +25,19 @@ from steering.core.peers.limit_parts import SharedLedger
 from steering.model.ids import DatapathId
 from steering.wire.peer_messages import WITH_DIVISIONS, LimitExcess, LimitStanding
 
-LAST = 2**64 - 1  # of division's numbers
-FAR = 2**32  # so many divisions there are not between two that speak with each other
-SETTLES = 3.0  # seconds in which a division is complete, where all hear each other
-AWAY = 15.0  # seconds in which a switch connects that is not away
+LAST = 2**64 - 1  # the greatest number of a division
+FAR = 2**32  # the numbers of two honest controllers never differ by so much
+SETTLES = 3.0  # seconds within which a division is complete, if all controllers hear each other
+AWAY = 15.0  # a switch that has not connected after so many seconds counts as away
 
 
 class LimitDivision:
-    """`knows_sessions`: whether all switches that this controller decides for have told of their sessions, or had the time to, and
-    those that it decides for no more have none here. Its argument: whether it has waited until switches that do not connect are
-    away. `have_told`: of some switches, whether they really have told."""
+    """This controller's side of the divisions.
+
+    `knows_sessions(waited)` returns whether this controller knows the sessions of all switches that it decides for, and has forgotten
+    the sessions of all others. `waited`: switches that have not connected count as away, and need not be known. `have_told(switches)`
+    returns whether the entries of all these switches were really read.
+    """
 
     def __init__(
         self,
@@ -43,18 +51,18 @@ class LimitDivision:
         self._me = ""
         self._members: frozenset[str] = frozenset()
         self._owners: Mapping[DatapathId, str] = {}
-        # Switches that got another owner since a division was complete, and whose they were meanwhile.
+        # Switches that got another owner since the last complete division, each with all its owners since then but the present one.
         self._before: dict[DatapathId, set[str]] = {}
         self._has_owners = False  # whether it is known who decides for each switch
-        self._versions: dict[str, int] = {}  # of those that are reached
+        self._versions: dict[str, int] = {}  # of the protocol, by controllers that can be reached
         self._number = 0
-        self._among = 0
+        self._among = 0  # a hash of members and owners
         self._is_ready = False
         self._has_begun = False  # whether a division was ever complete here
         self._since: float | None = None  # when the division under way was first looked at
         self._waited = 0.0  # seconds since then
-        self._unsure: float | None = None  # when the first division was, after one was complete
-        self._said: dict[str, LimitStanding] = {}  # by those that are reached
+        self._unsure: float | None = None  # when the first division since a complete one was looked at
+        self._said: dict[str, LimitStanding] = {}  # the last word of each controller that can be reached
 
     # ---- who is there ----------------------------------------------------------------------------
 
@@ -65,10 +73,10 @@ class LimitDivision:
         owners: Mapping[DatapathId, str],
         switches: Collection[DatapathId],
     ) -> list[Output]:
-        """Who is there, and who decides for which switches of the site, from now on."""
+        """Take who is a member, and which controller decides for which of the site's switches."""
         members = others | {me}
         self._has_owners = owners.keys() >= set(switches)
-        # A switch that nobody decides for any more is still its last owner's.
+        # A switch without an owner still counts as its last owner's.
         kept = {dpid: owner for dpid, owner in {**self._owners, **owners}.items() if dpid in switches}
         if (me, members, kept) == (self._me, self._members, self._owners):
             return []
@@ -82,11 +90,11 @@ class LimitDivision:
         self._among = int.from_bytes(sha256(told.encode()).digest()[:8], "big")
         if is_first:
             self._ledger.nothing()
-        # It is ready with the next look: what was taken has to be noted as unread first.
+        # This controller cannot be ready before the next look: its new switches have to be noted as unread first.
         return self._begin(self._number + 1)
 
     def up(self, name: str, version: int) -> list[Output]:
-        """Another controller can be reached. It may have begun anew meanwhile, and what was under way is lost."""
+        """Another controller can be reached again. It may have started anew, and messages that were on their way are lost."""
         self._versions[name] = version
         self._said.pop(name, None)
         return self._begin(self._number + 1) if name in self._members else []
@@ -101,7 +109,7 @@ class LimitDivision:
         self._number, self._is_ready = min(number, LAST), False
         self._since, self._waited = None, 0.0
         if self._ledger.is_divided:
-            # However many follow before one is complete, a host waits no longer for that.
+            # SETTLES counts from the first of several incomplete divisions, so that hosts do not wait for each of them.
             self._ledger.is_sure, self._unsure = False, None
         self._ledger.begin(self._members, self._me)
         if self._speaks_with_older():
@@ -114,7 +122,8 @@ class LimitDivision:
         self._has_begun = True
 
     def _speaks_with_older(self) -> bool:
-        """Whether a member knows no divisions yet, as it is of an earlier version: then each goes by who is there, as that one does."""
+        """Whether a member has an earlier version without divisions. Then every controller computes its part from the members, as that
+        version does."""
         return any(self._versions.get(name, WITH_DIVISIONS) < WITH_DIVISIONS for name in self._members)
 
     def _tell(self, message: LimitStanding | LimitExcess) -> list[Output]:
@@ -122,12 +131,12 @@ class LimitDivision:
         return [TellPeer(name, message) for name in sorted(heard) if name in self._members]
 
     def is_far(self, told: LimitStanding) -> bool:
-        """Whether no division that there was since has this number: whoever says so lies, and after the last number there is none. Who
-        starts does not know how many there were."""
+        """Whether the number in a message is so great that its sender lies. Otherwise a liar could use up the numbers. A controller
+        that starts does not know how many divisions there were, so it accepts half of all numbers."""
         return told.number > (self._number + FAR if self._has_begun else LAST // 2)
 
     def standing(self, name: str, told: LimitStanding) -> list[Output]:
-        """Another controller tells where it stands."""
+        """Another controller tells its division, and whether it is ready."""
         self._said[name] = told
         if told.ready:
             self._ledger.told_all_excess(name)
@@ -139,14 +148,14 @@ class LimitDivision:
         if told.number < self._number:
             return [*outputs, TellPeer(name, LimitStanding(self._number, self._among, False))]
         if not told.ready:
-            # What was said to it while it did not know of this controller it has not heard.
+            # It ignored what was sent to it while it did not know this controller, so that is sent again.
             outputs += [TellPeer(name, excess) for excess in self._ledger.told()]
             if self._is_ready:
                 outputs.append(TellPeer(name, LimitStanding(self._number, self._among, True)))
         return outputs
 
     def tick(self, now: float) -> list[Output]:
-        """Time goes by: what takes too long is waited for no more."""
+        """Time has passed. `now`: seconds. What takes too long is not waited for any longer."""
         if self._since is None:
             self._since = now
         if self._unsure is None:
@@ -157,7 +166,7 @@ class LimitDivision:
         return self.look()
 
     def look(self) -> list[Output]:
-        """Become ready, complete, tell what changed."""
+        """Become ready if that is possible now, complete the division if all are ready, and tell the others of changes."""
         if not self._me or self._speaks_with_older():
             return []
         ledger = self._ledger
@@ -174,7 +183,7 @@ class LimitDivision:
 
     def _may_be_ready(self) -> bool:
         if not self._has_begun and self._waited < SETTLES and not self._has_owners:
-            return False  # those that it will decide for have told nothing yet
+            return False  # it is not known yet for which switches this controller will decide
         if not self._has_begun and self._waited >= SETTLES and self._members == {self._me}:
             return True
         mine = [dpid for dpid in self._before if self._owners.get(dpid) == self._me]

@@ -5,9 +5,9 @@ subtracts the gift before sending it, and the receiver adds it on arrival. A gif
 are divided anew (limit_division). Thus all controllers together never admit more sessions than the limit, whatever messages are
 lost (escrow, O'Neil 1986). In a partition each controller keeps its part.
 
-A controller may have more sessions of a key than its part, because it took them over with a switch, or because it had been given
-more before limits were divided anew. It tells the others of this excess, and each of them subtracts it from its own part. That is
-more than needed where there are three or more, and ends as soon as the others give the excess away when they are asked.
+A controller may have more sessions of a key than its part, because it took sessions over with a switch, or because it had been given
+more before limits were divided anew. It tells the others of this excess, and each of them subtracts the whole excess from its own part.
+With three or more controllers, that is more than necessary. It ends when the others, asked for more, have given the excess away.
 """
 
 from collections.abc import Collection, Iterator
@@ -17,52 +17,57 @@ from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys
 from steering.model.limit import FullLimit
 from steering.wire.peer_messages import LimitExcess, LimitGift, LimitWish
 
-LOW = 8  # a part with less than an eighth left is to grow
-SHIFTED = 65_536  # keys whose part is another than at the beginning; and excesses that are known
+LOW = 8  # a controller asks for more when less than 1/LOW of its part is free
+SHIFTED = 65_536  # most keys whose part was changed by gifts, and most excesses that are remembered
 ASKED_AGAIN = 0.5  # seconds between two wishes for one key
-PORTION = 512  # excesses that are looked at in one go, and keys that are asked for when limits were divided
-SCANNED = 40_000  # keys that are looked through for excess in one go
+PORTION = 512  # most excesses that one call examines, and most keys that are asked for after a division
+SCANNED = 40_000  # keys after which one call ends its search for excess
 
 QuotaKey = tuple[int, bytes | str | int]  # index in LIMITED, and key
-# The same with the limit, because a gift for another limit must not change this part.
+# Index in LIMITED, key, and the limit. With the limit, because a gift for another limit must not change this part.
 PartKey = tuple[int, bytes | str | int, int]
 
 
 class SharedLedger(Ledger):
-    """A ledger whose limits are this controller's parts. `is_divided`: all others that have parts go by the same division, so
-    parts may go from one to the other. `is_sure`: what has no room here has none, as far as is known; it is not while limits are
-    being divided (limit_division), for a moment. `most`: sessions."""
+    """A ledger whose limits are this controller's parts. `most`: sessions.
+
+    `is_divided`: the last division is complete, so that gifts are possible. `is_sure`: a session for which there is no room here is
+    refused. It is False for a moment while limits are being divided (limit_division): then there may be room soon.
+    """
 
     def __init__(self, most: int = 1) -> None:
         super().__init__(most)
-        # Of each division that counts: how many have parts, and the place of this one among them. The part is the least of these.
+        # Of each division that counts: the number of controllers with a part, and this controller's place among them. While several
+        # divisions count, the part is the least of those that they give.
         self._divisions: list[tuple[int, int]] = [(1, 0)]
         self.is_divided = True
-        self._shifts: dict[PartKey, int] = {}  # what was given to here, less what was given away
-        self._wanted: dict[QuotaKey, int] = {}  # limits of keys whose part is to grow
-        self._asked: dict[QuotaKey, float] = {}
-        # Those of the policy; None while it is the one of the start, before which there was none to come back.
+        self._shifts: dict[
+            PartKey, int
+        ] = {}  # sessions that were given to this controller, less those that it gave away
+        self._wanted: dict[QuotaKey, int] = {}  # keys for which more will be asked -> limit
+        self._asked: dict[QuotaKey, float] = {}  # keys for which more was asked -> when, seconds
+        # The limits of the policy: index in LIMITED, and limit. None until the first policy was told.
         self._limits: Collection[tuple[int, int]] | None = None
-        self._places: Collection[int] = range(len(LIMITED))  # those that have limits
-        # Sessions that went with a switch, and may not be counted there yet.
+        self._places: Collection[int] = range(len(LIMITED))  # indexes in LIMITED that have limits
+        # Sessions that went to another controller with a switch, and may not be counted there yet.
         self._leaving: dict[QuotaKey, int] = {}
         self._is_giving_up = False
-        self.tells = False  # whether the others are told of excess, as it is known
-        self._excess: dict[PartKey, int] = {}  # of this one, as the others were told
-        self._over: dict[PartKey, None] = {}  # whose excess may be another than the others were told
-        self._read: dict[QuotaKey, None] = {}  # of sessions that were read from switches since
-        self._scan: Iterator[int] | None = None  # goes through all counts, and fills `_over`
-        self._round: list[PartKey] = []  # of `_excess`, to be looked at again
-        self._is_too_much = False  # some excess was not told, as there is more than others remember
-        self._others: dict[str, dict[PartKey, int]] = {}  # the same of each other one
-        # What is to take the place of that, as far as it is told.
+        self.tells = False  # whether excess is told to the others
+        self._excess: dict[PartKey, int] = {}  # this controller's excess, as the others were told
+        self._over: dict[PartKey, None] = {}  # keys whose excess may have changed since it was told
+        self._read: dict[QuotaKey, None] = {}  # keys of sessions that were read from switches meanwhile
+        self._scan: Iterator[int] | None = None  # searches all counts for excess, and fills `_over`
+        self._round: list[PartKey] = []  # keys of `_excess` that are still to be examined in this round
+        self._is_too_much = False  # there is more excess than others remember, so some was not told
+        self._others: dict[str, dict[PartKey, int]] = {}  # the excess of each other controller
+        # Controllers that are telling all of their excess: what they have told so far. It replaces the old one at the end.
         self._new: dict[str, dict[PartKey, int]] = {}
 
     # ---- divisions; called by limit_division only ----------------------------------------------------
 
     def begin(self, members: Collection[str], me: str) -> None:
-        """These are to have parts: from now on the part here is no larger than such a division gives. What was given to here
-        is dropped."""
+        """A division among `members` begins. From now on this controller's part is at most the part that this division gives. Gifts
+        that were received are dropped."""
         place = len(members), sorted(members).index(me)
         if self._divisions and place not in self._divisions:
             self._divisions.append(place)
@@ -71,11 +76,12 @@ class SharedLedger(Ledger):
         self._wanted.clear()
 
     def nothing(self) -> None:
-        """The part here is nothing, until a division is complete."""
+        """This controller has no part until a division is complete."""
         self._divisions = []
 
     def complete(self, members: Collection[str], me: str) -> None:
-        """All have begun this division, and told what they have beyond their parts. Those who have more ask for it at once."""
+        """All members have begun this division and told their excess. If this controller has excess, it asks the others for more at
+        once."""
         self._divisions = [(len(members), sorted(members).index(me))]
         self.is_divided = self.is_sure = True
         self._shifts.clear()
@@ -86,12 +92,12 @@ class SharedLedger(Ledger):
             del self._new[name]
         for place, key, most in [*self._excess][:PORTION]:
             self._wanted[place, key] = most
-        self._round = [*self._excess]  # sessions that left count no more
+        self._round = [*self._excess]  # sessions that went with a switch do not count any more
 
     @contextmanager
     def giving_up(self) -> Iterator[None]:
-        """Sessions that end meanwhile live on, at another controller, which may not count them yet: here they count on until
-        the next division."""
+        """In this context, sessions that end here live on at another controller. That controller may not count them yet, so they
+        still count here until the next division is complete."""
         self._is_giving_up = True
         try:
             yield
@@ -106,7 +112,7 @@ class SharedLedger(Ledger):
                 self._leaving[key] = self._leaving.get(key, 0) + 1
 
     def found(self, keys: QuotaKeys) -> None:
-        """It lives, whatever the part here is: what it makes beyond that is told, also when all was told before."""
+        """A session was read from a switch. It counts even if the part has no room for it. Then the excess is told later."""
         self.take(keys)
         if self.tells and self._limits:
             self._read.update(((place, keys[place]), None) for place in self._places)
@@ -114,7 +120,7 @@ class SharedLedger(Ledger):
     # ---- what is beyond parts ------------------------------------------------------------------------
 
     def tell_all_excess(self) -> None:
-        """All that is beyond the part here is to be told anew, with the next calls of `excess_to_tell`."""
+        """Have the next calls of `excess_to_tell` return all excess anew."""
         self._excess.clear()
         self._round.clear()
         self._look_through()
@@ -126,7 +132,8 @@ class SharedLedger(Ledger):
         self._scan = self._beyond()
 
     def _beyond(self) -> Iterator[int]:
-        """Goes through all counts, some at a time, and notes which keys are beyond their parts. Yields how many it looked at."""
+        """Searches all counts for keys with more sessions than their part, and puts these keys into `_over`. Yields after each portion
+        the number of counts that were examined."""
         lost = min(0, min(self._shifts.values(), default=0))
         for place in range(len(LIMITED)):
             least = {
@@ -149,11 +156,11 @@ class SharedLedger(Ledger):
 
     @property
     def is_told(self) -> bool:
-        """Whether all excess is told: none is left to be looked for, and there is not more than others remember."""
+        """Whether all excess was told: the search is over, and there is not more excess than others remember."""
         return self.tells and self._scan is None and not self._over and not self._is_too_much
 
     def excess_to_tell(self) -> list[LimitExcess]:
-        """What is to be told of it since this was asked last; of much a portion."""
+        """The changes of excess that the others have to be told now: a portion, if there are many."""
         if not self.tells:
             return []
         scanned = 0
@@ -165,8 +172,8 @@ class SharedLedger(Ledger):
         return [one for key in self._next_looks() if (one := self._changed(key)) is not None]
 
     def _next_looks(self) -> list[PartKey]:
-        """Keys whose excess is looked at now. Of those that were told some at a time: what is less meanwhile is told late, and does
-        no harm until then."""
+        """The keys whose excess is examined now: those in `_over`, and some of those that were told before. The latter may be late,
+        because an excess that is told as too large does no harm."""
         while self._read and len(self._over) < PORTION:
             (place, name), _ = self._read.popitem()
             self._over.update({(at, name, most): None for at, most in self._limits or () if at == place})
@@ -181,7 +188,7 @@ class SharedLedger(Ledger):
         return list(dict.fromkeys((*looks, *again)))
 
     def _changed(self, key: PartKey) -> LimitExcess | None:
-        """What is to be told of one key; None if nothing is."""
+        """The message about the excess of one key; None if the excess is as it was told."""
         place, name, most = key
         excess = 0
         if self._limits and (place, most) in self._limits:
@@ -198,15 +205,15 @@ class SharedLedger(Ledger):
         return LimitExcess(place, name, most, excess)
 
     def told(self) -> list[LimitExcess]:
-        """All of it that the others were told."""
+        """All excess that the others were told, as messages."""
         return [LimitExcess(*key, excess) for key, excess in self._excess.items()] if self.tells else []
 
     def forget_excess(self, name: str) -> None:
-        """Another controller begins to tell all of its excess. What it told before counts until it is done."""
+        """Another controller begins to tell all of its excess anew. What it told before counts until it has told all."""
         self._new[name] = {}
 
     def told_excess(self, name: str, told: LimitExcess) -> None:
-        """Another controller has so much beyond its part."""
+        """Another controller tells its excess of one key."""
         key = (told.place, told.key, told.most)
         for known in (self._others.setdefault(name, {}), self._new.get(name, {})):
             known.pop(key, None)
@@ -214,26 +221,28 @@ class SharedLedger(Ledger):
                 known[key] = min(told.sessions, told.most)
 
     def told_all_excess(self, name: str) -> None:
-        """Another controller has told all of it."""
+        """Another controller has told all of its excess."""
         self._others[name] = dict(self._new.pop(name, self._others.get(name, {})))
 
     # ---- parts ---------------------------------------------------------------------------------------
 
     def keep(self, limits: Collection[tuple[int, int]]) -> None:
-        """The policy has these limits from now on: place in LIMITED, and how many. What was given of any other one is dropped: it would
-        take room for ever, and a policy that has that limit again later begins with whole parts. What was given of a limit that
-        stays counts on, as controllers do not change their policy in the same moment. What is under way of any other one is passed over when
-        it comes: else it would count where a later policy has that limit again, and whoever gave it has whole parts again by then."""
+        """The policy has these limits from now on: pairs of index in LIMITED and limit.
+
+        Gifts of a limit that stays still count, because controllers do not change their policy at the same moment. Gifts of any other
+        limit are dropped: they would take room for ever. If a later policy has such a limit again, all parts are whole again. Therefore
+        a gift of such a limit that arrives later is ignored.
+        """
         new = set(limits) - set(self._limits or ())
         self._limits = limits
         self._places = sorted({place for place, _ in limits})
         self._shifts = {key: by for key, by in self._shifts.items() if (key[0], key[2]) in limits}
         self._wanted = {key: most for key, most in self._wanted.items() if (key[0], most) in limits}
         if self.tells and new:
-            self._look_through()  # nobody was told what is beyond these
+            self._look_through()  # the others were not told the excess of the new limits
 
     def _own(self, key: PartKey, shift: int) -> int:
-        """The part that divisions give, and `shift`."""
+        """The part that the divisions give, plus `shift`."""
         parts = []
         for members, at in self._divisions:
             base, left = divmod(key[2], members)
@@ -241,7 +250,7 @@ class SharedLedger(Ledger):
         return min(parts, default=0) + shift
 
     def part(self, place: int, key: bytes | str | int, most: int) -> int:
-        """How many sessions here may count towards a key whose limit is `most`."""
+        """How many sessions of this controller may count towards a key whose limit is `most`."""
         at = (place, key, most)
         part = self._own(at, self._shifts.get(at, 0))
         for others in self._others.values():
@@ -277,8 +286,9 @@ class SharedLedger(Ledger):
         return found
 
     def asked(self, wish: LimitWish, name: str = "") -> LimitGift | None:
-        """What is given to another controller, called `name`; None if there is nothing to give. What that one has beyond its part it
-        gets whole, as far as that is free: nobody could use it here."""
+        """The gift to controller `name`, which has asked for more; None if there is nothing to give. The gift is half of what is free
+        here. It also covers that controller's excess, as far as the part allows, because the excess was subtracted from the part and
+        cannot be used here."""
         key = (wish.place, wish.key, wish.most)
         if not self._may_shift(key):
             return None

@@ -22,16 +22,16 @@ from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
-LOST = float("-inf")  # when a link was seen that was lost since
-HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
-LOST_WITHIN = 3.0  # seconds from when a link falls silent, in which it is told as lost
-LATE = 0.5  # of these for what is late: its last frame on its way through a busy controller, and the tick that notices
-INTERVALS = 3  # without a frame, after which a link is lost
+LOST = float("-inf")  # the time of the last frame, for a link that was lost
+HOLD = 3.0  # seconds for which a link that was lost must be good before it counts again
+LOST_WITHIN = 3.0  # seconds within which a link without frames is reported as lost
+LATE = 0.5  # the part of these seconds that delays in a busy controller may take
+INTERVALS = 3  # intervals without a frame after which a link is lost
 INTERVAL = (LOST_WITHIN - LATE) / INTERVALS  # seconds between the frames of a port
-MISSED = 1.25  # intervals without a frame, after which one is missing
-REPEATS = 9  # a link whose frame is missing is announced so many times an interval
-MOST_REPEATED = 64  # links at a time
-_TICKS = 1_000_000  # of a sequence number in a second
+MISSED = 1.25  # intervals without a frame after which a frame counts as missing
+REPEATS = 9  # announcements an interval for a link whose frame is missing
+MOST_REPEATED = 64  # most such links that are announced at a time
+_TICKS = 1_000_000  # sequence numbers count so many a second
 
 LinkChange = LinkUp | LinkDown | LinkTrip
 
@@ -43,8 +43,10 @@ class Rejection(StrEnum):
     FOREIGN = "lldp-foreign"  # it is of another run: a replay, or another controller with the same key
     REPLAYED = "lldp-replayed"  # it is not newer than the last one of that port, or too old
     MISPLACED = "lldp-misplaced"  # it was sent from or received at an attachment or unknown port
-    TOO_MANY = "lldp-too-many"  # too many different links were seen from its switch, or of switches that the site does not name
-    ELSEWHERE = "lldp-elsewhere"  # it came out at another port than its link's, which hears them still
+    TOO_MANY = "lldp-too-many"  # too many different links of its switch were seen, or of switches that the site does not name
+    ELSEWHERE = (
+        "lldp-elsewhere"  # it came in at another port than the link's, whose own port still gets frames
+    )
 
 
 @dataclass(slots=True)
@@ -57,22 +59,26 @@ class _Adjacency:
     good_since: float
     up: bool
     trips: LinkTrips = field(default_factory=LinkTrips)
-    alone: float = float("inf")  # since when they take longer than they did, and those of others do not
-    told: bool = False  # that they do
-    timed: float = LOST  # when the last trip was taken
+    alone: float = float(
+        "inf"
+    )  # since when trips over this link take longer than before, and trips over others do not
+    told: bool = False  # whether the longer trips were reported
+    timed: float = LOST  # when the last trip was measured
 
 
 class Discovery:
     """Announces at every port that may lead to a switch, and keeps the links of received announcements.
 
-    `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
-    `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
-    INTERVALS without a frame, so that it is told within LOST_WITHIN. From the first that is missing it is announced nine times as often: a link
-    that is full loses frames too, half of them perhaps, and is not dead. While one of its switches is not connected to the controller, nothing
-    can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
-    have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
-    that is not there; between these ports nobody but the operator has a wire. `named`: the switches that the site names, None for all.
-    Of others anybody may bring any number where the site allows them, and have them announce any links.
+    `attachments`: ports where hosts hang. Nothing is announced there, and nothing that comes in there is believed. `epoch`: 64 bits that
+    no other run used. `interval`, `hold` and `orphan` are seconds.
+
+    A link is lost after INTERVALS without a frame, so that its loss is reported within LOST_WITHIN. From the first missing frame on, it
+    is announced REPEATS times as often: a full link may lose half of all frames, and is not dead. While one of its switches is not
+    connected to the controller, no frame can be received, but the switches still forward. Such a link is kept for `orphan`.
+
+    `link_ports`: the only ports that may have a link, None for all but attachments. Somebody who carries frames of this controller
+    between two other ports feigns a link; the ports of `link_ports` only the operator can connect. `named`: the switches that the site
+    names, None for all. If the site allows other switches, anybody may bring any number of them, with any links.
     """
 
     def __init__(
@@ -97,9 +103,9 @@ class Discovery:
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._seen = SeenLinks(named)
-        self._due = self._again = 0.0  # when the next round is, and the next of links whose frame is missing
-        self._repeated = 0  # of the links whose frame was missing, how many had their turn
-        self._outliers = Outliers()  # of the links that are not lost
+        self._due = self._again = 0.0  # the next round, and the next for links whose frame is missing
+        self._repeated = 0  # how many links with a missing frame had their turn in this pass
+        self._outliers = Outliers()  # among the links that are not lost
 
     def attach(self, attachments: Collection[PortRef]) -> None:
         """Hosts and MCPs are attached to exactly these ports from now on."""
@@ -108,7 +114,7 @@ class Discovery:
     # ---- what the switches say -----------------------------------------------------------------
 
     def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> list[LinkChange]:
-        """A switch has connected. Links of ports that are down now are down."""
+        """A switch has connected. The links of its ports that are down are lost."""
         self._ports[dpid] = {port for port, up in ports.items() if up and 0 < port <= LARGEST_PORT}
         changes: list[LinkChange] = []
         for link in self._touching(dpid):
@@ -125,7 +131,7 @@ class Discovery:
         self._ports.pop(dpid, None)
 
     def port_status(self, ref: PortRef, up: bool) -> list[LinkChange]:
-        """A port went up or down. Where it went down, so do its links at once."""
+        """A port went up or down. If it went down, its links are lost at once."""
         known = self._ports.get(ref.dpid)
         if known is None:
             return []
@@ -150,8 +156,8 @@ class Discovery:
     def announcements(
         self, now: float, clock: Callable[[], float] | None = None
     ) -> Iterator[tuple[PortRef, bytes]]:
-        """The frames to send now, if a round is due: (port, frame). Between rounds those of links whose frame is missing.
-        `clock`: tells when each leaves, since a round takes a while; without, all leave `now`."""
+        """The frames to send now, each with its port: for all ports if a round is due, else for the links whose frame is missing.
+        `clock`: gives the time at which each frame leaves, because a round takes a while. Without it all frames leave at `now`."""
         if now >= self._due:
             self._due = now + self.interval
             refs = self._refs(list(self._ports))
@@ -167,8 +173,8 @@ class Discovery:
             yield from (PortRef(dpid, port) for port in sorted(self._ports.get(dpid, ())))
 
     def _missed(self, now: float) -> list[PortRef]:
-        """Where links begin that are not lost, that can be heard, and of which a frame is missing; some of them at a time, in
-        turn."""
+        """The ports where links begin of which a frame is missing: at most MOST_REPEATED of them, in turn. Links that are lost, or of
+        which no frame could be received now, are left out."""
         before = now - MISSED * self.interval
         silent = [
             near
@@ -211,7 +217,7 @@ class Discovery:
         if not now - 2 * self.interval <= sent <= now + 1e-3 or (link and said.sequence <= link.sequence):
             return Rejection.REPLAYED
         if link is not None and link.far != at and link.up and now - link.seen <= INTERVALS * self.interval:
-            # Somebody carries it there. Who connects a cable anew takes the old end's carrier, or its frames, away.
+            # Somebody carries the frame there. If a cable had been moved, the old end would have no carrier, or get no frames.
             return Rejection.ELSEWHERE
         if not self._seen.takes(near, at):
             return Rejection.TOO_MANY
@@ -222,12 +228,15 @@ class Discovery:
         else:
             changes = self._refresh(near, link, at, said.sequence, now)
         if now - link.timed < self.interval / 2:
-            return changes  # of frames that were sent again, one behind the other, a full link says the same many times
+            return (
+                changes  # repeated frames come close together, and the trips of all of them would be the same
+            )
         link.timed = now
         return [*changes, *self._measured(near, link, now - sent, now)]
 
     def _measured(self, near: PortRef, link: _Adjacency, trip: float, now: float) -> list[LinkChange]:
-        """An announcement took so long."""
+        """An announcement took `trip` seconds over a link. Returns a change if this link alone takes much longer than before, or does
+        so no longer."""
         trips = link.trips
         before = trips.is_outlier
         trips.add(trip, now)
@@ -239,7 +248,7 @@ class Discovery:
             link.alone = now
         if trips.usual is None or trips.is_outlier is link.told:
             return []
-        # Of the others it is known a round later, or two rounds where a frame was lost.
+        # Whether other links take longer too is known one round later, or two rounds if a frame was lost.
         if trips.is_outlier and now - link.alone < 1.5 * self.interval:
             return []
         link.told = trips.is_outlier
@@ -266,7 +275,7 @@ class Discovery:
         return changes
 
     def expire(self, now: float) -> list[LinkChange]:
-        """Lose the links without a frame for too long."""
+        """Mark the links as lost that had no frame for too long."""
         changes: list[LinkChange] = []
         for near, link in self._links.items():
             both = near.dpid in self._ports and link.far.dpid in self._ports
@@ -276,7 +285,7 @@ class Discovery:
 
     def _lose(self, near: PortRef) -> list[LinkChange]:
         """Mark a link as lost. The record stays: it remembers that the link was lost once, and how long its announcements
-        took, since who puts something into a cable has to pull it first."""
+        took. Somebody who inserts a device into a link has to unplug the cable first, and must not get a new record by that."""
         link = self._links[near]
         changes: list[LinkChange] = []
         if link.seen != LOST:
@@ -285,7 +294,9 @@ class Discovery:
         link.seen = LOST
         if link.told:
             link.told = False
-            changes.append(LinkTrip(near, link.far, 0.0, 0.0, False))  # it is told again if it comes back so
+            changes.append(
+                LinkTrip(near, link.far, 0.0, 0.0, False)
+            )  # if the link comes back and trips still take longer, that is reported again
         if link.up:
             link.up = False
             changes.append(LinkDown(near, link.far))

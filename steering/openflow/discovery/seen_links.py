@@ -1,8 +1,8 @@
 """Bounds how many different links are ever believed.
 
-Each link that was seen once leaves something behind until the controller ends: a record that it was lost, the last change of its edge in
-the graph, and that it is expected. Where the site allows switches that it does not name, anybody can bring any number of datapath ids, and
-relay announcements between them. Links between named switches are never refused for what strangers did.
+Each link that was seen once takes memory until the controller ends: the record of its loss, the last change of its edge in the graph, and
+its place among the expected things. If the site allows switches that it does not name, anybody can bring any number of datapath ids, and
+relay announcements between them. Links between named switches have a bound of their own, so strangers cannot use it up.
 """
 
 from collections import Counter
