@@ -77,13 +77,13 @@ class ClusteredEngine(Engine):
         )
 
     def _counted(self, observed: list[ObservedEntry], now: float) -> None:
-        """Entries of own sessions have counted this at others' switches."""
+        """Counters of entries of own sessions, at switches of other controllers."""
         self.sessions.teardown.counted(observed, now)
         self.preferring.counted(observed)
 
     def _knows_sessions(self, waited: bool) -> bool:
-        """Whether all own switches have told of their sessions, or had the time to, and none is left of those that were given
-        up. `waited`: a switch that has not connected yet is away."""
+        """Whether the entries of all own switches were read, or the time for that is over, and all sessions of switches that were given
+        up are forgotten. `waited`: switches that have not connected yet count as away."""
         if self.handover.is_giving_up:
             return False
         if not self.sessions.readiness.recovering:

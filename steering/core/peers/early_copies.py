@@ -1,15 +1,15 @@
 """Copies of segments that came before all controllers knew of a switch's new owner.
 
-A switch obeys its new owner at once. Others learn of that from etcd, and who decided for the switch until then learns it from the switch's
-role, a moment later. A copy that comes in between is refused, as its sender is not known as the owner, or is sent to the owner of before.
-It is the only one: without a SYN/ACK's key no join of its session would ever be known, and without a FIN its session would stay until it is
-idle. So copies are kept for a moment, and taken again when owners change.
+A switch obeys its new owner at once. The other controllers learn of the new owner from etcd a moment later, and the former owner learns of
+it from the switch's role. A copy that the new owner passes on in this moment is refused, because its sender is not known as the owner. A
+copy for the new owner is sent to the former one. No copy comes twice: without the key of its SYN/ACK, no join of a session can ever be
+recognised, and without its FIN, a session stays until it is idle. So copies are kept for a moment, and tried again when owners change.
 """
 
 from collections import OrderedDict, deque
 from typing import Generic, TypeVar
 
-MOST = 1_024  # most copies of one controller; of more, the oldest are forgotten
+MOST = 1_024  # most copies of one controller; the oldest are forgotten first
 MOST_CONTROLLERS = 16
 
 Copy = TypeVar("Copy")
@@ -32,8 +32,8 @@ class EarlyCopies(Generic[Copy]):
             self._of.popitem(last=False)
 
     def take(self, now: float) -> list[tuple[str, Copy, float]]:
-        """Remove and return all copies that are not too old, in the order in which they came, each with its controller and the time until
-        which it is kept: more owners may change, so what is of no use yet has to be kept again."""
+        """Remove and return all copies that are not too old, in the order in which they came. Each comes with its controller, and with the
+        time until which it may be kept. If a copy is of no use yet, the caller keeps it again: more owners may change."""
         self.expire(now)
         found = [(name, copy, until) for name, copies in self._of.items() for until, copy in copies]
         self._of.clear()

@@ -214,7 +214,8 @@ class PeerExchange(Part):
         ]
 
     def segments_again(self, now: float) -> list[Output]:
-        """Segments that came before all knew of owners that are known now. Called when switches that were taken over are to be read."""
+        """Handle segments that came before all controllers knew the owners that are known now. Called after it is noted which switches
+        have to be read."""
         return self._segments.owners_changed(now)
 
     def _refused(self, given: WriteRefused, now: float) -> list[Output]:

@@ -1,7 +1,7 @@
-"""Counters of joins that came in at switches of another controller than their session's owner.
+"""Counters of joins that came in at a switch of one controller, and belong to a session of another controller (its owner).
 
-A controller reads the counters of its own switches' entries. What it reads of others' joins it tells the sessions' owners: only an
-owner can know whose session goes on, and whose quota of bytes is used.
+A controller reads the counters of the entries at its own switches. It tells the counters of other controllers' joins to the owners of
+their sessions: only the owner can find out which session goes on, and whose quota of bytes is used up.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ from steering.model.ids import DatapathId
 from steering.model.session import EntryKind, unpack_cookie
 from steering.wire.peer_messages import WITH_COUNTERS, JoinCounter, JoinCounters
 
-COUNTERS = 256  # most in one message
+COUNTERS = 256  # most counters in one message
 
 
 class PassedCounters:
-    """`local`: the engine's own handlers. `versions`: of the protocol, by controllers that can be reached now. `counted` takes what
-    entries of sessions here have counted."""
+    """`local`: the engine's own handlers. `versions`: of the protocol, by controllers that can be reached now. `counted` takes the
+    counters of entries that belong to this controller's sessions."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class PassedCounters:
         self._counted = counted
 
     def sweep(self, read: SweepRead, now: float) -> list[Output]:
-        """Count what own sessions' entries have counted, and tell others of theirs."""
+        """Take the counters that were read from an own switch. Counters of other controllers' joins are told to these controllers."""
         outputs = self._local[SweepRead](read, now)
         if self._versions:
             told = self._of_others(read)
@@ -56,8 +56,8 @@ class PassedCounters:
         return outputs
 
     def _of_others(self, read: SweepRead) -> dict[str, list[JoinCounter]]:
-        """What others' joins have counted, by controllers that have a session with the join's token. Only the session's owner knows the
-        flow, and the others pass it over."""
+        """The counters of other controllers' joins, by each controller that has a session with the join's token. Several may have one.
+        Only the owner of the join's session knows the flow. The others ignore the counter."""
         found: dict[str, list[JoinCounter]] = {}
         for entry, packets, size in read.entries:
             cookie = unpack_cookie(entry.cookie)
@@ -72,7 +72,7 @@ class PassedCounters:
         return found
 
     def told(self, name: str, message: JoinCounters, now: float) -> list[Output]:
-        """Another controller tells what entries at a switch of its own have counted."""
+        """Another controller tells counters of entries at one of its switches."""
         if self._routes.owners.get(DatapathId(message.dpid)) != name:
             self._events[PeerEvent.FOREIGN_SWITCH] += 1
             return []
@@ -80,7 +80,7 @@ class PassedCounters:
         for flow, packets, size in message.counters:
             subflow = self._table.flows.get(FlowKey(flow))
             if subflow is None or subflow.dpid != message.dpid or subflow.kind is not EntryKind.JOIN:
-                continue  # of another controller's session with this token, or it is over
+                continue  # the join belongs to another controller's session with this token, or it is over
             entry = subflow.session.entry(subflow)
             if entry is not None:
                 observed.append(ObservedEntry(entry, packets, size))

@@ -30,7 +30,7 @@ from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.icmp import QuotedFlow, quoted_flow
 from steering.wire.peer_messages import WITH_LEG_ERRORS, ForwardedError, ForwardedSegment, SegmentKind
 
-EARLY = 1_024  # most answers that are kept until sessions were read
+EARLY = 1_024  # most SYN/ACKs that are kept until the sessions have been read
 LONGEST_ERROR = 2_048  # bytes of an ICMP error that is forwarded: its packet has at most 1,280 (RFC 4443 section 2.4, RFC 1812)
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 
@@ -38,8 +38,8 @@ ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
 class PassedSegments:
     """Forwards segments, and handles forwarded ones. `local`: the engine's own handlers of segments. `reached`: the
     controllers that can be reached now. `is_whole` returns whether all others can be reached and have sent all of their
-    tokens. `is_reading` returns whether switches that were taken over have not all told of their sessions. `versions`: of the protocol, by
-    controllers that can be reached."""
+    tokens. `is_reading` returns whether the entries of some switch that was taken over are still to be read. `versions`: of the
+    protocol, by controllers that can be reached."""
 
     def __init__(
         self,
@@ -157,8 +157,10 @@ class PassedSegments:
         return outputs + self._passed_on(seen, home)
 
     def _home_of(self, handshake: Handshake | QuotedFlow, now: float) -> frozenset[str]:
-        """The controllers that may have the session of a segment: where a join of its flow was forwarded to, or those of the host's home.
-        Where this controller decides for no switch of that home any more, a later session may have begun there on the join's flow."""
+        """The controllers that may have the session of a segment. If a join of its flow was forwarded to a controller, this is the one.
+        Otherwise these are the controllers of the host's home: the access network to which the host's address belongs. If this
+        controller decides for no switch of that home now, both are returned, because a later session may have begun there on the flow of
+        the join."""
         routes = self._routes
         follows = routes.follows(_flows_of(handshake))
         if follows and routes.me in routes.at_home(handshake.dst, handshake.src):
@@ -174,8 +176,8 @@ class PassedSegments:
         return [TellPeer(name, forwarded(seen)) for name in names]
 
     def icmp_error(self, seen: IcmpErrorSeen, now: float) -> list[Output]:
-        """Forward an ICMP error to the controller of the session that it is about: it alone knows the MCP that sent the segment. A
-        session here handles it."""
+        """Forward an ICMP error to the controller of the session whose segment it quotes: only that controller knows the MCP that sent
+        the segment. An error about a session of this controller is handled here."""
         if self._session_here(seen.flow) is not None:
             return self._local[IcmpErrorSeen](seen, now)
         if len(seen.frame) > LONGEST_ERROR:
@@ -241,16 +243,16 @@ class PassedSegments:
         return self._local[IcmpErrorSeen](seen, now)
 
     def _session_here(self, handshake: Handshake | QuotedFlow) -> int | None:
-        """The number of a segment's session, if this controller has it and keeps it."""
+        """The number of a segment's session, if this controller has the session and does not give it up."""
         for flow in _flows_of(handshake):
             if self._table.holds(flow):
                 return self._table.flows[flow].session.id
         return None
 
     def owners_changed(self, now: float) -> list[Output]:
-        """Take the copies that were refused, of controllers that decide for their switches by now. Pass the copies that this controller
-        has sent to the owners of before on to those of now, of which it may be one. A copy does not count for another session that has
-        begun on the same flow meanwhile."""
+        """Switches have other owners now. Copies that were refused are taken if their sender may send them by now. Copies that this
+        controller sent to the former owners are sent to the new owners too, or handled here if this controller is one of them. A copy
+        does not count for a session that has begun on the same flow since."""
         outputs: list[Output] = []
         for name, (message, number), until in self._copies.take(now):
             if not self._routes.may_speak(name, DatapathId(message.dpid), now):
@@ -264,7 +266,7 @@ class PassedSegments:
                 if kind is SynAckSeen:
                     answered[flows[0]] = until
                 elif max(answered.get(flow, until) for flow in flows) > until:
-                    continue  # the end of a session, after which its flow was answered anew
+                    continue  # a FIN of an earlier session: a SYN/ACK on its flow came later
                 home = self._home_of(seen.handshake, now)
                 if self._routes.me in home - told:
                     self._keep(seen, flows[1])
@@ -276,15 +278,16 @@ class PassedSegments:
     # ---- answers that come too early ------------------------------------------------------------
 
     def _keep(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, flow: FlowKey) -> None:
-        """Keep the answer of an MCP to a SYN of an unknown session while sessions are being read: its key is told only once."""
+        """While sessions are being read, keep an MCP's SYN/ACK to an unknown SYN, because the MCP sends its key only once."""
         if isinstance(seen, SynAckSeen) and seen.handshake.key and self._is_reading():
             self._early[flow] = seen
             if len(self._early) > EARLY:
                 self._early.popitem(last=False)
 
     def expire(self, now: float) -> None:
-        """Forget the answers as soon as no session is being read: reading ends without `read` where another controller has these switches
-        now. Later an answer could be taken for that to another session with the same flow."""
+        """Forget copies that are too old, and all SYN/ACKs that were kept if no session is being read. Reading may end without a call
+        of `read`, if another controller has taken the switches. A SYN/ACK that is kept longer could be taken for the answer to a
+        later session with the same flow."""
         self._copies.expire(now)
         for copies in self._sent.values():
             copies.expire(now)
@@ -292,7 +295,7 @@ class PassedSegments:
             self._early.clear()
 
     def read(self, now: float) -> list[Output]:
-        """All sessions were read: those that had been answered meanwhile are known now, others are forgotten."""
+        """All sessions were read. Handle the SYN/ACKs that were kept for them. SYN/ACKs of unknown sessions are forgotten."""
         early, self._early = self._early, OrderedDict()
         found = [seen for flow, seen in early.items() if self._table.holds(flow)]
         return [output for seen in found for output in self._local[SynAckSeen](seen, now)]
@@ -303,7 +306,7 @@ class PassedSegments:
 
 
 def _flows_of(handshake: Handshake | QuotedFlow) -> tuple[FlowKey, FlowKey]:
-    """The flow of a segment, and that of the segments that it answers."""
+    """The flow of a segment, and the flow of the opposite direction."""
     return (
         flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport),
         flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport),

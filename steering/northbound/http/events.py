@@ -20,10 +20,10 @@ from steering.northbound.http.event_positions import Position
 
 Json = dict[str, Any]
 
-MAX_STREAMS = 64  # of operators and readers
-MAX_OF_READER = 16  # of them of one token of that role
-MAX_STREAMS_OF_MCPS = 512  # of all MCPs: of 256 relays, which have two each
-MAX_OF_MCP = 4  # of them of one token: for a moment a relay has those, too, that it has lost
+MAX_STREAMS = 64  # most streams of all operators and readers
+MAX_OF_READER = 16  # most streams of one reader's token
+MAX_STREAMS_OF_MCPS = 512  # most streams of all MCPs: 256 relays have two each
+MAX_OF_MCP = 4  # most streams of one MCP's token: streams that a relay has just lost count for a moment, too
 KEPT = 1_024
 MAX_QUEUE = 2 * KEPT  # events that may wait in a stream: as many as two controllers keep
 WRITTEN_AT_ONCE = 32  # events that are sent between two pauses
@@ -31,7 +31,7 @@ HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 LOOK = 0.5  # seconds of silence after which the server can check whether the reader is still connected
 MEDIA_TYPE = "text/event-stream"
 
-# What no stream without `hears_sessions` wants. There may be thousands a second.
+# Events that only streams with `hears_sessions` want. There may be thousands a second.
 _OF_SESSIONS = frozenset((EventKind.SESSION, EventKind.SUBFLOW))
 
 _LAST = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
@@ -64,12 +64,12 @@ Wants = Callable[[StreamEvent], bool]
 
 
 class TooManyStreams(Exception):
-    """All streams are open that there are, or that one token may have; the message is one line."""
+    """No further stream may be opened, at all or with this token. The message is one line."""
 
 
 class StreamShare(NamedTuple):
-    """Whose a stream is, and how many that one may have. MCPs have streams of their own, so that they and those who watch take none
-    from each other."""
+    """The owner of a stream, and how many streams the owner may have. The streams of MCPs are counted apart from all others, so that
+    MCPs and people who watch take no streams from each other."""
 
     owner: str = ""
     most: int = MAX_STREAMS
@@ -77,7 +77,7 @@ class StreamShare(NamedTuple):
 
     @property
     def in_all(self) -> int:
-        """How many streams there may be of all MCPs, or of all others."""
+        """How many streams all MCPs together may have, or all others together."""
         return MAX_STREAMS_OF_MCPS if self.is_mcps else MAX_STREAMS
 
 
@@ -85,7 +85,7 @@ EVERYBODYS = StreamShare()
 
 
 def share_of(who: Identity) -> StreamShare:
-    """Of an operator's token all streams, as it may do all."""
+    """The share of the client with this identity. An operator may have all streams."""
     if who.role is Role.OPERATOR:
         return EVERYBODYS
     if who.role is Role.MCP:

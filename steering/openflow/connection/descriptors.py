@@ -5,7 +5,7 @@ import resource
 MOST_DESCRIPTORS = 65_536
 OWN = 64  # descriptors for the process's own files and sockets
 FEWEST = 8  # connections of each kind that are allowed even with few descriptors
-# 128 of strangers, and of 1,024 others 768 that are no operators': three each of 256 relays.
+# Most connections to REST: 128 without a known token, 768 of MCPs and readers (three for each of 256 relays), 256 of operators.
 MOST_OF_REST = 1_152
 
 

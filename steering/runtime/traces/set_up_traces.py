@@ -1,8 +1,8 @@
 """Traces of set-ups: of a session from its first SYN until its host goes on, and of each later subflow of such a session.
 
-It sees what goes into the engine and what comes out (openflow.traced_feed), asks a snapshot what became of a flow, and
-tells the phases as spans. How spans leave is the exporter's (runtime.traces.otlp). A trace is begun for as many a second as are
-wanted; what is under way is bounded in number and in time.
+`SetUpTraces` sees the inputs and outputs of the engine (openflow.traced_feed), asks a snapshot what became of each flow, and makes a
+span of each phase. The exporter sends the spans (runtime.traces.otlp). Only a limited number of traces begins each second. The number of
+open traces and their time are bounded.
 """
 
 from collections import OrderedDict
@@ -31,14 +31,14 @@ _NEWS = (
     CountersRead,
     SweepRead,
     McpSessions,
-)  # may tell that a host goes on; a join tells it of its session
-_ANSWERS = (PeerTold, Authorised, WatchedSeen)  # may tell what a SYN waits for
+)  # inputs that may show that a host goes on; a join also shows it for its session
+_ANSWERS = (PeerTold, Authorised, WatchedSeen)  # inputs that may bring what a SYN waits for
 _HALF_OPEN = (SessionState.SYN_PINNED, SessionState.ANSWERED)
 
 
 class SetUpTraces:
-    """Watches set-ups. `begin` makes a root span of its name, the time it began and its attributes. `rate`: traces that
-    begin in a second at most, and as many of joins."""
+    """Watches set-ups. `begin(name, time, attributes)` makes a root span. `rate`: most traces of sessions, and most traces of joins,
+    that begin in a second."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class SetUpTraces:
         now = clock()
         self._sessions, self._joins = TokenBucket(rate, rate, now), TokenBucket(rate, rate, now)
         self._open: dict[FlowKey, OpenTrace] = {}
-        self._waiting: dict[FlowKey, OpenTrace] = {}  # of them: nothing is decided yet
-        self._unwritten: list[OpenTrace] = []  # decided in this turn, and waiting for no other switch
-        self._unconfirmed: dict[int, OpenTrace] = {}  # by identity of the segment that waits
+        self._waiting: dict[FlowKey, OpenTrace] = {}  # open traces whose SYN was not decided on yet
+        self._unwritten: list[OpenTrace] = []  # traces of SYNs that leave with this turn's outputs
+        self._unconfirmed: dict[int, OpenTrace] = {}  # by the id() of a segment that waits for other switches
         self._asked: OrderedDict[int, bytes] = OrderedDict()  # question to an authoriser -> source
         self._linked: OrderedDict[int, Any] = OrderedDict()  # session -> context of its root span
-        self._of_session: dict[int, OpenTrace] = {}  # those of sessions, by these
-        self._refusals: dict[Refusal, int] = {}  # as they were before what is being handled
-        self._segment: SetUpSegment | None = None  # what is being handled, if it is one
+        self._of_session: dict[int, OpenTrace] = {}  # open traces of sessions, by the session's number
+        self._refusals: dict[Refusal, int] = {}  # the counters of refusals before the present input
+        self._segment: SetUpSegment | None = None  # the segment in the present input, if it has one
 
     @property
     def under_way(self) -> int:
@@ -76,7 +76,7 @@ class SetUpTraces:
         segment = self._segment = set_up.segment_of(self._engine, given)
         if segment is None:
             kind = type(given)
-            # Other controllers tell of all their tokens, and watched segments may show one: only who waits for one wants to know.
+            # These inputs are frequent: other controllers tell all of their tokens. They matter only while a SYN waits for a token.
             wanted = (bool(self._waiting) and kind in _ANSWERS) or (bool(self._open) and kind in _NEWS)
         elif segment.part is SetUpPart.ANSWER:
             wanted = segment.key in self._open or bool(self._waiting)
@@ -100,14 +100,14 @@ class SetUpTraces:
             self._look(now)
 
     def written(self, now: float) -> None:
-        """What was decided is written, where no other switch has to confirm it."""
+        """The outputs of this turn were written. Segments that wait for no other switch have left with them."""
         if self._unwritten:
             done, self._unwritten = self._unwritten, []
             for trace in done:
                 self._released(trace, now)
 
     def let_go(self, release: Release, is_confirmed: bool) -> None:
-        """A segment that waited for other switches went on, or is dropped."""
+        """A segment that waited for other switches was sent on (`is_confirmed`), or was dropped."""
         trace = self._unconfirmed.pop(id(release), None)
         if trace is None:
             return
@@ -120,7 +120,7 @@ class SetUpTraces:
             self._end(trace, SetUpOutcome.REFUSED, now, Refusal.BARRIER_TIMEOUT)
 
     def close(self) -> None:
-        """End what is under way: the controller stops."""
+        """End all open traces, because the controller stops."""
         now = self._clock()
         for trace in list(self._open.values()):
             self._end(trace, SetUpOutcome.UNFINISHED, now)
@@ -129,10 +129,10 @@ class SetUpTraces:
 
     def _wants_syn(self, segment: SetUpSegment, now: float) -> bool:
         if segment.key in self._open:
-            return True  # repeated
+            return True  # the SYN is repeated
         if set_up.is_subflow(self._engine, segment.key) or set_up.access_of(self._engine, segment) is None:
             return False
-        # Whether a join is of a traced session, or a server's SYN opens one, is known when it has been handled.
+        # Only after it was handled, it is known whether a join belongs to a traced session, and whether a server's SYN opens a session.
         return segment.part is not SetUpPart.FIRST_SYN or self._has_room(self._sessions, now)
 
     def _has_room(self, bucket: TokenBucket, now: float) -> bool:
@@ -178,7 +178,7 @@ class SetUpTraces:
     def _is_traced(
         self, segment: SetUpSegment, outputs: list[Output], refusal: Refusal | None, now: float
     ) -> bool:
-        """Whether a join is traced: it is of a traced session, or waits, or is refused."""
+        """Whether a join is to be traced: if it belongs to a traced session, waits for its token, or was refused."""
         found = set_up.facts(self._engine, segment.key)
         if found is not None:
             if found.session not in self._linked:
@@ -190,20 +190,20 @@ class SetUpTraces:
             and not set_up.is_held(self._engine, segment.token, segment.part is SetUpPart.MCP_JOIN)
             and not _is_natural(outputs, segment.frame)
         ):
-            return False  # another controller traces it, or nobody answers it
+            return False  # another controller traces the join, or nobody answers it
         return self._has_room(self._joins, now)
 
     def _is_servers(
         self, segment: SetUpSegment, outputs: list[Output], refusal: Refusal | None, now: float
     ) -> bool:
-        """Whether a SYN without MPTCP opens a session of a server, or would if an MCP took it."""
+        """Whether a SYN without MPTCP opens a server's session, or would have opened one if an MCP had taken it."""
         is_to_be = refusal is not None and _is_natural(outputs, segment.frame)
         return (is_to_be or set_up.is_subflow(self._engine, segment.key)) and self._has_room(
             self._sessions, now
         )
 
     def _about(self, segment: SetUpSegment) -> Attributes:
-        """What is known of a set-up by its SYN."""
+        """The attributes of a set-up that its SYN shows."""
         told = {**ends(segment), "steering.access": set_up.access_of(self._engine, segment) or ""}
         if segment.part is SetUpPart.SERVER_SYN:
             told["steering.direction"] = "server"
@@ -216,7 +216,7 @@ class SetUpTraces:
     def _decided(
         self, trace: OpenTrace, outputs: list[Output], refusal: Refusal | None, now: float, begun: float, ended: float
     ) -> bool:  # fmt: skip
-        """Whether the engine has decided about a SYN; if so its trace goes on, or ends."""
+        """Whether the engine has decided on a SYN. If so, the trace goes on with the next phase, or ends."""
         found = set_up.facts(self._engine, trace.key)
         if found is not None:
             trace.span.child("decide", begun, ended, decision(found))
@@ -236,7 +236,7 @@ class SetUpTraces:
         return True
 
     def _steered(self, trace: OpenTrace, found: SetUpFacts, outputs: list[Output], ended: float) -> None:
-        """A flow is a subflow from now on; its segment leaves with the outputs, or waits for other switches."""
+        """A SYN was steered: its flow is a subflow now. The SYN leaves with the outputs, or waits for other switches."""
         trace.session, trace.since, trace.is_reverse = found.session, ended, found.is_reverse
         trace.span.add({**decision(found), "steering.session.id": str(found.session)})
         if trace.is_join:
@@ -274,12 +274,12 @@ class SetUpTraces:
         begun: float,
         ended: float,
     ) -> None:
-        """See which of the SYNs that waited wait no longer."""
+        """Find the waiting SYNs on which the engine has decided now, or whose time is over."""
         source = self._asked.pop(given.request, None) if type(given) is Authorised else None
         for output in outputs:
             if type(output) is Authorise:
                 self._asks(output.request, output.source)
-                source = None  # another one is asked
+                source = None  # the next authoriser is asked about this source
         for trace in list(self._waiting.values()):
             if trace.is_join:
                 is_over = not set_up.is_held(self._engine, trace.token, trace.is_mcps)
@@ -289,7 +289,7 @@ class SetUpTraces:
                 is_over = trace.until <= now or is_denied
                 why = refusals[0] if is_denied else Refusal.UNAUTHORISED
             if trace.is_join and not is_over:
-                continue  # while its token is not known, nothing is decided
+                continue  # a join whose token is unknown is still held
             waited_since = trace.since
             if self._decided(trace, outputs, None, now, begun, ended) or is_over:
                 self._waiting.pop(trace.key, None)
@@ -299,7 +299,7 @@ class SetUpTraces:
                     self._nobodys(trace, ended, why)
 
     def _nobodys(self, trace: OpenTrace, now: float, why: Refusal) -> None:
-        """What a SYN waited for never came: it is refused, unless it went on long ago."""
+        """What a SYN waited for never came, so the SYN counts as refused. An MCP's join counts as natural: the switch has forwarded it."""
         if trace.is_mcps:
             self._end(trace, SetUpOutcome.NATURAL, now)
         else:
@@ -319,7 +319,7 @@ class SetUpTraces:
 
     def _released(self, trace: OpenTrace, now: float) -> None:
         if self._open.get(trace.key) is not trace:
-            return  # it took too long
+            return  # the trace has ended, because it was open for too long
         if trace.entries:
             self._wrote(trace, now)
         trace.span.child("release SYN", now, now, {})
@@ -340,7 +340,7 @@ class SetUpTraces:
             self._see(trace, now)
 
     def _look(self, now: float) -> None:
-        """See which hosts went on, and what became too old."""
+        """Find the sessions whose hosts went on, and end traces that are too old."""
         for trace in list(self._open.values()):
             if trace.session and not trace.is_join:
                 self._see(trace, now)
@@ -351,11 +351,13 @@ class SetUpTraces:
         state = set_up.state_of(self._engine, trace.session)
         if state in _HALF_OPEN:
             return
-        # Closed before anybody answered: its MCP reset it.
+        # A session that closed before the answer was reset by its MCP.
         if state is None or (state is SessionState.CLOSING and not trace.was_answered):
             self._end(trace, SetUpOutcome.UNFINISHED, now)
             return
-        if not (trace.is_reverse and trace.was_answered):  # there the host's SYN/ACK is what was awaited
+        if not (
+            trace.is_reverse and trace.was_answered
+        ):  # of a server's session, the host's SYN/ACK was the answer
             trace.span.child("await host", trace.since, now, {})
         plain = state is SessionState.PLAIN
         self._end(trace, SetUpOutcome.PLAIN if plain else SetUpOutcome.ESTABLISHED, now)
@@ -378,13 +380,13 @@ class SetUpTraces:
         trace.span.end(max(now, trace.since), told, is_failed)
 
     def _grown(self) -> list[Refusal]:
-        """Why something was refused in what was handled just now: the reasons that the engine counted there."""
+        """The reasons of refusals that the engine has counted during the present input."""
         before = self._refusals
         return [r for r, n in self._counters.refusals.items() if n != before.get(r, 0)]
 
 
 def _why_unknown(refusals: list[Refusal], is_tick: bool) -> Refusal:
-    """Why a join that waited for its token is refused. In a tick much else may be refused as well."""
+    """Why a join that waited for its token was refused. In a tick (`is_tick`) other things may have been refused as well."""
     if not is_tick and refusals:
         return refusals[0]
     return Refusal.PEER_UNREACHABLE if Refusal.PEER_UNREACHABLE in refusals else Refusal.UNKNOWN_TOKEN
