@@ -320,7 +320,7 @@ class Coordination:
         return {one.id for one in others if one.id not in self.silence.heard} if self.me.stream else set()
 
     def _blind(self) -> Mapping[str, Collection[str]]:
-        """The shares of which members reach no switch. What this one tells etcd comes back from there a moment later."""
+        """Member -> the shares of which it reaches no switch. For this controller these are newer than what etcd has told."""
         others = {name: shares for name, shares in self.cell.blind.items() if name != self.me.id}
         return others | ({self.me.id: self.reach.blind} if self.reach.blind else {})
 

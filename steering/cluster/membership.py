@@ -57,7 +57,7 @@ class CellMembership:
             self._keys.revoke(self.lease)
 
     def earlier_of_another_site(self, me: ClusterMember) -> set[str]:
-        """Members with another site file that joined just before this one: of two that start at once the first one stays."""
+        """The members with another site file that joined before this one. Of two controllers that start at once, the first one stays."""
         seen = ClusterCell()
         for one in self._keys.below(MEMBER).found:
             seen.take(one.key, one.text, one.revision)

@@ -3,8 +3,8 @@
 An owner stays as long as it is there and does not drain, since a new owner has to read the switches' entries back. Where an
 owner goes, its first standby follows, which already has a generation. Where loads differ by more than one share, shares move
 from the most loaded member to the one that would be least loaded with them. A controller that reaches no switch of a share
-does not own it where another member reaches some, and never gets it to level the load. A member that is there and not heard keeps its
-shares and gets no more; until it is heard, or left out (unheard_members), nothing moves only to level the load.
+does not own the share if another member reaches some, and never gets the share to level the load. A member that is there but not heard
+keeps its shares and gets no more. Until it is heard, or left out (unheard_members), no share moves only to level the load.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def share_names(shares: int) -> tuple[str, ...]:
     return tuple(map(share_name, range(shares)))
 
 
-@lru_cache(maxsize=65_536)  # of all switches, ten times a second while some of them are away
+@lru_cache(maxsize=65_536)  # called for all switches ten times a second while some of them are away
 def share_of(dpid: DatapathId, shares: int) -> str:
     """The share of a switch, by a hash that is the same at every controller and after every start."""
     digest = hashlib.sha256(dpid.to_bytes(8, "big")).digest()
@@ -150,25 +150,27 @@ class Allotment:
     def _level(self, owners: dict[str, str], most_moves: int) -> list[ShareMove]:
         moves: list[ShareMove] = []
         if set(self._unheard).difference(self._left_out):
-            return moves  # they may not hear this one either, and would move the share back
+            return moves  # members that are not heard may not hear this one, and would move the share back
         while len(moves) < most_moves and (move := self._move(owners)) is not None:
             owners[move.share] = move.taker
             moves.append(move)
         return moves
 
     def _move(self, owners: Mapping[str, str]) -> ShareMove | None:
-        """The next move that levels the load, from the one with most whose shares another one can take. None where the load is level."""
+        """The next move that levels the load, from the most loaded member that has a share which another member can take. None if the
+        load is level."""
         loads, then = self._levelled(owners), self._levelled(owners, more=1)
         for giver in sorted(loads, key=lambda one: (loads[one], one), reverse=True):
-            # The loads with one share more are compared: the least loaded now could have most then, and move it on.
+            # Loads are compared with one share more. The least loaded member could be the most loaded one with the share, and move it on.
             found = self._least(then, [share for share, owner in owners.items() if owner == giver])
             if found is not None and then[found[1]] < loads[giver]:
                 return ShareMove(found[0], giver, found[1])
         return None
 
     def _least(self, then: Mapping[str, float], some: list[str]) -> tuple[str, str] | None:
-        """Of some shares one that moves, and who takes it: who would have least of those that reach switches of it. None where nobody
-        does: switches that are off, or have not connected to anybody yet, would move again as soon as one of two reaches them."""
+        """One of some shares, and the member that takes it: of the members that reach switches of the share, the one that would have
+        the least load with it. None if no member reaches switches of any of the shares. These switches are off or have not connected
+        yet, and their share would move once more as soon as one member reaches them."""
         for taker in sorted(then, key=lambda one: (then[one], one)):
             fit = [share for share in some if taker in self._reaching(share)]
             if fit:
@@ -186,7 +188,7 @@ class Allotment:
         return tuple(sorted(found, key=lambda one: one not in able))[:MOST_STANDBYS]
 
     def _levelled(self, owners: Mapping[str, str], more: int = 0) -> dict[str, float]:
-        """The loads of those among which the load is levelled."""
+        """The loads of the members among which the load is levelled."""
         loads = self._loads(owners, more)
         return {name: load for name, load in loads.items() if name not in self._left_out}
 
@@ -211,7 +213,7 @@ def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tu
     line: list[Grant] = []
     for controller in (wanted.owner, *wanted.standbys):
         had = None if known is None else known.grant_of(controller)
-        # An owner must be newer than the one before it, or be that one; a standby newer than its owner.
+        # An owner needs a newer generation than the former owner, unless it is the same controller. A standby needs a newer one than its owner.
         if line:
             serves = had is not None and had.generation > line[0].generation
         else:

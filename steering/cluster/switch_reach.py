@@ -1,14 +1,16 @@
-"""Of which shares a controller reaches no switch, as it tells the cell.
+"""Tells the cell the shares of which this controller reaches no switch.
 
-Streams and etcd tell that a controller lives, not that switches hear it. One that has lost its switches says so, and its shares go to a
-member that has not (steering.cluster.shares). It says nothing of switches that come and go in a moment.
+Streams and etcd show that a controller lives. They do not show that switches are connected to it. So a controller that has lost its switches
+tells the cell, and its shares go to a member that still reaches them (steering.cluster.shares). Switches that are away only for a moment are
+not told.
 
-A switch that is off, or starts again, is lost by all members within some seconds, and reached by all of them again. Its owner says the first
-later than the others, and the second earlier, so that it stays the owner.
+If a switch is off or starts again, all members lose it within some seconds, and reach it again later. Its owner tells the loss later than the
+other members, and tells the return earlier, so that it stays the owner.
 
-A controller that starts says at once that it reaches no switch, and the opposite a moment after it does: it gets no share that it could not
-serve yet. The owner says the opposite at once here, too, since switches connect to both at the same time. Who is given a share before it
-reaches a switch of it, as the only one that is there, waits for the switches as any other owner.
+A controller that starts tells at once that it reaches no switch. When it does reach switches, it tells this a moment later. So it gets no
+share that it could not serve yet. The owner of a share tells the return at once in this case, too, because switches connect to both
+controllers at the same time. A starting controller may get a share because no other member is there. Then it waits for the switches like any
+other owner.
 """
 
 import json
@@ -20,43 +22,44 @@ from steering.cluster.shares import share_of
 from steering.model.ids import DatapathId
 from steering.store.etcd.keys import Keys
 
-WAITED = 5.0  # seconds without any switch of a share after which its owner tells that
-SOONER = 2.5  # the same for another member than the owner
-BACK = 2.0  # seconds with a switch after which another member than the owner tells that; the owner at once
-FIRST = 1.0  # the same for a member that has not reached any switch of the share since its start
+WAITED = 5.0  # seconds without any switch of a share after which its owner tells the loss
+SOONER = 2.5  # seconds after which another member tells the loss
+BACK = 2.0  # seconds with a switch of a share after which another member than the owner tells the return
+FIRST = 1.0  # seconds after which a member tells that it reaches a switch of the share for the first time since its start
 EACH = 1.0  # seconds between two looks at all switches while all shares are reached
-HEARD = 1.0  # seconds in which the watch of etcd tells of what was put there
+HEARD = 1.0  # seconds within which the watch of etcd tells a change that was made there
 
 log = logging.getLogger(__name__)
 
 
 class SwitchReach:
-    """`unreached` tells of which shares no switch is reached now. `me`: this controller's name. `blind`: the shares that the cell is told, as
-    in ClusterCell.blind; etcd may know of them a moment later."""
+    """`unreached` returns the shares of which no switch is reached now. `me`: this controller's name. `blind`: the shares that the cell is
+    told, as in ClusterCell.blind. etcd may have them a moment later."""
 
     def __init__(self, me: str, unreached: Callable[[], Collection[str]] = tuple) -> None:
         self.unreached = unreached
         self._me = me
-        self._since: dict[str, float] = {}
+        self._since: dict[str, float] = {}  # shares that are not reached, and since when
         self._back: dict[str, float] = {}  # shares that are reached again, and since when
-        self._blind: set[str] = set()  # those that are told
-        self._never: set[str] = set()  # those of them that were not reached since the start
+        self._blind: set[str] = set()  # the shares that the cell is told as not reached
+        self._never: set[str] = set()  # the shares in `_blind` that were never reached since the start
         self.blind: frozenset[str] = frozenset()
         self._looked = self._put_at = float("-inf")
 
     def begins(self, shares: Iterable[str]) -> str:
-        """No switch of these, which are all shares, is reached yet; the text that tells so."""
+        """The controller starts, and reaches no switch yet. `shares`: all shares. Returns the text for etcd."""
         self._blind, self._never = set(shares), set(shares)
         self.blind = frozenset({ALL})
         return self.text
 
     @property
     def text(self) -> str:
-        """What etcd is told; "" for nothing."""
+        """The value for etcd: the shares that are not reached. "" for none."""
         return json.dumps(sorted(self.blind)) if self.blind else ""
 
     def look(self, cell: ClusterCell, keys: Keys, lease: int, now: float) -> None:
-        """Tell what is another than what the cell knows. `lease`: with which it ends; `now`: seconds, monotonic. Raises EtcdError."""
+        """Tell the cell what has changed. `lease`: the lease with which the value in etcd ends. `now`: seconds, monotonic. Raises
+        EtcdError."""
         if not self._blind and now < self._looked + EACH:
             return
         self._looked = now
@@ -79,7 +82,8 @@ class SwitchReach:
         self._tell(frozenset(blind), cell.blind.get(self._me, frozenset()), keys, lease, now)
 
     def _tell(self, wanted: frozenset[str], told: frozenset[str], keys: Keys, lease: int, now: float) -> None:
-        """Tell etcd, unless it was told a moment ago and its watch has not said so yet. `told`: what the cell knows. Raises EtcdError."""
+        """Write `wanted` into etcd, unless it was written a moment ago and the watch has not told it yet. `told`: what the cell knows.
+        Raises EtcdError."""
         if wanted == told or (wanted == self.blind and now < self._put_at + HEARD):
             self.blind = wanted
             return
@@ -97,5 +101,5 @@ class SwitchReach:
 
 
 def unreached(switches: Iterable[DatapathId], reached: Iterable[DatapathId], shares: int) -> Collection[str]:
-    """The shares that have some of these switches, and of which none is reached."""
+    """The shares of the site's `switches` that have none of the switches in `reached`."""
     return {share_of(dpid, shares) for dpid in switches} - {share_of(dpid, shares) for dpid in reached}

@@ -1,8 +1,8 @@
 """Finds the members of a cell whose streams stay closed, though their leases live: their certificates are broken, for example.
 
-No share moves only to level the load while a member is not heard, since it may be heard in a moment. One that is not heard for LEFT_OUT
-seconds is left out: the others level the load among themselves, and do not leave it to that one to assign shares. A controller that
-hears nobody leaves nobody out, since the fault is probably its own.
+While a member is not heard, no share moves only to level the load, because the member may be heard again in a moment. A member that is not
+heard for LEFT_OUT seconds is left out. Then the other members level the load among themselves, and do not wait for it to assign shares. A
+controller that hears no other member leaves none out, because the fault is probably its own.
 """
 
 import logging

@@ -1,9 +1,12 @@
-"""What each controller of a cell has counted towards quotas of bytes, in etcd: written by that one alone, read by all.
+"""The records in etcd of what each controller of a cell has counted towards quotas of bytes. Each controller writes its own records, and
+reads those of all others.
 
-A controller has a record for each part of all pairs of subscriber and access type (core.selection.used_bytes). Records have no lease: what
-a controller has counted that never comes back stays used. A controller writes a record only after it was told of all records, and only
-where nobody has changed it since. So one that starts goes on from what it wrote last, also with an empty state directory, and one that
-thaws writes nothing over what another run under its name has counted. Who deletes records lets their quotas begin anew at all controllers.
+All pairs of subscriber and access type are divided into parts (core.selection.used_bytes), and a controller has one record for each part.
+Records have no lease: the bytes that a controller has counted stay used, even if that controller never comes back.
+
+A controller writes a record only after it was told of all records, and only if nobody has changed the record since. So a controller that
+starts goes on from its last records, even with an empty state directory. A controller that was frozen for a while does not overwrite what
+another run under its name has counted meanwhile. If somebody deletes records, their quotas begin anew at all controllers.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,33 +19,33 @@ from steering.store.etcd.watch import KeyChange
 from steering.store.kept import DamagedFile, read_usage, usage_text
 
 EACH = 2.0  # seconds between two rounds
-MOST_TEXT = 65_536  # bytes of a record
-# Bytes that a round writes, and what is left of one record more. etcd keeps what was written over until it compacts its history: some 5 MB
-# an hour of a thousand subscribers who send all the time, and at most 120 MB.
+MOST_TEXT = 65_536  # most bytes of a record
+# Bytes after which a round writes no further record. etcd keeps overwritten values until it compacts its history: some 5 MB an hour for a
+# thousand subscribers who send all the time, and at most 120 MB.
 MOST_ROUND = 65_536
-USAGE_PAGE = 8  # records of one answer of etcd, which is read in a moment
+USAGE_PAGE = 8  # records in one answer of etcd: few, so that an answer is read in a moment
 
 Used = tuple[KeptUse, ...]
 
 
 def nothing_between() -> None:
-    """Let nobody do anything between two records."""
+    """Do nothing between two records."""
 
 
 class UsageCounts(Protocol):
-    """What is counted at this controller, and what it knows of others."""
+    """The used bytes as the engine knows them: those that it has counted itself, and those in the records of all controllers."""
 
     def unwritten(self) -> Iterable[int]:
-        """The parts of which something was counted here that is in no record, in ascending order."""
+        """The parts in which this controller has counted bytes that are in no record yet, in ascending order."""
 
     def record(self, part: int) -> Used:
-        """What this controller's record of a part has to be."""
+        """The content that this controller's record of a part should have."""
 
     def told(self, controller: str, part: int, used: Used) -> None:
-        """A record has another content; without any it was deleted."""
+        """A record has another content now. Empty: the record was deleted."""
 
     def written(self, part: int, used: Used) -> None:
-        """What `record` returned is this controller's record now."""
+        """The content that `record` returned was written."""
 
 
 class RecordAttempt(NamedTuple):
@@ -53,8 +56,8 @@ class RecordAttempt(NamedTuple):
 
 
 class UsageExchange:
-    """`keys`: below them each controller has its records, `<name>/<part>`. `damaged`: records that were none; what was known before
-    counts on. `too_large`: records that were not written, because there would be too much in them."""
+    """`keys`: the records of all controllers, as `<name>/<part>`. `damaged`: the number of values that are no records; instead of these
+    the last known content counts. `too_large`: the number of records that were not written, because they would be too long."""
 
     def __init__(self, keys: Keys, me: str, counts: UsageCounts) -> None:
         self.damaged = 0
@@ -62,8 +65,8 @@ class UsageExchange:
         self._keys = keys
         self._me = me
         self._counts = counts
-        self._is_listed = False  # whether all records were told that there were
-        # Of this controller's records, by part: the revisions that changed them last, and hashes of those that it wrote itself.
+        self._is_listed = False  # whether etcd has told all records at least once
+        # By part, of this controller's records: the revision of the last change, and a hash of what this controller wrote itself.
         self._revisions: dict[int, int] = {}
         self._hashes: dict[int, int] = {}
         self._attempts: dict[int, RecordAttempt] = {}
@@ -75,8 +78,8 @@ class UsageExchange:
     def take(
         self, changes: Iterable[KeyChange], is_anew: bool, between: Callable[[], None] = nothing_between
     ) -> None:
-        """What etcd tells of records: first of all that there are. `is_anew`: etcd was set up anew, maybe from an old copy, and what it
-        does not have was deleted by nobody. `between`: called after each record."""
+        """Take changes of records from the watch of etcd. The first call brings all records. `is_anew`: etcd was set up anew, perhaps
+        from an old copy, so that nobody has deleted the records that it lacks. `between`: called after each record."""
         if is_anew:
             self._lost |= self._revisions.keys()
             self._revisions.clear()
@@ -99,10 +102,12 @@ class UsageExchange:
             if change.text is not None:
                 self._revisions[part] = change.revision
         elif change.revision > self._revisions.get(part, 0):
-            self._own(part, change)  # else this controller has written it, and knew that at once
+            self._own(
+                part, change
+            )  # otherwise this controller itself wrote the record, and took note of it then
 
     def _own(self, part: int, change: KeyChange) -> None:
-        """This controller's record was changed: by itself, by another run under its name, or by who deleted it."""
+        """This controller's record was changed or deleted: by itself, by another run under its name, or by somebody else."""
         attempt = self._attempts.pop(part, None)
         if change.text is None:
             self._revisions.pop(part, None)
@@ -117,7 +122,7 @@ class UsageExchange:
             self._counts.told(self._me, part, used)
 
     def _place(self, key: str) -> tuple[str, int | None]:
-        """Whose record a key is, and which part it has; None for a key that no controller has written."""
+        """The controller and the part of a record's key. The part is None for a key that no controller has written."""
         name, _, part = key.partition("/")
         if not CONTROLLER.fullmatch(name) or not part.isascii() or not part.isdecimal():
             return name, None
@@ -139,8 +144,8 @@ class UsageExchange:
     # ---- what is written ------------------------------------------------------------------------
 
     def write(self, between: Callable[[], None] = nothing_between, most: int = MOST_ROUND) -> None:
-        """A round: write what was counted since the last one, some `most` bytes of it. `between`: called after each record. Raises
-        EtcdError."""
+        """A round: write the records in which something was counted since the last round, about `most` bytes of them. `between`: called
+        after each record. Raises EtcdError."""
         if not self._is_listed:
             return
         parts = sorted({*self._counts.unwritten(), *self._lost})
@@ -153,22 +158,25 @@ class UsageExchange:
         self._next = 0
 
     def _write(self, part: int) -> int:
-        """Write one record; how many bytes were sent. Where etcd does not answer, or has another record than this controller was told of,
-        the same record is sent in each round until it is told what etcd has: this very record, or another one."""
+        """Write one record, and return how many bytes were sent. If etcd does not answer, or its record is not the one that this
+        controller knows, the same content is sent again in each round, until the watch tells the record that etcd has."""
         attempt = self._attempts.get(part) or self._attempt(part)
         if attempt is None:
             self._lost.discard(part)
             return 0
         self._attempts[part] = attempt
         revision = self._keys.replace(f"{self._me}/{part}", self._revisions.get(part, 0), attempt.text)
-        if revision and self._attempts.get(part) is attempt:  # else it was told meanwhile
+        if (
+            revision and self._attempts.get(part) is attempt
+        ):  # otherwise the watch has told this record meanwhile
             del self._attempts[part]
             self._revisions[part] = revision
             self._has_written(part, attempt)
         return len(attempt.text)
 
     def _attempt(self, part: int) -> RecordAttempt | None:
-        """This controller's record of a part as it has to be; None where that was written already, or cannot be."""
+        """This controller's record of a part with the content that it should have. None if that was written already, or cannot be
+        written."""
         used = self._counts.record(part)
         text = usage_text(KeptUsage(used, ()))
         if not used or hash(text) == self._hashes.get(part):
