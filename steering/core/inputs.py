@@ -291,8 +291,8 @@ class Restored(NamedTuple):
 
 
 class UsageTold(NamedTuple):
-    """What a controller of the cluster, maybe this one, has counted ever towards quotas of bytes, as etcd has it now. `part`: of all
-    pairs of subscriber and access type. `written`: this controller has just written it."""
+    """A record in etcd of the bytes that one controller of the cluster, perhaps this one, has ever counted towards quotas. `part`: the part
+    of all pairs of subscriber and access type (core.selection.used_bytes). `written`: this controller has just written the record."""
 
     controller: str
     part: int

@@ -2,10 +2,9 @@
 
 import gc
 
-# The collector looks at new objects as soon as there are 7,000, and at the survivors once more as soon as these collections were
-# three. An object takes it some 0.1 us. So it pauses for some 3 ms, and for 17 where the objects refer to very many others, as
-# those of 1,000 switches that are filled at once. Only the third number lets it look at all objects that are not frozen: after
-# 100 million.
+# The collector examines new objects as soon as there are 7,000, and after three such collections it examines the survivors once more. It
+# needs some 0.1 us for an object. So a collection takes some 3 ms, and up to 17 ms if the objects refer to very many others, as when 1,000
+# switches are filled at once. All objects that are not frozen are examined only after 100 million new objects, by the third number.
 THRESHOLDS = (7_000, 2, 5_000)
 
 

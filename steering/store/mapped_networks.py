@@ -1,8 +1,9 @@
-"""Of which networks the mapping logs of an MCP tell, in a small file beside them: a search opens the logs of those MCPs alone that
-can hold its answer.
+"""Keeps a small file beside the mapping logs of an MCP: the networks whose addresses occur in the logs. Thus a search only opens the logs
+of the MCPs that may have the answer.
 
-A network is on the disk before the first line about an address of it. It stays when that line is given up, so that the file says too
-much and never too little. Where there is no such file, as with logs of earlier versions, the logs may tell of any address.
+A network is written to the file before the first line about one of its addresses is written to the log. It stays in the file even if that
+line is removed later. So the file may name too many networks, and never too few. Logs without such a file, as those of earlier versions, may
+have any address.
 """
 
 import os
@@ -14,10 +15,13 @@ from steering.model.mapping import Mapping
 from steering.store.interface import StateError
 from steering.store.private_file import read_private, replace_private
 
-MOST = 1_024  # networks of one MCP; one that tells of more may tell of any
+MOST = 1_024  # most networks of one MCP; with more, its logs may have any address
 ANY = "*"
 _MOST_BYTES = 64 * MOST
-_LENGTHS = {4: 24, 6: 40}  # of the prefixes that are noted: an MCP's addresses and pools have few of them
+_LENGTHS = {
+    4: 24,
+    6: 40,
+}  # lengths of the prefixes that are noted; few of them cover an MCP's addresses and pools
 
 
 def network_of(mapping: Mapping) -> str:
@@ -51,7 +55,7 @@ class MappedNetworks:
             known = frozenset({ANY})
         if known != self._known:
             if self._known and not os.path.lexists(self._path):
-                known = frozenset({ANY})  # it was removed, perhaps as other logs were brought
+                known = frozenset({ANY})  # somebody removed the file, perhaps to put other logs here
             self._write(known)
 
     def _read(self, has_logs: Callable[[], bool]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""How a body of a message between controllers is read: its length, and values that only a sender of this version would send."""
+"""Reads parts of the bodies of messages between controllers, and refuses wrong lengths and values."""
 
 from struct import Struct
 
@@ -6,7 +6,7 @@ from .errors import WireError, WireRefusal
 
 
 def refused(reason: WireRefusal = WireRefusal.BAD_VALUE) -> WireError:
-    """What a body is refused with."""
+    """The error for a body that is refused."""
     return WireError(reason)
 
 

@@ -156,7 +156,7 @@ class JoinCounter(NamedTuple):
 
 
 class JoinCounters(NamedTuple):
-    """What entries at a switch of the sender have counted that may belong to joins of the receiver's sessions. All are of one address
+    """Counters of entries at a switch of the sender, which may belong to joins of the receiver's sessions. All flows have the same address
     family."""
 
     dpid: int
@@ -186,7 +186,7 @@ class LimitGift(NamedTuple):
 
 
 class LimitExcess(NamedTuple):
-    """The sender has so many more sessions of a key than its part of this limit; 0: none any more."""
+    """The sender has `sessions` more sessions of a key than its part of this limit. 0: it has no excess any more."""
 
     place: int
     key: bytes | str | int
@@ -195,9 +195,8 @@ class LimitExcess(NamedTuple):
 
 
 class LimitStanding(NamedTuple):
-    """Where the sender stands with a division of limits (core.peers.limit_division). `number`: of the division; `among`: digest
-    (8 bytes) of who has parts and who decides for which switches. `ready`: all of its LimitExcess is told; otherwise it begins to
-    tell all of it."""
+    """The sender's state in a division of limits (core.peers.limit_division). `number`: of the division. `among`: a digest (8 bytes) of the
+    members and of the owners of switches. `ready`: the sender has told all of its LimitExcess. False: the sender begins to tell it."""
 
     number: int
     among: int

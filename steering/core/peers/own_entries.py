@@ -59,9 +59,9 @@ class OwnEntries:
     def _is_of_others(self, entry: Entry, began: Collection[int], first: bool) -> bool:
         """Whether an entry at an own switch belongs to a session of another controller. `first`: the switch was not read before.
 
-        A controller that is there and cannot be reached has its sessions still: their entries stay. When another one decides for its
-        switches, that one reads its own switches once more. Only a switch that is read for the first time may show joins of own
-        sessions that are not known yet; they are not left to a controller that cannot be reached.
+        A controller that is there and cannot be reached still has its sessions, so their entries stay. When another controller takes its
+        switches over, that controller reads its own switches once more. A switch that is read for the first time may have joins of own
+        sessions that are not known yet. Therefore, at such a switch, no entry counts as one of a controller that cannot be reached.
 
         A session belongs to the controller at whose switch its initial subflow came in. `began`: the initial subflows at this
         switch, by MCP and token, and by MCP, token and flow. For other entries, the tokens that the other controllers have

@@ -1,23 +1,23 @@
 """Proves by an MCP's own port that its process runs, while its reports are missing.
 
-A kernel answers SYNs for a process that is stopped. So a probe is carried on: the controller completes the handshake and ends
-its own side at once, and only the process can end the other side. A relay does that at once, as the connection is to the
-relay's own address. The end, a FIN or a reset, comes from the MCP's port as the answer to the SYN does (mcp_probes).
+The kernel answers SYNs even if the process is stopped. So a probe is continued to a question: the controller completes the handshake and
+ends its own side at once. Only the process can end the other side. A relay does that at once, because the connection is to the relay's own
+address. This end, a FIN or a reset, is the answer. It comes from the MCP's port, like the answer to the SYN (mcp_probes).
 
-While reports come, an MCP is asked like this until it has answered at once: then the absence of an answer is a sign, too.
-A stopped process leaves each such connection in its kernel's queue, so at most MOST_OPEN are opened without an answer. A process
-that never ends them is asked now and then for as long as it reports, and its oldest connection is reset for each further one.
+While an MCP reports, it is asked like this until it has answered at once for the first time. From then on, a missing answer is a sign, too.
+A stopped process leaves the connection of each question in its kernel's queue, so there are at most MOST_OPEN questions without an answer.
+A process that reports but never answers is still asked now and then. For each further question, its oldest connection is reset.
 
-An end may be lost, and a reset is not repeated. That two in a row are missing is a sign only where reports went missing at the
-same time. Of an MCP that has answered since then, MISSING_LATER have to be missing.
+An answer may be lost, because a reset is not repeated. So MISSING answers in a row have to be missing, and only together with missing
+reports they are a sign. If the MCP has answered a question since its last report, MISSING_LATER have to be missing.
 """
 
 SOON = 1.25  # intervals without a report after which the process is asked
-MISSING = 2  # least number of questions in a row without an answer
-MISSING_LATER = 3  # the same, where one was answered since the last report
-MISSED = 0.25  # seconds in which a question is answered at once
-MOST_OPEN = 8  # questions in a row without an answer
-AGAIN = 60.0  # seconds between questions to an MCP whose reports come and that never answered at once
+MISSING = 2  # questions in a row without an answer that are a sign
+MISSING_LATER = 3  # as many, if a question was answered since the last report
+MISSED = 0.25  # an answer within so many seconds counts as given at once
+MOST_OPEN = 8  # most questions without an answer
+AGAIN = 60.0  # seconds between questions to an MCP that reports, and has never answered at once
 
 
 class ProcessProof:
@@ -29,11 +29,11 @@ class ProcessProof:
         # Source port and acknowledgement number of each question, the latest last, with its time.
         self._open: dict[tuple[int, int], float] = {}
         self._asked_at = float("-inf")
-        # Of the first MISSING_LATER questions since the last answer or report.
+        # The times of the first MISSING_LATER questions since the last answer or report.
         self._first_times: list[float] = []
         self.unanswered = 0  # questions since the last answer or report
-        self.answers = False  # it has answered at once at least once
-        self._proved_since = False  # it has answered since the last report
+        self.answers = False  # the process has answered at once at least one time
+        self._proved_since = False  # the process has answered since the last report
 
     def is_wanted(self, silence: float, pace: float, now: float) -> bool:
         """Whether to ask. `silence`: seconds since the last report. `pace`: the seconds within which one was promised."""
@@ -42,8 +42,8 @@ class ProcessProof:
         return not self.answers and now - self._asked_at >= AGAIN
 
     def asked(self, port: int, ack: int, now: float) -> tuple[int, int] | None:
-        """The process was asked from a source port. Its answer will acknowledge `ack`. Returns the same of the question that is
-        given up for this one, whose connection has to be reset; None if there is room."""
+        """The process was asked from a source port. Its answer will acknowledge `ack`. If there was no room, the oldest question is given
+        up: then this returns that question's port and acknowledgement number, so that its connection can be reset. Else None."""
         if (port, ack) in self._open:
             return None  # the answer to the probe came twice
         given_up = next(iter(self._open)) if len(self._open) >= MOST_OPEN else None
@@ -63,7 +63,8 @@ class ProcessProof:
         return {port for port, _ in self._open}
 
     def answered(self, port: int, ack: int, now: float) -> None:
-        """The process has answered a question, so it runs. The absence of answers that take long is no sign."""
+        """The process has answered a question, so it runs. `answers` becomes True only for an answer at once: a process that takes longer
+        may not have answered yet."""
         asked_at = self._open.pop((port, ack))
         self.answers = self.answers or now - asked_at <= MISSED
         self._proved_since = True

@@ -1,11 +1,11 @@
 """How many bytes each subscriber has sent by each access type, towards quotas of bytes (N-5.6.1k3).
 
-One controller alone counts them all. Several controllers have records, which all of them know (steering.cluster.usage_exchange).
-What was used is the sum of all records, and of what was counted here and is in no record yet. A record has what one controller
-has counted ever, and the next one takes its place. So what is told twice counts once, and what a controller had counted that is
-gone stays used.
+A controller that is alone counts all bytes. Several controllers have records in etcd, which all of them know
+(steering.cluster.usage_exchange). The used bytes of a pair are the sum over all records, plus what was counted here and is in no record
+yet. A record has all bytes that one controller has ever counted, and replaces its earlier record. So a record that is told twice counts
+once, and bytes stay used that were counted by a controller that is gone.
 
-Pairs of subscriber and access type are divided into parts by a hash, so that a record is small and is handled in a moment.
+A pair is a subscriber with an access type. All pairs are divided into parts by a hash, so that one record is small and quickly handled.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,27 +14,27 @@ from zlib import crc32
 from steering.model.kept import USAGE_PAIRS, USAGE_PARTS, KeptUse
 from steering.model.network import NetworkAccessType
 
-METERED = 65_536  # pairs that are counted here and are in no record
-KNOWN = 262_144  # pairs in all records together: some 60 MB
-MOST = 2**63  # bytes in a record
+METERED = 65_536  # most pairs with bytes that were counted here and are in no record
+KNOWN = 262_144  # most pairs in all records together: some 60 MB
+MOST = 2**63  # most bytes of a pair in a record
 
 UseKey = tuple[bytes | str, NetworkAccessType]
 _KINDS = {kind.value: kind for kind in NetworkAccessType}
 
 
 class UsedBytes:
-    """`changes` counts up with what is counted here. `refused`: how often there was no room in records for a pair."""
+    """`changes` grows whenever bytes are counted here. `refused`: how often a record had no room for a pair."""
 
     def __init__(self) -> None:
         self.changes = 0
         self.refused = 0
-        # What was counted here and is in no record, by part, and how many pairs that are.
+        # By part: the bytes that were counted here and are in no record. `_pairs`: the number of these pairs.
         self._fresh: tuple[dict[UseKey, int], ...] = tuple({} for _ in range(USAGE_PARTS))
         self._pairs = 0
         self._records: dict[tuple[str, int], dict[UseKey, int]] = {}  # by controller and part
-        self._held = 0  # pairs in all of them
-        self._cut: set[tuple[str, int]] = set()  # records with pairs that there was no room for
-        # Their sum, by part too: the growth of one large dictionary would delay a SYN.
+        self._held = 0  # pairs in all records
+        self._cut: set[tuple[str, int]] = set()  # records with pairs for which there was no room
+        # By part: the sum of all records. One dictionary for each part, because the growth of a single large one would delay a SYN.
         self._recorded: tuple[dict[UseKey, int], ...] = tuple({} for _ in range(USAGE_PARTS))
 
     def of(self, key: UseKey) -> int:
@@ -43,8 +43,8 @@ class UsedBytes:
         return self._fresh[part].get(key, 0) + self._recorded[part].get(key, 0)
 
     def add(self, key: UseKey, moved: int) -> bool:
-        """So many more bytes were counted here. False for a pair that there is no room for: pairs that are counted are not
-        dropped, because that would give them their quota once more."""
+        """Count `moved` more bytes. Returns False if there is no room for a new pair. Other pairs are not dropped for it, because they
+        would get their quota a second time."""
         fresh = self._fresh[part_of(key)]
         if key not in fresh:
             if self._pairs >= METERED:
@@ -57,23 +57,23 @@ class UsedBytes:
     # ---- of one controller alone ------------------------------------------------------------------
 
     def kept(self) -> tuple[KeptUse, ...]:
-        """What was counted here and is in no record."""
+        """The bytes that were counted here and are in no record."""
         return tuple(KeptUse(who, kind.value, n) for fresh in self._fresh for (who, kind), n in fresh.items())
 
     def restore(self, used: Iterable[KeptUse]) -> int:
-        """Count on from what an earlier controller has kept. Returns how many pairs are none, or too many."""
+        """Count on from the bytes that an earlier controller has kept. Returns how many pairs are malformed or have no room."""
         given = list(used)
         return len(given) - sum(self.add(key, count) for key, count in _read(given))
 
     # ---- records of several controllers -----------------------------------------------------------
 
     def unwritten(self) -> list[int]:
-        """The parts of which something was counted here that is in no record."""
+        """The parts with bytes that were counted here and are in no record."""
         return [part for part, fresh in enumerate(self._fresh) if fresh]
 
     def record(self, controller: str, part: int) -> tuple[KeptUse, ...]:
-        """A record of this controller, with what was counted since. Empty, so that nothing is written, where the record has pairs that are
-        not known here: they would be lost."""
+        """The new content of this controller's record of a part: the old content plus the bytes that were counted since. Empty, so that
+        nothing is written, if the old content has pairs for which there was no room here: they would be lost."""
         if (controller, part) in self._cut:
             return ()
         whole = dict(self._records.get((controller, part), {}))
@@ -85,8 +85,8 @@ class UsedBytes:
         return tuple(KeptUse(who, kind.value, n) for (who, kind), n in whole.items())
 
     def told(self, controller: str, part: int, used: Iterable[KeptUse]) -> list[tuple[UseKey, int, int]]:
-        """A record has another content; without content it is gone. Returns the pairs that changes, each with what was used
-        before and is used now."""
+        """A record has another content now. Empty: the record was deleted. Returns the pairs that this changes, each with the used bytes
+        before and now."""
         refused = self.refused
         changed = self._take(controller, part, used)
         (self._cut.add if self.refused > refused else self._cut.discard)((controller, part))
@@ -117,9 +117,9 @@ class UsedBytes:
         return changed
 
     def written(self, controller: str, part: int, used: Iterable[KeptUse]) -> None:
-        """A record of this controller has been written: `record` made it. What it has more than before was counted here."""
+        """The content that `record` returned was written. The bytes that it has more than before are in a record now."""
         known, fresh = self._records.get((controller, part), {}), self._fresh[part]
-        self._take(controller, part, used)  # what it has no room for is still counted here
+        self._take(controller, part, used)  # pairs without room in the records stay in `_fresh`
         self.changes += 1
         for key, count in self._records.get((controller, part), {}).items():
             left = fresh.get(key, 0) - (count - known.get(key, 0))

@@ -1,14 +1,14 @@
-"""Which subflow of a session gives its slot to a new one: subflows that nobody is at the other end of any more.
+"""Decides which subflow of a session gives its slot to a new one: a subflow whose other end is gone.
 
-A WLAN that comes and goes leaves a subflow behind each time, and often nobody closes it: the host is out of reach, or has another
-address. A silent subflow may as well be a backup, which lives and would pass its MCP without its entry. So only a join that finds
-all slots taken takes one, what tells surely goes before what tells by silence, and no live subflow gives its slot.
+A WLAN that comes and goes leaves a subflow behind each time. Often nobody closes such a subflow, because the host is out of reach or has
+another address. But a silent subflow may also be a live backup: without its entry, its segments would bypass the MCP. So slots are taken only
+by a join that finds no free one. Sure signs that a subflow is over come before signs by silence, and no live subflow loses its slot.
 
-An MCP may close its half while the host goes on sending (RFC 9293 3.6). Counters are read once in a sweep, so the time since its FIN alone
-does not tell whether the host does.
+An MCP may close its half of a connection while the host goes on sending (RFC 9293 3.6). Counters are read only once in a sweep, so the time
+since the MCP's FIN alone does not show whether the host still sends.
 
-A silent host is asked for first (ARP, ND), also one that is known nowhere, as its port may have had no carrier for a moment. Meanwhile
-the join gets no answer, and its host sends it again a second later.
+Before a silent host counts as gone, it is asked for by ARP or ND. This also holds for a host that is known nowhere, because its port may have
+had no carrier for a moment. Meanwhile the join gets no answer, and its host sends it again a second later.
 """
 
 from collections.abc import Callable
@@ -32,17 +32,20 @@ SILENT_SWEEPS = 5
 ASKED_AGAIN = (
     10.0  # seconds after which a host that is known nowhere is asked for again: it may have come meanwhile
 )
-ASKED = 1_024  # hosts of which it is remembered when they were asked for; beyond it the oldest go
+ASKED = 1_024  # most hosts whose last question is remembered; the oldest are forgotten first
 
 
 class Over(IntEnum):
-    """Why a slot may be taken. The smallest goes first, and of several that subflow which was silent for longest."""
+    """Why a subflow may lose its slot. The subflow with the smallest reason loses it first, and of several, the one that was silent for
+    longest."""
 
     CLOSED = 0  # both ends closed it, or its MCP reset it
-    CLOSED_BY_MCP = 1  # and a round of sweeps found that nothing came from the host, as one that is out of reach closes nothing
+    CLOSED_BY_MCP = (
+        1  # its MCP closed it, and a round of sweeps found no segment of the host, which may be out of reach
+    )
     NOT_TAKEN_UP = 2  # a join that its MCP did not answer, or that its host did not go on with
-    NO_CARRIER = 3  # its port, or each port of its access network
-    JOINED_AGAIN = 4  # its host has begun another one with the same address id between the same addresses, and this one is quiet
+    NO_CARRIER = 3  # its port has no carrier, or no port of its access network has
+    JOINED_AGAIN = 4  # it is quiet, and its host has begun another one with the same address id and addresses
     HOST_GONE = (
         5  # its host's address is known at no port, nobody answers for it, and nothing came from there
     )
@@ -72,8 +75,8 @@ class LostSubflows:
         self._asked: dict[bytes, float] = {}  # address -> when
 
     def free_slot(self, session: Session, joining: FlowKey, address_id: int, now: float) -> list[Output]:
-        """A join finds no slot in its session: one subflow that is over gives its own. Nothing if each of them lives, or is the
-        only one."""
+        """A join finds no free slot in its session: end one subflow that is over. Nothing happens if all subflows live, or if there is only
+        one."""
         subflows = session.subflows
         if len(subflows) < 2:
             return []
@@ -85,8 +88,8 @@ class LostSubflows:
         return self._teardown.end_subflow(min(found)[-1], now) if found else []
 
     def ask(self, session: Session, joining: FlowKey, now: float) -> list[Output]:
-        """No slot is free: questions for hosts whose subflows are quiet, if some were not asked for a while ago. Those that do
-        not answer are known nowhere when the join comes again."""
+        """No slot could be freed: ask for the hosts whose subflows are quiet, unless they were asked for a moment ago. Hosts that do not
+        answer are known nowhere when the join comes again."""
         outputs: list[Output] = []
         subflows = session.subflows
         for subflow in subflows:
@@ -112,14 +115,14 @@ class LostSubflows:
     def _why(
         self, one: Subflow, all_: tuple[Subflow, ...], joining: FlowKey, address_id: int, now: float
     ) -> Over | None:
-        """Why a subflow may give its slot; None if it may not."""
+        """Why a subflow may lose its slot; None if it may not."""
         silent = now - one.active
         if one.closed == BOTH_FINS:
             return Over.CLOSED
         is_counted = one.waypoint != NO_WAYPOINT
         if self._closed_by_mcp(one, now) and is_counted and self._counted.found_silent(one):
             return Over.CLOSED_BY_MCP
-        # An answer to a gateway is not shown, so only a sweep tells there.
+        # The controller sees no copy of an answer to a gateway. There only a sweep shows whether the join was answered.
         unanswered = one.progress == UNANSWERED and one.role == PortRole.ACCESS
         if one.progress == UNHEARD or (
             unanswered and silent >= TAKEN_UP_WITHIN and not self._answers_lost(one)
@@ -153,7 +156,8 @@ class LostSubflows:
         return one in alike and all(other in quiet for other in alike)
 
     def _is_quiet_from(self, address: bytes, all_: tuple[Subflow, ...], now: float) -> bool:
-        """Whether all subflows of a session from an address are quiet. Only who sees all switches knows where hosts are."""
+        """Whether all subflows of a session from an address are quiet. Only a controller that sees all switches knows
+        where hosts are."""
         quiet = self._quiet(all_, now)
         return self._sees_all() and all(one in quiet for one in all_ if source_of(one.key) == address)
 
@@ -162,11 +166,11 @@ class LostSubflows:
         return [one for one in all_ if self._closed_by_mcp(one, now) or self._is_silent(one, now)]
 
     def _is_silent(self, one: Subflow, now: float) -> bool:
-        # What goes to its MCP's own address has no entry that counts it.
+        # A subflow to its MCP's own address has no entry that counts segments.
         if one.waypoint == NO_WAYPOINT or not self._sees_all():
             return False
         return one.active <= now - self._patience and self._counted.found_silent(one)
 
     def _closed_by_mcp(self, one: Subflow, now: float) -> bool:
-        """Whether its MCP has closed it a while ago. Its host may still send."""
+        """Whether the MCP of a subflow has closed it a while ago. The host may still send."""
         return bool(one.closed & MCP_FIN) and now - one.active >= self._teardown.timers.fin_linger

@@ -122,7 +122,7 @@ class Roles:
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self._slaves: set[DatapathId] = set()
-        # Switches that it decided for last, also those that are away now: another controller may follow there meanwhile.
+        # Switches for which this controller decided last. Some may be away now, and may obey another controller when they are back.
         self._decided: set[DatapathId] = set()
         self._away_at = 0.0
         self.events: Counter[RoleEvent] = Counter()
@@ -139,7 +139,8 @@ class Roles:
         return {channel.id for channel in self._masters}
 
     def obeying(self) -> set[DatapathId]:
-        """The switches that this controller is MASTER of, and that answer. One that does not may obey another controller by now."""
+        """The switches that this controller is MASTER of, and that answer. A switch that does not answer may obey another controller by
+        now."""
         return self.masters() & self.reached()
 
     def reached(self) -> set[DatapathId]:
@@ -258,9 +259,8 @@ class Roles:
         if now >= self._away_at:
             self._away_at = now + AWAY
             for dpid in sorted(self._decided - self.masters()):
-                if self._is_anothers(
-                    dpid
-                ):  # no answer of the switch will say so to who knows its sessions as they were
+                # The switch is away, so no answer of it will tell this controller.
+                if self._is_anothers(dpid):
                     self._count_step_down(dpid)
         self._app.settle(now)
 
@@ -275,7 +275,9 @@ class Roles:
             channel.disconnect(Disconnect.ANOTHERS)
             return
         leaving = standing.role is OpenFlowRole.MASTER and not is_owner
-        if leaving:  # its last question may have been just before it was to leave
+        if (
+            leaving
+        ):  # the last question may be from just before the duty changed, and the next one would come late
             standing.next_look = min(standing.next_look, now + POLL_SOON)
         if standing.told is None:
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)

@@ -105,7 +105,7 @@ class Reporter:
         self._rest_after, self._rest_wait = (
             0.0,
             FIRST_WAIT_S,
-        )  # the same of all else, and how long it waits next
+        )  # time before which nothing else is sent, and the seconds of the next wait
         self.reported = 0
         self.refused = 0
         self.dropped = 0

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 class EngineUsage:
-    """What an engine counts, as a `usage_exchange.UsageCounts`. `me`: this controller's name; `take`: of the application,
-    handles an input at once."""
+    """Implements `usage_exchange.UsageCounts` for an engine. `me`: this controller's name. `take` has the application handle an input at
+    once."""
 
     def __init__(self, engine: Engine, me: str, take: Callable[[Input], None]) -> None:
         self._engine = engine
@@ -48,7 +48,7 @@ class EngineUsage:
 
 
 class ClusterUsage:
-    """`keys`: those of the records. The other arguments are those of EngineUsage."""
+    """`keys`: of the records in etcd. The other arguments are those of EngineUsage."""
 
     def __init__(self, keys: Keys, me: str, engine: Engine, take: Callable[[Input], None]) -> None:
         self._counts = EngineUsage(engine, me, take)
@@ -58,14 +58,14 @@ class ClusterUsage:
 
     @property
     def works(self) -> tuple[tuple[StandingWork, Callable[..., None], Any], ...]:
-        """What takes part until `stop`, each in a greenthread of its own: function and argument."""
+        """The works that go on until `stop`, each in a greenthread of its own, with function and argument."""
         return (
             (StandingWork.FOLLOWING_USAGE, self._watch.run, self._told),
             (StandingWork.WRITING_USAGE, self._write, hub.sleep),
         )
 
     def stop(self) -> None:
-        """Write what was counted last, and take part no more."""
+        """Write the bytes that were counted last, and end the works."""
         self._try(lambda: self._exchange.write(hub.sleep, EVERYTHING))
         self._watch.stop()
 

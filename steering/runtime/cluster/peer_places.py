@@ -41,7 +41,7 @@ class PrivateSockets:
     def listen(self, name: str) -> Any:
         """Raises OSError."""
         path = self.place(name)
-        Path(path).unlink(missing_ok=True)  # of an earlier process of that name
+        Path(path).unlink(missing_ok=True)  # the socket of an earlier process of that name
         return eventlet.listen(path, family=AF_UNIX, reuse_port=False)
 
 

@@ -353,5 +353,5 @@ def _connected(place: PeerPlace) -> Any:
 
 
 def _host(address: Any) -> str:
-    """Of an accepted connection; a socket of the file system tells none."""
+    """The peer's host, from the address of an accepted connection. A socket in the file system has no address."""
     return str(address[0]) if address else "this machine"

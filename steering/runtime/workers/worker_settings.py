@@ -1,5 +1,5 @@
-"""What makes the command `steering run --workers N` one of the N workers, where its parent has started it: a word in the environment.
-It stays there when the worker begins anew in the same process."""
+"""The word in the environment by which the parent makes the command `steering run --workers N` one of its N workers. The word is still there
+when the worker begins anew in the same process."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +8,8 @@ from pathlib import Path
 from steering.cluster.shares import worker_names
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
 
-WORKER = "STEERING_WORKER"  # NUMBER:FOLDER
-STATE = "workers"  # the folder in the state directory for all that the parent and the workers from the second on keep
+WORKER = "STEERING_WORKER"  # the variable; its value is NUMBER:FOLDER
+STATE = "workers"  # the folder in the state directory for the files of the parent, and of all workers but the first
 CELL = "workers"
 STORE = "store"  # the socket of the parent's store, in the folder of sockets
 
