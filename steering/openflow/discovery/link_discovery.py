@@ -294,9 +294,8 @@ class Discovery:
         link.seen = LOST
         if link.told:
             link.told = False
-            changes.append(
-                LinkTrip(near, link.far, 0.0, 0.0, False)
-            )  # if the link comes back and trips still take longer, that is reported again
+            # If the link comes back and its trips still take longer, that is reported again.
+            changes.append(LinkTrip(near, link.far, 0.0, 0.0, False))
         if link.up:
             link.up = False
             changes.append(LinkDown(near, link.far))

@@ -275,9 +275,7 @@ class Roles:
             channel.disconnect(Disconnect.ANOTHERS)
             return
         leaving = standing.role is OpenFlowRole.MASTER and not is_owner
-        if (
-            leaving
-        ):  # the last question may be from just before the duty changed, and the next one would come late
+        if leaving:  # the last question may be from just before the duty changed
             standing.next_look = min(standing.next_look, now + POLL_SOON)
         if standing.told is None:
             self._ask(channel, standing, OpenFlowRole.NOCHANGE, 0, now)
