@@ -102,9 +102,7 @@ class UsageExchange:
             if change.text is not None:
                 self._revisions[part] = change.revision
         elif change.revision > self._revisions.get(part, 0):
-            self._own(
-                part, change
-            )  # otherwise this controller itself wrote the record, and took note of it then
+            self._own(part, change)  # otherwise this controller itself wrote the record
 
     def _own(self, part: int, change: KeyChange) -> None:
         """This controller's record was changed or deleted: by itself, by another run under its name, or by somebody else."""
@@ -166,9 +164,7 @@ class UsageExchange:
             return 0
         self._attempts[part] = attempt
         revision = self._keys.replace(f"{self._me}/{part}", self._revisions.get(part, 0), attempt.text)
-        if (
-            revision and self._attempts.get(part) is attempt
-        ):  # otherwise the watch has told this record meanwhile
+        if revision and self._attempts.get(part) is attempt:  # otherwise the watch was faster
             del self._attempts[part]
             self._revisions[part] = revision
             self._has_written(part, attempt)

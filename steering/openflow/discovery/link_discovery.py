@@ -59,9 +59,8 @@ class _Adjacency:
     good_since: float
     up: bool
     trips: LinkTrips = field(default_factory=LinkTrips)
-    alone: float = float(
-        "inf"
-    )  # since when trips over this link take longer than before, and trips over others do not
+    # Since when trips over this link take longer than before, and trips over others do not.
+    alone: float = float("inf")
     told: bool = False  # whether the longer trips were reported
     timed: float = LOST  # when the last trip was measured
 

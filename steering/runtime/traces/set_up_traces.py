@@ -355,9 +355,8 @@ class SetUpTraces:
         if state is None or (state is SessionState.CLOSING and not trace.was_answered):
             self._end(trace, SetUpOutcome.UNFINISHED, now)
             return
-        if not (
-            trace.is_reverse and trace.was_answered
-        ):  # of a server's session, the host's SYN/ACK was the answer
+        # In a server's session, the host's SYN/ACK was the answer.
+        if not (trace.is_reverse and trace.was_answered):
             trace.span.child("await host", trace.since, now, {})
         plain = state is SessionState.PLAIN
         self._end(trace, SetUpOutcome.PLAIN if plain else SetUpOutcome.ESTABLISHED, now)
