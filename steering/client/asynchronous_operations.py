@@ -25,7 +25,7 @@ class AsyncOperations:
         return cast(records.Health, await self._ask("GET", ["health"]))
 
     async def status(self) -> records.Status:
-        """What the site expects, what of it is missing and since when. Roles: operator, reader."""
+        """The things that the site expects, which of them are missing, and since when. Roles: operator, reader."""
         return cast(records.Status, await self._ask("GET", ["status"]))
 
     async def topology(self) -> records.Topology:
@@ -41,19 +41,19 @@ class AsyncOperations:
         return cast(records.Ports, await self._ask("GET", ["ports"], query={"switch": switch}))
 
     async def cluster(self) -> records.Cluster:
-        """Controllers that are one, and who decides for which switches. Roles: operator, reader."""
+        """The controllers of the cluster, and which of them decides for which switches. Roles: operator, reader."""
         return cast(records.Cluster, await self._ask("GET", ["cluster"]))
 
     async def drain_controller(self, name: str) -> records.Drain:
-        """It decides for nothing more: its standby takes over. Roles: operator."""
+        """Drain a controller: it gives all of its switches to its standbys. Roles: operator."""
         return cast(records.Drain, await self._ask("POST", ["cluster", name, "drain"]))
 
     async def undrain_controller(self, name: str) -> records.Drain:
-        """It may decide again. Roles: operator."""
+        """Let a drained controller decide for switches again. Roles: operator."""
         return cast(records.Drain, await self._ask("POST", ["cluster", name, "undrain"]))
 
     async def rebalance_cluster(self, *, dry_run: bool | None = None) -> records.Rebalance:
-        """Level the load: one share after the other. Roles: operator."""
+        """Level the load of the controllers: shares of switches move one after the other. Roles: operator."""
         return cast(records.Rebalance, await self._ask("POST", ["cluster", "rebalance"], query={"dry_run": dry_run}))
 
     async def links(self) -> records.Links:
@@ -65,35 +65,35 @@ class AsyncOperations:
         return cast(records.Link, await self._ask("GET", ["links", name]))
 
     async def put_link(self, name: str, body: records.LinkUpdate, *, if_match: str = "*") -> records.Link:
-        """Another weight: new sessions go by it, live ones keep their paths. Roles: operator."""
+        """Set a link's weight: new sessions are routed by it, live sessions keep their paths. Roles: operator."""
         return cast(records.Link, await self._ask("PUT", ["links", name], body=body, if_match=if_match))
 
     async def mcps(self) -> records.Mcps:
-        """The MCPs and what they carry. Roles: device, operator, reader."""
+        """The MCPs and their sessions. Roles: device, operator, reader."""
         return cast(records.Mcps, await self._ask("GET", ["mcps"]))
 
     async def register_mcp(self, text: str) -> records.McpRegistered:
-        """Register an MCP, in the site file's shape. Roles: mcp, operator."""
+        """Register an MCP, described as in the site file. Roles: mcp, operator."""
         return cast(records.McpRegistered, await self._ask("POST", ["mcps"], text=text))
 
     async def mcp(self, name: str) -> records.McpDeclared:
-        """One MCP; its ETag is that of what was declared of it. Roles: mcp, operator, reader."""
+        """One MCP; the ETag is that of its description. Roles: mcp, operator, reader."""
         return cast(records.McpDeclared, await self._ask("GET", ["mcps", name]))
 
     async def change_mcp(self, name: str, text: str, *, if_match: str = "*") -> records.McpRegistered:
-        """Another description of an MCP, in the site file's shape. Roles: mcp, operator."""
+        """Replace the description of an MCP, given as in the site file. Roles: mcp, operator."""
         return cast(records.McpRegistered, await self._ask("PUT", ["mcps", name], text=text, if_match=if_match))
 
     async def remove_mcp(self, name: str, *, force: bool | None = None) -> records.McpRemoved:
-        """Take an MCP out; 409 while sessions live there. Roles: mcp, operator."""
+        """Remove an MCP; 409 while it has live sessions. Roles: mcp, operator."""
         return cast(records.McpRemoved, await self._ask("DELETE", ["mcps", name], query={"force": force}))
 
     async def drain(self, name: str) -> records.Drain:
-        """Keep its sessions, get no new ones. Roles: operator."""
+        """Drain an MCP: it keeps its sessions and gets no new ones. Roles: operator."""
         return cast(records.Drain, await self._ask("POST", ["mcps", name, "drain"]))
 
     async def undrain(self, name: str) -> records.Drain:
-        """Get new sessions again. Roles: operator."""
+        """Let a drained MCP get new sessions again. Roles: operator."""
         return cast(records.Drain, await self._ask("POST", ["mcps", name, "undrain"]))
 
     async def load(self, name: str, body: records.LoadReport) -> records.Load:
@@ -109,11 +109,11 @@ class AsyncOperations:
         return cast(records.AccessNetwork, await self._ask("GET", ["access-networks", name]))
 
     async def put_access_network(self, name: str, body: records.AccessUpdate, *, if_match: str = "*") -> records.AccessNetwork:
-        """Network access type information, effective on live sessions. Roles: operator."""
+        """Set the network access type information of an access network, effective on live sessions. Roles: operator."""
         return cast(records.AccessNetwork, await self._ask("PUT", ["access-networks", name], body=body, if_match=if_match))
 
     async def put_subscriber_access(self, id: str, body: records.SubscriberUpdate) -> records.SubscriberAccess:
-        """Which accesses a subscriber may combine, effective on live sessions. Roles: operator."""
+        """Set which accesses a subscriber may combine, effective on live sessions. Roles: operator."""
         return cast(records.SubscriberAccess, await self._ask("PUT", ["subscribers", id, "access"], body=body))
 
     async def offload(self, body: records.OffloadOrder) -> records.Offload:
@@ -125,7 +125,7 @@ class AsyncOperations:
         return cast(records.Acl, await self._ask("GET", ["acl"]))
 
     async def put_acl(self, body: records.AclList, *, if_match: str = "*") -> records.Acl:
-        """Another access control list, effective at once. Roles: operator."""
+        """Replace the access control list, effective at once. Roles: operator."""
         return cast(records.Acl, await self._ask("PUT", ["acl"], body=body, if_match=if_match))
 
     async def registry(self) -> records.Registry:
@@ -137,7 +137,7 @@ class AsyncOperations:
         return cast(records.Registered, await self._ask("POST", ["registry"], body=body))
 
     async def strike(self, id: str) -> records.Struck:
-        """Take a subscriber out. Roles: operator."""
+        """Remove a subscriber from the registry. Roles: operator."""
         return cast(records.Struck, await self._ask("DELETE", ["registry", id]))
 
     async def pairings(self) -> records.Pairings:
@@ -145,11 +145,11 @@ class AsyncOperations:
         return cast(records.Pairings, await self._ask("GET", ["pairings"]))
 
     async def pair(self, name: str, body: records.Pairing) -> records.Paired:
-        """A device says where it speaks from. Roles: device, operator."""
+        """Pair a device with the addresses that it sends from. Roles: device, operator."""
         return cast(records.Paired, await self._ask("PUT", ["pairings", name], body=body))
 
     async def unpair(self, name: str) -> records.Unpaired:
-        """A device is paired no more. Roles: device, operator."""
+        """End the pairing of a device. Roles: device, operator."""
         return cast(records.Unpaired, await self._ask("DELETE", ["pairings", name]))
 
     async def bindings(self) -> records.Bindings:
@@ -165,11 +165,11 @@ class AsyncOperations:
         return cast(records.Binding, await self._ask("GET", ["bindings", id]))
 
     async def renew_binding(self, id: str, body: records.BindingRenewal, *, if_match: str = "*") -> records.Binding:
-        """Begin its lifetime anew. Roles: device, operator."""
+        """Begin the lifetime of a binding anew. Roles: device, operator."""
         return cast(records.Binding, await self._ask("PUT", ["bindings", id], body=body, if_match=if_match))
 
     async def unbind(self, id: str) -> records.Unbound:
-        """Close it. Roles: device, operator."""
+        """End a binding: its port is closed. Roles: device, operator."""
         return cast(records.Unbound, await self._ask("DELETE", ["bindings", id]))
 
     async def discovery(self) -> records.Discovery:
@@ -201,11 +201,11 @@ class AsyncOperations:
         return cast(records.PolicyOutcome, await self._ask("POST", ["policy", "rollback"], body=body, if_match=if_match))
 
     async def clock(self) -> records.Clock:
-        """The time that rules go by, and which windows are open. Roles: operator, reader."""
+        """The time that the policy's rules use, and which of their time windows are open. Roles: operator, reader."""
         return cast(records.Clock, await self._ask("GET", ["policy", "clock"]))
 
     async def put_clock(self, body: records.ClockUpdate, *, if_match: str = "*") -> records.Clock:
-        """Put that clock off, until the controller starts again. Roles: operator."""
+        """Set the time that the policy's rules use, until the controller starts again. Roles: operator."""
         return cast(records.Clock, await self._ask("PUT", ["policy", "clock"], body=body, if_match=if_match))
 
     async def subscribers(self) -> records.Subscribers:
@@ -233,15 +233,15 @@ class AsyncOperations:
         return cast(records.Abort, await self._ask("DELETE", ["sessions", id]))
 
     async def session_paths(self, id: str) -> records.SessionPaths:
-        """The switches that its subflows pass, natural and pinned. Roles: operator, reader."""
+        """The switches on the natural and pinned paths of a session's subflows. Roles: operator, reader."""
         return cast(records.SessionPaths, await self._ask("GET", ["sessions", id, "paths"]))
 
     async def aborted(self, id: str) -> records.AbortReport:
-        """What became of each end of a session that was aborted. Roles: operator."""
+        """How each end of an aborted session has answered. Roles: operator."""
         return cast(records.AbortReport, await self._ask("GET", ["aborts", id]))
 
     async def report_mappings(self, name: str, body: records.MappingBatch) -> records.MappingsKept:
-        """An MCP reports who has which external address. Roles: mcp, operator."""
+        """An MCP reports which subscriber has which external address. Roles: mcp, operator."""
         return cast(records.MappingsKept, await self._ask("POST", ["mcps", name, "mappings"], body=body))
 
     async def report_sessions(self, name: str, body: records.SessionBatch) -> records.SessionsTaken:
@@ -249,11 +249,11 @@ class AsyncOperations:
         return cast(records.SessionsTaken, await self._ask("POST", ["mcps", name, "sessions"], body=body))
 
     async def mappings(self, *, ip: str | None = None, port: int | None = None, time: float | None = None) -> records.Mapping:
-        """Who had an external address and port at a time. Roles: operator."""
+        """The subscriber that had an external address and port at a time. Roles: operator."""
         return cast(records.Mapping, await self._ask("GET", ["mappings"], query={"ip": ip, "port": port, "time": time}))
 
     async def reservations(self) -> records.Reservations:
-        """What is reserved; a device sees its own. Roles: device, operator, reader."""
+        """Reservations; a device sees its own. Roles: device, operator, reader."""
         return cast(records.Reservations, await self._ask("GET", ["reservations"]))
 
     async def reserve(self, body: records.ReservationWish) -> records.Reservation:
@@ -265,15 +265,15 @@ class AsyncOperations:
         return cast(records.Reservation, await self._ask("GET", ["reservations", id]))
 
     async def renew_reservation(self, id: str, body: records.Renewal, *, if_match: str = "*") -> records.Reservation:
-        """Begin its lease anew. Roles: device, operator."""
+        """Begin the lease of a reservation anew. Roles: device, operator."""
         return cast(records.Reservation, await self._ask("PUT", ["reservations", id], body=body, if_match=if_match))
 
     async def release_reservation(self, id: str) -> records.Released:
-        """Give it back. Roles: device, operator."""
+        """Release a reservation. Roles: device, operator."""
         return cast(records.Released, await self._ask("DELETE", ["reservations", id]))
 
     async def accept_reservation(self, id: str) -> records.Reservation:
-        """Accept less than was asked for. Roles: device, operator."""
+        """Accept a reservation of less than was asked for. Roles: device, operator."""
         return cast(records.Reservation, await self._ask("POST", ["reservations", id, "accept"]))
 
     async def decision(self, id: str) -> records.Decision:
@@ -281,9 +281,9 @@ class AsyncOperations:
         return cast(records.Decision, await self._ask("GET", ["decisions", id]))
 
     async def whatif(self, body: records.WhatIfQuestion) -> records.WhatIf:
-        """A decision on a connection that nobody opens. Roles: operator, reader."""
+        """The decision that a connection would get, without opening it. Roles: operator, reader."""
         return cast(records.WhatIf, await self._ask("POST", ["whatif"], body=body))
 
     async def openapi(self) -> dict[str, Any]:
-        """This description. Roles: device, mcp, operator, reader."""
+        """This OpenAPI description. Roles: device, mcp, operator, reader."""
         return await self._ask("GET", ["openapi.json"])

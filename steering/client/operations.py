@@ -25,7 +25,7 @@ class Operations:
         return cast(records.Health, self._ask("GET", ["health"]))
 
     def status(self) -> records.Status:
-        """What the site expects, what of it is missing and since when. Roles: operator, reader."""
+        """The things that the site expects, which of them are missing, and since when. Roles: operator, reader."""
         return cast(records.Status, self._ask("GET", ["status"]))
 
     def topology(self) -> records.Topology:
@@ -41,19 +41,19 @@ class Operations:
         return cast(records.Ports, self._ask("GET", ["ports"], query={"switch": switch}))
 
     def cluster(self) -> records.Cluster:
-        """Controllers that are one, and who decides for which switches. Roles: operator, reader."""
+        """The controllers of the cluster, and which of them decides for which switches. Roles: operator, reader."""
         return cast(records.Cluster, self._ask("GET", ["cluster"]))
 
     def drain_controller(self, name: str) -> records.Drain:
-        """It decides for nothing more: its standby takes over. Roles: operator."""
+        """Drain a controller: it gives all of its switches to its standbys. Roles: operator."""
         return cast(records.Drain, self._ask("POST", ["cluster", name, "drain"]))
 
     def undrain_controller(self, name: str) -> records.Drain:
-        """It may decide again. Roles: operator."""
+        """Let a drained controller decide for switches again. Roles: operator."""
         return cast(records.Drain, self._ask("POST", ["cluster", name, "undrain"]))
 
     def rebalance_cluster(self, *, dry_run: bool | None = None) -> records.Rebalance:
-        """Level the load: one share after the other. Roles: operator."""
+        """Level the load of the controllers: shares of switches move one after the other. Roles: operator."""
         return cast(records.Rebalance, self._ask("POST", ["cluster", "rebalance"], query={"dry_run": dry_run}))
 
     def links(self) -> records.Links:
@@ -65,35 +65,35 @@ class Operations:
         return cast(records.Link, self._ask("GET", ["links", name]))
 
     def put_link(self, name: str, body: records.LinkUpdate, *, if_match: str = "*") -> records.Link:
-        """Another weight: new sessions go by it, live ones keep their paths. Roles: operator."""
+        """Set a link's weight: new sessions are routed by it, live sessions keep their paths. Roles: operator."""
         return cast(records.Link, self._ask("PUT", ["links", name], body=body, if_match=if_match))
 
     def mcps(self) -> records.Mcps:
-        """The MCPs and what they carry. Roles: device, operator, reader."""
+        """The MCPs and their sessions. Roles: device, operator, reader."""
         return cast(records.Mcps, self._ask("GET", ["mcps"]))
 
     def register_mcp(self, text: str) -> records.McpRegistered:
-        """Register an MCP, in the site file's shape. Roles: mcp, operator."""
+        """Register an MCP, described as in the site file. Roles: mcp, operator."""
         return cast(records.McpRegistered, self._ask("POST", ["mcps"], text=text))
 
     def mcp(self, name: str) -> records.McpDeclared:
-        """One MCP; its ETag is that of what was declared of it. Roles: mcp, operator, reader."""
+        """One MCP; the ETag is that of its description. Roles: mcp, operator, reader."""
         return cast(records.McpDeclared, self._ask("GET", ["mcps", name]))
 
     def change_mcp(self, name: str, text: str, *, if_match: str = "*") -> records.McpRegistered:
-        """Another description of an MCP, in the site file's shape. Roles: mcp, operator."""
+        """Replace the description of an MCP, given as in the site file. Roles: mcp, operator."""
         return cast(records.McpRegistered, self._ask("PUT", ["mcps", name], text=text, if_match=if_match))
 
     def remove_mcp(self, name: str, *, force: bool | None = None) -> records.McpRemoved:
-        """Take an MCP out; 409 while sessions live there. Roles: mcp, operator."""
+        """Remove an MCP; 409 while it has live sessions. Roles: mcp, operator."""
         return cast(records.McpRemoved, self._ask("DELETE", ["mcps", name], query={"force": force}))
 
     def drain(self, name: str) -> records.Drain:
-        """Keep its sessions, get no new ones. Roles: operator."""
+        """Drain an MCP: it keeps its sessions and gets no new ones. Roles: operator."""
         return cast(records.Drain, self._ask("POST", ["mcps", name, "drain"]))
 
     def undrain(self, name: str) -> records.Drain:
-        """Get new sessions again. Roles: operator."""
+        """Let a drained MCP get new sessions again. Roles: operator."""
         return cast(records.Drain, self._ask("POST", ["mcps", name, "undrain"]))
 
     def load(self, name: str, body: records.LoadReport) -> records.Load:
@@ -109,11 +109,11 @@ class Operations:
         return cast(records.AccessNetwork, self._ask("GET", ["access-networks", name]))
 
     def put_access_network(self, name: str, body: records.AccessUpdate, *, if_match: str = "*") -> records.AccessNetwork:
-        """Network access type information, effective on live sessions. Roles: operator."""
+        """Set the network access type information of an access network, effective on live sessions. Roles: operator."""
         return cast(records.AccessNetwork, self._ask("PUT", ["access-networks", name], body=body, if_match=if_match))
 
     def put_subscriber_access(self, id: str, body: records.SubscriberUpdate) -> records.SubscriberAccess:
-        """Which accesses a subscriber may combine, effective on live sessions. Roles: operator."""
+        """Set which accesses a subscriber may combine, effective on live sessions. Roles: operator."""
         return cast(records.SubscriberAccess, self._ask("PUT", ["subscribers", id, "access"], body=body))
 
     def offload(self, body: records.OffloadOrder) -> records.Offload:
@@ -125,7 +125,7 @@ class Operations:
         return cast(records.Acl, self._ask("GET", ["acl"]))
 
     def put_acl(self, body: records.AclList, *, if_match: str = "*") -> records.Acl:
-        """Another access control list, effective at once. Roles: operator."""
+        """Replace the access control list, effective at once. Roles: operator."""
         return cast(records.Acl, self._ask("PUT", ["acl"], body=body, if_match=if_match))
 
     def registry(self) -> records.Registry:
@@ -137,7 +137,7 @@ class Operations:
         return cast(records.Registered, self._ask("POST", ["registry"], body=body))
 
     def strike(self, id: str) -> records.Struck:
-        """Take a subscriber out. Roles: operator."""
+        """Remove a subscriber from the registry. Roles: operator."""
         return cast(records.Struck, self._ask("DELETE", ["registry", id]))
 
     def pairings(self) -> records.Pairings:
@@ -145,11 +145,11 @@ class Operations:
         return cast(records.Pairings, self._ask("GET", ["pairings"]))
 
     def pair(self, name: str, body: records.Pairing) -> records.Paired:
-        """A device says where it speaks from. Roles: device, operator."""
+        """Pair a device with the addresses that it sends from. Roles: device, operator."""
         return cast(records.Paired, self._ask("PUT", ["pairings", name], body=body))
 
     def unpair(self, name: str) -> records.Unpaired:
-        """A device is paired no more. Roles: device, operator."""
+        """End the pairing of a device. Roles: device, operator."""
         return cast(records.Unpaired, self._ask("DELETE", ["pairings", name]))
 
     def bindings(self) -> records.Bindings:
@@ -165,11 +165,11 @@ class Operations:
         return cast(records.Binding, self._ask("GET", ["bindings", id]))
 
     def renew_binding(self, id: str, body: records.BindingRenewal, *, if_match: str = "*") -> records.Binding:
-        """Begin its lifetime anew. Roles: device, operator."""
+        """Begin the lifetime of a binding anew. Roles: device, operator."""
         return cast(records.Binding, self._ask("PUT", ["bindings", id], body=body, if_match=if_match))
 
     def unbind(self, id: str) -> records.Unbound:
-        """Close it. Roles: device, operator."""
+        """End a binding: its port is closed. Roles: device, operator."""
         return cast(records.Unbound, self._ask("DELETE", ["bindings", id]))
 
     def discovery(self) -> records.Discovery:
@@ -201,11 +201,11 @@ class Operations:
         return cast(records.PolicyOutcome, self._ask("POST", ["policy", "rollback"], body=body, if_match=if_match))
 
     def clock(self) -> records.Clock:
-        """The time that rules go by, and which windows are open. Roles: operator, reader."""
+        """The time that the policy's rules use, and which of their time windows are open. Roles: operator, reader."""
         return cast(records.Clock, self._ask("GET", ["policy", "clock"]))
 
     def put_clock(self, body: records.ClockUpdate, *, if_match: str = "*") -> records.Clock:
-        """Put that clock off, until the controller starts again. Roles: operator."""
+        """Set the time that the policy's rules use, until the controller starts again. Roles: operator."""
         return cast(records.Clock, self._ask("PUT", ["policy", "clock"], body=body, if_match=if_match))
 
     def subscribers(self) -> records.Subscribers:
@@ -233,15 +233,15 @@ class Operations:
         return cast(records.Abort, self._ask("DELETE", ["sessions", id]))
 
     def session_paths(self, id: str) -> records.SessionPaths:
-        """The switches that its subflows pass, natural and pinned. Roles: operator, reader."""
+        """The switches on the natural and pinned paths of a session's subflows. Roles: operator, reader."""
         return cast(records.SessionPaths, self._ask("GET", ["sessions", id, "paths"]))
 
     def aborted(self, id: str) -> records.AbortReport:
-        """What became of each end of a session that was aborted. Roles: operator."""
+        """How each end of an aborted session has answered. Roles: operator."""
         return cast(records.AbortReport, self._ask("GET", ["aborts", id]))
 
     def report_mappings(self, name: str, body: records.MappingBatch) -> records.MappingsKept:
-        """An MCP reports who has which external address. Roles: mcp, operator."""
+        """An MCP reports which subscriber has which external address. Roles: mcp, operator."""
         return cast(records.MappingsKept, self._ask("POST", ["mcps", name, "mappings"], body=body))
 
     def report_sessions(self, name: str, body: records.SessionBatch) -> records.SessionsTaken:
@@ -249,11 +249,11 @@ class Operations:
         return cast(records.SessionsTaken, self._ask("POST", ["mcps", name, "sessions"], body=body))
 
     def mappings(self, *, ip: str | None = None, port: int | None = None, time: float | None = None) -> records.Mapping:
-        """Who had an external address and port at a time. Roles: operator."""
+        """The subscriber that had an external address and port at a time. Roles: operator."""
         return cast(records.Mapping, self._ask("GET", ["mappings"], query={"ip": ip, "port": port, "time": time}))
 
     def reservations(self) -> records.Reservations:
-        """What is reserved; a device sees its own. Roles: device, operator, reader."""
+        """Reservations; a device sees its own. Roles: device, operator, reader."""
         return cast(records.Reservations, self._ask("GET", ["reservations"]))
 
     def reserve(self, body: records.ReservationWish) -> records.Reservation:
@@ -265,15 +265,15 @@ class Operations:
         return cast(records.Reservation, self._ask("GET", ["reservations", id]))
 
     def renew_reservation(self, id: str, body: records.Renewal, *, if_match: str = "*") -> records.Reservation:
-        """Begin its lease anew. Roles: device, operator."""
+        """Begin the lease of a reservation anew. Roles: device, operator."""
         return cast(records.Reservation, self._ask("PUT", ["reservations", id], body=body, if_match=if_match))
 
     def release_reservation(self, id: str) -> records.Released:
-        """Give it back. Roles: device, operator."""
+        """Release a reservation. Roles: device, operator."""
         return cast(records.Released, self._ask("DELETE", ["reservations", id]))
 
     def accept_reservation(self, id: str) -> records.Reservation:
-        """Accept less than was asked for. Roles: device, operator."""
+        """Accept a reservation of less than was asked for. Roles: device, operator."""
         return cast(records.Reservation, self._ask("POST", ["reservations", id, "accept"]))
 
     def decision(self, id: str) -> records.Decision:
@@ -281,9 +281,9 @@ class Operations:
         return cast(records.Decision, self._ask("GET", ["decisions", id]))
 
     def whatif(self, body: records.WhatIfQuestion) -> records.WhatIf:
-        """A decision on a connection that nobody opens. Roles: operator, reader."""
+        """The decision that a connection would get, without opening it. Roles: operator, reader."""
         return cast(records.WhatIf, self._ask("POST", ["whatif"], body=body))
 
     def openapi(self) -> dict[str, Any]:
-        """This description. Roles: device, mcp, operator, reader."""
+        """This OpenAPI description. Roles: device, mcp, operator, reader."""
         return self._ask("GET", ["openapi.json"])

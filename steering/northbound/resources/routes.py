@@ -58,7 +58,7 @@ IF_MATCH, SEQUENCE, STREAM, PEERS = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM, U
 ROUTES = (
     RestRoute("GET", "health", "/v1/health", "State of the controller", Status.health, "Health", EVERYONE),
     RestRoute(
-        "GET", "status", "/v1/status", "What the site expects, what of it is missing and since when", Status.status,
+        "GET", "status", "/v1/status", "The things that the site expects, which of them are missing, and since when", Status.status,
         "Status",
     ),
     RestRoute(
@@ -73,19 +73,19 @@ ROUTES = (
         parameters=(parameters.SWITCH,),
     ),
     RestRoute(
-        "GET", "cluster", "/v1/cluster", "Controllers that are one, and who decides for which switches",
+        "GET", "cluster", "/v1/cluster", "The controllers of the cluster, and which of them decides for which switches",
         ClusterResource.current, "Cluster",
     ),
     RestRoute(
-        "POST", "drain_controller", "/v1/cluster/{name}/drain", "It decides for nothing more: its standby takes over",
+        "POST", "drain_controller", "/v1/cluster/{name}/drain", "Drain a controller: it gives all of its switches to its standbys",
         ClusterResource.drain, "Drain", OPERATOR, status=ACCEPTED, uses=Uses.LOOKUP, changes=True,
     ),
     RestRoute(
-        "POST", "undrain_controller", "/v1/cluster/{name}/undrain", "It may decide again",
+        "POST", "undrain_controller", "/v1/cluster/{name}/undrain", "Let a drained controller decide for switches again",
         ClusterResource.undrain, "Drain", OPERATOR, status=ACCEPTED, uses=Uses.LOOKUP, changes=True,
     ),
     RestRoute(
-        "POST", "rebalance_cluster", "/v1/cluster/rebalance", "Level the load: one share after the other",
+        "POST", "rebalance_cluster", "/v1/cluster/rebalance", "Level the load of the controllers: shares of switches move one after the other",
         ClusterResource.rebalance, "Rebalance", OPERATOR, (parameters.DRY_RUN,), status=ACCEPTED,
         uses=Uses.LOOKUP | Uses.STATE, changes=True,
     ),
@@ -94,35 +94,35 @@ ROUTES = (
         "GET", "link", "/v1/links/{name}", "One link, by its ends", LinksResource.one, "Link"
     ),
     RestRoute(
-        "PUT", "put_link", "/v1/links/{name}", "Another weight: new sessions go by it, live ones keep their paths",
+        "PUT", "put_link", "/v1/links/{name}", "Set a link's weight: new sessions are routed by it, live sessions keep their paths",
         LinksResource.put, "Link", OPERATOR, takes=LinkUpdate, uses=IF_MATCH, changes=True,
     ),
-    RestRoute("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", Mcps.listed, "Mcps", LIST_MCPS),
+    RestRoute("GET", "mcps", "/v1/mcps", "The MCPs and their sessions", Mcps.listed, "Mcps", LIST_MCPS),
     RestRoute(
-        "POST", "register_mcp", "/v1/mcps", "Register an MCP, in the site file's shape",
+        "POST", "register_mcp", "/v1/mcps", "Register an MCP, described as in the site file",
         McpRegistration.register, "McpRegistered", OWN_MCP, takes=str, status=CREATED,
         uses=Uses.STATE, changes=True, largest=MCP_TEXT,
     ),
     RestRoute(
-        "GET", "mcp", "/v1/mcps/{name}", "One MCP; its ETag is that of what was declared of it", Mcps.one,
+        "GET", "mcp", "/v1/mcps/{name}", "One MCP; the ETag is that of its description", Mcps.one,
         "McpDeclared", MCPS, bound=True,
     ),
     RestRoute(
-        "PUT", "change_mcp", "/v1/mcps/{name}", "Another description of an MCP, in the site file's shape",
+        "PUT", "change_mcp", "/v1/mcps/{name}", "Replace the description of an MCP, given as in the site file",
         McpRegistration.change, "McpRegistered", OWN_MCP, takes=str,
         uses=IF_MATCH | Uses.STATE, bound=True, changes=True, largest=MCP_TEXT,
     ),
     RestRoute(
-        "DELETE", "remove_mcp", "/v1/mcps/{name}", "Take an MCP out; 409 while sessions live there",
+        "DELETE", "remove_mcp", "/v1/mcps/{name}", "Remove an MCP; 409 while it has live sessions",
         McpRegistration.remove, "McpRemoved", OWN_MCP, (parameters.FORCE,),
         uses=Uses.STATE, bound=True, changes=True,
     ),
     RestRoute(
-        "POST", "drain", "/v1/mcps/{name}/drain", "Keep its sessions, get no new ones", Mcps.drain, "Drain",
+        "POST", "drain", "/v1/mcps/{name}/drain", "Drain an MCP: it keeps its sessions and gets no new ones", Mcps.drain, "Drain",
         OPERATOR, status=ACCEPTED, changes=True,
     ),
     RestRoute(
-        "POST", "undrain", "/v1/mcps/{name}/undrain", "Get new sessions again", Mcps.undrain, "Drain",
+        "POST", "undrain", "/v1/mcps/{name}/undrain", "Let a drained MCP get new sessions again", Mcps.undrain, "Drain",
         OPERATOR, status=ACCEPTED, changes=True,
     ),
     RestRoute(
@@ -143,12 +143,12 @@ ROUTES = (
     ),
     RestRoute(
         "PUT", "put_access_network", "/v1/access-networks/{name}",
-        "Network access type information, effective on live sessions", AccessNetworks.put,
+        "Set the network access type information of an access network, effective on live sessions", AccessNetworks.put,
         "AccessNetwork", OPERATOR, takes=AccessUpdate, uses=IF_MATCH | SEQUENCE, changes=True,
     ),
     RestRoute(
         "PUT", "put_subscriber_access", "/v1/subscribers/{id}/access",
-        "Which accesses a subscriber may combine, effective on live sessions", Subscribers.put_access,
+        "Set which accesses a subscriber may combine, effective on live sessions", Subscribers.put_access,
         "SubscriberAccess", OPERATOR, takes=SubscriberUpdate, uses=SEQUENCE, changes=True,
     ),
     RestRoute(
@@ -157,7 +157,7 @@ ROUTES = (
     ),
     RestRoute("GET", "acl", "/v1/acl", "The live access control list", Acl.current, "Acl"),
     RestRoute(
-        "PUT", "put_acl", "/v1/acl", "Another access control list, effective at once", Acl.put,
+        "PUT", "put_acl", "/v1/acl", "Replace the access control list, effective at once", Acl.put,
         "Acl", OPERATOR, takes=AclList, uses=IF_MATCH | SEQUENCE, changes=True,
     ),
     RestRoute(
@@ -169,16 +169,16 @@ ROUTES = (
         "Registered", OPERATOR, takes=Registration, uses=SEQUENCE, changes=True,
     ),
     RestRoute(
-        "DELETE", "strike", "/v1/registry/{id}", "Take a subscriber out", Registry.strike, "Struck",
+        "DELETE", "strike", "/v1/registry/{id}", "Remove a subscriber from the registry", Registry.strike, "Struck",
         OPERATOR, changes=True,
     ),
     RestRoute("GET", "pairings", "/v1/pairings", "Devices that are paired", Pairings.listed, "Pairings"),
     RestRoute(
-        "PUT", "pair", "/v1/pairings/{name}", "A device says where it speaks from", Pairings.pair,
+        "PUT", "pair", "/v1/pairings/{name}", "Pair a device with the addresses that it sends from", Pairings.pair,
         "Paired", OWN_DEVICE, takes=Pairing, uses=SEQUENCE, bound=True, changes=True,
     ),
     RestRoute(
-        "DELETE", "unpair", "/v1/pairings/{name}", "A device is paired no more", Pairings.unpair,
+        "DELETE", "unpair", "/v1/pairings/{name}", "End the pairing of a device", Pairings.unpair,
         "Unpaired", OWN_DEVICE, bound=True, changes=True,
     ),
     RestRoute(
@@ -195,12 +195,12 @@ ROUTES = (
         READERS | DEVICES,
     ),
     RestRoute(
-        "PUT", "renew_binding", "/v1/bindings/{id}", "Begin its lifetime anew",
+        "PUT", "renew_binding", "/v1/bindings/{id}", "Begin the lifetime of a binding anew",
         Bindings.renew, "Binding", DEVICES, takes=BindingRenewal, uses=IF_MATCH,
         changes=True,
     ),
     RestRoute(
-        "DELETE", "unbind", "/v1/bindings/{id}", "Close it", Bindings.unbind, "Unbound",
+        "DELETE", "unbind", "/v1/bindings/{id}", "End a binding: its port is closed", Bindings.unbind, "Unbound",
         DEVICES, changes=True,
     ),
     RestRoute(
@@ -226,11 +226,11 @@ ROUTES = (
         "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH | Uses.STATE, changes=True,
     ),
     RestRoute(
-        "GET", "clock", "/v1/policy/clock", "The time that rules go by, and which windows are open",
+        "GET", "clock", "/v1/policy/clock", "The time that the policy's rules use, and which of their time windows are open",
         Clock.current, "Clock",
     ),
     RestRoute(
-        "PUT", "put_clock", "/v1/policy/clock", "Put that clock off, until the controller starts again",
+        "PUT", "put_clock", "/v1/policy/clock", "Set the time that the policy's rules use, until the controller starts again",
         Clock.put, "Clock", OPERATOR, takes=ClockUpdate, uses=IF_MATCH, changes=True,
     ),
     RestRoute(
@@ -254,11 +254,11 @@ ROUTES = (
         "GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session", uses=PEERS
     ),
     RestRoute(
-        "GET", "session_paths", "/v1/sessions/{id}/paths", "The switches that its subflows pass, natural and pinned",
+        "GET", "session_paths", "/v1/sessions/{id}/paths", "The switches on the natural and pinned paths of a session's subflows",
         Sessions.paths, "SessionPaths", uses=PEERS,
     ),
     RestRoute(
-        "GET", "aborted", "/v1/aborts/{id}", "What became of each end of a session that was aborted",
+        "GET", "aborted", "/v1/aborts/{id}", "How each end of an aborted session has answered",
         Sessions.aborted, "AbortReport", OPERATOR, uses=PEERS,
     ),
     RestRoute(
@@ -266,7 +266,7 @@ ROUTES = (
         status=ACCEPTED, uses=PEERS, changes=True,
     ),
     RestRoute(
-        "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports who has which external address",
+        "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports which subscriber has which external address",
         MappingLog.report, "MappingsKept", OWN_MCP, takes=MappingBatch, status=ACCEPTED,
         uses=Uses.LOOKUP, bound=True, changes=True,
     ),
@@ -276,12 +276,12 @@ ROUTES = (
         uses=Uses.STATE | Uses.LOOKUP, bound=True, largest=REPORT,
     ),
     RestRoute(
-        "GET", "mappings", "/v1/mappings", "Who had an external address and port at a time",
+        "GET", "mappings", "/v1/mappings", "The subscriber that had an external address and port at a time",
         MappingLog.find, "Mapping", OPERATOR,
         (parameters.IP, parameters.PORT, parameters.TIME), uses=Uses.LOOKUP, changes=True,
     ),
     RestRoute(
-        "GET", "reservations", "/v1/reservations", "What is reserved; a device sees its own", ReservationsResource.listed,
+        "GET", "reservations", "/v1/reservations", "Reservations; a device sees its own", ReservationsResource.listed,
         "Reservations", READERS | DEVICES,
     ),
     RestRoute(
@@ -293,15 +293,15 @@ ROUTES = (
         READERS | DEVICES,
     ),
     RestRoute(
-        "PUT", "renew_reservation", "/v1/reservations/{id}", "Begin its lease anew", ReservationsResource.renew,
+        "PUT", "renew_reservation", "/v1/reservations/{id}", "Begin the lease of a reservation anew", ReservationsResource.renew,
         "Reservation", DEVICES, takes=Renewal, uses=IF_MATCH | Uses.STATE, changes=True,
     ),
     RestRoute(
-        "DELETE", "release_reservation", "/v1/reservations/{id}", "Give it back", ReservationsResource.release,
+        "DELETE", "release_reservation", "/v1/reservations/{id}", "Release a reservation", ReservationsResource.release,
         "Released", DEVICES, uses=Uses.STATE, changes=True,
     ),
     RestRoute(
-        "POST", "accept_reservation", "/v1/reservations/{id}/accept", "Accept less than was asked for",
+        "POST", "accept_reservation", "/v1/reservations/{id}/accept", "Accept a reservation of less than was asked for",
         ReservationsResource.accept, "Reservation", DEVICES, uses=Uses.STATE, changes=True,
     ),
     RestRoute(
@@ -309,7 +309,7 @@ ROUTES = (
         uses=PEERS,
     ),
     RestRoute(
-        "POST", "whatif", "/v1/whatif", "A decision on a connection that nobody opens", Decisions.whatif, "WhatIf",
+        "POST", "whatif", "/v1/whatif", "The decision that a connection would get, without opening it", Decisions.whatif, "WhatIf",
         takes=WhatIfQuestion,
     ),
     RestRoute(
@@ -317,6 +317,6 @@ ROUTES = (
         "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain, reservation", EventStreams.all, None,
         parameters=(parameters.EVENTS_OF, parameters.SINCE), media_type=events.MEDIA_TYPE, uses=STREAM | PEERS, of_peers=(AFTER,),
     ),
-    RestRoute("GET", "openapi", "/v1/openapi.json", "This description", Description.openapi, None, EVERYONE),
+    RestRoute("GET", "openapi", "/v1/openapi.json", "This OpenAPI description", Description.openapi, None, EVERYONE),
     RestRoute("GET", "metrics", "/metrics", "Prometheus metrics", Description.metrics, None, media_type=TEXT_TYPE),
 )  # fmt: skip
