@@ -9,7 +9,7 @@ from typing import NamedTuple
 import dpkt
 from dpkt import pcapng
 
-from steering.cli.compression import MAGIC_LENGTH, CompressionError, Readable, expanded
+from steering.cli.compression import MAGIC_LENGTH, ByteSource, CompressionError, expanded
 
 MAX_RECORD = 16 * 1024 * 1024  # bytes of one record or block; the largest snapshot length in use is 256 KiB
 _LINK_TYPE = 0xFFFF  # the upper bits of pcap's field describe the frame check sequence
@@ -39,7 +39,7 @@ class Packet(NamedTuple):
 class _Source:
     """Reads a file in records: never more than MAX_RECORD bytes at once. A record that is cut off is an error."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: ByteSource) -> None:
         self._file = file
         self.position = 0
 

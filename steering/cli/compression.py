@@ -30,7 +30,7 @@ class CompressionError(Exception):
     """The file has a kind of compression that is not supported, is damaged, or is too large. The text is one line."""
 
 
-class Readable(Protocol):
+class ByteSource(Protocol):
     """Something from which bytes are read."""
 
     def read(self, size: int, /) -> bytes: ...
@@ -46,7 +46,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def expanded(file: BinaryIO, magic: bytes) -> Readable:
+def expanded(file: BinaryIO, magic: bytes) -> ByteSource:
     """The content of a file, expanded if the file is compressed. `magic`: its first bytes, which were only peeked at.
 
     Raises CompressionError for a kind of compression that is not supported. Reading raises it for damage.
@@ -68,7 +68,7 @@ def expanded(file: BinaryIO, magic: bytes) -> Readable:
 class _ExpandedStream:
     """Bounds the expanded size, and turns the errors of all libraries into CompressionError."""
 
-    def __init__(self, source: Readable, name: str) -> None:
+    def __init__(self, source: ByteSource, name: str) -> None:
         self._source = source
         self._name = name
         self._left = MAX_EXPANDED

@@ -36,7 +36,7 @@ class ExaminedMachine(Protocol):
         """How many files a process may have open at most."""
 
 
-class ThisOne:
+class LocalMachine:
     """The machine on which this program runs."""
 
     def setting(self, name: str) -> str | None:

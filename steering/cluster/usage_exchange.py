@@ -25,7 +25,7 @@ MOST_TEXT = 65_536  # most bytes of a record
 MOST_ROUND = 65_536
 USAGE_PAGE = 8  # records in one answer of etcd: few, so that an answer is read in a moment
 
-Used = tuple[KeptUse, ...]
+UsageContent = tuple[KeptUse, ...]
 
 
 def nothing_between() -> None:
@@ -38,13 +38,13 @@ class UsageCounts(Protocol):
     def unwritten(self) -> Iterable[int]:
         """The parts in which this controller has counted bytes that are in no record yet, in ascending order."""
 
-    def record(self, part: int) -> Used:
+    def record(self, part: int) -> UsageContent:
         """The content that this controller's record of a part should have."""
 
-    def told(self, controller: str, part: int, used: Used) -> None:
+    def told(self, controller: str, part: int, used: UsageContent) -> None:
         """A record has another content now. Empty: the record was deleted."""
 
-    def written(self, part: int, used: Used) -> None:
+    def written(self, part: int, used: UsageContent) -> None:
         """The content that `record` returned was written."""
 
 
@@ -52,7 +52,7 @@ class RecordAttempt(NamedTuple):
     """A record that was sent to etcd. It is not known yet whether etcd has it."""
 
     text: str
-    used: Used
+    used: UsageContent
 
 
 class UsageExchange:
@@ -127,7 +127,7 @@ class UsageExchange:
         number = int(part[:4])
         return name, number if number < USAGE_PARTS and str(number) == part else None
 
-    def _read(self, text: str) -> Used | None:
+    def _read(self, text: str) -> UsageContent | None:
         """The content of a record; None for one that no controller has written."""
         try:
             if len(text) > MOST_TEXT:

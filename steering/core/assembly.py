@@ -35,7 +35,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.proactive.learned_sessions import LearnedSessions
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
@@ -119,7 +119,7 @@ class SessionPieces:
         disabled, table, ledgers = given.disabled, self.table, self._ledgers
         self.life = SessionLife(table, counters)
         self.authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
-        self.proactive = Proactive(
+        self.proactive = ProactiveInsertion(
             sitemap, given.graph, chooser, table, policy, given.epochs, disabled, self.authorisation
         )
         self.in_force = PolicyInForce(sitemap, policy)

@@ -11,7 +11,7 @@ from steering.core.part import Parts
 from steering.core.peer_facts import ClusterChanged
 from steering.core.peers.exchange import PeerExchange
 from steering.core.peers.followed_table import FollowedTable
-from steering.core.peers.handover import Handover, Own
+from steering.core.peers.handover import EntrySelection, Handover
 from steering.core.peers.mcp_words import McpWords
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
@@ -101,7 +101,7 @@ class ClusteredEngine(Engine):
         """Also true for a switch of another controller that can be reached."""
         return super()._is_elsewhere(dpid) or self.peers.routes.owners.get(dpid) in self.peers.reached
 
-    def _own(self, read: EntriesRead) -> Generator[int, float, Own]:
+    def _own(self, read: EntriesRead) -> Generator[int, float, EntrySelection]:
         return self.peers.own.of(read)
 
     def _shares_changed(self, given: ClusterChanged, now: float) -> list[Output]:

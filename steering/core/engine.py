@@ -28,7 +28,7 @@ from steering.core.port_states import PortStates
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
-from steering.core.restart.readback import Own, Recovery, all_own
+from steering.core.restart.readback import EntrySelection, Recovery, all_own
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.kept_mcps import KeptMcps
 from steering.core.selection.mcp_probes import McpProbes
@@ -245,7 +245,7 @@ class Engine:
         """Whether another controller decides for a switch and supervises it."""
         return self._elsewhere(dpid)
 
-    def _own(self, read: inputs.EntriesRead) -> Generator[int, float, Own]:
+    def _own(self, read: inputs.EntriesRead) -> Generator[int, float, EntrySelection]:
         """Selects, of the entries that were read from a switch, those that belong to sessions of this engine."""
         return all_own(read)
 

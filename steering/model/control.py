@@ -56,7 +56,7 @@ class PolicyDisagreement(Exception):
         self.refused = refused or {}
 
 
-class PolicyAgreed(Protocol):
+class PolicyConsensus(Protocol):
     """The agreement of several controllers on one policy: a policy comes into force at all of them, or at none."""
 
     def put(self, wish: PolicyWish, unchanged: Condition) -> int:

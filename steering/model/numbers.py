@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 NUMBERS = 0xFFFF  # 0 is no number: NO_MCP, NO_WAYPOINT
 MOST_RETIRED = 4_096  # names whose things are gone, and whose numbers entries in switches may still carry
 
-Numbered = Mapping[str, int]
+NumbersByName = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """Numbers given so far. `mcps`: by name. `waypoints`: by model.network.waypoint_key."""
 
-    mcps: Numbered = field(default_factory=dict)
-    waypoints: Numbered = field(default_factory=dict)
+    mcps: NumbersByName = field(default_factory=dict)
+    waypoints: NumbersByName = field(default_factory=dict)
 
 
 def stable_id(name: str) -> int:
@@ -29,7 +29,7 @@ def stable_id(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
 
 
-def numbered(names: Iterable[str], kept: Numbered) -> dict[str, int]:
+def numbered(names: Iterable[str], kept: NumbersByName) -> dict[str, int]:
     """The numbers of all `names`, at most NUMBERS. `kept`: the numbers given so far.
 
     The result also has names of `kept` that are not in `names`: the last MOST_RETIRED, or fewer if numbers run short.

@@ -23,7 +23,7 @@ MOST_PIECE = 1 << 13  # bytes of a piece of several elements: some 2 ms to read,
 FEW = 1 << 10  # bytes up to which a list is sent within the policy
 YIELDS = 10  # niceness, so that the controller goes first
 
-Checked = tuple[Policy | None, list[Finding]]
+CheckedPolicy = tuple[Policy | None, list[Finding]]
 
 
 def question(text: str, filename: str, site: Site | None) -> bytes:
@@ -31,7 +31,7 @@ def question(text: str, filename: str, site: Site | None) -> bytes:
     return _pickled((text, filename, site))
 
 
-def pieces(checked: Checked) -> Iterator[bytes]:
+def pieces(checked: CheckedPolicy) -> Iterator[bytes]:
     """The program's output: first a pickle of the policy without its long lists, the findings, and the length of each of
     these lists; then pickles of the lists' pieces."""
     policy, findings = checked
@@ -67,7 +67,7 @@ def _emptied(lists: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
     return dict.fromkeys(lists, ())
 
 
-def joined(answer: BinaryIO, pause: Callable[[], None]) -> Checked:
+def joined(answer: BinaryIO, pause: Callable[[], None]) -> CheckedPolicy:
     """The policy and the findings in the program's output; `pause` is called between pieces. Raises EOFError for output that
     is cut off, and UnpicklingError, TypeError or any other error of pickle for output that is malformed."""
     policy, findings, lengths = pickle.load(answer)

@@ -17,7 +17,7 @@ from steering.model.network import (
     VirtualAddress,
     waypoint_numbers,
 )
-from steering.model.numbers import Numbered, Numbers, numbered
+from steering.model.numbers import Numbers, NumbersByName, numbered
 from steering.model.source import SourceMode
 from steering.policy.checks.site_addresses import address_problems
 from steering.policy.checks.site_hosts import host_problems
@@ -82,7 +82,7 @@ def _site(made: Plan, kept: Numbers) -> Site:
     return replace(site, numbers=Numbers(mcps, waypoint_numbers(site)))
 
 
-def _records(made: Plan, mcps: Numbered, numbers: Numbers) -> Site:
+def _records(made: Plan, mcps: NumbersByName, numbers: Numbers) -> Site:
     placed = {attachment.path: attachment for attachment in made.attachments}
     file = made.file
     return Site(

@@ -4,7 +4,7 @@ same ones."""
 import json
 from typing import Any
 
-from steering.model.numbers import NUMBERS, Numbered, Numbers
+from steering.model.numbers import NUMBERS, Numbers, NumbersByName
 from steering.store.interface import Store
 from steering.store.json_text import damaged, read_json
 
@@ -30,7 +30,7 @@ def write_numbers(store: Store, numbers: Numbers) -> None:
     store.write(NAME, json.dumps(kept, separators=(",", ":")))
 
 
-def _each(told: Any) -> Numbered:
+def _each(told: Any) -> NumbersByName:
     """The checked numbers of one kind. Raises StateError, also where two names have one number."""
     sound = (
         isinstance(told, dict)

@@ -30,8 +30,12 @@ NOUNS = {
     "Steering",  # the application's name at os-ken's manager
 }
 # Messages to the core are named by what happened, exceptions by what went wrong.
-HAPPENED = frozenset(f"steering/core/{name}.py" for name in ("inputs", "packet_inputs", "peer_facts"))
-PARTICIPLE = re.compile(r"(?:[a-z]{2}ing|[a-z][^e]ed|Seen|Known|Given|Taken|Hidden)$")
+HAPPENED = frozenset(
+    f"steering/core/{name}.py" for name in ("inputs", "packet_inputs", "mcp_inputs", "peer_facts")
+)
+PARTICIPLE = re.compile(
+    r"(?:[a-z]{2}ing|[a-z][^e]ed|Used|Seen|Known|Given|Taken|Told|Hidden|Made|Unmade|Written|Over|Own|Flat|This\w*)$"
+)
 LAST_WORD = re.compile(r"[A-Z][a-z0-9]*$")
 SUBJECTS = {
     *(
@@ -142,6 +146,17 @@ def test_classes_are_nouns() -> None:
     assert not others, "\n".join(others)
 
 
+def test_aliases_of_types_are_nouns() -> None:
+    others = [
+        f"{path.relative_to(layers.ROOT)}: {name}"
+        for path in layers.sources()
+        if path != layers.ROOT / MADE_FROM_REST
+        for name, meaning in meanings(ast.parse(path.read_text(encoding="utf-8")))
+        if meaning != "class" and not is_noun(name)
+    ]
+    assert not others, "\n".join(others)
+
+
 def test_modules_are_named_by_their_subject() -> None:
     others = [
         path.relative_to(layers.ROOT).as_posix()
@@ -160,7 +175,9 @@ def names_its_subject(path: Path) -> bool:
 
 
 def test_a_name_that_says_nothing_is_found() -> None:
-    assert not any(map(is_noun, ["Pinning", "Watching", "Asked", "Desired", "FirstSeen"]))
+    assert not any(
+        map(is_noun, ["Pinning", "Watching", "Asked", "Desired", "FirstSeen", "Told", "Own", "TurnOver"])
+    )
     assert all(map(is_noun, ["Keyring", "Feed", "HostLearning", "TokenBucket", "Ring", "Reading"]))
     assert not any(names_its_subject(Path(f"{name}.py")) for name in ("keeping", "declared", "utils"))
     assert all(names_its_subject(Path(f"{name}.py")) for name in ("scoring", "engine", "state_keeper"))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from topologies import catalogue
-from topologies.campaign.recording import Written, merged
+from topologies.campaign.recording import RecordedFailures, merged
 from topologies.campaign.verdicts import BROKEN_LAB
 
 
@@ -14,7 +14,7 @@ def run(*failed: str, without: str = "steering") -> dict[str, Any]:
     return {"scenario": "off-path", "without": without, "failed": list(failed), "rates": rates}
 
 
-def written(*runs: dict[str, Any], known: Written | None = None) -> Any:
+def written(*runs: dict[str, Any], known: RecordedFailures | None = None) -> Any:
     return merged(known or {}, runs).get("off-path", {}).get("steering")
 
 

@@ -1,6 +1,6 @@
 """What one run of a controller has counted for quotas, as its exchange with the others asks for it, without an engine."""
 
-from steering.cluster.usage_exchange import Used
+from steering.cluster.usage_exchange import UsageContent
 from steering.core.selection.used_bytes import UsedBytes
 
 
@@ -14,11 +14,11 @@ class CountingMember:
     def unwritten(self) -> list[int]:
         return self.used.unwritten()
 
-    def record(self, part: int) -> Used:
+    def record(self, part: int) -> UsageContent:
         return self.used.record(self.name, part)
 
-    def told(self, controller: str, part: int, used: Used) -> None:
+    def told(self, controller: str, part: int, used: UsageContent) -> None:
         self.used.told(controller, part, used)
 
-    def written(self, part: int, used: Used) -> None:
+    def written(self, part: int, used: UsageContent) -> None:
         self.used.written(self.name, part, used)

@@ -17,10 +17,10 @@ from typing import Any
 from topologies import catalogue
 from topologies.campaign.verdicts import BROKEN_LAB
 
-Written = dict[str, dict[str, dict[str, list[str]]]]
+RecordedFailures = dict[str, dict[str, dict[str, list[str]]]]
 
 
-def merged(known: Written, runs: Iterable[dict[str, Any]]) -> Written:
+def merged(known: RecordedFailures, runs: Iterable[dict[str, Any]]) -> RecordedFailures:
     """What was recorded before, with these runs ({"scenario", "without", "failed", "rates"}) added. Scenarios and controls
     that do not exist any more are left out.
 
@@ -53,7 +53,7 @@ def main(files: list[str]) -> int:
         print((__doc__ or "").split("\n\n")[1], file=sys.stderr)
         return 2
     runs = [run for file in files for run in json.loads(Path(file).read_text())["runs"]]
-    known: Written = json.loads(catalogue.BREAKS.read_text(encoding="utf-8"))
+    known: RecordedFailures = json.loads(catalogue.BREAKS.read_text(encoding="utf-8"))
     catalogue.BREAKS.write_text(json.dumps(merged(known, runs), indent=1) + "\n", encoding="utf-8")
     return 0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from steering.cli import client, examination
 from steering.cli.examination import Ailment
-from steering.cli.machine import ExaminedMachine, ThisOne
+from steering.cli.machine import ExaminedMachine, LocalMachine
 from steering.cli.progress import ProgressLine
 
 SUMMARY: str = "say what is wrong with this machine as a controller's, a relay's or a host, and what mends it"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns 0 where nothing is wrong, else 1."""
     with ProgressLine("examining this machine"):
-        found = list(examine(args, ThisOne()))
+        found = list(examine(args, LocalMachine()))
     return tell(found, args.json)
 
 

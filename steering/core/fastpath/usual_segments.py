@@ -17,7 +17,7 @@ from steering.core.handshakes.room import Room
 from steering.core.inputs import SynAckSeen, SynSeen
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Release, Steer
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser, UsualFlow, dscp_of
 from steering.core.selection.quotas import quota_keys
@@ -60,7 +60,7 @@ class UsualSegments:
         table: SessionTable,
         life: SessionLife,
         authorisation: Authorisation,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
         attempts: NewAttempts,
         first_answers: FirstAnswers,
         early: EarlyJoins,

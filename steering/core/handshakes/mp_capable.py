@@ -13,7 +13,7 @@ from steering.core.handshakes.withdrawal import Withdrawal, goes_naturally, with
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.selection.chooser import Chooser, dscp_of
 from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.flow_key import FlowKey
@@ -61,7 +61,7 @@ class FirstSyns:
         natives: NativeSessions,
         withdrawal: Withdrawal,
         bypass: Bypass,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
     ) -> None:
         self._map = sitemap
         self._chooser = chooser

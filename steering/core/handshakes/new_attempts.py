@@ -20,7 +20,7 @@ from steering.core.handshakes.mp_join import JoinHandler
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, RemoveEntries, Steer, naturally, steered
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import FlowKey
@@ -74,7 +74,7 @@ class NewAttempts:
         *,
         teardown: Teardown,
         aborted: AbortedSessions,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
         first_syns: FirstSyns,
         joins: JoinHandler,
         enabled: bool,

@@ -12,7 +12,7 @@ from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import FlowKey, flow_key
@@ -55,7 +55,7 @@ class SynHandler:
         aborted: AbortedSessions,
         attempts: NewAttempts,
         bypass: Bypass,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
         first_syns: FirstSyns,
         joins: JoinReceiver,
         server_sessions: ServerSessions,

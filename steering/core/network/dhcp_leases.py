@@ -42,7 +42,7 @@ EXPIRED_AT_ONCE = 100  # most leases that end in one tick
 TOLD_AT_ONCE = 1_000  # most changes that one call of `news` returns
 ETHERNET = b"\1"  # the type of a client identifier that is a MAC (RFC 2132 section 9.14)
 
-Asked = tuple[str, bytes, bytes]
+LeaseQuestion = tuple[str, bytes, bytes]
 
 
 class DhcpLeases(Part):
@@ -63,8 +63,8 @@ class DhcpLeases(Part):
         # Name of the network, client's MAC and transaction id -> waypoint of the client, the oldest first. Other hosts
         # do not see the transaction id. Without it, a host at another port could ask with the client's MAC, and get
         # the server's answer to the client.
-        self._clients: dict[Asked, WaypointId] = {}
-        self._at: dict[WaypointId, dict[Asked, None]] = {}
+        self._clients: dict[LeaseQuestion, WaypointId] = {}
+        self._at: dict[WaypointId, dict[LeaseQuestion, None]] = {}
         self._ends = inf
         self._changed: dict[bytes, None] = {}  # addresses whose lease changed since `news` last returned them
         self._restored = False
@@ -144,7 +144,7 @@ class DhcpLeases(Part):
         self._clients[key] = waypoint
         self._at.setdefault(waypoint, {})[key] = None
 
-    def _forget(self, key: Asked) -> None:
+    def _forget(self, key: LeaseQuestion) -> None:
         waypoint = self._clients.pop(key, None)
         if waypoint is not None:
             del self._at[waypoint][key]

@@ -19,7 +19,7 @@ from steering.core.sessions.teardown import Teardown
 from steering.model.ids import DatapathId
 from steering.model.session import EntryKind
 
-Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]
+EntrySelection = Callable[[list[ObservedEntry]], list[ObservedEntry]]
 
 
 class Handover:
@@ -132,7 +132,7 @@ class Handover:
         """Whether a switch is only being read once more. Then it holds the right entries and is not filled afterwards."""
         return dpid in self._again
 
-    def read(self, read: EntriesRead, own: Own) -> Generator[int, float, float]:
+    def read(self, read: EntriesRead, own: EntrySelection) -> Generator[int, float, float]:
         """Take over the entries of a switch that was read once more, a portion at a time. `own` selects the entries of this
         controller's sessions. Returns the time at the end."""
         done = 0

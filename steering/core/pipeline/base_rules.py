@@ -24,7 +24,7 @@ from steering.core.pipeline.ingress_guard import core_rules, port_rules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
 from steering.core.pipeline.opened_ports import CORE_PORTS
-from steering.core.pipeline.pieces import Rules, Spread, Unmade
+from steering.core.pipeline.pieces import PendingRules, Rules, Spread
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
@@ -83,7 +83,7 @@ class BaseRules(Part):
         )
         gateways = {port.dpid for gateway in sitemap.site.gateways for port in gateway.ports}
         self.reconcile = Reconcile(graph, switches, self._labels, self._failover, gateways, self._spread)
-        self._pieces: dict[str, Callable[[DatapathId], Rules | Unmade]] = {
+        self._pieces: dict[str, Callable[[DatapathId], Rules | PendingRules]] = {
             CORE: self._core,
             MISSES: self._misses,
             GUARD: self._guard,
@@ -168,7 +168,7 @@ class BaseRules(Part):
 
     def _remembered(
         self, piece: str, dpid: DatapathId, source: object, make: Callable[[], Iterable[Rule]]
-    ) -> Rules | Unmade:
+    ) -> Rules | PendingRules:
         """The piece that was made before (the same object) if `source` is equal, else a piece still to be made."""
         known = self._made.get((piece, dpid))
         if known is not None and known[0] == source:
@@ -177,21 +177,21 @@ class BaseRules(Part):
         def keep(rules: Rules) -> None:
             self._made[piece, dpid] = (source, rules)
 
-        return Unmade(make(), keep)
+        return PendingRules(make(), keep)
 
-    def _core(self, dpid: DatapathId) -> Rules | Unmade:
+    def _core(self, dpid: DatapathId) -> Rules | PendingRules:
         """Rules that every switch has: discovery, and packets from other switches."""
         here = self._map.at_switch.get(dpid, ())
         core = sorted(self._graph.core_ports(dpid) - {p for a in here for p in _numbers(a.waypoint.port)})
         epoch = self._epochs[dpid]
         return self._remembered(CORE, dpid, (epoch, core), lambda: core_rules(epoch, core))
 
-    def _misses(self, dpid: DatapathId) -> Rules | Unmade:
+    def _misses(self, dpid: DatapathId) -> Rules | PendingRules:
         own = [a.waypoint for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
         return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
 
-    def _guard(self, dpid: DatapathId) -> Rules | Unmade:
+    def _guard(self, dpid: DatapathId) -> Rules | PendingRules:
         """The rules of GUARD for the switch's attachments: which sources may send."""
         here = self._map.at_switch.get(dpid, ())
         ports = [self._guarded(a) for a in here]
@@ -205,7 +205,7 @@ class BaseRules(Part):
 
         return self._remembered(GUARD, dpid, (epoch, ports), rules)
 
-    def _classify(self, dpid: DatapathId) -> Rules | Unmade:
+    def _classify(self, dpid: DatapathId) -> Rules | PendingRules:
         """The fixed rules of SESSION, and the rules of CLASSIFY that bring TCP segments to the controller."""
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
@@ -227,10 +227,10 @@ class BaseRules(Part):
 
         return self._remembered(CLASSIFY, dpid, source, rules)
 
-    def _fixed_routes(self, dpid: DatapathId) -> Rules | Unmade:
+    def _fixed_routes(self, dpid: DatapathId) -> Rules | PendingRules:
         return self._routes.fixed(dpid) if dpid in self._map.switches else NONE
 
-    def _near_routes(self, dpid: DatapathId) -> Rules | Unmade:
+    def _near_routes(self, dpid: DatapathId) -> Rules | PendingRules:
         return self._routes.near(dpid) if dpid in self._map.switches else NONE
 
     def meters(self, dpid: DatapathId) -> tuple[MeterBand, ...]:

@@ -27,7 +27,7 @@ from steering.core.network.edges import Pair
 from steering.core.network.graph import Ends, Graph
 from steering.core.network.switch import Switches
 from steering.core.pipeline.match_fields import match
-from steering.core.pipeline.pieces import Unmade
+from steering.core.pipeline.pieces import PendingRules
 from steering.core.pipeline.priorities import DETOUR
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.numbers import stable_id
@@ -195,10 +195,10 @@ class Failover:
             actions.insert(0, SetBits("eth_dst", PREFIX_MIDDLE, 16, self._number_of[dpid, far]))
         return (Bucket(out, tuple(actions)),)
 
-    def rules(self, dpid: DatapathId) -> Unmade:
+    def rules(self, dpid: DatapathId) -> PendingRules:
         """The rules of a switch for packets on the detours that cross it, in portions."""
         hops = [(self._number_of[pair], *hop) for pair, hop in self._through.get(dpid, {}).items()]
-        return Unmade((self._rule(dpid, *hop) for hop in hops), lambda _: None)
+        return PendingRules((self._rule(dpid, *hop) for hop in hops), lambda _: None)
 
     def _rule(self, dpid: DatapathId, number: int, port: PortNumber, out: PortNumber | None) -> Rule:
         cookie = static_cookie(self._epochs[dpid])

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import Route, route_rules
-from steering.core.pipeline.pieces import Rules, Unmade
+from steering.core.pipeline.pieces import PendingRules, Rules
 from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef, PortRole
 
@@ -71,18 +71,18 @@ class NaturalRoutes:
 
     # ---- pieces ---------------------------------------------------------------------------------
 
-    def fixed(self, dpid: DatapathId) -> Rules | Unmade:
+    def fixed(self, dpid: DatapathId) -> Rules | PendingRules:
         """Routes that are the same everywhere: addresses of MCPs, their pools, access networks."""
         return self._remembered(self._epochs[dpid], None, self._fixed_routes)
 
-    def near(self, dpid: DatapathId) -> Rules | Unmade:
+    def near(self, dpid: DatapathId) -> Rules | PendingRules:
         """Routes that lead to the nearest of several ports, or through an in-line MCP."""
         routes = tuple(self._near_routes(dpid))
         return self._remembered(self._epochs[dpid], routes, lambda: routes)
 
     def _remembered(
         self, epoch: int, key: tuple[Route, ...] | None, make: Callable[[], Iterable[Route]]
-    ) -> Rules | Unmade:
+    ) -> Rules | PendingRules:
         known = self._made.get((epoch, key))
         if known is not None:
             return known
@@ -92,7 +92,7 @@ class NaturalRoutes:
                 self._made.popitem(last=False)
             self._made[epoch, key] = rules
 
-        return Unmade(route_rules(epoch, make(), self._unwildcard), keep)
+        return PendingRules(route_rules(epoch, make(), self._unwildcard), keep)
 
     def _fixed_routes(self) -> Iterator[Route]:
         gateways = set(self._map.gateway_prefixes())

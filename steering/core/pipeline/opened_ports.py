@@ -7,7 +7,7 @@ the labels that follow the graph. What closes a port leaves last, as before.
 from collections.abc import Callable, Iterable
 
 from steering.core.network.switch import Switches
-from steering.core.pipeline.pieces import CHANGED, LOOKED, MADE, PieceName, PieceWork, Rules, Unmade
+from steering.core.pipeline.pieces import CHANGED, LOOKED, MADE, PendingRules, PieceName, PieceWork, Rules
 from steering.core.pipeline.switch_change import Change
 from steering.model.ids import DatapathId
 
@@ -35,7 +35,7 @@ class OpenedPorts:
         self._looked_for.pop(dpid, None)
 
     def open_next(
-        self, make: Callable[[DatapathId], Rules | Unmade], changes: dict[DatapathId, Change]
+        self, make: Callable[[DatapathId], Rules | PendingRules], changes: dict[DatapathId, Change]
     ) -> int:
         """Add the rules that one switch lacks to its changes. Returns the units of work."""
         dpid = next(iter(self._looked_for))

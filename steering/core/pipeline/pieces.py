@@ -33,7 +33,7 @@ class Spread(NamedTuple):
     dpids: Collection[DatapathId]
 
 
-class Unmade:
+class PendingRules:
     """A piece that may be large. Its rules are made in portions. `keep` is called with all rules when they are made."""
 
     def __init__(self, rules: Iterable[Rule], keep: Callable[[Rules], None]) -> None:
@@ -64,15 +64,15 @@ class PieceWork:
 
     __slots__ = ("_source", "dpid", "piece", "rules")
 
-    def __init__(self, dpid: DatapathId, piece: PieceName, source: Rules | Unmade) -> None:
+    def __init__(self, dpid: DatapathId, piece: PieceName, source: Rules | PendingRules) -> None:
         self.dpid = dpid
         self.piece = piece
         self._source = source
-        self.rules: Rules | None = None if isinstance(source, Unmade) else source
+        self.rules: Rules | None = None if isinstance(source, PendingRules) else source
 
     def go_on(self) -> int:
         """Make a portion, if the piece is not complete. Returns how many rules were made."""
-        if not isinstance(self._source, Unmade):
+        if not isinstance(self._source, PendingRules):
             return 0
         self.rules, made = self._source.portion()
         return made

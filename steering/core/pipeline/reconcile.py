@@ -34,12 +34,12 @@ from steering.core.pipeline.pieces import (
     CHANGED,
     LOOKED,
     MADE,
+    PendingRules,
     PieceKind,
     PieceName,
     PieceWork,
     Rules,
     Spread,
-    Unmade,
 )
 from steering.core.pipeline.switch_change import Change
 from steering.core.pipeline.switch_fill import Fill
@@ -72,7 +72,7 @@ class Reconcile:
         self._gateways = frozenset(gateways)
         self._spread = spread
         self.budget = BUDGET
-        self._makers: dict[str, Callable[[DatapathId], Rules | Unmade]] = {}
+        self._makers: dict[str, Callable[[DatapathId], Rules | PendingRules]] = {}
         self._looks: dict[PieceName, Callable[[], int]] = {}
         self._kinds: dict[str, PieceKind] = {}
         self._jobs: deque[Iterator[int]] = deque()
@@ -98,7 +98,7 @@ class Reconcile:
     def register(
         self,
         piece: str,
-        make: Callable[[DatapathId], Rules | Unmade],
+        make: Callable[[DatapathId], Rules | PendingRules],
         looks: Callable[[], int] | None = None,
     ) -> None:
         """Register a piece by its name. `make`: returns the rules that a switch should hold now; the same object means

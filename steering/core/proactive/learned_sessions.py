@@ -10,7 +10,7 @@ from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
 from steering.core.proactive.planner import Unit
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
 from steering.core.sessions.first_answer import FirstAnswers, LearntToken
@@ -39,7 +39,7 @@ class LearnedSessions:
         table: SessionTable,
         life: SessionLife,
         first_answers: FirstAnswers,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
         neighbours: Neighbours,
         teardown: Teardown,
         counters: Counters,

@@ -43,7 +43,7 @@ LOOK = 1.0  # seconds between two searches for old sessions that are over
 _JOINED = (SessionState.ESTABLISHED, SessionState.ANSWERED)
 
 
-class Proactive(Part):
+class ProactiveInsertion(Part):
     """The entries of proactive insertion, and the moves of units from one MCP to another."""
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK

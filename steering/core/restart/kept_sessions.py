@@ -12,7 +12,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.proactive.learned_sessions import LearnedSessions
-from steering.core.proactive.units import Proactive
+from steering.core.proactive.units import ProactiveInsertion
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.ids import NO_MCP, NO_WAYPOINT, Token
@@ -33,7 +33,7 @@ class KeptSessions(Part):
         sitemap: SiteMap,
         table: SessionTable,
         life: SessionLife,
-        proactive: Proactive,
+        proactive: ProactiveInsertion,
         answered: LearnedSessions,
         counters: Counters,
     ) -> None:

@@ -36,11 +36,13 @@ from steering.model.session import (
 )
 
 _FOUND, _ = BEGINNINGS[Beginning.FOUND_WITH_TOKEN]
-Own = Callable[[list[ObservedEntry]], list[ObservedEntry]]  # selects the entries that become sessions here
+EntrySelection = Callable[
+    [list[ObservedEntry]], list[ObservedEntry]
+]  # selects the entries that become sessions here
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # first 16 bits of such a cookie with a token
 
 
-def all_own(read: EntriesRead) -> Generator[int, float, Own]:
+def all_own(read: EntriesRead) -> Generator[int, float, EntrySelection]:
     """Selects all entries: for a controller without a cluster."""
     yield 0
     return lambda some: some
@@ -76,7 +78,7 @@ class Recovery(Part):
         self._told: dict[DatapathId, Comparison | tuple[Entry, ...]] = {}
 
     def told(
-        self, read: EntriesRead, own: Own, first: bool
+        self, read: EntriesRead, own: EntrySelection, first: bool
     ) -> Generator[int, float, tuple[Iterator[list[Output]], float]]:
         """Take over the entries of a switch that is to be filled, a portion at a time (core.long_work).
 

@@ -35,7 +35,7 @@ ASKED_AGAIN = (
 ASKED = 1_024  # most hosts whose last question is remembered; the oldest are forgotten first
 
 
-class Over(IntEnum):
+class LossReason(IntEnum):
     """Why a subflow may lose its slot. The subflow with the smallest reason loses it first, and of several, the one that was silent for
     longest."""
 
@@ -80,7 +80,7 @@ class LostSubflows:
         subflows = session.subflows
         if len(subflows) < 2:
             return []
-        found: list[tuple[Over, float, int, Subflow]] = []
+        found: list[tuple[LossReason, float, int, Subflow]] = []
         for subflow in subflows:
             why = self._why(subflow, subflows, joining, address_id, now)
             if why is not None:
@@ -114,30 +114,30 @@ class LostSubflows:
 
     def _why(
         self, one: Subflow, all_: tuple[Subflow, ...], joining: FlowKey, address_id: int, now: float
-    ) -> Over | None:
+    ) -> LossReason | None:
         """Why a subflow may lose its slot; None if it may not."""
         silent = now - one.active
         if one.closed == BOTH_FINS:
-            return Over.CLOSED
+            return LossReason.CLOSED
         is_counted = one.waypoint != NO_WAYPOINT
         if self._closed_by_mcp(one, now) and is_counted and self._counted.found_silent(one):
-            return Over.CLOSED_BY_MCP
+            return LossReason.CLOSED_BY_MCP
         # The controller sees no copy of an answer to a gateway. There only a sweep shows whether the join was answered.
         unanswered = one.progress == UNANSWERED and one.role == PortRole.ACCESS
         if one.progress == UNHEARD or (
             unanswered and silent >= TAKEN_UP_WITHIN and not self._answers_lost(one)
         ):
-            return Over.NOT_TAKEN_UP
+            return LossReason.NOT_TAKEN_UP
         if not self._has_carrier(one):
-            return Over.NO_CARRIER
+            return LossReason.NO_CARRIER
         if self._joined_again(one, all_, joining, address_id, now):
-            return Over.JOINED_AGAIN
+            return LossReason.JOINED_AGAIN
         address = source_of(one.key)
         if one.role == PortRole.ACCESS and self._is_quiet_from(address, all_, now):
             asked = PATIENCE <= now - self._asked.get(address, -inf) <= ASKED_AGAIN
             if asked and self._neighbours.port_of(address) is None and address != source_of(joining):
-                return Over.HOST_GONE
-        return Over.IDLE if silent >= self._teardown.timers.idle else None
+                return LossReason.HOST_GONE
+        return LossReason.IDLE if silent >= self._teardown.timers.idle else None
 
     def _joined_again(
         self, one: Subflow, all_: tuple[Subflow, ...], joining: FlowKey, address_id: int, now: float

@@ -25,7 +25,7 @@ LEFT_OUT = 65_536
 FREED_AT_ONCE = 10_000  # void reports that are freed at each tick, or a few more: some 2 ms
 
 
-class Told:
+class ReportedSession:
     """A live session that the MCP has reported. `session`: the id of its record, 0 if none is known. `early`: it was reported
     before its SYN was handled here (early_reports). `again`: other sessions had its flow shortly before."""
 
@@ -50,11 +50,11 @@ class McpLedger:
         self.whole = False
         self.heard = NEVER  # when the last batch came
         self._part = 0  # the last part of an incomplete set; 0 if no set is incomplete
-        self._live: HashedIndex[int, Told] = HashedIndex(most)
-        self._flows: HashedIndex[FlowKey, Told] = HashedIndex(most)
+        self._live: HashedIndex[int, ReportedSession] = HashedIndex(most)
+        self._flows: HashedIndex[FlowKey, ReportedSession] = HashedIndex(most)
         self._tokens: HashedIndex[Token, int] = HashedIndex(most)  # token -> how many live sessions have it
         # The live sessions of the MCP's run before this one. None as soon as all records were compared.
-        self._flows_before: HashedIndex[FlowKey, Told] | None = None
+        self._flows_before: HashedIndex[FlowKey, ReportedSession] | None = None
         self._tokens_before: HashedIndex[Token, int] | None = None
         self._new: list[object] = []  # reports that the garbage collector still tracks
         self._void: deque[Sized] = deque()  # parts of indexes that are to be freed
@@ -121,7 +121,7 @@ class McpLedger:
         """The last part of a set was taken."""
         self.whole = not self.overflowed
 
-    def add(self, number: int, told: Told) -> None:
+    def add(self, number: int, told: ReportedSession) -> None:
         """Add a live session."""
         self._left_out.discard(number)
         self._new.append(told)
@@ -150,7 +150,7 @@ class McpLedger:
         free = most - len(self) - len(self._left_out) - self._more_left_out
         return free >= max(1, -(-most // FREE))
 
-    def remove(self, number: int) -> Told | None:
+    def remove(self, number: int) -> ReportedSession | None:
         """Remove a session that has ended. Returns its record here, None for an unknown number."""
         told = self._live.pop(number, None)
         if told is None:

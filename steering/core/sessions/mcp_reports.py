@@ -19,7 +19,7 @@ from steering.core.part import McpsChange, Part
 from steering.core.sessions.early_reports import EarlyReports, used_again
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.mcp_ledger import SILENT, McpLedger, Told
+from steering.core.sessions.mcp_ledger import SILENT, McpLedger, ReportedSession
 from steering.core.sessions.network_view import (
     STANDING,
     ended,
@@ -168,7 +168,7 @@ class McpReports(Part):
             ledger.full(event.id)
             return NO_TOKEN
         self._counters.session_reports[SessionReport.BEGAN] += 1
-        told = Told(event.token, flow, 0)
+        told = ReportedSession(event.token, flow, 0)
         ledger.add(event.id, told)
         session = known.session if known is not None and known.session.first == flow else None
         if last is False and not (session is not None and ended(session)):

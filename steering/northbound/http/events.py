@@ -60,7 +60,7 @@ class EventPage(NamedTuple):
     more: bool
 
 
-Wants = Callable[[StreamEvent], bool]
+EventFilter = Callable[[StreamEvent], bool]
 
 
 class TooManyStreams(Exception):
@@ -99,7 +99,7 @@ class Stream:
     hears_others = False  # whether the listener wants events of other controllers
     changed: Condition  # of the hub's lock: only the stream that has something new wakes up
 
-    def __init__(self, wants: Wants, hears_sessions: bool) -> None:
+    def __init__(self, wants: EventFilter, hears_sessions: bool) -> None:
         self.wants = wants
         self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
@@ -234,7 +234,7 @@ class EventHub:
 
     def open(
         self,
-        wants: Wants,
+        wants: EventFilter,
         last: str,
         first: list[tuple[str, Json]],
         hears_sessions: bool = True,
@@ -290,7 +290,7 @@ class EventHub:
         is_kept = first > 0 or self._number == len(kept)
         return kept[first:], is_kept and self._heard_from is not None and self._heard_from <= moment
 
-    def page(self, after: Position | None, wants: Wants, most: int, size: int) -> EventPage:
+    def page(self, after: Position | None, wants: EventFilter, most: int, size: int) -> EventPage:
         """A page of own events that `wants` takes: at most `most` events and some `size` bytes of data. The page begins behind
         `after`, or at the oldest kept event where what follows `after` is no longer kept whole. Without a position it is empty."""
         begin = Position(self.position.run, self._first_known)

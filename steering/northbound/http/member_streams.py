@@ -5,7 +5,7 @@ import json
 
 from steering.model.event_kind import EventKind
 from steering.northbound.http.event_positions import Position, event_id
-from steering.northbound.http.events import Stream, StreamEvent, Wants, time_line
+from steering.northbound.http.events import EventFilter, Stream, StreamEvent, time_line
 
 
 class MemberStream(Stream):
@@ -15,7 +15,12 @@ class MemberStream(Stream):
     hears_others = True
 
     def __init__(
-        self, wants: Wants, hears_sessions: bool, seen: dict[str, Position], goes_on: bool, only: str | None
+        self,
+        wants: EventFilter,
+        hears_sessions: bool,
+        seen: dict[str, Position],
+        goes_on: bool,
+        only: str | None,
     ) -> None:
         super().__init__(wants, hears_sessions)
         self.is_opening = True  # the listener does not read yet

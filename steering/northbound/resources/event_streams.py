@@ -9,11 +9,11 @@ from steering.model.view import Pause
 from steering.northbound.http import events
 from steering.northbound.http.events import (
     EventBody,
+    EventFilter,
     EventHub,
     Stream,
     StreamEvent,
     TooManyStreams,
-    Wants,
     share_of,
 )
 from steering.northbound.http.exchange import Call, RestReply
@@ -98,7 +98,7 @@ class EventStreams:
     def _stream(
         self,
         call: Call,
-        wants: Wants,
+        wants: EventFilter,
         first: list[tuple[str, Json]],
         hears_sessions: bool = True,
         since: Since | None = None,

@@ -15,7 +15,7 @@ from steering.openflow.connection.listener import listening
 MOST = 1_024  # most switches that get a HELLO; all others wait in the kernel's queue
 HELLO = pack(">BBHI", 4, 0, 8, 0)  # OpenFlow 1.3, as os-ken sends it
 
-Waiting = tuple[Any, tuple[Any, ...]]
+WaitingConnection = tuple[Any, tuple[Any, ...]]
 
 
 class EarlyDoor:
@@ -25,7 +25,7 @@ class EarlyDoor:
     def __init__(self, host: str, port: int, greets: bool) -> None:
         self.socket = listening(host, port)
         self._greets = greets
-        self._waiting: list[Waiting] = []
+        self._waiting: list[WaitingConnection] = []
 
     def look(self) -> None:
         """Accept the connections that are there and send HELLO to each, without waiting."""
@@ -51,7 +51,7 @@ class EarlyDoor:
                 continue
             self._waiting.append((GreenSocket(accepted), address))
 
-    def take(self) -> list[Waiting]:
+    def take(self) -> list[WaitingConnection]:
         """The accepted connections. Each is returned once."""
         waiting, self._waiting = self._waiting, []
         return waiting

@@ -8,7 +8,7 @@ from steering.policy.rules.plan import PolicyPlan
 
 DEFAULT_CLASS = "default"
 
-Named = tuple[Path, str, Code, set[str]]
+NameKind = tuple[Path, str, Code, set[str]]
 """A kind of name in rules: the keys at which such names stand, the kind of thing, the code of the finding for an unknown
 name, and all known names."""
 
@@ -67,10 +67,10 @@ def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
             yield PlacelessFinding(path, Code.UNKNOWN_CLASS, message, nearest(item.klass, known))
 
 
-def named_within(plan: PolicyPlan) -> list[Named]:
+def named_within(plan: PolicyPlan) -> list[NameKind]:
     """The kinds of names in rules that are defined in the policy, without sections that could not be read
     completely."""
-    kinds: list[tuple[str, Named]] = [
+    kinds: list[tuple[str, NameKind]] = [
         (
             "subscribers",
             (

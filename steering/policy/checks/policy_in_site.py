@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from steering.model.network import HOME, Mcp, NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Mode, Policy, PolicyRule
 from steering.policy.checks.authorisation import authorisation_problems
-from steering.policy.checks.names import Named, unknown
+from steering.policy.checks.names import NameKind, unknown
 from steering.policy.checks.proactive import proactive_site_problems
 from steering.policy.checks.reach import families, overlap
 from steering.policy.language.findings import Code, Finding, Path, PlacelessFinding, in_order, quoted
@@ -37,7 +37,7 @@ def site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
                 yield from _candidates(path, rule, named or list(site.mcps), policy.foreign_mcps)
 
 
-def named_of_site(site: Site) -> list[Named]:
+def named_of_site(site: Site) -> list[NameKind]:
     """The kinds of names in rules that are defined in a site."""
     mcps = {mcp.name for mcp in site.mcps}
     accesses = {access.name for access in site.access_networks}
@@ -48,7 +48,7 @@ def named_of_site(site: Site) -> list[Named]:
     ]
 
 
-def _names(path: Path, rule: PolicyRule, kinds: list[Named]) -> Iterator[PlacelessFinding]:
+def _names(path: Path, rule: PolicyRule, kinds: list[NameKind]) -> Iterator[PlacelessFinding]:
     wanted = (rule.then.mcps, rule.when.access_networks, {name for name, _ in rule.then.ratio})
     for (keys, what, code, known), names in zip(kinds, wanted, strict=True):
         for name in sorted(names - known):

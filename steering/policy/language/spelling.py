@@ -27,12 +27,12 @@ _IN_FILE = {"klass": "class", "eligible_ports": "eligible.ports"}
 _UNDER_SELECTION = frozenset({"weights", "max_stretch", "hysteresis"})
 _LISTS = frozenset({"rules", "subscribers", "classes", "applications"})
 
-Flat = dict[str, str]
+FlatSettings = dict[str, str]
 
 
-def settings(policy: Policy) -> Flat:
+def settings(policy: Policy) -> FlatSettings:
     """The policy's own settings: "limits.half_open" -> "10000"."""
-    flat: Flat = {}
+    flat: FlatSettings = {}
     for field in fields(policy):
         if (
             field.name in _LISTS or field.name == "version"
@@ -43,9 +43,9 @@ def settings(policy: Policy) -> Flat:
     return flat
 
 
-def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Application) -> Flat:
+def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Application) -> FlatSettings:
     """The fields of a list item: "when.port" -> "443, 5000-6000"."""
-    flat: Flat = {}
+    flat: FlatSettings = {}
     for field in fields(item):
         if field.name in ("name", "id"):
             continue
@@ -61,7 +61,7 @@ def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Appli
     return flat
 
 
-def _add(flat: Flat, name: str, value: object) -> None:
+def _add(flat: FlatSettings, name: str, value: object) -> None:
     if is_dataclass(value) and not isinstance(value, TimeWindow | type):
         for field in fields(value):
             _add(flat, f"{name}.{field.name}", getattr(value, field.name))

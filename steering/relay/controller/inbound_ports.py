@@ -78,7 +78,7 @@ def _whole(value: Any, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 65_535
 
 
-Taken = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
+PairReceiver = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
 """Takes over a pair of connections: (client's address, device's address, socket to the client, socket to the device)."""
 
 
@@ -90,7 +90,7 @@ class InboundPorts:
         options: ControllerAccess,
         poller: Poller,
         has_room: Callable[[], bool],
-        taken: Taken,
+        taken: PairReceiver,
         log: Log,
         backoff: AcceptBackoff,
         mark: Callable[[socket.socket], int] = lambda _accepted: 0,

@@ -14,14 +14,14 @@ from steering.relay.loop.poller import Poller
 MAX_READERS = 8
 READER_TIMEOUT_S = 5.0
 
-Accepted = Callable[[Poller, socket.socket, float], None]
+ClientReceiver = Callable[[Poller, socket.socket, float], None]
 """Called with each client that is accepted: its socket, which does not block, and the time in seconds."""
 
 
 class Readers:
     """The clients of `listening`, a socket that does not block. `accepted` has to call `send` in the end, or `end`."""
 
-    def __init__(self, listening: socket.socket, accepted: Accepted, backoff: AcceptBackoff) -> None:
+    def __init__(self, listening: socket.socket, accepted: ClientReceiver, backoff: AcceptBackoff) -> None:
         self._listening = listening
         self._accepted = accepted
         self._backoff = backoff

@@ -6,7 +6,7 @@ from typing import Any
 
 from os_ken.lib import hub
 
-from steering.cluster.usage_exchange import EACH, UsageExchange, Used
+from steering.cluster.usage_exchange import EACH, UsageContent, UsageExchange
 from steering.core.engine import Engine
 from steering.core.inputs import Input, UsageTold
 from steering.core.snapshots.kept import refused_usage, unwritten_usage, usage_record
@@ -33,13 +33,13 @@ class EngineUsage:
     def unwritten(self) -> list[int]:
         return unwritten_usage(self._engine)
 
-    def record(self, part: int) -> Used:
+    def record(self, part: int) -> UsageContent:
         return usage_record(self._engine, self._me, part)
 
-    def told(self, controller: str, part: int, used: Used) -> None:
+    def told(self, controller: str, part: int, used: UsageContent) -> None:
         self._take(UsageTold(controller, part, used, False))
 
-    def written(self, part: int, used: Used) -> None:
+    def written(self, part: int, used: UsageContent) -> None:
         self._take(UsageTold(self._me, part, used, True))
 
     @property

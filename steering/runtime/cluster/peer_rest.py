@@ -27,7 +27,7 @@ AT_ONCE = 8  # most questions of one controller that are answered at a time; fur
 ROUNDS = 32  # most requests of users that wait for other controllers at a time
 _BUSY = PeerReply(503, b"{}")
 
-Say = Callable[[str, PeerMessage], bool]
+PeerSender = Callable[[str, PeerMessage], bool]
 Answerer = Callable[[str, PeerRequest], PeerReply]
 
 
@@ -48,7 +48,7 @@ class PeerRest:
     where it cannot be reached."""
 
     def __init__(
-        self, name: str, others: Callable[[], tuple[str, ...]], say: Say, version: Callable[[str], int]
+        self, name: str, others: Callable[[], tuple[str, ...]], say: PeerSender, version: Callable[[str], int]
     ) -> None:
         self.name = name
         self.others = others

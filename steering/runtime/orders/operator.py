@@ -27,7 +27,7 @@ from steering.model.control import (
     Condition,
     Json,
     McpOutcome,
-    PolicyAgreed,
+    PolicyConsensus,
     PolicyDisagreement,
     PolicyOutcome,
     PolicyText,
@@ -72,7 +72,7 @@ class Operator:
         now: Callable[[], float],
         text: PolicyText = NO_POLICY,
         shared: Store | None = None,
-        agreed: PolicyAgreed | None = None,
+        agreed: PolicyConsensus | None = None,
     ) -> None:
         """`text`: the policy that the engine began with. `shared`: the store in which several controllers keep the
         policy's versions. `agreed`: brings another policy into force at all of these controllers."""

@@ -12,7 +12,7 @@ from eventlet.green import subprocess
 
 from steering.model.network import Site
 from steering.policy import Code, Finding, parse_policy
-from steering.policy.policy_process import Checked, joined, question
+from steering.policy.policy_process import CheckedPolicy, joined, question
 
 LARGE = 8_192  # characters from which a process checks; starting a process takes 0.3 s
 PATIENCE = 120.0  # most seconds that a check may take
@@ -31,7 +31,7 @@ class TooMuch(Exception):
     a thread cannot be stopped."""
 
 
-def checked(text: str, filename: str, site: Site | None) -> Checked:
+def checked(text: str, filename: str, site: Site | None) -> CheckedPolicy:
     """The result of `parse_policy`, without blocking the hub. Where no process can be started, a thread checks. A policy
     that a process cannot check in time is refused with a finding."""
     if len(text) >= LARGE:
@@ -41,11 +41,11 @@ def checked(text: str, filename: str, site: Site | None) -> Checked:
             return None, [Finding(filename, 1, 1, Code.TOO_LARGE, f"it cannot be checked: {error}")]
         except (OSError, ProcessFailed) as error:
             log.warning("a policy is checked in a thread, since a process could not do it: %s", error)
-    done: Checked = tpool.execute(parse_policy, text, filename, site)
+    done: CheckedPolicy = tpool.execute(parse_policy, text, filename, site)
     return done
 
 
-def _by_process(asked: bytes) -> Checked:
+def _by_process(asked: bytes) -> CheckedPolicy:
     process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         with eventlet.Timeout(PATIENCE, TooMuch(f"it takes longer than {PATIENCE:g} s")):

@@ -7,7 +7,7 @@ import pytest
 
 from steering.cli import examination
 from steering.cli.commands.doctor import tell
-from steering.cli.machine import ThisOne
+from steering.cli.machine import LocalMachine
 from steering.cli.main import main
 
 LTE, WLAN = "10.1.0.2", "10.2.0.2"
@@ -179,7 +179,7 @@ def test_status_and_json_for_programs(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_this_machine_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
-    machine = ThisOne()
+    machine = LocalMachine()
     assert machine.setting("kernel.ostype") == "Linux" and machine.setting("net.no.such") is None
     assert machine.has("sh") and not machine.has("no-such-program")
     assert machine.run("no-such-program") is None

@@ -8,7 +8,7 @@ from steering.core.inputs import Continue, EntriesRead, PolicyReplaced, SwitchDo
 from steering.core.outputs import FillSwitch, GoOn, Output, Steer, SyncRules
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.pipeline.labels import Labels
-from steering.core.pipeline.pieces import PORTION, Unmade
+from steering.core.pipeline.pieces import PORTION, PendingRules
 from steering.model.policy import Policy
 from tests.support.sites import UE_LTE, Driver, capable
 
@@ -42,7 +42,7 @@ def test_a_slice_makes_as_much_as_it_may_and_fills_one_switch_at_most(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = [0]
-    label, portion = Labels.rules, Unmade.portion
+    label, portion = Labels.rules, PendingRules.portion
 
     def one_label(*args):
         made[0] += 1
@@ -54,7 +54,7 @@ def test_a_slice_makes_as_much_as_it_may_and_fills_one_switch_at_most(
         return rules, number
 
     monkeypatch.setattr(Labels, "rules", one_label)
-    monkeypatch.setattr(Unmade, "portion", one_portion)
+    monkeypatch.setattr(PendingRules, "portion", one_portion)
     slices: list[list[Output]] = []
     work: list[int] = []
     for outputs in reconnect(driver, [1, 2, 3, 4, 5]):

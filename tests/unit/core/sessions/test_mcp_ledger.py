@@ -4,7 +4,7 @@ import gc
 
 from steering.core.inputs import McpSessions
 from steering.core.sessions.flow_key import FlowKey
-from steering.core.sessions.mcp_ledger import FREED_AT_ONCE, McpLedger, Told
+from steering.core.sessions.mcp_ledger import FREED_AT_ONCE, McpLedger, ReportedSession
 from steering.model.ids import McpId, Token
 
 MANY = 60_000
@@ -17,7 +17,7 @@ def part(number: int, generation: str = "a") -> McpSessions:
 
 def reported(ledger: McpLedger, many: int) -> None:
     for number in range(many):
-        ledger.add(number, Told(Token(number), FlowKey(number.to_bytes(12, "big")), 0))
+        ledger.add(number, ReportedSession(Token(number), FlowKey(number.to_bytes(12, "big")), 0))
     ledger.settle()
 
 

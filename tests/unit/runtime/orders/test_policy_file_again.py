@@ -10,7 +10,7 @@ from eventlet.event import Event
 
 from steering.core.inputs import PolicyReplaced, TimeOfDay
 from steering.core.snapshots.view import EngineView
-from steering.model.control import Condition, PolicyAgreed, PolicyDisagreement, PolicyWish
+from steering.model.control import Condition, PolicyConsensus, PolicyDisagreement, PolicyWish
 from steering.model.standing_work import StandingWork
 from steering.policy import load_policy, load_site, parse_policy
 from steering.runtime.orders import operator as operator_module
@@ -59,7 +59,7 @@ def test_a_signal_needs_no_change(tmp_path: Path) -> None:
     assert [watch.changed(), watch.changed()] == [True, False]
 
 
-def given_in(folder: Path, agreed: PolicyAgreed | None = None) -> tuple[Operator, list[Any]]:
+def given_in(folder: Path, agreed: PolicyConsensus | None = None) -> tuple[Operator, list[Any]]:
     """An operator, and what it gives the engine. `agreed`: how others agree to a policy."""
     driver = Driver()
     view = EngineView(driver.engine, lambda: driver.now, "0")
