@@ -27,7 +27,8 @@ class EarlyJoins:
     """Holds joins with an unknown token.
 
     `is_certain` returns whether an unknown token belongs to no session at all. It returns False while another controller may
-    know the token. It gets the token and the time. `origin_of`: see SiteMap.origin_of. `disabled` names mechanisms that are off for negative controls.
+    know the token. It gets the token and the time. `origin_of`: see SiteMap.origin_of. `disabled` names mechanisms that are off for
+    negative controls.
     """
 
     def __init__(

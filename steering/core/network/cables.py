@@ -1,7 +1,7 @@
-"""Which ports are connected by cables, and whether a switch is off, as its neighbours see it.
+"""Knows which ports are connected by cables, and finds out by the neighbours of a switch whether the switch is off.
 
-A link that is lost leaves the graph, and its cable stays here: by the carrier at its far end a switch that has lost power differs from one
-that has only lost its connection to the controller. Whether links are declared or discovered makes no difference.
+A link that is lost leaves the graph, but its cable stays here. If a switch has lost power, the ports at the far ends of its cables have no
+carrier. If it has only lost its connection to the controller, they still have. This holds for declared and for discovered links.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from steering.core.network.switch import Switches
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 
-MOST_ASIDE = 64  # switches without a connection that are looked at, beside the one in question
+MOST_ASIDE = 64  # most further switches without a connection that are examined for one switch
 
 
 class Cables:
@@ -37,10 +37,12 @@ class Cables:
         return self._far.get(port.dpid, {}).get(port.port)
 
     def is_off(self, dpid: DatapathId) -> bool:
-        """Whether a switch that does not answer is off: no cable of it has carrier at its far end. A neighbour without a connection
-        may be off too, so it counts as a part of the switch; one that was never here may only not have come yet. Where nobody sees
-        a cable without carrier, nothing is known, and the switch is not off: what a neighbour saw before its connection was lost may
-        be a cable that was pulled long ago."""
+        """Whether a switch that does not answer is off: none of its cables has carrier at the far end.
+
+        A neighbour that has lost its connection may be off too, so its other cables are examined together with those of the switch. A
+        neighbour that never connected may only not have connected yet. If no connected neighbour sees a cable without carrier, the
+        switch does not count as off: what a neighbour saw before it lost its connection may be a cable that was unplugged long ago.
+        """
         group, todo, is_seen = {dpid}, [dpid], False
         while todo:
             for far in self._far.get(todo.pop(), {}).values():

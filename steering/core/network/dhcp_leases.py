@@ -218,8 +218,8 @@ class DhcpLeases(Part):
 
 
 def _given_back(message: DhcpMessage) -> bytes | None:
-    """The address that a client does not want any more. A DHCPRELEASE names it in ciaddr, a DHCPDECLINE in an option, since who
-    declines an address never had it (RFC 2131 table 5)."""
+    """The address that a client does not want any more. A DHCPRELEASE names it in ciaddr. A DHCPDECLINE names it in
+    an option, because a client that declines an address never had it (RFC 2131 table 5)."""
     if message.kind is DhcpType.RELEASE:
         return message.own
     return message.requested if message.kind is DhcpType.DECLINE else None

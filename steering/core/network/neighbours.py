@@ -128,8 +128,8 @@ class Neighbours(Part):
         return self._bind_in_room(attachment, address, mac, ClaimOutcome.REFUSED, now)
 
     def doubt(self, address: bytes, now: float) -> list[Output]:
-        """Others need what a host has: it proves within `address_claims.PATIENCE` that it is there, or is forgotten. One that is
-        known nowhere is asked for at each port of its network, if there are not too many such questions."""
+        """Something that a host uses is needed for others. The host is asked, and has to answer within `address_claims.PATIENCE`, or is
+        forgotten. A host that is known nowhere is asked for at each port of its network, unless there are too many such questions."""
         at = self._where.get(address)
         if at is not None:
             asks = self._claims.open(address, at, None, b"", now)

@@ -1,8 +1,8 @@
 """Tokens that a controller had until a moment ago.
 
-When a switch changes hands, its old owner gives up its sessions, and the new owner reads them from the switch. In between nobody has their
-tokens, and a third controller may not have heard of the change yet. So a token that has just ended, here or elsewhere, is not unknown: a join with it
-gets no answer, and its host sends it again.
+When a switch gets another owner, the old owner gives up the switch's sessions, and the new owner reads them from the switch. In between no
+controller has their tokens, and a third controller may not have heard of the change yet. So a token that has just ended, at any controller,
+does not count as unknown: a join with this token gets no answer, and its host sends it again.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from steering.wire.peer_messages import TokenEntry
 
 REMEMBERED = 10.0  # seconds; a new owner has read its switches by then
-MOST = 65_536  # most tokens; of more, those that ended first are forgotten
+MOST = 65_536  # most tokens; the oldest are forgotten first
 
 
 class EndedTokenMemory:
@@ -35,7 +35,7 @@ class EndedTokenMemory:
         return self._until.get(token, now) > now
 
     def expire(self, now: float) -> None:
-        """Forget what is too old, and what there is no room for."""
+        """Forget tokens that are too old, and the oldest of those for which there is no room."""
         while self._until:
             token = next(iter(self._until))
             if self._until[token] > now and len(self._until) <= MOST:

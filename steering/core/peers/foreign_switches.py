@@ -1,4 +1,4 @@
-"""Which switches of other controllers take entries now."""
+"""Knows which switches of other controllers can take entries now."""
 
 from collections.abc import Mapping, Set
 
@@ -12,8 +12,8 @@ TRIED_AGAIN = 1.0  # seconds in which a switch gets no entries after its control
 
 
 class ForeignSwitches:
-    """Keeps `readiness.offline` true for the switches of other controllers. `reached`: the controllers that can be reached
-    (shared with the exchange)."""
+    """Keeps `readiness.offline` up to date for the switches of other controllers. `reached`: the controllers that can be reached (shared
+    with the exchange)."""
 
     def __init__(
         self, sitemap: SiteMap, routes: SegmentRoutes, readiness: Readiness, reached: Set[str]
@@ -28,7 +28,7 @@ class ForeignSwitches:
         self._changed_at: dict[DatapathId, float] = {}  # when switches got another owner
 
     def owners_changed(self, before: Mapping[DatapathId, str], now: float) -> None:
-        """`before`: the owners until now. `look` has to be called after."""
+        """Switches have other owners now. `before`: the owners until now. The caller calls `look` afterwards."""
         owners = self._routes.owners
         for dpid in [d for d in self._map.switches if owners.get(d) != before.get(d)]:
             self._changed_at[dpid] = now
@@ -44,17 +44,17 @@ class ForeignSwitches:
                 (offline.discard if takes else offline.add)(dpid)
 
     def refused(self, given: WriteRefused, now: float) -> None:
-        """The segment that waited is lost, and its host repeats it. It then goes as where the switch is away, and no second one
-        waits for an entry that does not come. Who has just taken a switch over is not its MASTER yet: what is repeated will be
-        written."""
+        """Another controller could not write an entry to its switch. The segment that waited for the entry is lost, and its host sends it
+        again. For a while the switch counts as away, so that no further segment waits for such an entry. A controller that has just
+        taken a switch over is an exception: it is not the switch's MASTER yet, and can write soon."""
         fresh = now < self._changed_at.get(given.dpid, -SETTLED) + SETTLED
         if not fresh and self._routes.owners.get(given.dpid) == given.name:
             self._unwritten[given.dpid] = now + TRIED_AGAIN
-            # It alone, without a look at all switches: thousands of writes may be refused at once.
+            # Only this switch is marked, without `look`, because thousands of writes may be refused at once.
             self._readiness.offline.add(given.dpid)
 
     def try_again(self, now: float) -> None:
-        """Switches that took no entries count as there again when their time is over."""
+        """Let switches that could not be written to count as there again when TRIED_AGAIN is over."""
         if self._unwritten and min(self._unwritten.values()) <= now:
             self._unwritten = {dpid: until for dpid, until in self._unwritten.items() if until > now}
             self.look()

@@ -1,10 +1,11 @@
-"""What controllers tell each other of MCPs' reports. An MCP reports to one controller, which alone sees that it froze or does not
-serve. All have to know this: they choose among the same MCPs, and each ends its own sessions of an MCP that died.
+"""What controllers tell each other about the reports of MCPs. An MCP reports to one controller, and only this controller sees that the MCP
+froze, or reports that it does not serve. All controllers have to know this: they choose among the same MCPs, and each ends its own sessions
+of an MCP that died.
 
-A controller tells only what reports to itself show, and never what it was told. The word of one that hears the MCP counts more than
-the word of any that does not hear it: the MCP may report to another controller than before. The one before then forgets the MCP's reports.
+A controller only tells what the reports to itself show, and never what it was told. An MCP may begin to report to another controller. Then
+the word of the controller that gets the reports counts more than all others, and the former one forgets the MCP's reports.
 
-A controller that lies may say of any MCP that it is dead, and is believed where nobody hears that MCP: reports may go to any controller, and
+A controller that lies may call any MCP dead. It is believed if no controller gets reports of that MCP: reports may go to any controller, and
 only controllers have certificates of the cluster.
 """
 
@@ -18,9 +19,9 @@ from steering.core.selection.mcp_health import McpFault
 from steering.model.ids import McpId
 from steering.wire.peer_messages import WITH_MCP_REPORTS, McpWord, ReportState
 
-AGAIN = 5.0  # seconds after which all is told again: an MCP may be known to another controller a moment later
+AGAIN = 5.0  # seconds after which all words are told again: another controller may know an MCP a moment later
 _HEARD, _GONE = ReportState.SERVES, (ReportState.FROZEN, ReportState.REFUSES)
-# What the words of others amount to, the first that one of them says: a fault, and whether live sessions go on.
+# The fault that words of others mean, and whether live sessions go on. The first state here that some word has counts.
 _FAULTS = (
     (ReportState.FROZEN, McpFault.FROZEN, False),
     (ReportState.REFUSES, McpFault.SAYS_SO, False),
@@ -34,8 +35,8 @@ class McpWords:
     def __init__(self, chooser: Chooser, left_alone: Callable[[], Collection[McpId]]) -> None:
         self._chooser = chooser
         self._left_alone = left_alone
-        self._own: dict[McpId, int] = {}  # what reports show here, without NONE
-        self._said: dict[McpId, dict[str, int]] = {}  # what others said, without NONE
+        self._own: dict[McpId, int] = {}  # own words: what reports to this controller show, without NONE
+        self._said: dict[McpId, dict[str, int]] = {}  # the words of others, without NONE
         self._old: set[tuple[McpId, str]] = set()  # words of controllers that were lost since
         self._again = 0.0
 
@@ -48,7 +49,7 @@ class McpWords:
         return [TellPeer(name, McpWord(number, state)) for number, state in self._own.items()]
 
     def news(self, versions: Mapping[str, int], now: float) -> list[Output]:
-        """Words that changed, and all now and then."""
+        """The words that changed since the last call, and now and then all words."""
         outputs: list[Output] = []
         names = sorted(name for name, version in versions.items() if version >= WITH_MCP_REPORTS)
         again = now >= self._again
@@ -69,7 +70,7 @@ class McpWords:
         return outputs
 
     def _states(self, now: float) -> list[tuple[McpId, int]]:
-        """What reports show, of MCPs that report here, and of those that did at the last tick."""
+        """The state of each MCP that reports to this controller, or did so at the last tick."""
         left_alone = self._left_alone()
         found: list[tuple[McpId, int]] = []
         for number, health in self._chooser.health.items():
@@ -111,7 +112,7 @@ class McpWords:
         return True
 
     def _weigh(self, number: McpId, now: float) -> bool:
-        """Tell an MCP's health what all words amount to. Returns whether that has changed."""
+        """Tell the health of an MCP the fault that all words together mean. Returns whether it has changed."""
         words = set(self._said.get(number, {}).values())
         fault, lives = None, False
         if _HEARD not in words and self._own.get(number) != _HEARD:
@@ -122,7 +123,7 @@ class McpWords:
     # ---- who is there ---------------------------------------------------------------------------
 
     def up(self, name: str, now: float) -> None:
-        """A controller can be reached again. What it said before it was lost it says anew, or does not know any more."""
+        """A controller can be reached again. Its earlier words are dropped: it tells them anew if they still hold."""
         self._drop(name, lambda number, state: (number, name) in self._old, now)
 
     def lost(self, name: str, now: float) -> None:

@@ -1,5 +1,6 @@
 """What controllers tell each other about the network: MACs of MCPs and next hops, ports, links, and MCPs that died, as far as
-the network shows this. What MCPs report is told as well (peers.mcp_words). Thus every controller knows the whole site, although it has connections to its own switches only."""
+the network shows this. What MCPs report is told as well (peers.mcp_words). Thus every controller knows the whole site, although it only has
+connections to its own switches."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -88,9 +89,9 @@ class NetworkFacts:
         yield LinkFact(link.a.dpid, link.a.port, link.b.dpid, link.b.port, isinstance(link, LinkUp))
 
     def deaths(self, versions: Mapping[str, int]) -> Iterator[tuple[str, McpFact]]:
-        """MCPs behind own switches that died or came back since the last call, for each controller that is reached. `versions`: of
-        the protocol, by controller. A controller that knows no McpWord is told of reports here. It would end the sessions of an
-        MCP that is left alone here, so for this controller that MCP lives."""
+        """MCPs behind own switches that died or came back since the last call, for each controller that can be reached. `versions`: of the
+        protocol, by controller. A controller with an earlier version knows no McpWord, so its facts include what MCPs report. It would
+        end the sessions of an MCP that is left alone, so it is told that such an MCP lives."""
         left_alone = self._left_alone()
         for number, mcp in self._map.mcps.items():
             health = self._chooser.health[number]

@@ -38,7 +38,7 @@ class SegmentRoutes:
         self._map = sitemap
         self.me = ""
         self.owners: Mapping[DatapathId, str] = {}
-        # The owners before the last ones, and when they ceased to be that.
+        # The former owner of each switch, and when the switch got another one.
         self._former: dict[DatapathId, tuple[str, float]] = {}
         self._settled_at = 0.0
         self._passed: OrderedDict[FlowKey, str] = OrderedDict()
@@ -55,17 +55,18 @@ class SegmentRoutes:
         self.owners = owners
 
     def is_settled(self, now: float) -> bool:
-        """Whether no switch got another owner a moment ago. Until then a session may have a token that its owner was not told: the copy of
-        its SYN/ACK came over a switch whose owner was not known everywhere."""
+        """Whether no switch got another owner within the last moments. Until then, a session may have a token that its owner does not know
+        yet: the copy of the SYN/ACK came from a switch whose new owner was not known everywhere."""
         return now >= self._settled_at
 
     def may_speak(self, name: str, dpid: DatapathId, now: float) -> bool:
-        """Whether a controller may forward copies of a switch's segments: its owner, and the one before it for as long as the switch may
-        still obey that one. A copy of a SYN/ACK that is refused is the only one, and joins of its session would never be known."""
+        """Whether a controller may forward copies of a switch's segments: if it is the switch's owner, or the former owner while the
+        switch may still obey it. There is only one copy of a SYN/ACK: if it were refused, joins of its session would never be
+        recognised."""
         return self.owners.get(dpid) == name or self._lately(dpid, now) == name
 
     def _lately(self, dpid: DatapathId, now: float) -> str:
-        """The former owner of a switch, for as long as the switch may still obey that one; else ""."""
+        """The former owner of a switch, while the switch may still obey it. "" afterwards."""
         former, when = self._former.get(dpid, ("", 0.0))
         return former if now < when + SETTLED else ""
 
@@ -91,7 +92,7 @@ class SegmentRoutes:
         return frozenset(self.owners[dpid] for dpid in self._home(addresses) if dpid in self.owners)
 
     def lately_at_home(self, now: float, *addresses: bytes) -> frozenset[str]:
-        """The same, with those that lately were: they may still write for sessions there."""
+        """As `at_home`, and also the former owners of these switches, while switches may still obey them."""
         found = self.at_home(*addresses)
         if not self._former:
             return found

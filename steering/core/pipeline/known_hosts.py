@@ -277,5 +277,5 @@ class KnownHosts:
 
 
 def _in_turns(one: list[KnownHost], other: list[KnownHost]) -> list[KnownHost]:
-    """One of each list in turn, then what the longer list has more."""
+    """The items of two lists in turn, and then the rest of the longer list."""
     return [host for pair in zip_longest(one, other) for host in pair if host is not None]

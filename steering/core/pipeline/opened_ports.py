@@ -1,7 +1,7 @@
-"""Ports that have a link from now on: their switches let packets from other switches in before any label leads over the link.
+"""Opens ports that have a new link: their switches have to let packets of other switches in before any label leads over the link.
 
-A label would send packets to a switch that drops all that comes in at the port. So these rules leave in a slice of their own, before
-the labels that follow the graph. What closes a port leaves last, as before.
+Otherwise a label would send packets to a switch that drops everything that comes in at the port. So the rules that open ports are sent in a
+slice of their own, before the labels that follow the graph. The rules that close a port are sent last, with all other changes.
 """
 
 from collections.abc import Callable, Iterable

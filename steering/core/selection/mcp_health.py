@@ -1,9 +1,11 @@
 """The health of an MCP, which decides whether it may get new sessions, and its load.
 
 An MCP is gone if its port has no link, if it reports so, if its probes fail (selection.mcp_probes), or if it has promised
-reports and sends none. In a cluster another controller may take its reports, and tell what they show (peers.mcp_words). An MCP that comes back gets new sessions after a hold-down. The hold-down doubles each time the MCP
-soon goes again. The load of an MCP is the greatest of three values: its sessions by this controller's count, its own report,
-and the utilisation of its port. Values that are too old are ignored (D-6.6.4).
+reports and sends none. In a cluster another controller may get its reports, and tell what they show (peers.mcp_words).
+
+An MCP that comes back gets new sessions after a hold-down. The hold-down doubles each time the MCP soon goes again. The load of an MCP is the
+greatest of three values: its sessions by this controller's count, its own report, and the utilisation of its port. Values that are too old
+are ignored (D-6.6.4).
 """
 
 from enum import StrEnum
@@ -74,7 +76,7 @@ class McpHealth:
         self._ports_down: set[PortRef] = set()  # of its one or two ports
         self._probed: McpFault | None = None  # the fault that probes have found
         self._told: McpFault | None = None  # the fault that another controller found by reports
-        self._told_lives = False  # and that says nothing about live sessions
+        self._told_lives = False  # whether live sessions go on in spite of that fault
         self._pace: float | None = None  # promised seconds between its reports
         self._heard = float("-inf")  # time of its last report, plus times when this controller was busy
         self.fault: McpFault | None = None  # why it is gone; None if it is not, also during the hold-down
@@ -96,14 +98,14 @@ class McpHealth:
         self._awaited = False
         self._alive, self._pace = alive, pace
         self.process.heard()
-        # `_looked` too: that this controller was busy before moves no later report.
+        # `_looked` too, so that an earlier time in which this controller was busy does not count for later reports.
         self.reported_at = self._heard = self._looked = now
         self.reported = load if alive else None
         self.look(now)
 
     def await_report(self, pace: float | None, now: float) -> None:
-        """The MCP reported to the controller before this one, and promised that `pace`. So it has to report again, from the time
-        on when its relay can have reached this controller. Called again where that time begins anew."""
+        """The MCP reported to the controller before this one, and promised `pace`. So it has to report to this controller too, as soon as
+        its relay can have reached it. This is called again if the relay's time begins anew."""
         if self._alive is None or self._awaited:
             self._alive = self._awaited = True
             if self.fault is McpFault.FROZEN:
@@ -123,7 +125,7 @@ class McpHealth:
         self.look(now)
 
     def told(self, fault: McpFault | None, lives: bool, now: float) -> bool:
-        """What another controller has found by the MCP's reports: a fault, or None. `lives`: its live sessions go on. Returns
+        """Another controller tells the fault that the MCP's reports show, None for no fault. `lives`: the MCP's live sessions go on. Returns
         whether this is news."""
         if (fault, lives) == (self._told, self._told_lives):
             return False
@@ -132,7 +134,7 @@ class McpHealth:
         return True
 
     def reports_elsewhere(self, now: float) -> None:
-        """The MCP reports to another controller from now on: that its reports stop here is no fault."""
+        """The MCP reports to another controller from now on, so it is no fault that its reports stop here."""
         self._alive = self._pace = None
         self._awaited = False
         self.look(now)

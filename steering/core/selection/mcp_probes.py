@@ -12,8 +12,8 @@ controller lags, answers are late, but each still proves that the MCP was alive 
 An unanswered probe does not count as missed at once, because the switch's channel may have been silent. It counts as missed
 when the switch has answered a message that was sent after the probe (ProveChannel), or when the switch is off: no link to it
 has carrier (network.cables). A switch that only lost its connection forwards on, so nothing is missed then. Probes of a
-time when this controller was busy are ignored. Several misses in a row make the MCP gone. Of a switch that is off this holds for new
-sessions only; live sessions end when it has been off for OFF seconds, since its power may be back at once.
+time when this controller was busy are ignored. Several misses in a row make the MCP gone. If its switch is off, the MCP is gone for new
+sessions only: power may be back at once, so live sessions end only when the switch has been off for OFF seconds.
 
 All probes together are at most MOST per second. With more MCPs, each is probed less often.
 """
@@ -284,8 +284,8 @@ class McpProbes(Part):
         return []
 
     def _look_at_switches(self, stalled: bool, now: float) -> None:
-        """Note which switches of MCPs are off. What was missed of MCPs there proves nothing any more when their switch is back.
-        After a stall the time of a switch begins again: what its neighbours say may not have been read yet."""
+        """Note which switches of MCPs are off. When such a switch is back, missed probes of its MCPs do not count any more. After a stall
+        of this controller, the time for which a switch was off begins again: messages of its neighbours may still be unread."""
         before = self._off
         switches = dict.fromkeys(probe.mcp.inside.dpid for probe in self._probes.values())
         self._off = {

@@ -105,7 +105,7 @@ class ManyCounts(MutableMapping[K, int]):
 
     @property
     def shards(self) -> tuple[Mapping[K, int], ...]:
-        """All of them, in pieces that are looked through in a moment each."""
+        """All counts, in dictionaries that are small enough to be searched in a moment."""
         return self._shards
 
     def get(self, key: K, default: Any = None) -> Any:
@@ -132,7 +132,7 @@ class Ledger:
     """How many sessions count towards each key now. Keys without sessions are not kept.
 
     `most`: the most sessions. Each may have a subscriber and a server of its own. `is_sure`: whether a full key is
-    really full; that is unknown for a moment where several controllers share limits.
+    really full. If several controllers share limits, this is unknown for a moment while limits are divided.
     """
 
     is_sure = True
@@ -174,7 +174,7 @@ class Ledger:
         mcps[mcp] = mcps.get(mcp, 0) + 1
 
     def found(self, keys: QuotaKeys) -> None:
-        """The same of a session that lives already: no limit was asked whether it may."""
+        """As `take`, for a session that exists already and was found. No limit was checked for it."""
         self.take(keys)
 
     def give_back(self, keys: QuotaKeys) -> None:
@@ -187,8 +187,8 @@ class Ledger:
                 counts.pop(key, None)
 
     def above(self, place: int, least: int) -> Iterator[tuple[int, list[tuple[Any, int]]]]:
-        """The keys of one place in LIMITED that count more than `least`, with their counts, some at a time; before them how many were
-        looked at."""
+        """The keys with more than `least` sessions, of the kind at index `place` of LIMITED, in portions. Each portion is the number of keys
+        that were examined, and the keys with their counts."""
         counts = self._counts[place]
         for some in counts.shards if isinstance(counts, ManyCounts) else (counts,):
             yield len(some), [(key, count) for key, count in some.items() if count > least]

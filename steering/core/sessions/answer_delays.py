@@ -1,13 +1,12 @@
-"""How long MCPs take to answer first SYNs, and how long an answer is waited for (RFC 6298 section 2).
+"""How long MCPs take to answer first SYNs, and how long the controller waits for an answer (RFC 6298 section 2).
 
-An MCP that is far away answers late, and is not sick for that. Delays are those between the copies of a SYN and of its answer,
-by MCP and ingress port. The delays of an MCP at all ports count at a port where no delay is known, as where only joins come in.
-Only MCPs are kept whose answers have to be waited for longer than PATIENCE somewhere, and then also ports that they are near to: so
-one port, or a host there that repeats its SYNs, makes nobody wait at others.
+An MCP that is far away answers late, but is not sick. A delay is the time between the copies of a SYN and of its answer. Delays are kept by
+MCP and ingress port. At a port without known delays, as where only joins come in, the MCP's delays at all ports count. An MCP is kept only
+if its answers take longer than PATIENCE at some port. Then its quicker ports are kept too. So a slow port, or a host there that repeats its
+SYNs, does not make the controller wait longer at other ports.
 
-A host that repeats a SYN which the MCP did not get makes an answer look late (Karn's algorithm). So a delay does not count
-from the time on after which hosts repeat a SYN. A host that repeats its SYNs sooner can make the patience at most
-MOST_PATIENCE.
+If a host repeats a SYN that the MCP did not get, the answer looks late (Karn's algorithm). So delays that are longer than REPEATED do not
+count. A host that repeats its SYNs sooner can raise the patience to MOST_PATIENCE at most.
 """
 
 from steering.model.ids import McpId, WaypointId
@@ -22,7 +21,7 @@ McpAndPort = tuple[McpId, WaypointId | None]  # None: all ports
 
 
 class AnswerDelays:
-    """The delays by MCP and ingress port. False if none is kept: then a delay up to QUICK tells nothing."""
+    """The delays by MCP and ingress port. Its truth value is False if none is kept: then a delay up to QUICK changes nothing."""
 
     def __init__(self) -> None:
         self._known: dict[McpAndPort, tuple[float, float]] = {}  # smoothed delay, and its mean deviation
@@ -38,7 +37,7 @@ class AnswerDelays:
         return PATIENCE if known is None else _patience(*known)
 
     def took(self, mcp: McpId, entrance: WaypointId, delay: float) -> bool:
-        """An answer took `delay` seconds. Returns whether it was waited for less than that."""
+        """An answer took `delay` seconds. Returns whether the controller would have waited less for it."""
         if not 0 < delay < REPEATED:
             return False
         is_late = delay > self.patience(mcp, entrance)

@@ -4,14 +4,13 @@ An MCP may restart so fast that nobody misses it. Then its reports lack the sess
 (sessions.mcp_reports), and these are aborted in the same way.
 
 Reports do not come over the same network as sessions. If several MCPs report, and the reports of all of them stop, the
-network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone. The MCPs do
-not report at the same moments, so the reports of all never stop, and never begin again, at once: an MCP is frozen only if
-another one has reported since its own reports were due, and reports did not begin again just now. A controller that
-has just started has heard of nobody yet, which is the same.
+network of the reports has failed. Then these MCPs get no new sessions, but their live sessions are left alone. MCPs do not report at the
+same moments. So when that network fails or comes back, their reports do not stop or begin again all at once. Therefore an MCP counts as
+frozen only if another MCP has reported since its own report was due, and if reports did not begin again a moment ago. At a controller that
+has just started, no MCP has reported yet, which is handled in the same way.
 
-Where an MCP's process can be asked over the network of sessions (selection.process_proof), its answer decides: a process that
-answers runs, also if it alone reports no more, and one that answered before and does not now is frozen, also if nobody
-reports.
+If an MCP's process can be asked over the network of sessions (selection.process_proof), its answer decides. A process that answers runs,
+even if only its own reports are missing. A process that answered before and does not answer now is frozen, even if no MCP reports.
 """
 
 from collections import deque
@@ -107,7 +106,7 @@ class DeadMcps(Part):
             self._orphans.pop(mcp, None)
 
     def _abort_orphans(self, now: float) -> list[Output]:
-        """Abort sessions of dead MCPs, of each MCP some: the few sessions of one do not wait for the many of another."""
+        """Abort sessions of dead MCPs. The MCPs take turns, so that the few sessions of one do not wait for the many of another."""
         outputs: list[Output] = []
         mcps = list(islice(self._orphans, EACH_TICK))
         for mcp in mcps:
@@ -117,7 +116,7 @@ class DeadMcps(Part):
                 if session is not None and self._aborted.gone(session.mcp):
                     outputs += self._aborted.abort(session, now, Refusal.MCP_UNREACHABLE)
             if waiting:
-                self._orphans[mcp] = waiting  # as the last one
+                self._orphans[mcp] = waiting  # at the end of the line
         return outputs
 
     def _left_alone(self, now: float) -> set[McpId]:

@@ -1,4 +1,4 @@
-"""The flows of each host, found by one of its addresses: a host that turns up at another port takes them with it."""
+"""The flows of each host, by the host's address. A host that moves to another port takes its flows with it."""
 
 from itertools import islice
 
@@ -8,7 +8,7 @@ from steering.core.sessions.records import Subflow
 
 
 class HostFlows:
-    """`most`: how many hosts it is made for; it takes more."""
+    """The index. `most`: the expected number of hosts. More hosts are possible."""
 
     def __init__(self, most: int) -> None:
         # Source address -> its subflows. Most have one, and a dict for that would be larger than the subflow.

@@ -78,7 +78,7 @@ class HashedIndex(MutableMapping[K, V]):
         return chain.from_iterable(shard.values() for shard in self._shards)
 
     def take_apart(self) -> list[Index[K, V]]:
-        """Empty the index. Returns its dicts that had records: who drops one after the other frees all records in portions."""
+        """Empty the index. Returns its dictionaries that had records, so that the caller can free the records in portions."""
         had = [shard for shard in self._shards if shard]
         self._shards = tuple(Index() if shard else shard for shard in self._shards)
         return had

@@ -93,7 +93,7 @@ P = TypeVar("P", PageOfSessions, PageOfSubflows)
 
 class RecordPages(Generic[P]):
     """All pages of one kind that have free places. Pages without one are known to their records only. `page`: has the place
-    of the next record. Who takes its last place calls `turn`."""
+    of the next record. Whoever takes the last place of this page has to call `turn`."""
 
     __slots__ = ("_more", "_page_of", "count", "page")
 

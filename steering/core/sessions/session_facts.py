@@ -1,4 +1,5 @@
-"""What becomes of a session beside its subflows: what is learnt of it, how its server leg closes, until when it is kept.
+"""The part of a session's record that is not about subflows: what is learnt of the session, how its server leg closes, and until when the
+record is kept.
 
 `records.Session` is such a record, with its subflows and entries.
 """

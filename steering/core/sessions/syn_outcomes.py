@@ -150,10 +150,11 @@ class SynOutcomes:
         self._delays = AnswerDelays()
         self._open: list[OpenSyn] = []  # a heap
         self._order = 0
-        self._late: dict[tuple[McpId, WaypointId], None] = {}  # pairs with an answer that was not waited for
+        self._late: dict[tuple[McpId, WaypointId], None] = {}  # pairs with an answer that came too late
 
     def _source(self, key: FlowKey) -> bytes:
-        """Who sends the SYNs of a flow: of hosts that share an IPv6 /64, one that cannot be served tells nothing of others."""
+        """The sender of a flow's SYNs. Hosts that share an IPv6 /64 are different senders, because failures of one tell nothing about the
+        others."""
         return self._table.origin_of(source_of(key))
 
     def pair(self, mcp: McpId, entrance: WaypointId) -> McpAtPort:
@@ -223,8 +224,8 @@ class SynOutcomes:
         return found
 
     def take_late(self) -> list[tuple[McpId, WaypointId]]:
-        """The pairs with an answer since the last call that came later than it was waited for. Their failures prove nothing, and
-        are forgotten here. Each such answer makes the patience longer."""
+        """The pairs with an answer that came after its SYN had been counted as failed, since the last call. Failures of these pairs prove
+        nothing, and are forgotten here. Each such answer makes the patience longer."""
         late, self._late = list(self._late), {}
         for place in late:
             if place in self.at:

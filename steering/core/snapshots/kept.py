@@ -15,17 +15,17 @@ def kept(engine: Engine, piece: Piece, now: float) -> KeptState:
 
 
 def unwritten_usage(engine: Engine) -> list[int]:
-    """The parts of used bytes of which something was counted here that this controller's records in etcd do not have."""
+    """The parts of used bytes in which this controller has counted bytes that are not in its records in etcd."""
     return engine.preferring.used.unwritten()
 
 
 def usage_record(engine: Engine, controller: str, part: int) -> tuple[KeptUse, ...]:
-    """What the record of this controller has to be for one part of used bytes."""
+    """The content that this controller's record of one part of used bytes should have."""
     return engine.preferring.used.record(controller, part)
 
 
 def refused_usage(engine: Engine) -> int:
-    """How many pairs of subscriber and access type in records there was no room for."""
+    """How many pairs of subscriber and access type found no room in records."""
     return engine.preferring.used.refused
 
 
