@@ -278,8 +278,8 @@ class Coordination:
             self._allot()
 
     def _is_eldest(self) -> bool:
-        """Whether this member assigns the shares: the first by name of those that are there, and not left out. Two at once would do
-        no harm."""
+        """Whether this member assigns the shares: it is the first by name of the members that are there and not left out. Two members that
+        assign shares at once do no harm."""
         out = self.unheard.left_out
         there = [one.id for one in self.cell.present() if self._is_there(one.id) and one.id not in out]
         return bool(there) and there[0] == self.me.id
@@ -314,8 +314,8 @@ class Coordination:
                 return
 
     def _unheard(self) -> set[str]:
-        """Other members that have streams, of which none is open to here. Who has just started is one for a moment; who was cut
-        off from its peers and began anew stays one."""
+        """The other members that use streams, but have none open to this controller. A member that has just started is one of them for a
+        moment. A member that was cut off from its peers and began anew stays one."""
         others = [one for one in self.cell.present() if one.stream and one.id != self.me.id]
         return {one.id for one in others if one.id not in self.silence.heard} if self.me.stream else set()
 

@@ -1,6 +1,6 @@
-"""Carries out an operator's order to level the load: one move after the other, of which etcd holds the one under way.
+"""Carries out an operator's order to level the load, one move after the other. etcd holds the move that is under way.
 
-The member that assigns the shares does it. `cluster.rebalance` plans the moves, and says how long a share may take.
+The member that assigns the shares carries the order out. `cluster.rebalance` plans the moves, and says how long one move may take.
 """
 
 import logging
@@ -18,8 +18,8 @@ Commit = Callable[[dict[str, ShareAssignment], int, tuple[str, int, Put]], bool]
 
 
 class RebalanceOrder:
-    """The order under way. `is_there`: whether a member is there. `commit`: writes assignments, the last granted generation and
-    another key, its revision with it (Coordination). `now`: seconds, monotonic."""
+    """The order under way. `is_there`: whether a member is there. `commit` writes assignments, the last granted generation and another
+    key with its expected revision (Coordination._commit). `now`: seconds, monotonic."""
 
     def __init__(
         self, keys: Keys, is_there: Callable[[str], bool], commit: Commit, now: Callable[[], float]
@@ -28,7 +28,7 @@ class RebalanceOrder:
         self._is_there = is_there
         self._commit = commit
         self._now = now
-        # etcd's revision of what is known of the order, and when it was first seen.
+        # etcd's revision of the move under way, and when this controller first saw that revision.
         self._moving: tuple[int, float] = (0, 0.0)
 
     def go_on(

@@ -43,9 +43,11 @@ def _rank(share: str, controller: str) -> bytes:
 
 
 def worker_names(workers: int) -> tuple[str, ...]:
-    """Names of controllers on one machine that have one share each: w1, w2 and so on, some with letters behind. They are chosen
-    by their ranks, so that the first one gets the first share, which decides for orders, whenever it is there: it takes that
-    share first, and all others take it last."""
+    """Names of controllers on one machine that have one share each: w1, w2 and so on, some with letters behind.
+
+    The owner of the first share takes the operator's orders. The names are chosen by their ranks so that the first controller always gets
+    the first share while it is there: the first share is the first choice of this controller, and the last choice of all others.
+    """
     first, *others = share_names(workers)
 
     def fits(name: str, is_first: bool) -> bool:
@@ -74,7 +76,7 @@ class WantedShare(NamedTuple):
 class Allotment:
     """One assignment of shares to members. `members`: those that are there. `now`: the present assignment, in which controllers
     may be named that are gone. `blind`: member -> the shares of which it reaches no switch; ALL: of all. `unheard`: members that
-    are there and not heard. `left_out`: those of them without which the load is levelled."""
+    are there but not heard. `left_out`: the unheard members that do not count when the load is levelled."""
 
     def __init__(
         self,
@@ -129,12 +131,12 @@ class Allotment:
         return owners
 
     def _able(self, share: str) -> Collection[str]:
-        """Candidates that reach switches of a share; all, where nobody does: the switches are off."""
+        """The candidates that reach switches of a share. If none does, the switches are off, and all candidates are returned."""
         found = self._reaching(share)
         return found or self._candidates
 
     def _reaching(self, share: str) -> Collection[str]:
-        """Candidates that reach switches of a share."""
+        """The candidates that reach switches of a share, perhaps none."""
         if not self._blind:
             return self._candidates
         return [one for one in self._candidates if not {share, ALL}.intersection(self._blind.get(one, ()))]

@@ -1,4 +1,4 @@
-"""Objects of JSON whose keys differ. Of an object that names a key twice each reader may believe another value (RFC 8259 section 4)."""
+"""Reads JSON objects, and refuses those that name a key twice: different readers would take different values (RFC 8259 section 4)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of these pairs, for `object_pairs_hook` of json.loads. Raises RepeatedKey."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        # In one pass: who sends thousands of names must not make the reader compare each with each.
+        # In one pass, so that an object with thousands of keys does not make the reader compare each key with each other.
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:

@@ -18,7 +18,7 @@ from steering.runtime.settings import SWITCHES_SOCKET, Settings
 
 EXIT_USAGE = 2
 LOOK = 0.2  # seconds between checks whether to stop
-ORPHANED_WITHIN = 1.0  # seconds after the end of its connection to the parent for which a worker looks whether the parent is gone
+ORPHANED_WITHIN = 1.0  # seconds for which a worker checks, after its connection to the parent has ended, whether the parent is gone
 # Modules that take some tenths of a second each to load. Between them, switches that connect get a HELLO.
 LONG_TO_LOAD = (
     "steering.core.engine",
@@ -80,8 +80,8 @@ def _door(settings: Settings) -> Any:
 
 
 def _parents_door(sockets: Path) -> Any:
-    """The switches of a worker. Without its parent it ends: no switch could reach it. A parent that was killed has left the folder
-    of sockets behind."""
+    """The source of a worker's switches. The worker ends when its parent is gone, because no switch could reach it. If the parent was
+    killed, the worker also removes the folder of sockets that the parent left behind."""
     import shutil
     import signal
     import time

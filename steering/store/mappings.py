@@ -1,6 +1,6 @@
-"""Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. Each MCP has files of its own, so that none
-pushes out what others reported. The oldest file of an MCP is deleted when there are FILES of them. A search reads the files of
-those MCPs alone that tell of the address (mapped_networks).
+"""Mappings of MCPs on disk: one JSON object a line, appended to files of a bounded size. Each MCP has files of its own, so that no MCP can
+push out the mappings of others. When an MCP has FILES files, its oldest one is deleted. A search only reads the files of MCPs that may have
+the address (mapped_networks).
 
 So space, not time, decides how long a line is kept. With port blocks (RFC 6888 REQ-14) a line has some 200 bytes, and a
 subscriber has a few lines a day.
@@ -18,9 +18,9 @@ from steering.model.mapping import Mapping, holder
 from steering.store.mapped_networks import MappedNetworks, may_tell_of
 from steering.store.private_file import append_private, lines_of, rename_private, size_of
 
-COMMON_FILE = "mappings.jsonl"  # of all MCPs, written by earlier versions: it is read only
+COMMON_FILE = "mappings.jsonl"  # mappings of all MCPs, written by earlier versions; it is only read
 MOST_BYTES = 4 << 20  # bytes of one file
-FILES = 4  # of one MCP
+FILES = 4  # most files of one MCP
 MOST_LINE = 4_096  # bytes
 
 _FILE = re.compile(r"(mappings(?:-.+)?\.jsonl)(?:\.[0-9]+)?")

@@ -2,8 +2,9 @@
 asks who had an address and port at a time (RFC 6888 section 4, N-5.6.7).
 
 A stored mapping names its subscriber by pseudonym, and a destination only where the policy asks for destinations (RFC 6888
-REQ-12). Where the policy switches logging off, reports are not stored. An MCP tells of its own addresses and pools only: else it could
-say that another's address was whose it likes. What an operator brings is stored as it is, such as the log of a relay whose pools were others.
+REQ-12). Where the policy switches logging off, reports are not stored. An MCP may only report mappings of its own addresses and pools.
+Otherwise it could attribute an address of another MCP to anybody. Mappings that an operator brings, such as the log of a relay with other pools,
+are stored as they are.
 """
 
 from collections import deque
@@ -85,7 +86,7 @@ class MappingLog:
         return RestReply({"name": name, "kept": len(kept) if keeps else 0}, status=ACCEPTED)
 
     def _own(self, given: list[MappingReport], mcp: str) -> list[MappingReport]:
-        """The lines about an MCP's own addresses. The others are counted, and do not cost those beside them."""
+        """The mappings of an MCP's own addresses. All others are counted and dropped."""
         sources = self._view.sources_of(mcp)
         own = [one for one in given if _is_within(ip_network(one.external), sources)]
         if len(own) < len(given):

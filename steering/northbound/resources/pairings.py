@@ -1,8 +1,8 @@
 """/v1/pairings: devices and the addresses they send from (S-14). /v1/discovery: the MCPs that a device may use.
 
-An MCP opens ports to a paired address, so a device must not pair its neighbour's. REST cannot see where a device speaks from: requests come
-by proxies and management networks, and a device has several addresses. So an operator says with a device's token what it may be
-paired with, and an address that one device has is none of another's.
+An MCP opens ports to a paired address, so a device must not pair the address of its neighbour. REST cannot see which addresses a device has:
+requests come through proxies and management networks, and a device has several addresses. So an operator sets, with a device's token, the
+addresses with which the device may be paired. Two devices cannot be paired with the same address.
 """
 
 import re

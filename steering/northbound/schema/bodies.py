@@ -46,8 +46,8 @@ def _own(text: str) -> str:
 
 
 def _devices(text: str) -> str:
-    """An address from which another machine speaks. An MCP opens ports that lead there, so its own machine's loopback is none. Written
-    in IPv6, an IPv4 address would be another text and lead to the same machine."""
+    """The address of a device, as text. An MCP opens ports that lead there, so loopback addresses are refused: they would lead to the MCP's
+    own machine. IPv4 addresses in IPv6 form are refused, because one device could have its address in two forms."""
     address = read_address(text)
     if address.version == 6 and address.ipv4_mapped is not None:
         raise ValueError("an IPv4 address is wanted as one")

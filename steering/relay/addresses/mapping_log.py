@@ -115,9 +115,9 @@ class MappingJournal:
 
 
 class LineFile:
-    """A file of mode 0600 to which lines are appended. A line that a full disk or the end of its writer cut off is ended before the
-    next one, so that it costs itself alone. Unbuffered: a refused line must not stay in a buffer, with later lines behind it. The
-    constructor raises LogError."""
+    """A file of mode 0600 to which lines are appended. A line may be cut off, by a full disk or because its writer was killed. Such a line is
+    ended before the next line is written, so that only the line itself is lost. Nothing is buffered: a line that could not be written must
+    not stay in a buffer before later lines. The constructor raises LogError."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -207,8 +207,8 @@ def find(
     """The latest mapping that held an external address and port at a time, seconds since 1970; None for none.
 
     The end of a mapping is missing where its relay was killed; a later mapping of the same block then counts instead.
-    `skipped` is called with the number of each line that is no mapping, as one that was cut off. Raises LogError with the number of
-    the first one where no other line is a mapping, and ValueError for a text that is no address.
+    `skipped` is called with the number of each line that is no mapping, for example because it was cut off. Raises LogError with the number
+    of the first such line if no line is a mapping, and ValueError for a text that is no address.
     """
     ip_address(address)
     best: LoggedMapping | None = None

@@ -192,8 +192,9 @@ class Reporter:
         self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
 
     def _tell(self) -> None:
-        """Send everything that waits. What was not sent stays queued. Raises OSError, ValueError and ReportRefused for sessions alone:
-        load and health go with them at the pace that was promised, and what else the controller does not take must not delay them."""
+        """Send everything that waits. What was not sent stays queued. Raises OSError, ValueError, and
+        ReportRefused if sessions are refused: load and health are sent together with sessions, at the promised pace. A refusal of
+        anything else must not delay them."""
         self._work.clear()
         if self.ledger is not None:
             self._tell_sessions(self.ledger)

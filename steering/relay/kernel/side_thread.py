@@ -12,9 +12,8 @@ AGAIN_S = 1.0  # seconds until work begins again that an exception ended
 
 
 class SideThread:
-    """The thread. Its `work` has to wait for `woken` among its descriptors, and to return when `is_ending` is true.
-    Where an exception ends it, which is a defect of this program, the log gets a line, and the work begins again. `faults`: how
-    often that was."""
+    """The thread. Its `work` has to wait for `woken` among its descriptors, and to return when `is_ending` is true. If an exception ends the
+    work, which is a defect of this program, it is logged and the work begins again. `faults`: how often that happened."""
 
     def __init__(self, name: str, work: Callable[[], None], log: Log) -> None:
         self.faults = 0

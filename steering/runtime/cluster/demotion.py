@@ -5,8 +5,8 @@ the switch may write the change to etcd a moment later. So the old owner waits f
 decides. Without such an agreement the controller must have been cut off for a while. Then it begins anew, because the
 switches hold newer sessions than it knows. A start needs etcd, so the controller waits until etcd answers.
 
-A share may go to another controller and come back before this one sees that its switches obeyed the other one. Then this one has a newer
-generation than the other one had: it gives the switch up and takes it over again, and goes on with all others.
+A share may go to another controller and come back before this controller notices that its switches obeyed the other one. Then this controller
+has the newer generation. It gives such a switch up and takes it over again, and goes on with all other switches.
 """
 
 import logging
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Demotion:
-    """`look` tells the engine which controller decides for which switch; None where one controller decides for all. `ask`
-    sends any request to etcd, and raises EtcdError. `now`: monotonic seconds. `taken_back` tells the engine that another controller
-    decided for a switch meanwhile, and this one does again; None as for `look`."""
+    """`look` tells the engine which controller decides for which switch; None if one controller decides for all. `ask` sends any request to
+    etcd, and raises EtcdError. `now`: monotonic seconds. `taken_back` tells the engine that another controller decided for a switch in
+    between, and that this controller does again; None as for `look`."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Demotion:
         return self._look is not None and others and coordination.reached
 
     def _is_back(self, dpid: DatapathId) -> bool:
-        """Whether etcd says that this controller decides for the switch, by a newer generation than the one that the switch does not obey
-        any more. Only the first moment counts: the switch is read when it obeys this controller again."""
+        """Whether etcd says that this controller decides for the switch, with a newer generation than the one that the switch has refused.
+        It is asked only at once after the refusal: later the switch obeys this controller again, and is read then."""
         coordination = self._coordination
         return coordination.owner_of(dpid) == coordination.me.id and coordination.reached

@@ -65,8 +65,8 @@ class ShareOwners:
         self._heard(changed)
 
     def taken_back(self, dpid: DatapathId) -> None:
-        """Another controller decided for a switch meanwhile, and this one decides there again. The engine gives the switch up and takes it
-        over: it holds sessions that the engine does not know."""
+        """Another controller decided for a switch in between, and now this one decides again. The engine gives the switch up and takes it over
+        anew, because the switch has sessions that the engine does not know."""
         if self._before is not None:
             known, reached = self._before
             others = {one: owner for one, owner in known.owners.items() if one != dpid}

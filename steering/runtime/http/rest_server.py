@@ -22,8 +22,8 @@ from steering.runtime.http.protocol import Protocol
 from steering.runtime.http.visitors import Visitors
 
 CLIENT_TIMEOUT = 10.0  # most seconds without a byte
-# Seconds after which a connection ends whose peer acknowledges nothing: else it keeps its place, and that of its event stream, for
-# the quarter of an hour for which the kernel sends again. A stream sends something each 15 s.
+# Seconds after which a connection ends if its peer acknowledges nothing. Otherwise the kernel would retransmit for a quarter of an hour, and
+# meanwhile the connection and its event stream would keep their places. A stream sends something every 15 s.
 UNACKNOWLEDGED = 30.0
 MAX_TARGET = 4_096  # most bytes of a request line
 RATE, BURST = 500.0, 256.0  # most connections a second, and most at once

@@ -36,15 +36,17 @@ from steering.store.policy_history import FOLDER
 from steering.store.state_directory import StateDirectory, StateLock, prepare
 
 LOOK = 0.1  # seconds between two looks at everything
-LEVEL_WITHIN = 15.0  # seconds in which every worker should have its share; after that, switches go to those that have some
+LEVEL_WITHIN = 15.0  # seconds for which switches wait until every worker has its share
 TOLD = 1.0  # seconds between two reports of connections that ended here
 FROZEN = 3.0  # seconds without a lease after which a worker that took switches counts as frozen
 ENDED_WITHIN = 15.0  # seconds that a worker has to end
 EXIT_FAILED = 1
-EXIT_USAGE = 2  # a file or an option is wrong, and another start mends none: the service manager tries none
+EXIT_USAGE = (
+    2  # a file or an option is wrong: another start would not help, so the service manager does not try
+)
 _CELL = f"/steering/{CELL}"
 _CLUSTER = f"{_CELL}/cluster/"
-_ADOPTING = "adopting"  # a file that is there until all orders of a controller alone are taken over
+_ADOPTING = "adopting"  # a file that exists until all orders of an earlier single controller are taken over
 # What ClusterPolicies and its EtcdStore write.
 _POLICIES = tuple(f"{_CELL}/kept/{one}" for one in (POLICY, f"kept/{FOLDER}/", f"chunks/{FOLDER}/"))
 
@@ -55,8 +57,8 @@ log = logging.getLogger(__name__)
 
 
 def run_workers(settings: Settings) -> int:
-    """Run workers until a signal. Returns 0; 2 where they cannot start, and the reason is on stderr then; 1 where one was killed while
-    it started."""
+    """Run workers until a signal, and return the exit status: 0; 2 if the workers cannot start, with the reason on stderr; 1 if a worker
+    was killed while it started."""
     logs.set_up(settings.log_level, settings.log_json)
     raise_descriptors()
     try:
@@ -68,9 +70,9 @@ def run_workers(settings: Settings) -> int:
 
 
 def outlives(key: str) -> bool:
-    """Whether a key of the workers' cell outlives the parent: what operators ordered, secrets, and the last generation that was
-    granted, which no later parent may grant again. Members and shares begin anew, and so do policies: at a start `--policy`
-    counts, as it does for one controller."""
+    """Whether a key of the workers' cell outlives the parent. These are orders of operators, secrets, and the last generation that was
+    granted, because no later parent may grant it again. Members and shares begin anew. So do policies: at a start `--policy` counts, as
+    for a single controller."""
     if key.startswith(_POLICIES):
         return False
     return key.startswith((f"{_CELL}/kept/", f"{_CELL}/secret/")) or key == _CLUSTER + GENERATION
@@ -102,9 +104,11 @@ class WorkersParent:
         self._stopped = False
         self._status = 0
         self._began = self._ready = False
-        self._level_at = 0.0  # when shares count as level, whatever they are
+        self._level_at = 0.0  # the time from which on switches do not wait for shares any more
         self._told_at = 0.0
-        self._gone_since: dict[str, float] = {}  # workers without a lease that took switches
+        self._gone_since: dict[
+            str, float
+        ] = {}  # workers that took switches and have no lease, and since when
         self._seen: set[str] = set()  # workers that have taken switches
         self._to_hup: set[str] = set()  # workers that have to get a SIGHUP
 
@@ -169,8 +173,8 @@ class WorkersParent:
         service.beat(now)
 
     def _adopt(self) -> None:
-        """Take over the orders that a controller alone has kept in the state directory, at the first start of workers there: all,
-        or at the next start anew. Raises StateError, also where that controller still runs."""
+        """At the first start of workers with a state directory, take over the orders that a single controller has kept there. If this is
+        interrupted, all of them are taken over at the next start. Raises StateError, also if the single controller still runs."""
         alone_lock = StateLock(self._settings.state_dir)
         try:
             self._adopt_orders()
@@ -197,7 +201,7 @@ class WorkersParent:
         self._to_hup |= {one.name for one in self._workers}
 
     def _hand_on_hup(self) -> None:
-        """Send SIGHUP to workers that take switches. It would end one that is still starting, so that one gets it later."""
+        """Send SIGHUP to workers that take switches. A worker that is still starting gets it later, because it would end by the signal."""
         for one in self._workers:
             if one.name in self._to_hup and one.name in self._posts.ready:
                 self._to_hup.discard(one.name)
@@ -226,7 +230,7 @@ class WorkersParent:
     # ---- workers --------------------------------------------------------------------------------
 
     def _look_after(self, now: float) -> None:
-        """Start the other workers when the first one serves, and those again that died."""
+        """Start the other workers as soon as the first one takes switches, and restart workers that died."""
         self._seen |= self._posts.ready
         if not self._began and self._workers[0].name in self._seen:
             self._began = True
@@ -239,10 +243,10 @@ class WorkersParent:
                 one.start_if_due(now)
                 self._end_frozen(one, now)
                 continue
-            # Others need not wait for the end of its lease.
+            # The other workers need not wait until its lease ends by itself.
             self.store.end_lease_of(_CLUSTER + MEMBER + one.name)
             if one.name not in self._seen:
-                if status <= 0:  # else it has said why
+                if status <= 0:  # a worker with another status has printed the reason
                     log.error("worker %s has ended with status %d while it started", one.name, status)
                 self._status = status if status > 0 else EXIT_FAILED
                 self._stop()

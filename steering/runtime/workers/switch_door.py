@@ -39,7 +39,7 @@ PAUSE = 0.2  # seconds without accepting when descriptors or memory have run out
 LINES, LINE_BURST = 60.0, 5  # at most LINE_BURST log lines in LINES seconds name one reason
 BACKLOG = 1_024  # connections that may wait in the kernel's queue
 _FEATURES_REQUEST = 5
-_XID = 0x7FFF_0002  # of the request for features; workers use other ids
+_XID = 0x7FFF_0002  # transaction id of the request for features; workers use other ids
 _HEADER = Struct(">BBHI")
 _HELLO = _HEADER.pack(VERSION, Type.HELLO, HEADER_LENGTH, 0)
 _REQUEST = _HEADER.pack(VERSION, _FEATURES_REQUEST, HEADER_LENGTH, _XID)
@@ -76,7 +76,7 @@ class IntroducedConnection:
         self.address = address
         self.began = now
         self.dpid: DatapathId | None = None
-        self._hello = b""  # the switch's
+        self._hello = b""  # the HELLO of the switch
         self._rest = b""
         self._messages = budgets.handshake_messages
         self._bytes = budgets.handshake_bytes
@@ -219,7 +219,7 @@ class SwitchDoor:
             self._begin(connection, (str(address[0]), int(address[1])))
 
     def _rest(self, seconds: float) -> None:
-        """Accept nobody for some time: a readable descriptor that nobody reads would be told again and again."""
+        """Accept no connection for some time. Meanwhile the listening socket is not watched, because it would be readable all the time."""
         self._watcher.unwatch(self._listening)
         self._rests_until = self._now() + seconds
 

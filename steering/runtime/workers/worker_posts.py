@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerPosts:
-    """`name_of` tells a worker's name by its process; "" for a process that is none. Raises OSError where the socket cannot be
+    """The sockets. `name_of` returns the name of the worker with a process id, "" for another process. Raises OSError if the socket cannot be
     made."""
 
     def __init__(self, path: Path, watcher: DescriptorWatch, name_of: Callable[[int], str]) -> None:
@@ -53,7 +53,7 @@ class WorkerPosts:
         except OSError as error:
             if error.errno in _GONE:
                 self._lost(name)
-            return False  # else the kernel has no room for it now
+            return False  # the kernel has no room for the packet now
         return True
 
     def tell(self, ended: Counter[Disconnect]) -> bool:

@@ -38,8 +38,8 @@ class WorkerProcess:
         return 0 if self._process is None else self._process.pid
 
     def start(self, now: float) -> None:
-        """Start the worker: this program's own command again, as when a controller begins anew. Where the system has no room for
-        a process now, it is due again later: the other workers go on."""
+        """Start the worker: this program's own command again, as when a controller begins anew. If the
+        system has no room for a process now, it is tried again later, and the other workers go on."""
         command = [sys.executable, *sys.orig_argv[1:]]
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=self._environ)

@@ -1,10 +1,10 @@
 """An etcd of one process, in memory: what etcd's JSON gateway answers to the requests of `keys` and `watch`. The parent of several
 controllers on one machine has one, so that they need no etcd (docs/cluster.rst).
 
-Every change has a revision of its own, as in etcd. Changes of keys without a lease go to `keep` first, which may write them to the
-disk: a change that cannot be kept is refused, and nothing has changed then. A range at an older revision is answered as long as the
-changes since then are not forgotten, and refused as compacted otherwise: a long list comes in pages, and others go on writing meanwhile.
-Everything is bounded.
+Every change has a revision of its own, as in etcd. Changes of keys without a lease are first given to `keep`, which may write them to the
+disk. If a change cannot be kept, it is refused and changes nothing. A long list is read in pages while others go on writing, so a range can be
+read at an older revision. This is possible until the changes since that revision are forgotten. Then it is refused as compacted. Everything is
+bounded.
 """
 
 import secrets
@@ -39,8 +39,8 @@ MOST_KEYS = 200_000
 MOST_STORED = 512 << 20  # bytes of all keys and values
 MOST_HISTORY = 32 << 20  # bytes of past changes that a watch may still ask for
 MOST_LEASES = 1_024
-MOST_SECONDS = 86_400  # of a lease
-# Bytes of values in one message of a watch, about: the changes of one revision are never taken apart.
+MOST_SECONDS = 86_400  # the longest lease
+# Bytes of values after which a message of a watch ends. The changes of one revision are always in one message.
 MOST_MESSAGE = 4 << 20
 
 

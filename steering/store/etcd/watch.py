@@ -33,8 +33,8 @@ class KeyChange(NamedTuple):
 class EtcdWatch:
     """A watch of all keys below `below`. `quiet`: seconds without an event after which the next endpoint is watched.
     `revision`: the newest revision that was told. `listed`: how often all keys were listed. `begun`: how often a watch
-    began. `is_anew`: whether the changes that are being told are the differences between two clusters of etcd: what is gone
-    then was deleted by nobody."""
+    began. `is_anew`: whether the present changes are differences between two clusters of etcd. Then keys are missing
+    although nobody has deleted them."""
 
     def __init__(self, keys: Keys, below: str, quiet: float = WATCH_QUIET) -> None:
         self._keys = keys
@@ -85,7 +85,7 @@ class EtcdWatch:
                 wait = min(2 * wait, LONGEST)
 
     def _give(self, take: Callable[[list[KeyChange]], None], changes: list[KeyChange]) -> None:
-        """Call `take`. Changes that it could not take are owed: the next list tells all keys, and those that were deleted."""
+        """Call `take`. If it raises an exception, its changes are told once more: the next list tells all keys, and deleted ones too."""
         try:
             take(changes)
         except Exception:
@@ -137,8 +137,9 @@ class EtcdWatch:
 
     def _same_cluster(self, message: Json) -> None:
         """Raises EtcdError for a message of another cluster: a new cluster counts revisions from 1, so a watch from a later
-        revision would stay silent. One that is set up anew with the same addresses has the same id, and an older revision. A member
-        that lags behind the others has that too; a list of keys tells them apart, since it waits for what the others have."""
+        revision would stay silent. A cluster that is set up anew with the same addresses has the same id, and an older revision. A member
+        that lags behind the others has an older revision, too. Only a list of keys can distinguish the two, because it waits until the
+        member has what the others have."""
         header = message.get("header")
         told = str(header.get("cluster_id", "")) if isinstance(header, dict) else ""
         if told and told != self._cluster:
