@@ -66,13 +66,13 @@ PURE_MODULES = frozenset(
         *("weakref", "zlib"),
     }
 )
-# One file reaches into the interpreter, to spare its garbage collector what it would look at for nothing.
+# One file uses ctypes, to take objects out of the interpreter's garbage collector that it would examine in vain.
 REACHES_IN = {"steering/core/sessions/garbage_collector.py": frozenset({"ctypes"})}
 IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "eval", "exec", "compile"})
 CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 
-# Who loads modules by a name that is computed, and which: the walls see statements only.
+# Files that load modules by a computed name, and which modules. The tests of imports only see import statements.
 LOADERS = {
     "steering/cli/commands/bench.py": "the benchmarks, which an installation need not have",
     "steering/cli/commands/completion.py": "shtab, which an installation need not have",

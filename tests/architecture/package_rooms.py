@@ -115,7 +115,7 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def imported_of(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
-    """The same of a parsed file. `package`: where relative imports start."""
+    """As `imported`, for a parsed file. `package`: where relative imports start."""
     for node in ast.walk(tree):
         for name in layers.imported_names(node, package):
             whole = layers.ROOT / name.replace(".", "/")

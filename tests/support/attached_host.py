@@ -1,4 +1,5 @@
-"""Whoever is attached to a bridge of a real Open vSwitch, at its port 1 unless said otherwise: it answers who asks for its address, and sends TCP."""
+"""A host, server or MCP at a port of a bridge of a real Open vSwitch (port 1, if no other is given). It answers ARP for its address, and
+sends TCP."""
 
 import socket
 import threading

@@ -142,8 +142,9 @@ def cell(
     site: str = SITE,
     one_by_one: bool = False,
 ) -> Iterator[Cell]:
-    """`arguments`: more of them, for both controllers. `site`: without its links. `one_by_one`: the second one starts when the first
-    one decides for all switches. Otherwise each takes shares for which it has switches first."""
+    """Run two controllers of a cell. `arguments`: further arguments for both. `site`: a site file without its links. `one_by_one`: the
+    second controller starts when the first one decides for all switches. Otherwise each controller gets the shares of the switches that
+    connect to it first."""
     controllers = {}
     certificates(folder, *NAMES)
     for name in NAMES:

@@ -1,5 +1,5 @@
-"""A session that has all the subflows it may have, so that a further join needs the slot of one: 40000 by LTE, 50001 and 50002 by
-WLAN. And what such tests tell the engine of those."""
+"""A session with as many subflows as it may have: from port 40000 over LTE, from 50001 and 50002 over WLAN. A further join needs the slot of
+one of them. The functions tell the engine what happens to these subflows."""
 
 from steering.core.inputs import FinSeen, PortStatus
 from steering.core.outputs import SendFrame
@@ -17,7 +17,7 @@ MAC = bytes.fromhex("020000000201")
 
 
 def at_port(driver: Driver, address: str = UE_WLAN) -> None:
-    """A host tells of itself at the WLAN's port."""
+    """A host announces its address at the WLAN's port."""
     driver.give(NeighbourSeen(2, 1, packed(address), MAC))
 
 
@@ -44,7 +44,7 @@ def full(address: str = UE_WLAN, number: int = 1) -> Driver:
 
 
 def silent_for(driver: Driver, seconds: float, *live: int) -> None:
-    """Time goes by, in which sweeps find these subflows alone alive."""
+    """Let time pass. Sweeps find that only the subflows `live` have counted segments meanwhile."""
     driver.now += seconds
     moved(driver, *live)
 
@@ -56,7 +56,7 @@ def mcp_closes(driver: Driver, port: int, address: str = UE_WLAN) -> None:
 
 
 def asks(outputs: list[object], address: str) -> bool:
-    """Whether nothing but the WLAN's port was asked for hosts, this one among them."""
+    """Whether hosts were asked for at the WLAN's port only, and this address is among them."""
     sent = [o for o in outputs if isinstance(o, SendFrame)]
     assert {(o.dpid, o.port) for o in sent} <= {(2, 1)} and len(outputs) == len(sent)
     return any(packed(address) in o.frame[14:] and len(o.frame) < 54 for o in sent)

@@ -1,5 +1,5 @@
-"""Controllers with one limit, and what comes between them: switches that change hands, streams that are cut, members that come, go
-and die. Pure: nothing happens by itself, and there is no clock."""
+"""A model of controllers that share one limit, and of what may happen to them: switches get other owners, streams are cut, members come,
+leave and die. Nothing happens by itself, and there is no clock."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ def allowance(most: int) -> Allowance:
 
 
 class Member:
-    """One controller. `at`: whose sessions it counts, by switch; `unread`: switches whose sessions it does not know yet; `leaving`: of
-    those that it gave up, whose sessions it has not forgotten yet."""
+    """One controller. Sessions are given by their subscribers. `at`: by switch, the sessions that the controller counts. `unread`: switches
+    whose sessions it does not know yet. `leaving`: sessions of switches that it gave up, and has not forgotten yet."""
 
     def __init__(self, name: str, most: int, ledger: Any = None) -> None:
         self.name = name
@@ -43,8 +43,8 @@ class Member:
 
 
 class World:
-    """`masters`: whom each switch obeys; `live`: whose sessions a switch holds. `versions`: of the protocol, of controllers that do not
-    speak today's."""
+    """All controllers and switches. `masters`: the controller that each switch obeys. `live`: the sessions that each switch holds, by
+    subscriber. `versions`: of the protocol, for controllers with an earlier one."""
 
     def __init__(
         self, names: Iterable[str], switches: int, most: int, versions: dict[str, int] | None = None
@@ -81,7 +81,7 @@ class World:
             return False
         message, member = post.popleft(), self.members[to]
         if by not in member.division._members:
-            return True  # a stranger's
+            return True  # a message of a controller that is no member is ignored
         if isinstance(message, LimitStanding):
             self._sends(to, member.division.standing(by, message))
         elif isinstance(message, LimitExcess):
@@ -94,7 +94,7 @@ class World:
         return True
 
     def settle(self) -> None:
-        """All that is heard is told, and all switches are read."""
+        """Deliver all messages, read all switches, and let all controllers forget what they gave up."""
         for _ in range(6):
             for name in sorted(self.members):
                 self.hears(name)
@@ -110,7 +110,7 @@ class World:
     # ---- what happens ----------------------------------------------------------------------------
 
     def hears(self, name: str) -> None:
-        """A controller hears who is there and decides where, and which streams are open."""
+        """A controller learns the members, the owners of switches, and which streams are open."""
         member = self.members[name]
         for other in [one for one in sorted(member.reached) if not self._are_joined(name, one)]:
             self._parts(name, other)
@@ -150,7 +150,7 @@ class World:
                 self.members[one].division.lost(other)
 
     def reads(self, name: str, dpid: int) -> None:
-        """A switch tells which sessions it holds."""
+        """A controller reads the sessions that a switch holds."""
         member = self.members[name]
         member.unread.discard(dpid)
         if self.masters.get(dpid) != name:
@@ -178,7 +178,7 @@ class World:
         self._sends(name, member.division.look())
 
     def begins(self, dpid: int, who: str) -> bool:
-        """A session begins at a switch, if its controller lets it: one that it obeys."""
+        """A session begins at a switch, if the controller that the switch obeys has room. Returns whether it began."""
         member = self.members.get(self.masters.get(dpid, ""))
         if member is None or dpid not in member.at or member.ledger.full(self.allowed, KEYS[who]) is not None:
             return False
@@ -198,26 +198,28 @@ class World:
             member.ledger.give_back(KEYS[who])
 
     def takes(self, name: str, dpid: int) -> None:
-        """A switch obeys another controller. Neither who had it nor the others know of it yet."""
+        """A switch obeys another controller from now on. The former owner and the others do not know it yet."""
         self.masters[dpid] = name
         if dpid in self.members[name].at:
-            self.members[name].unread.add(dpid)  # it had it before, and has not heard of more
+            self.members[name].unread.add(
+                dpid
+            )  # it had the switch before, and does not know the sessions that began since
 
     def comes(self, name: str) -> None:
-        """It starts: what its switches hold it has to read first."""
+        """A controller starts. It has to read its switches first."""
         if name not in self.members:
             self.members[name] = Member(name, self.most)
             self.hears(name)
 
     def dies(self, name: str) -> None:
-        """It is gone without a word. Its switches obey nobody, until somebody takes them."""
+        """A controller dies. Its switches obey nobody until another one takes them."""
         if name in self.members and len(self.members) > 1:
             for other in sorted(self.members):
                 self._parts(name, other)
             del self.members[name]
 
     def parts(self, group: Iterable[str]) -> None:
-        """Nothing comes through between these and the others."""
+        """Cut all streams between the controllers of a group and all others."""
         group = set(group)
         for a in group:
             for b in self.members.keys() - group:
@@ -225,7 +227,7 @@ class World:
                 self._parts(a, b)
 
     def heals(self) -> None:
-        """All come through again, and somebody decides for each switch."""
+        """Let all streams through again, and give each switch without a controller to one."""
         self.cut.clear()
         names = sorted(self.members)
         for dpid, master in self.masters.items():

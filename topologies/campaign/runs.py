@@ -38,8 +38,8 @@ FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
 class Outcome:
     """The result of one run. `verdict` is passed, failed or broken; for a control caught, missed, astray or broken.
 
-    `figures`: what the lab measured. `rates`: those of `failed` that are rates. `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
-    have failed and held, `strays` the checks that failed and should have held.
+    `figures`: what the lab measured. `rates`: those of `failed` that are rates. `first`: checks of rates that failed in the first of two
+    runs. For a control, `unbroken` are the checks that should have failed and held, `strays` the checks that failed and should have held.
     """
 
     scenario: str

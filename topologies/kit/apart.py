@@ -84,18 +84,18 @@ class ControllersApart:
     # ---- what is cut -----------------------------------------------------------------------------
 
     def cut_peers(self, name: str, ways: Sequence[str]) -> None:
-        """Drop what a controller and all others say to each other; with one of the `ways` only that."""
+        """Drop packets between a controller and all others, in both directions or only in one of them (`ways`: IN, OUT)."""
         self._drop(name, {way: f'{_LINK_OF[way]} "{PEER_LINK}*"' for way in ways})
 
     def cut_etcd(self, name: str, ways: Sequence[str], urls: str) -> None:
-        """The same between a controller and etcd. `urls`: of its members, comma separated."""
+        """Drop packets between a controller and etcd. `urls`: of etcd's members, comma separated."""
         ports = ", ".join(url.rpartition(":")[2] for url in urls.split(","))
         self._drop(
             name, {way: f'{_LINK_OF[way]} "{OWN_LINK}" tcp {_FAR_PORT[way]} {{ {ports} }}' for way in ways}
         )
 
     def cut_switches(self, name: str, ways: Sequence[str]) -> None:
-        """The same between a controller and all switches."""
+        """Drop packets between a controller and all switches."""
         self._drop(
             name, {way: f'{_LINK_OF[way]} "{OWN_LINK}" tcp {_NEAR_PORT[way]} {SWITCH_PORT}' for way in ways}
         )

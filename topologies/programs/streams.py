@@ -171,9 +171,9 @@ def steady(order: Json, task: Json) -> None:
 
     The task ends earlier when it is stopped, at most some seconds late, with an error if not everything came back.
     `empty_seconds`: how many whole seconds brought no byte, though the machine was late for less than half of them.
-    `longest_gap_s`: the longest silence; `own_gap_s`: without what
-    the machine was late meanwhile; `silences`: when each longer than NOTED_S ended, and its own seconds. `wrong`: whether any byte came
-    back changed.
+    `longest_gap_s`: the longest silence. `own_gap_s`: the same without the time for which the machine was late meanwhile.
+    `silences`: for each silence longer than NOTED_S, when it ended, and its seconds without the machine's lateness. `wrong`: whether
+    any byte came back changed.
     """
     made = connect(order)
     task["local"] = list(made.getsockname()[:2])
