@@ -35,14 +35,17 @@ def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     if options.upstream is None:
         _run(options, log, apply, dialler(options), ())
         return
-    # Only UplinkWatch loads pyroute2.
-    watch = UplinkWatch(options.upstream.uplinks, apply, log)
+
+    def forget(uplink: Uplink) -> None:
+        dial.health.forget(uplink.interface)
+
+    # Only UplinkWatch loads pyroute2. Its functions are called after `start`, when there is a dialler.
+    watch = UplinkWatch(
+        options.upstream.uplinks, apply, log, forget, silent=lambda uplink: dial.leave(uplink), well=forget
+    )
     try:
         fast_open = options.via is not None and options.via.fast_open
-        dial = UplinkDialler(watch, log, options.upstream.source_ports, fast_open)
-        watch.changed = lambda uplink: dial.health.forget(uplink.interface)
-        watch.well = watch.changed
-        watch.silent, dial.answers = dial.leave, watch.answers
+        dial = UplinkDialler(watch, log, options.upstream.source_ports, fast_open, answers=watch.answers)
         if apply:
             uplinks.prepare(watch.uplinks, options.inside, options.upstream)
         watch.start()

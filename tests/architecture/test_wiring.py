@@ -137,7 +137,6 @@ def callbacks_put_in(tree: ast.AST, names: frozenset[str], functions: frozenset[
 # Two objects that call each other: the one that was made first gets its function when the other one is there.
 CALL_EACH_OTHER = {
     "steering/openflow/app.py": ["self._sender.let_go"],  # the feed of traces gives what the sender sends
-    "steering/relay/launch.py": ["watch.changed", "watch.well", "watch.silent", "dial.answers"],
     # Authorisers answer to the application, and it asks them.
     "steering/runtime/application.py": ["self._sender.authorise"],
     # REST asks other controllers, and answers them; a fault is logged by the controller.

@@ -99,17 +99,24 @@ class UplinkWatch:
     An uplink whose subflows are stuck while those of another make progress is set aside: its subflows are ended.
     After a while sessions may join from it again, which shows whether it works.
 
-    Three callbacks are set before `start`, and called from the watch's thread: `changed(uplink)` for each uplink that
-    has changed, `silent(uplink)` for one that is set aside, and `well(uplink)` for one from which sessions have
-    joined again.
+    Three functions are called from the watch's thread: `changed(uplink)` for each uplink that has changed, `silent(uplink)`
+    for one that is set aside, and `well(uplink)` for one from which sessions have joined again.
     """
 
-    def __init__(self, names: Sequence[str], apply: bool, log: Log) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        apply: bool,
+        log: Log,
+        changed: Callable[[Uplink], None] = lambda _uplink: None,
+        silent: Callable[[Uplink], None] = lambda _uplink: None,
+        well: Callable[[Uplink], None] = lambda _uplink: None,
+    ) -> None:
         self._apply = apply
         self._log = log
-        self.changed: Callable[[Uplink], None] = lambda _uplink: None
-        self.silent: Callable[[Uplink], None] = lambda _uplink: None
-        self.well: Callable[[Uplink], None] = lambda _uplink: None
+        self.changed = changed
+        self.silent = silent
+        self.well = well
         self.refused = Refusals()
         self.changes = 0
         self.failed = 0  # how often a change or question failed

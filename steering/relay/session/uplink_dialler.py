@@ -72,16 +72,16 @@ class UplinkDialler:
         window: tuple[int, int] | None = None,
         fast_open: bool = False,
         carrier: Callable[[str], bool] = carries,
+        answers: Callable[[str], None] = lambda _interface: None,
     ) -> None:
         """`window`: the source ports that mark the relay's connections. With `fast_open` a dial has no further ways:
-        its SYN is sent with the first data, so it is not known before whether the way works."""
+        its SYN is sent with the first data, so it is not known before whether the way works. `answers` is called with the
+        interface of a silent uplink that answers again."""
         self.table = table
         self.health = UplinkHealth()
         self.failovers = 0  # sessions that use another uplink than the first
         self.silences = 0  # how often an uplink was found not to answer
-        self.answers: Callable[[str], None] = lambda _interface: (
-            None
-        )  # called with the interface of a silent uplink that answers again
+        self.answers = answers
         self._log = log
         self._window = window
         self._fast_open = fast_open
