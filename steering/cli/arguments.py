@@ -2,7 +2,7 @@
 
 import argparse
 
-from steering.model.since import Since, read_since, read_span
+from steering.model.period_begin import PeriodBegin, read_since, read_span
 
 
 def positive(text: str) -> int:
@@ -20,7 +20,7 @@ def age(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def since(text: str) -> Since:
+def since(text: str) -> PeriodBegin:
     """A beginning: a span of time before now, or a time with its zone. Raises ArgumentTypeError."""
     try:
         return read_since(text)

@@ -63,7 +63,7 @@ class ExplicitOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
+class ExplicitMcp:
     """An MCP's listener for explicit mode. `user`: name and password for SOCKS. `fast_open`: the destination is sent in the
     SYN where the kernel has a Fast Open cookie."""
 

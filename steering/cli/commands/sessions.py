@@ -10,7 +10,7 @@ from steering.cli import client
 from steering.cli.arguments import positive, since
 from steering.cli.table import narrow, table
 from steering.cli.wording import duration, endpoint, size_of
-from steering.model.since import Since
+from steering.model.period_begin import PeriodBegin
 
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 EXAMPLE: str = "steering sessions --mcp core --since 10m"
@@ -154,7 +154,7 @@ def _fetch(
             return found, body | {"incomplete": sorted(missed)}
 
 
-def _age(since: Since | None) -> float | None:
+def _age(since: PeriodBegin | None) -> float | None:
     """The most seconds that a session may be old. Raises BadInput for a time that is still to come."""
     if since is None:
         return None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
 from steering.model.identity import Identity, Role
-from steering.model.since import Since
+from steering.model.period_begin import PeriodBegin
 from steering.model.view import Pause, no_pause
 from steering.northbound.http.event_positions import Position
 
@@ -238,7 +238,7 @@ class EventHub:
         last: str,
         first: list[tuple[str, Json]],
         hears_sessions: bool = True,
-        since: Since | None = None,
+        since: PeriodBegin | None = None,
         share: StreamShare = EVERYBODYS,
     ) -> Stream:
         """A stream of the events from now on. `last`: the reader's Last-Event-ID, or "". The kept events after it are sent
@@ -279,7 +279,7 @@ class EventHub:
         """The own events after a position; None where some of them are no longer kept."""
         return [one for one in self._kept if one.number > seen.number] if self._knows(seen) else None
 
-    def history(self, since: Since) -> tuple[list[StreamEvent], bool]:
+    def history(self, since: PeriodBegin) -> tuple[list[StreamEvent], bool]:
         """The kept own events from a time on, and whether none is missing. Some are missing where more than KEPT were
         published since, and where no events of sessions were made for a part of that time. Raises ValueError for a time in
         the future."""

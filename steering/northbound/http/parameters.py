@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from steering.model.period_begin import MAX_TEXT, read_since
 from steering.model.session import SessionState
-from steering.model.since import MAX_TEXT, read_since
 from steering.northbound.http.problems import bad_request, shown
 
 MAX_FIELDS = 16

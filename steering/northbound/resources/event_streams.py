@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from steering.model.since import Since
+from steering.model.period_begin import PeriodBegin
 from steering.model.view import Pause
 from steering.northbound.http import events
 from steering.northbound.http.events import (
@@ -101,7 +101,7 @@ class EventStreams:
         wants: EventFilter,
         first: list[tuple[str, Json]],
         hears_sessions: bool = True,
-        since: Since | None = None,
+        since: PeriodBegin | None = None,
     ) -> RestReply:
         def opened() -> Stream:
             try:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from steering.model.cluster import ClusterPeers, PeerFailure, PeerReply, PeerRequest
 from steering.model.event_kind import EventKind
 from steering.model.identity import Role
-from steering.model.since import LAST, Since
+from steering.model.period_begin import LAST, PeriodBegin
 from steering.model.view import Pause
 from steering.northbound.http.event_positions import Position, positions
 from steering.northbound.http.events import EventHub, StreamEvent, share_of
@@ -122,7 +122,7 @@ class MemberEvents:
             raise
         return stream
 
-    def _history(self, since: Since | None, wanted: list[str]) -> tuple[list[StreamEvent], bool] | None:
+    def _history(self, since: PeriodBegin | None, wanted: list[str]) -> tuple[list[StreamEvent], bool] | None:
         """Own events from the time `since` on, and whether none is missing; None without `since`. Raises Problem 400 where the
         stream is of other controllers too: their earlier events are kept there, not here."""
         if since is None:

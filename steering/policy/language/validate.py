@@ -54,7 +54,7 @@ EmptyMapping = BeforeValidator(lambda value: {} if value is None else value)
 EmptyList = BeforeValidator(lambda value: [] if value is None else value)
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """The base class of every part of a file. It refuses unknown keys, and converts no values."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

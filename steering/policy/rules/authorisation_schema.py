@@ -12,7 +12,7 @@ from steering.model.authorisation import AclEntry, Authorization, Authorizer, Cp
 from steering.policy.language.fields import IpNetwork, ListOrItem, Name, WordedEnum, merged, refuse
 from steering.policy.language.findings import Code
 from steering.policy.language.rule_fields import Names, Networks, SomePorts
-from steering.policy.language.validate import EmptyList, Strict
+from steering.policy.language.validate import EmptyList, StrictModel
 
 _DEFAULT = Authorization()
 MAX_ENTRIES = 256
@@ -29,7 +29,7 @@ Chain = Annotated[list[Annotated[Authorizer, WordedEnum()]], Field(max_length=le
 Seconds = Annotated[float, Field(ge=1, le=86_400)]
 
 
-class AuthorizationFile(Strict):
+class AuthorizationFile(StrictModel):
     authorizers: Chain = Field(default=list(_DEFAULT.authorizers))
     fail_open: Chain = Field(default=[])
     required: Annotated[list[Name], Field(max_length=MAX_ENTRIES), ListOrItem()] = Field(default=[])
@@ -55,7 +55,7 @@ class AuthorizationFile(Strict):
         )
 
 
-class AclEntryFile(Strict):
+class AclEntryFile(StrictModel):
     name: Name
     action: Annotated[ListAnswer, WordedEnum()]
     source: Networks = Field(default=[])
@@ -78,7 +78,7 @@ class AclEntryFile(Strict):
 Acl = Annotated[list[AclEntryFile], EmptyList, Field(max_length=MAX_ENTRIES), AfterValidator(_few_sources)]
 
 
-class CpeAclFile(Strict):
+class CpeAclFile(StrictModel):
     block: bool = False
     clients: Annotated[list[IpNetwork], Field(max_length=MAX_SOURCES), ListOrItem()] = Field(default=[])
 

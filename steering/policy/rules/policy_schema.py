@@ -39,7 +39,7 @@ from steering.model.policy import (
     Weights,
 )
 from steering.policy.language.fields import ListOrItem, PortRange, PortRanges, Version, WordedEnum
-from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
+from steering.policy.language.validate import EmptyList, EmptyMapping, StrictModel
 from steering.policy.rules.authorisation_schema import Acl, AuthorizationFile, CpeAclFile
 from steering.policy.rules.rule_schema import (
     ApplicationFile,
@@ -60,24 +60,24 @@ Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 MarkerPorts = Annotated[list[PortRange], Field(max_length=16), ListOrItem()]
 
 
-class EligibleFile(Strict):
+class EligibleFile(StrictModel):
     ports: PortRanges = Field(default=list(_POLICY.eligible_ports))
 
 
-class WeightsFile(Strict):
+class WeightsFile(StrictModel):
     location: Weight = _WEIGHTS.location
     type: Weight = _WEIGHTS.type
     load: Weight = _WEIGHTS.load
 
 
-class SelectionFile(Strict):
+class SelectionFile(StrictModel):
     weights: Annotated[WeightsFile, EmptyMapping] = WeightsFile()
     max_stretch: Stretch = _POLICY.max_stretch
     hysteresis: Hysteresis = _POLICY.hysteresis
     avoid_sick: bool = _POLICY.avoid_sick
 
 
-class LimitsFile(Strict):
+class LimitsFile(StrictModel):
     sessions: Count = _LIMITS.sessions
     half_open: Count = _LIMITS.half_open
     half_open_per_source: Count = _LIMITS.half_open_per_source
@@ -87,7 +87,7 @@ class LimitsFile(Strict):
     idle_pins: Count = _LIMITS.idle_pins
 
 
-class TimersFile(Strict):
+class TimersFile(StrictModel):
     hold: float = Field(default=_TIMERS.hold, gt=0, le=0.2)
     half_open: float = Field(default=_TIMERS.half_open, ge=1, le=120)
     fin_linger: float = Field(default=_TIMERS.fin_linger, ge=0, le=300)
@@ -99,7 +99,7 @@ class TimersFile(Strict):
     controller_grace: int = Field(default=_TIMERS.controller_grace, ge=2, le=600)
 
 
-class MetersFile(Strict):
+class MetersFile(StrictModel):
     syn_per_port: Rate = _METERS.syn_per_port
     syn_ack: Rate = _METERS.syn_ack
     fin: Rate = _METERS.fin
@@ -111,24 +111,24 @@ class MetersFile(Strict):
     watch: Rate = _METERS.watch
 
 
-class MarkerFile(Strict):
+class MarkerFile(StrictModel):
     """How upstream MCPs mark what they open (N-5.2.2.1c)."""
 
     source_ports: MarkerPorts = Field(default=list(_POLICY.marker_ports))
 
 
-class LoggingFile(Strict):
+class LoggingFile(StrictModel):
     mappings: Annotated[Toggle, WordedEnum()] = _LOGGING.mappings
     destinations: bool = _LOGGING.destinations
 
 
-class OptionsFile(Strict):
+class OptionsFile(StrictModel):
     """TCP options of first SYNs."""
 
     unknown: Annotated[UnknownOption, WordedEnum()] = _POLICY.unknown_option
 
 
-class ReservationsFile(Strict):
+class ReservationsFile(StrictModel):
     lease: float = Field(default=_RESERVED.lease, ge=1, le=86_400)
     longest_lease: float = Field(default=_RESERVED.longest_lease, ge=1, le=604_800)
     offer: float = Field(default=_RESERVED.offer, ge=1, le=300)
@@ -139,7 +139,7 @@ class ReservationsFile(Strict):
     subflow_pool: Count = _RESERVED.subflow_pool
 
 
-class AlarmsFile(Strict):
+class AlarmsFile(StrictModel):
     """When alarms are raised and cleared."""
 
     fallback_ratio: float = Field(default=_ALARMS.fallback_ratio, gt=0, le=1)
@@ -152,7 +152,7 @@ class AlarmsFile(Strict):
     sick_count: Count = _ALARMS.sick_count
 
 
-class PolicyQuotasFile(Strict):
+class PolicyQuotasFile(StrictModel):
     """For everybody; what is not given keeps its default."""
 
     subflows_per_session: Subflows | None = DEFAULT_QUOTAS.subflows_per_session
@@ -162,7 +162,7 @@ class PolicyQuotasFile(Strict):
     sessions_per_mcp: Count | None = DEFAULT_QUOTAS.sessions_per_mcp
 
 
-class PolicyFile(Strict):
+class PolicyFile(StrictModel):
     policy: Version
     eligible: Annotated[EligibleFile, EmptyMapping] = EligibleFile()
     selection: Annotated[SelectionFile, EmptyMapping] = SelectionFile()

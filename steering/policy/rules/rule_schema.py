@@ -59,7 +59,7 @@ from steering.policy.language.rule_fields import (
     Transports,
     Trusts,
 )
-from steering.policy.language.validate import EmptyMapping, Strict
+from steering.policy.language.validate import EmptyMapping, StrictModel
 
 EVERY_DAY = frozenset(range(1, 8))
 _EMPTY: Any = Field(default_factory=list)
@@ -73,7 +73,7 @@ Share = Annotated[int, Field(ge=1, le=1000)]
 Volume = Annotated[int, Field(ge=1, le=10**15)]
 
 
-class QuotasFile(Strict):
+class QuotasFile(StrictModel):
     """What is not given is not limited here."""
 
     subflows_per_session: Subflows | None = None
@@ -83,13 +83,13 @@ class QuotasFile(Strict):
     sessions_per_mcp: Sessions | None = None
 
 
-class TimeFile(Strict):
+class TimeFile(StrictModel):
     days: DaysOfWeek = Field(default_factory=lambda: [EVERY_DAY])
     begin: Clock = Field(default=0, alias="from")
     end: Clock = Field(default=MINUTES_A_DAY, alias="to")
 
 
-class WhenFile(Strict):
+class WhenFile(StrictModel):
     subscriber: Names = _EMPTY
     klass: Names = Field(default_factory=list, alias="class")
     application: Names = _EMPTY
@@ -106,7 +106,7 @@ class WhenFile(Strict):
     direction: Directions = _EMPTY
 
 
-class RuleWeightsFile(Strict):
+class RuleWeightsFile(StrictModel):
     """What is not given is the policy's own."""
 
     location: Weight | None = None
@@ -114,13 +114,13 @@ class RuleWeightsFile(Strict):
     load: Weight | None = None
 
 
-class PoolingFile(Strict):
+class PoolingFile(StrictModel):
     allowed: AccessTypes = _EMPTY
     preferred: AccessTypes = _EMPTY
     quota_bytes: Annotated[dict[AccessType, Volume], EmptyMapping] = Field(default_factory=dict)
 
 
-class ThenFile(Strict):
+class ThenFile(StrictModel):
     action: Annotated[Action, WordedEnum()] = Action.PROXY
     deny: Annotated[Denial, WordedEnum()] = Denial.MPTCP
     mode: Annotated[Mode, WordedEnum()] = Mode.TAKE_OVER
@@ -141,13 +141,13 @@ class ThenFile(Strict):
     terminate_only: Origins = _EMPTY
 
 
-class RuleFile(Strict):
+class RuleFile(StrictModel):
     name: Name
     when: Annotated[WhenFile, EmptyMapping] = WhenFile()
     then: Annotated[ThenFile, EmptyMapping]
 
 
-class SubscriberFile(Strict):
+class SubscriberFile(StrictModel):
     id: Name
     klass: Name = Field(default="default", alias="class")
     prefixes: Networks = _EMPTY
@@ -155,13 +155,13 @@ class SubscriberFile(Strict):
     distribution: Annotated[Distribution, WordedEnum()] | None = None
 
 
-class ClassFile(Strict):
+class ClassFile(StrictModel):
     name: Name
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
     distribution: Annotated[Distribution, WordedEnum()] | None = None
 
 
-class ApplicationFile(Strict):
+class ApplicationFile(StrictModel):
     name: Name
     ports: SomePorts = _EMPTY
     destinations: Networks = _EMPTY

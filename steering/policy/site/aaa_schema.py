@@ -10,7 +10,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from steering.model.aaa import Aaa, HttpAaa, RadiusAaa
 from steering.policy.language.fields import kind_of, refuse
 from steering.policy.language.findings import Code, quoted
-from steering.policy.language.validate import Strict
+from steering.policy.language.validate import StrictModel
 
 _PATH = re.compile(r"/[^\0]{1,1023}")
 _HERE = ("127.0.0.1", "::1", "localhost")
@@ -69,20 +69,20 @@ Server = Annotated[
 ]
 
 
-class HttpFile(Strict):
+class HttpFile(StrictModel):
     url: Url
     token_file: File | None = None
     ca_file: File | None = None
 
 
-class RadiusFile(Strict):
+class RadiusFile(StrictModel):
     host: Server
     secret_file: File
     port: int = Field(default=1812, ge=1, le=65_535)
     nas_identifier: str = Field(default="steering", min_length=1, max_length=253, pattern="^[!-~]+$")
 
 
-class AaaFile(Strict):
+class AaaFile(StrictModel):
     http: HttpFile | None = None
     radius: RadiusFile | None = None
 

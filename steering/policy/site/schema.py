@@ -25,7 +25,7 @@ from steering.policy.language.fields import (
     refuse,
 )
 from steering.policy.language.findings import Code, nearest, quoted
-from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
+from steering.policy.language.validate import EmptyList, EmptyMapping, StrictModel
 from steering.policy.site.aaa_schema import AaaFile
 
 MAX_ITEMS = 8_192  # most access networks, gateways or MCPs
@@ -96,7 +96,7 @@ NextHops = Annotated[list[NextHop], Field(min_length=1, max_length=64)]
 Mbit = Annotated[float, Field(gt=0, le=10_000_000)]
 
 
-class StaticHostFile(Strict):
+class StaticHostFile(StrictModel):
     """A host of an access network whose `hosts` are `static`."""
 
     address: IpAddress
@@ -104,7 +104,7 @@ class StaticHostFile(Strict):
     mac: Mac | None = None  # None: any
 
 
-class AccessNetworkFile(Strict):
+class AccessNetworkFile(StrictModel):
     name: Name
     type: Annotated[NetworkAccessType, WordedEnum()]
     trust: Annotated[Trust, WordedEnum()] = Trust.OPERATOR
@@ -121,7 +121,7 @@ class AccessNetworkFile(Strict):
     ipv6_binding: Literal["address", "prefix"] = "address"
 
 
-class GatewayFile(Strict):
+class GatewayFile(StrictModel):
     name: Name
     prefixes: Prefixes
     ports: Ports
@@ -130,16 +130,16 @@ class GatewayFile(Strict):
     hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED  # `static` is for access networks
 
 
-class InLinePorts(Strict):
+class InLinePorts(StrictModel):
     inside: SwitchPort
     outside: SwitchPort
 
 
-class Capacity(Strict):
+class Capacity(StrictModel):
     sessions: int = Field(default=10_000, ge=1, le=1_000_000)
 
 
-class ProbeFile(Strict):
+class ProbeFile(StrictModel):
     """How an MCP is asked whether it lives. Without a port by ARP or ND."""
 
     port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None
@@ -147,7 +147,7 @@ class ProbeFile(Strict):
     misses: int = Field(default=3, ge=1, le=100)  # in a row, then it is taken for gone
 
 
-class McpFile(Strict):
+class McpFile(StrictModel):
     name: Name
     type: Annotated[McpType, WordedEnum()]
     port: SwitchPort | None = None
@@ -174,7 +174,7 @@ class McpFile(Strict):
     probe: Annotated[ProbeFile, EmptyMapping] = ProbeFile()
 
 
-class VirtualAddressFile(Strict):
+class VirtualAddressFile(StrictModel):
     """An address that several MCPs share; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
 
     address: IpAddress
@@ -182,14 +182,14 @@ class VirtualAddressFile(Strict):
     port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the only TCP port that is served; None: all
 
 
-class LinkFile(Strict):
+class LinkFile(StrictModel):
     ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
     capacity_mbit: Mbit | None = None
     bfd: bool = False  # both switches run BFD on it (docs/failover.rst), and are believed
 
 
-class SiteFile(Strict):
+class SiteFile(StrictModel):
     site: Version
     switches: Annotated[dict[Name, DatapathId], EmptyMapping] = Field(default={})
     switch_certificates: Annotated[dict[Name, CertificateName], EmptyMapping] = Field(default={})

@@ -2,12 +2,12 @@
 
 from ipaddress import ip_address
 
-from steering.relay.model import Endpoint, ExplicitProtocol, OptionError, Via
+from steering.relay.model import Endpoint, ExplicitMcp, ExplicitProtocol, OptionError
 
 FORM = "convert://ADDRESS:PORT or socks://[USER:PASSWORD@]ADDRESS:PORT, an IPv6 address in brackets"
 
 
-def parse_via(text: str, fast_open: bool = False) -> Via:
+def parse_via(text: str, fast_open: bool = False) -> ExplicitMcp:
     """An MCP from its URL. Raises OptionError."""
     scheme, mark, rest = text.partition("://")
     if not mark or scheme not in list(ExplicitProtocol):
@@ -22,7 +22,7 @@ def parse_via(text: str, fast_open: bool = False) -> Via:
             raise OptionError(f"--via {text}: {FORM}")
     if fast_open and scheme != ExplicitProtocol.CONVERT:
         raise OptionError("--fast-open goes with convert: SOCKS waits for an answer before it says where to")
-    return Via(ExplicitProtocol(scheme), parse_endpoint("--via", place), user, fast_open)
+    return ExplicitMcp(ExplicitProtocol(scheme), parse_endpoint("--via", place), user, fast_open)
 
 
 def parse_endpoint(option: str, text: str) -> Endpoint:

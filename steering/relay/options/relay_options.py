@@ -12,6 +12,7 @@ from steering.relay.model import (
     AdvertisedAddress,
     ControllerAccess,
     Endpoint,
+    ExplicitMcp,
     ExplicitOffer,
     Forward,
     MptcpOffering,
@@ -23,7 +24,6 @@ from steering.relay.model import (
     ServerLeg,
     UnknownOptions,
     Upstream,
-    Via,
 )
 from steering.relay.options.source_mode import (
     MAX_RATIO,
@@ -81,7 +81,7 @@ class RelayOptions:
     inbound: ControllerAccess | None = (
         None  # the controller that tells which ports to keep open for devices (N-5.2.1e)
     )
-    via: Via | None = None
+    via: ExplicitMcp | None = None
     forward: tuple[Forward, ...] = ()
     metrics: Endpoint | None = None
 

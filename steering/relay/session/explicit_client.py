@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
 
-from steering.relay.model import Endpoint, ExplicitProtocol, Via
+from steering.relay.model import Endpoint, ExplicitMcp, ExplicitProtocol
 from steering.wire import convert, socks
 from steering.wire.errors import WireError
 
@@ -142,7 +142,7 @@ class SocksClient:
         return ClientStep(done=True, early=self._data[used:])
 
 
-def conversation_with(via: Via, server: Endpoint) -> ClientConversation:
+def conversation_with(via: ExplicitMcp, server: Endpoint) -> ClientConversation:
     """The conversation with the MCP `via` for one connection to `server`."""
     if via.protocol is ExplicitProtocol.CONVERT:
         return ConvertClient(server)

@@ -10,8 +10,8 @@ from webob import Request
 
 from steering.core.outputs import Prefer
 from steering.model.ids import McpId
+from steering.model.period_begin import read_since
 from steering.model.preference import Intent, SubflowWish
-from steering.model.since import read_since
 from steering.northbound.http import events
 from steering.northbound.http.events import (
     LOOK,

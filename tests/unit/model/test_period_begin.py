@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.model.since import read_since
+from steering.model.period_begin import read_since
 
 NOW = 1_796_040_000.0  # 2026-11-30T12:00:00Z
 

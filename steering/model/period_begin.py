@@ -12,7 +12,7 @@ WANTED_SPAN = "a whole number with its unit is wanted: 90s, 10m, 2h or 1d"
 WANTED = "a span of time (90s, 10m, 2h, 1d) or a time with its zone (2026-11-30T12:00:00Z) is wanted"
 
 
-class Since(NamedTuple):
+class PeriodBegin(NamedTuple):
     """The begin of a period: `seconds` before now if `is_span`, else seconds since 1970."""
 
     seconds: float
@@ -41,11 +41,11 @@ def read_span(text: str) -> float:
     return float(int(number) * UNITS[unit])
 
 
-def read_since(text: str) -> Since:
+def read_since(text: str) -> PeriodBegin:
     """Read a span of time, or an ISO 8601 time with a zone. Raises ValueError, also for a time without a zone, because it
     is ambiguous."""
     try:
-        return Since(read_span(text), True)
+        return PeriodBegin(read_span(text), True)
     except ValueError:
         pass
     try:
@@ -54,4 +54,4 @@ def read_since(text: str) -> Since:
         raise ValueError(WANTED) from None
     if time.utcoffset() is None or not 0 <= time.timestamp() < LAST:
         raise ValueError(WANTED)
-    return Since(time.timestamp(), False)
+    return PeriodBegin(time.timestamp(), False)
