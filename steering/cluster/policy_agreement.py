@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class PolicyAgreement:
-    """Implements `model.control.PolicyAgreed` for policies that are written at this member. `members` and `starting` read from
+    """Implements `model.control.PolicyConsensus` for policies that are written at this member. `members` and `starting` read from
     etcd the members of the cell, and those that do not follow proposals yet; they raise EtcdError. `lease`: of this member.
     `patience`: seconds, see POLICY_PATIENCE. `now`: seconds, monotonic."""
 

@@ -1,7 +1,7 @@
 """The interface of a store of values that outlive a controller, and its refusals.
 
 A value is a text of bounded size under a name. A name is one word such as `acl.json`, or a folder and a word such as
-`policies/3.json`. `StateDirectory` keeps values as files, `etcd.EtcdStore` in etcd, `MemoryStore` in memory for as long as the
+`policies/3.json`. `StateDirectory` keeps values as files, `etcd.etcd_store.EtcdStore` in etcd, `MemoryStore` in memory for as long as the
 process lives. `tests/support/store_contract.py` says what every implementation has to do.
 """
 

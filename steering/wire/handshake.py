@@ -52,7 +52,7 @@ class Handshake(NamedTuple):
     backup: bool
     nonce: bytes
     deny_join: bool  # C flag of MP_CAPABLE, version 1 and later
-    uncommon: bool  # an option is not in options.COMMON: a relay would not pass it on (D-6.7.3)
+    uncommon: bool  # an option is not in wire.options.COMMON: a relay would not pass it on (D-6.7.3)
     options_length: int  # used bytes of the header's option space, with padding (D-6.7.4)
     payload_offset: int  # in the frame
 

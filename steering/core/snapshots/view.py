@@ -1,4 +1,4 @@
-"""The northbound's read-only view of the engine. It implements model.view.View over the live state."""
+"""What the northbound reads of the live engine, as typed records. northbound.schema.representation makes JSON of them."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -58,7 +58,8 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class EngineView:
-    """The methods are documented at model.view.View. `clock`: the engine's clock, in seconds."""
+    """Most methods have the names of those in northbound.schema.view, which are documented there. `clock`: the engine's clock, in
+    seconds."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float], version: str) -> None:
         self._engine = engine

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class ClusterPolicies:
-    """Implements `model.control.PolicyAgreed` after `follow_with` was called. `kept`: the keys of the kept state, and
+    """Implements `model.control.PolicyConsensus` after `follow_with` was called. `kept`: the keys of the kept state, and
     `store` the store with these keys; `cluster`: the keys of the members; `patience`: seconds in which every member has
     to be prepared."""
 
