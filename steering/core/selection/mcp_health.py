@@ -15,7 +15,7 @@ from steering.model.decision import FilterReason
 from steering.model.ids import WaypointId
 from steering.model.network import PortRef
 
-FRESH = 10.0  # seconds after which a reported load or utilisation is ignored
+FRESH = 10.0  # seconds after which a reported load or utilisation is ignored, if no later report was promised
 SILENT = 15.0  # seconds without a report after which an MCP that reported is gone, if it promised no pace
 # Seconds that a relay may need to reach a controller that has started again. Its longest wait between two attempts is 2 s.
 RECONNECT = 2.5
@@ -144,7 +144,7 @@ class McpHealth:
 
     def look(self, now: float) -> None:
         """Decide anew whether the MCP is gone. When it comes back, the hold-down begins."""
-        if self._pace is not None and now - self._looked > STALL:
+        if now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
         quiet = self._alive is None and self._probed is None and self._told is None
@@ -172,11 +172,8 @@ class McpHealth:
 
     def _is_silent(self, now: float) -> bool:
         """Whether the MCP has reported that it serves, and sends no reports any more."""
-        if not self._alive:
-            return False
-        if now - self.reported_at > SILENT:
-            return True
-        return self._pace is not None and now - self._heard > (self.misses + 0.5) * self._pace
+        longest = SILENT if self._pace is None else (self.misses + 0.5) * self._pace
+        return bool(self._alive) and now - self._heard > longest
 
     @property
     def gone(self) -> bool:
@@ -246,6 +243,7 @@ class McpHealth:
 
     def load(self, now: float) -> float:
         """The greater of the reported load and the port's utilisation, 0 to 1. Old values count as 0."""
-        said = self.reported if self.reported is not None and now - self.reported_at <= FRESH else 0.0
+        fresh = max(FRESH, (self.misses + 0.5) * self.pace)  # an MCP that is not silent yet has a load
+        said = self.reported if self.reported is not None and now - self.reported_at <= fresh else 0.0
         used = self.port_load if now - self.used_at <= FRESH else 0.0
         return max(said, used)
