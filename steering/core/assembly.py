@@ -130,12 +130,8 @@ class SessionPieces:
             Mechanism.LIVE_PINS in disabled, Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
             lambda: given.sees_every_subflow() and not (readiness.recovering or readiness.offline),
         )  # fmt: skip
-        self._keys = KeyWatch(
-            table, self.teardown, policy.limits, policy.timers, counters, self._replies.refuse
-        )
-        self.aborted = AbortedSessions(
-            table, self.teardown, policy.limits, policy.timers, counters, chooser.health, given.waypoint_of
-        )
+        self._keys = KeyWatch(table, self.teardown, counters, self._replies.refuse)
+        self.aborted = AbortedSessions(table, self.teardown, counters, chooser.health, given.waypoint_of)
         self.dead = DeadMcps(table, self.aborted, chooser.health)
         self._outcomes = SynOutcomes(table)
         self.sick = SickMcps(
@@ -151,8 +147,12 @@ class SessionPieces:
             table, self.life, self._keys, counters, self._outcomes, ledgers, Mechanism.THIRD_ACK in disabled
         )
         self.half_open = HalfOpenSessions(table, self.life, self.teardown, policy, ledgers)
-        self.waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
-        self.waiting_mcps = PendingJoins(policy.limits.held_joins, EARLY_JOINS_WAIT)  # joins that MCPs open
+        in_force = self.in_force
+        self.waiting = PendingJoins(
+            lambda: in_force.policy.limits.held_joins, lambda: in_force.policy.timers.hold
+        )
+        # Joins that MCPs open.
+        self.waiting_mcps = PendingJoins(lambda: in_force.policy.limits.held_joins, lambda: EARLY_JOINS_WAIT)
 
     def _make_judges(self, given: Ingredients) -> None:
         """The pieces by which handshakes are judged."""
@@ -160,7 +160,7 @@ class SessionPieces:
         disabled, table, readiness = given.disabled, self.table, self.readiness
         self._room = Room(table, readiness, self.in_force)
         self.explicit, self._natives = ExplicitMode(sitemap, chooser), NativeSessions()
-        self.capabilities = Capabilities(policy.timers.capability)
+        self.capabilities = Capabilities(lambda: self.in_force.policy.timers.capability)
         self._bypass = Bypass(Mechanism.OPTION_BYPASS in disabled)
         self.withdrawal = Withdrawal(table, self.life, policy.timers, counters)
         self.slots = Slots(table)

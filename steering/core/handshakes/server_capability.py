@@ -5,6 +5,7 @@ A server is tried once on the natural path, and its SYN/ACK shows whether it spe
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.wire.handshake import Handshake, Kind
@@ -17,9 +18,9 @@ Server = tuple[bytes, int]  # address and port
 
 
 class Capabilities:
-    """Remembers servers for `seconds`. `known` returns True for MPTCP, False for plain TCP, None for an unknown server."""
+    """Remembers servers for `seconds()`, by the policy in force when they answer. `known` returns True for MPTCP, False for plain TCP, None for an unknown server."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._servers: OrderedDict[Server, tuple[float, bool]] = OrderedDict()
         self._trials: OrderedDict[FlowKey, float] = OrderedDict()
@@ -37,7 +38,7 @@ class Capabilities:
         return found[1]
 
     def learn(self, server: Server, capable: bool, now: float) -> None:
-        self._servers[server] = (now + self._seconds, capable)
+        self._servers[server] = (now + self._seconds(), capable)
         self._servers.move_to_end(server)
         if len(self._servers) > SERVERS:
             self._servers.popitem(last=False)

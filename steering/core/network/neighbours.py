@@ -29,7 +29,7 @@ from steering.core.part import DesiredRules, McpsChange, Part
 from steering.model.ids import DatapathId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, PortRef
-from steering.model.policy import Limits
+from steering.model.policy import Limits, Policy
 from steering.model.rules import Rule
 from steering.model.session import Refusal
 
@@ -51,7 +51,7 @@ class Neighbours(Part):
         self._counters = counters
         self._probes = Mechanism.ADDRESS_PROBES not in disabled
         self._claims = AddressClaims()
-        self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
+        self._limits = limits
         self._made = made
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
         # Waypoint -> address -> MAC.
@@ -68,6 +68,11 @@ class Neighbours(Part):
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
         return DesiredRules(forwarding=tuple(self._rules(dpid)))
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """Hosts that are known stay, also if there are more than the new policy allows."""
+        self._limits = policy.limits
+        return []
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """Take over changed MCPs. New MCPs are asked for their MAC at once."""
@@ -219,6 +224,11 @@ class Neighbours(Part):
         sent = [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in query.frames]
         here = attachment.waypoint.id  # packets that came in at other ports are from other hosts
         return [*sent, *(anew(port, frame) for place, frame in query.sent if place == here)]
+
+    @property
+    def _bound(self) -> int:
+        """The most addresses of one port."""
+        return max(16, self._limits.hosts // max(1, len(self._map.attachments)))
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
         """Why a port has no room for one more address, or None. One MAC has `addresses_per_host` addresses at most."""

@@ -113,6 +113,8 @@ class Chooser(Part):
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         """Use another policy, and the present health of the MCPs, for all decisions from now on."""
         self._take(policy)
+        for health in self.health.values():
+            health.first_hold = policy.timers.health_hold
         self.refresh(now)
         return []
 

@@ -59,16 +59,16 @@ _WORDS = {
 
 
 class McpHealth:
-    """The health of one MCP. `hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
+    """The health of one MCP. `first_hold`: the first hold-down in seconds. `misses`: how many promised reports may be missing."""
 
     __slots__ = (
-        "_alive", "_awaited", "_believed_from", "_heard", "_hold", "_looked", "_pace", "_ports_down", "_probed", "_told",
-        "_told_lives", "_well_since", "draining", "falls", "fault", "misses", "port_load", "process", "reported", "reported_at",
+        "_alive", "_awaited", "_believed_from", "_heard", "_looked", "_pace", "_ports_down", "_probed", "_told",
+        "_told_lives", "_well_since", "draining", "falls", "fault", "first_hold", "misses", "port_load", "process", "reported", "reported_at",
         "sick", "sick_at", "used_at",
     )  # fmt: skip
 
-    def __init__(self, hold: float, misses: int = 3) -> None:
-        self._hold = hold
+    def __init__(self, first_hold: float, misses: int = 3) -> None:
+        self.first_hold = first_hold
         self.misses = misses
         self.process = ProcessProof()
         self._alive: bool | None = None  # its latest report about itself; None: it never reported
@@ -219,7 +219,7 @@ class McpHealth:
     @property
     def hold(self) -> float:
         """The present hold-down: seconds for which the MCP has to be well until it gets new sessions."""
-        return min(max(LONGEST_HOLD, self._hold), self._hold * float(1 << min(self.falls, 10)))
+        return min(max(LONGEST_HOLD, self.first_hold), self.first_hold * float(1 << min(self.falls, 10)))
 
     def state(self, now: float) -> Health:
         self.look(now)

@@ -37,7 +37,6 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import McpId, Token, WaypointId
 from steering.model.network import PortRole
-from steering.model.policy import Limits, Timers
 from steering.model.session import Refusal, SessionState
 from steering.wire.craft import fastclose_after, fastclose_for, reset_after, reset_for
 from steering.wire.errors import WireError
@@ -97,16 +96,12 @@ class AbortedSessions(Part):
         self,
         table: SessionTable,
         teardown: Teardown,
-        limits: Limits,
-        timers: Timers,
         counters: Counters,
         health: Mapping[McpId, McpHealth],
         inside: Callable[[McpId], WaypointId],
     ) -> None:
         self._table = table
         self._teardown = teardown
-        self._most = limits.half_open
-        self._linger = timers.session_linger
         self._counters = counters
         self._health = health
         self._inside = inside
@@ -284,9 +279,9 @@ class AbortedSessions(Part):
             return []
         if session.token >= 0:
             self._tokens.pop(session.token, None)
-            if len(self._tokens) >= self._most:
+            if len(self._tokens) >= self._table.limits.half_open:
                 del self._tokens[next(iter(self._tokens))]
-            self._tokens[session.token] = (now + self._linger, ending.why)
+            self._tokens[session.token] = (now + self._teardown.timers.session_linger, ending.why)
         return self._teardown.end(session)
 
     def tick(self, now: float) -> list[Output]:

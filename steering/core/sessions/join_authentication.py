@@ -18,7 +18,6 @@ from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import Token, read_token
-from steering.model.policy import Limits, Timers
 from steering.model.session import EntryKind, Refusal, Watch
 from steering.wire.crypto import join_ack_hmac
 from steering.wire.crypto import token as token_of
@@ -54,15 +53,11 @@ class KeyWatch:
         self,
         table: SessionTable,
         teardown: Teardown,
-        limits: Limits,
-        timers: Timers,
         counters: Counters,
         refuse: Refuse,
     ) -> None:
         self._table = table
         self._teardown = teardown
-        self._most = limits.half_open
-        self._patience = timers.half_open
         self._counters = counters
         self._refuse = refuse
         self._learning: dict[int, tuple[float, Session]] = {}  # in order of deadlines
@@ -77,7 +72,7 @@ class KeyWatch:
         session.keep(Secrets(proving))
         session.subflows[0].watch = Watch.COPY
         # The SYN/ACK may take `half_open` seconds, and the segments after it as long again.
-        self._learning[session.id] = (now + 2 * self._patience, session)
+        self._learning[session.id] = (now + 2 * self._teardown.timers.half_open, session)
 
     def shown(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
         """Take the copy of a segment of a watched subflow."""
@@ -137,13 +132,13 @@ class KeyWatch:
     # ---- joins ----------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return len(self._proofs) < self._most
+        return len(self._proofs) < self._table.limits.half_open
 
     def challenge(self, subflow: Subflow, seen: SynSeen, now: float) -> None:
         """A join goes to its MCP, and has to prove that its host knows both keys. Its entry is watched."""
         subflow.watch = Watch.COPY
         self._proofs.pop(subflow.key, None)
-        self._proofs[subflow.key] = Proof(subflow, seen, now + self._patience)
+        self._proofs[subflow.key] = Proof(subflow, seen, now + self._teardown.timers.half_open)
 
     def answered(self, subflow: Subflow, handshake: Handshake, now: float) -> list[Output]:
         """Take the MCP's SYN/ACK to a join: it has the MCP's nonce, and determines what the third ACK has to acknowledge."""

@@ -4,15 +4,17 @@ A port may have at most as many waiting joins as there are free places. So a por
 the others.
 """
 
+from collections.abc import Callable
+
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.model.ids import Token
 
 
 class PendingJoins:
-    """Holds at most `capacity` joins, each for at most `seconds`."""
+    """Holds at most `capacity()` joins, each for at most `seconds()`, as the policy in force says when it comes."""
 
-    def __init__(self, capacity: int, seconds: float) -> None:
+    def __init__(self, capacity: Callable[[], int], seconds: Callable[[], float]) -> None:
         self._capacity = capacity
         self._seconds = seconds
         # In order of arrival, which is the order of deadlines.
@@ -28,10 +30,10 @@ class PendingJoins:
         """Hold a join. Returns False if there is no room for one more of its port."""
         place = attachment.waypoint.id
         here = self._at.get(place, 0)
-        if here >= self._capacity - len(self._joins):
+        if here >= self._capacity() - len(self._joins):
             return False
         self._at[place] = here + 1
-        self._joins[self._next] = (now + self._seconds, token, attachment, seen)
+        self._joins[self._next] = (now + self._seconds(), token, attachment, seen)
         self.by_token.setdefault(token, []).append(self._next)
         self._next += 1
         return True
