@@ -76,8 +76,11 @@ class McpLedger:
         return (given.generation, given.sequence) == (self.generation, self.sequence)
 
     def follows(self, given: McpSessions) -> bool:
-        """Whether this batch is the next one in order. A batch of an earlier run never is."""
+        """Whether this batch is the next one in order. A batch of an earlier run never is, nor is a set that was begun before
+        the last batch: a request that hung may come after those that followed it."""
         if given.part == 1:
+            if given.generation == self.generation:
+                return given.sequence > self.sequence
             return given.generation != self._generation_before
         if given.generation != self.generation or given.sequence != self.sequence + 1:
             return False

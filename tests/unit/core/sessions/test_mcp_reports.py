@@ -269,6 +269,24 @@ def test_a_batch_that_comes_twice_is_taken_once_and_one_with_a_gap_is_not(driver
     assert driver.counters.session_reports_refused["core", ReportRefusal.OUT_OF_ORDER] == 4
 
 
+def test_a_whole_set_that_comes_after_batches_that_followed_it_is_refused(driver: Driver) -> None:
+    """As of a request that hung while the relay sent the same batch once more, and went on."""
+    relay, _ = told(driver)
+    session = driver.session()
+    relay.has(session)
+    relay.later(20.0)
+    taken = driver.engine.sessions.reports.taken(relay.mcp)
+    driver.give(McpSessions(relay.mcp, relay.ledger.generation, 1, 1, True, ()))
+    driver.later(0.1)
+    assert driver.table.by_id.get(session.id) is session, (
+        "the set knows nothing of a session that began later"
+    )
+    assert driver.engine.sessions.reports.taken(relay.mcp) == taken
+    assert driver.counters.session_reports_refused["core", ReportRefusal.OUT_OF_ORDER] == 1
+    relay.later(2.0)
+    assert not relay.refused and len(driver.table) == 1
+
+
 def test_a_relay_that_starts_again_has_nothing_of_what_it_had(driver: Driver) -> None:
     relay, edge = told(driver)
     sessions = []
