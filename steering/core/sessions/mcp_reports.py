@@ -9,6 +9,7 @@ about its own sessions. A report about a session of another MCP is refused, and 
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from steering.core.counters import Counters, ReportRefusal, SessionReport
@@ -38,6 +39,9 @@ from steering.model.session import SessionState
 
 GRACE = 2.0  # seconds in which an MCP must report a session whose handshake is complete
 CHECKED_EACH_TICK = 2_000  # most sessions that are looked up in their MCP's ledger in one tick
+LEFT_EACH_TICK = (
+    1_000  # most sessions that are over at their MCP and are examined in one tick: 10 ms, if all of them go
+)
 # Seconds for which entries stay after an orderly end: with a token, and for plain TCP. MPTCP sends FINs when all data was
 # acknowledged. A plain connection may have to repeat its last segment.
 LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
@@ -330,19 +334,21 @@ class McpReports(Part):
         return session.created + (GRACE if session.ruling is None else self._teardown.timers.half_open)
 
     def _leave(self, now: float) -> list[Output]:
-        """End sessions that are over at their MCP, as soon as none of their segments can be under way."""
+        """End sessions that are over at their MCP, as soon as none of their segments can be under way. If there are very many,
+        they have their turns one after the other: where no copies of FINs come, they wait until counters were read."""
         outputs: list[Output] = []
         late: set[DatapathId] = set()
-        for number, since in list(self._leaving.items()):
+        for number, since in list(islice(self._leaving.items(), LEFT_EACH_TICK)):
+            del self._leaving[number]
             session = self._table.by_id.get(number)
             if session is None:
-                del self._leaving[number]
-            elif now >= since + (LAST_ACKS if session.token >= 0 else LAST_SEGMENTS):
+                continue
+            if now >= since + (LAST_ACKS if session.token >= 0 else LAST_SEGMENTS):
                 if ended(session) or self._quiet(session, since, now):
-                    del self._leaving[number]
                     outputs += self._teardown.end(session)
-                else:
-                    late |= {subflow.dpid for subflow in session.subflows}
+                    continue
+                late |= {subflow.dpid for subflow in session.subflows}
+            self._leaving[number] = since  # behind all others
         if late and now >= self._count_at:
             self._count_at = now + 1.0 + len(self._table.flows) / COUNTED_EACH_S
             outputs += [SweepEntries(dpid) for dpid in sorted(late)]

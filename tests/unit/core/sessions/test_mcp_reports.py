@@ -4,7 +4,9 @@ import pytest
 
 from steering.core.counters import ReportRefusal, SessionReport
 from steering.core.inputs import McpAdmin, McpSessions, SessionBegan, SessionOver
+from steering.core.sessions import mcp_reports
 from steering.core.sessions.abort import WAIT
+from steering.core.sessions.mcp_reports import LAST_ACKS
 from steering.model.network import PortRole
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import Refusal, SessionState
@@ -78,6 +80,27 @@ def test_what_ended_in_order_and_whose_fins_nobody_saw_stays_while_its_entries_c
     assert not removed(relay.later(8.0, moving=True)), "the kernel still delivers what the relay wrote"
     assert removed(relay.later(5.0)) == held and not len(driver.table)
     assert count(driver, SessionReport.LATE) == 1
+
+
+def test_of_very_many_that_ended_some_go_at_a_time_and_one_without_fins_is_in_nobodys_way(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_reports, "LEFT_EACH_TICK", 5)
+    relay, _ = told(driver)
+    sessions = [driver.session(sport=n + 1, key=n.to_bytes(8, "big")) for n in range(12)]
+    numbers = [relay.has(session) for session in sessions]
+    relay.tell()
+    for session in sessions[1:]:
+        fins(driver, session)
+    for number in numbers:
+        relay.end(number)
+    relay.tell()
+    driver.now += LAST_ACKS
+    left = []
+    for _ in range(4):
+        driver.later(0.05)
+        left.append(len(driver.table))
+    assert left == [8, 3, 1, 1] and list(driver.table) == sessions[:1]
 
 
 def test_what_lives_stays_however_long_it_is_silent(driver: Driver) -> None:
