@@ -210,6 +210,9 @@ class Reporter:
             self._rest_wait = min(2 * self._rest_wait, LONGEST_WAIT_S)
 
     def _tell_mappings(self) -> None:
+        """Send mappings that wait. If there are very many, as after an absence of the controller, the next report of sessions goes
+        first: its pace was promised."""
+        until = time.monotonic() + GATHER_S
         while self._lines:
             batch = self._batch()
             try:
@@ -223,6 +226,9 @@ class Reporter:
             with self._lock:
                 for _ in batch:
                     self._lines.popleft()
+            if time.monotonic() >= until and not self._over.is_set():
+                self._work.set()
+                return
 
     def _batch(self) -> list[Json]:
         """The lines that wait longest, as many as one request holds."""

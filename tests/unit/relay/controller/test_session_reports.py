@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -117,6 +118,20 @@ def test_what_else_the_controller_refuses_delays_no_word_of_health(
     seen = len(controller.batches)
     wait_for(lambda: len(controller.batches) >= seen + 5)
     assert reporter.reported == 0
+
+
+@pytest.mark.row("D-6.7.1")
+def test_very_many_mappings_that_waited_delay_no_word_of_health(
+    controller: ReportServer, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "BATCH", 1)
+    monkeypatch.setattr(reports, "GATHER_S", 0.0)
+    for _ in range(5):
+        reporter.mapping({"internal": "10.1.0.2"})
+    reporter.start()
+    wait_for(lambda: reporter.reported == 5)
+    told = [asked.rpartition("/")[2] for asked in controller.asked]
+    assert told.count("mappings") == 5 and ("mappings", "mappings") not in pairwise(told)
 
 
 def test_one_connection_is_kept_and_opened_anew_when_the_controller_ends_it(
