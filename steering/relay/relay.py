@@ -173,8 +173,9 @@ class Relay:
     def close(self) -> None:
         """Stop listening and reset every live session. The kernel finishes the connections of sessions that ended in order."""
         self._service.ends()
-        self._close_listeners()
         live = self._reception.close()
+        self._poller.close_pending()  # hosts and servers do not wait for threads
+        self._close_listeners()
         self._poller.close_pending()
         self._mapping_log.close(self._sources.mappings(), time.time())
         if self._reporter is not None:

@@ -79,7 +79,8 @@ class Agent:
         wait = FIRST_WAIT_S
         while not self._thread.is_ending:
             try:
-                stream = EventStream(self._options, self.refused_events)
+                with self._thread.waiting():
+                    stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
                 self._log.peer_event("controller not reached", reason=str(error))
                 self._listen(None, time.monotonic() + wait)

@@ -236,7 +236,8 @@ class InboundPorts:
         wait = FIRST_WAIT_S
         while not self._thread.is_ending:
             try:
-                stream = EventStream(self._options, self.refused_events)
+                with self._thread.waiting():
+                    stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
                 self._log.peer_event("controller not reached", reason=str(error))
             else:
@@ -249,6 +250,8 @@ class InboundPorts:
                 finally:
                     self.connected = False
                     stream.close()
+            if self._thread.is_ending:
+                return
             readable([self._thread.woken], wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
 

@@ -3,11 +3,12 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from steering.relay.log import Log
 
 STOP_S = 2.0
+LEFT_S = 0.2  # seconds after which an ending relay leaves a thread that waits for a controller which does not answer
 AGAIN_S = 1.0  # seconds until work begins again that an exception ended
 
 
@@ -24,6 +25,7 @@ class SideThread:
         self.woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self.is_ending = False
+        self._is_waiting = False
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
@@ -46,12 +48,21 @@ class SideThread:
         ):  # the pipe is full, so the thread will wake up anyway; or the thread has ended
             self._waker.send(b".")
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The work does nothing within it that has to be finished, and cannot be woken there."""
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
+
     def end(self) -> None:
-        """End the thread within STOP_S, also if it never began."""
+        """End the thread within STOP_S, also if it never began. One that is `waiting` is left to the end of the process."""
         self.is_ending = True
         self._pause.set()
         self.wake()
         if self._thread.ident is not None:
-            self._thread.join(STOP_S)
+            self._thread.join(LEFT_S if self._is_waiting else STOP_S)
         for end in (self.woken, self._waker):
             end.close()

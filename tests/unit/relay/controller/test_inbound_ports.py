@@ -11,10 +11,11 @@ import pytest
 
 from steering.cli.commands.relay import _options
 from steering.cli.main import build_parser
-from steering.relay.controller import inbound_ports
+from steering.relay.controller import event_stream, inbound_ports
 from steering.relay.controller.event_stream import StreamError
 from steering.relay.controller.inbound_ports import MOST, InboundPorts, parse
 from steering.relay.counters import RelayCounters
+from steering.relay.kernel import side_thread
 from steering.relay.kernel.rules import limits
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import PAUSE_S, AcceptBackoff
@@ -33,7 +34,7 @@ def told(port: int, **more: Any) -> dict[str, Any]:
 class Knocked:
     """Inbound ports whose stream is never opened, and what it led where."""
 
-    def __init__(self) -> None:
+    def __init__(self, controller: ControllerAccess = OPTIONS) -> None:
         self.poller = Poller()
         self.led: list[tuple[Endpoint, Endpoint]] = []
         self.room = True
@@ -41,7 +42,7 @@ class Knocked:
         self.log = io.StringIO()
         log = Log(False, False, self.log)
         pause = AcceptBackoff("bindings", self.counters, log)
-        self.inbound = InboundPorts(OPTIONS, self.poller, lambda: self.room, self._taken, log, pause)
+        self.inbound = InboundPorts(controller, self.poller, lambda: self.room, self._taken, log, pause)
 
     def _taken(
         self, client: Endpoint, device: Endpoint, accepted: socket.socket, dialled: socket.socket
@@ -205,3 +206,21 @@ def test_with_a_thousand_files_open_what_the_controller_tells_is_still_heard(kno
         with pytest.raises(StreamError):
             knocked.inbound._listen(Told(high))  # type: ignore[arg-type]
     assert knocked.inbound._told.pop() == {"bindings": []}
+
+
+def test_a_relay_that_ends_waits_for_no_controller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its host takes connections, and nobody there answers."""
+    monkeypatch.setattr(side_thread, "STOP_S", 60.0)
+    monkeypatch.setattr(event_stream, "CONNECT_S", 10.0)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        knocked = Knocked(
+            ControllerAccess(f"http://127.0.0.1:{deaf.getsockname()[1]}", "core", "t" * 40, None)
+        )
+        knocked.inbound.start()
+        connection, _ = deaf.accept()
+        assert connection.recv(1) == b"G"
+        knocked.inbound.stop()
+        assert knocked.inbound._thread._thread.is_alive(), "it waits for an answer still"
+        connection.close()
+        knocked.inbound._thread._thread.join(30)
+        assert not knocked.inbound._thread._thread.is_alive() and not knocked.inbound._thread.faults
