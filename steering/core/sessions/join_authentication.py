@@ -193,8 +193,10 @@ class KeyWatch:
         return outputs + self._refuse(proof.seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
 
     def _proof(self, subflow: Subflow) -> Proof | None:
+        """The proof that a subflow owes. None if it owes none any more, as its session is being aborted."""
         proof = self._proofs.get(subflow.key)
-        return proof if proof is not None and proof.subflow is subflow else None
+        owed = proof is not None and proof.subflow is subflow and subflow.watch == Watch.COPY
+        return proof if owed else None
 
     def _entry(self, subflow: Subflow) -> list[Output]:
         """Write the subflow's entry again, with its present watch."""

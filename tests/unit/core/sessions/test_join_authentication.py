@@ -145,6 +145,21 @@ def test_the_copies_may_come_in_any_order():
     assert lab.watches(2) == [Watch.NOTHING] and lab.counters.joins[JoinResult.AUTHENTICATED] == 1
 
 
+def test_a_join_whose_session_is_aborted_meanwhile_is_admitted_no_more():
+    """Its entry would lead its host's segments to the MCP again, and nobody would see them."""
+    lab = wired()
+    session = lab.established()
+
+    def joins():
+        lab.join()
+        lab.proof()
+
+    late = _held_back(lab, joins)
+    lab.do(inputs.AbortSession(session.id))
+    lab.do(late[0])
+    assert lab.watches(2) == [Watch.PUNT] and not lab.counters.joins[JoinResult.AUTHENTICATED]
+
+
 def test_a_proof_that_came_before_the_keys_is_judged_when_they_come():
     lab = wired()
     lab.open()
