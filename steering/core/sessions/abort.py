@@ -227,6 +227,8 @@ class AbortedSessions(Part):
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """The site has other MCPs. Sessions of a replaced MCP are aborted at once."""
+        if not change.others:
+            return []  # the usual case, in which no session has to be looked at
         outputs: list[Output] = []
         for session in [one for one in self._table if one.mcp in change.others]:
             outputs += self.abort(session, now, Refusal.MCP_UNREACHABLE)

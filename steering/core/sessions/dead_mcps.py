@@ -30,6 +30,8 @@ from steering.model.session import Refusal
 GRACE = 0.2  # seconds for which a lost link, or a report of not serving, is tolerated
 EACH_TICK = 200  # most sessions aborted at one tick, of dead MCPs and of restarted ones
 SCAN = 5.0  # seconds between two searches for sessions of a dead MCP
+# Most blocks of sessions that are searched at one tick: 77,000 sessions in 4 ms, or in 23 ms if all of them are of dead MCPs.
+SEARCHED_EACH_TICK = 300
 # Seconds after a time in which nobody reported, for which a silent MCP's sessions are left alone. A relay tries again within
 # seven seconds: a request that hangs takes five, and the longest wait is two.
 RETURN = 10.0
@@ -47,6 +49,9 @@ class DeadMcps(Part):
         self._aborted = aborted
         self._health = health
         self._scans: dict[McpId, float] = {}  # MCP that is gone -> time of the next search for its sessions
+        self._wanted: set[McpId] = set()  # MCPs for whose sessions the next search looks
+        self._sought: set[McpId] = set()  # those for whose sessions the search looks that is under way
+        self._blocks: list[int] = []  # blocks of sessions that it has not searched yet, the next one last
         self._orphans: dict[McpId, deque[int]] = {}  # dead MCP -> its sessions that were not aborted yet
         self._cut_off: dict[int, None] = {}  # sessions that an MCP lost by a restart, in order
         self._frozen: set[McpId] = set()  # MCPs whose reports stopped while those of others came
@@ -56,7 +61,7 @@ class DeadMcps(Part):
         """Sessions of a removed MCP are aborted like those of a dead MCP, from the next tick on."""
         for number in change.gone:
             self._scans.pop(number, None)
-            self._note(number)
+            self._wanted.add(number)
         return []
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
@@ -79,16 +84,21 @@ class DeadMcps(Part):
     def tick(self, now: float) -> list[Output]:
         """Abort some of the sessions."""
         busy = self._scans or self._orphans or self._cut_off or self._aborted.left_alone
-        if not (busy or [one for one in self._health.values() if one.fault is not None]):
+        searches = self._wanted or self._blocks
+        if not (busy or searches or [one for one in self._health.values() if one.fault is not None]):
             return []
         left_alone = self._aborted.left_alone = self._left_alone(now)
         for mcp, health in self._health.items():
             if not health.gone or mcp in left_alone:
                 self._scans.pop(mcp, None)
                 self._orphans.pop(mcp, None)
+                self._wanted.discard(mcp)
+                self._sought.discard(mcp)
             elif now >= self._scans.setdefault(mcp, now + (GRACE if health.fault in _FLAPPING else 0.0)):
                 self._scans[mcp] = now + SCAN
-                self._note(mcp)
+                if mcp not in self._orphans and mcp not in self._sought:
+                    self._wanted.add(mcp)
+        self._search()
         outputs = self._abort_orphans(now) if self._orphans else []
         for number in list(islice(self._cut_off, EACH_TICK)):
             del self._cut_off[number]
@@ -97,13 +107,18 @@ class DeadMcps(Part):
                 outputs += self._aborted.abort(session, now, Refusal.MCP_UNREACHABLE, lost=True)
         return outputs
 
-    def _note(self, mcp: McpId) -> None:
-        """Note all sessions of a dead MCP that are not being aborted yet, in place of those that were noted before."""
-        found = deque(session.id for session in self._table if session.mcp == mcp and not session.ending)
-        if found:
-            self._orphans[mcp] = found
-        else:
-            self._orphans.pop(mcp, None)
+    def _search(self) -> None:
+        """Note sessions of dead MCPs that are not being aborted yet. One search is for all MCPs that wait for one, and looks at
+        some of the sessions at each tick."""
+        if not self._blocks and self._wanted:
+            self._sought, self._wanted = self._wanted, set()
+            self._blocks = self._table.by_id.blocks()[::-1]
+        for _ in range(min(SEARCHED_EACH_TICK, len(self._blocks))):
+            for session in self._table.by_id.of_block(self._blocks.pop()):
+                if session.mcp in self._sought and not session.ending:
+                    self._orphans.setdefault(session.mcp, deque()).append(session.id)
+        if not self._blocks:
+            self._sought.clear()
 
     def _abort_orphans(self, now: float) -> list[Output]:
         """Abort sessions of dead MCPs. The MCPs take turns, so that the few sessions of one do not wait for the many of another."""

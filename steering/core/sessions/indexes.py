@@ -181,6 +181,14 @@ class NumberedIndex(MutableMapping[int, V]):
         """All records, faster than `values`, which looks each record up."""
         return filter(_is_record, chain.from_iterable(self._blocks.values()))  # type: ignore[arg-type]
 
+    def blocks(self) -> list[int]:
+        """The blocks that have records now, for `of_block`. In ascending order, if records were added in the order of numbers."""
+        return list(self._blocks)
+
+    def of_block(self, block: int) -> list[V]:
+        """The records of a block, at most SPAN; none if it has none any more."""
+        return [one for one in self._blocks.get(block, ()) if one is not None]
+
     def __reversed__(self) -> Iterator[int]:
         for begin, block in reversed(self._blocks.items()):
             last = begin * SPAN + SPAN - 1

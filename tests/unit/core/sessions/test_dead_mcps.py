@@ -7,14 +7,29 @@ import pytest
 from steering.core import inputs
 from steering.core.counters import Abort
 from steering.core.selection.mcp_health import McpFault
+from steering.core.sessions import dead_mcps
 from steering.core.sessions.abort import WAIT
 from steering.core.sessions.dead_mcps import EACH_TICK, GRACE, RETURN, SCAN
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.indexes import SPAN
 from steering.core.sessions.transitions import Beginning
+from steering.model.ids import NO_MCP
 from steering.model.network import PortRef
 from steering.model.policy import Policy, Quotas
 from steering.model.session import Refusal, Watch
 from tests.support.fakes.kernel import LivingLab
-from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, off_path_site, refused, steered
+from tests.support.sites import (
+    SERVER,
+    UE_LTE,
+    UE_WLAN,
+    Driver,
+    capable,
+    join,
+    off_path_site,
+    packed,
+    refused,
+    steered,
+)
 from tests.support.sites import mcp as further_mcp
 from tests.support.wired import at_mcp
 
@@ -103,6 +118,28 @@ def test_many_sessions_of_a_dead_mcp_end_some_at_a_time_and_others_stay():
     assert len(aborting) == EACH_TICK + 50
     driver.later(WAIT)
     assert driver.table.active == {core.id: 0, edge.id: 1} and list(driver.table) == [other]
+
+
+@pytest.mark.row("D-6.7.1")
+def test_sessions_of_all_dead_mcps_are_looked_for_together_and_some_at_a_time(monkeypatch):
+    """With a million sessions, one look at all of them for each dead MCP keeps every SYN waiting."""
+    monkeypatch.setattr(dead_mcps, "SEARCHED_EACH_TICK", 1)
+    driver = Driver()
+    core, edge = driver.site.mcps
+    at = {n: core.id if n % 2 else edge.id for n in (1, 2, SPAN + 1, SPAN + 2, 2 * SPAN + 1)}
+    for n in range(1, 2 * SPAN + 3):
+        ends = packed("10.1.0.9"), packed(SERVER), n, 5201
+        driver.life.begin(Beginning.FOUND_PLAIN, at.get(n, NO_MCP), None, driver.now, first=flow_key(*ends))
+    for mcp in (core, edge):
+        dead(driver, mcp)
+    driver.later(0.05)
+    left = []
+    driver.now += GRACE
+    for _ in range(4):
+        driver.later(0.05)
+        left.append([n for n in at if n in driver.table.by_id])
+    assert left == [[SPAN + 1, SPAN + 2, 2 * SPAN + 1], [2 * SPAN + 1], [], []]
+    assert len(driver.table) == 2 * SPAN + 2 - len(at)
 
 
 @pytest.mark.parametrize("silent", ["one", "all"])
