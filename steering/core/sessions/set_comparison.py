@@ -1,7 +1,6 @@
 """Which sessions are compared with the set of sessions that their MCP has reported, and when. All sessions are looked up, some at
 a time."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 
 from steering.core.sessions.mcp_ledger import McpLedger
@@ -16,8 +15,10 @@ class SetComparison:
     def __init__(self, table: SessionTable, ledgers: Mapping[McpId, McpLedger]) -> None:
         self._table = table
         self._ledgers = ledgers
-        self._checking: deque[int] = deque()  # sessions that have to be looked up in a complete set
-        self._under_way = False  # some of these were looked up already
+        # The last session that was looked up, None if no look-up was begun; and the youngest one that has to be.
+        self._after: int | None = None
+        self._until = 0
+        self._under_way = False  # some sessions were looked up already
         # The MCPs whose sets this look-up compares with all sessions, and those for which another one has to follow.
         self._comparing: set[McpId] = set()
         self._to_compare: set[McpId] = set()
@@ -30,22 +31,24 @@ class SetComparison:
             self._to_compare.add(mcp)
             return
         self._comparing.add(mcp)
-        if not self._checking:
+        if self._after is None:
             self._begin_looking()
 
     def sessions(self, most: int) -> Iterator[Session]:
         """The next sessions to look up, at most `most`. The caller has to take all of them."""
-        for _ in range(min(most, len(self._checking))):
-            self._under_way = True
-            session = self._table.by_id.get(self._checking.popleft())
-            if session is not None:
+        if self._after is None:
+            return
+        self._under_way = True
+        found, self._after = self._table.order.following(self._after, most)
+        for session in found:
+            if session.id <= self._until:
                 yield session
-            if not self._checking:
-                self._compared()
+        if self._after is None or self._after >= self._until:
+            self._compared()
 
     def _begin_looking(self) -> None:
-        self._checking = deque(self._table.by_id)
-        if not self._checking:
+        self._after, self._until = 0, self._table.youngest
+        if not len(self._table):
             self._compared()
 
     def _compared(self) -> None:
@@ -53,6 +56,7 @@ class SetComparison:
         for mcp in self._comparing:
             if mcp in self._ledgers:
                 self._ledgers[mcp].compared()
-        self._under_way, self._comparing, self._to_compare = False, self._to_compare, set()
+        self._after, self._under_way = None, False
+        self._comparing, self._to_compare = self._to_compare, set()
         if self._comparing:
             self._begin_looking()
