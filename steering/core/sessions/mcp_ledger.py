@@ -109,6 +109,11 @@ class McpLedger:
             self._void += (*self._flows_before.take_apart(), *self._tokens_before.take_apart())
         self._flows_before = self._tokens_before = None
 
+    def dissolve(self) -> None:
+        """The MCP was removed or replaced: all its reports are void."""
+        self._void += (*self._live.take_apart(), *self._flows.take_apart(), *self._tokens.take_apart())
+        self._forget_before()
+
     def settle(self) -> None:
         """Called after each batch: untrack the new reports (garbage_collector)."""
         untrack_all(self._new)

@@ -85,6 +85,7 @@ class McpReports(Part):
         self._cut_off = cut_off
         self._looked_at = 0  # the youngest session for which an early report was looked for
         self._checked = 0  # the youngest session that was checked; all older ones were, too
+        self._dissolved: list[McpLedger] = []  # of MCPs that were removed or replaced, until they are freed
         self._comparison = SetComparison(table, ledgers)
         self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
         self.early = EarlyReports(counters)
@@ -96,7 +97,10 @@ class McpReports(Part):
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """Forget the reports of MCPs that were removed or replaced."""
         for number in {*change.gone, *change.others}:
-            self._ledgers.pop(number, None)
+            ledger = self._ledgers.pop(number, None)
+            if ledger is not None:
+                ledger.dissolve()
+                self._dissolved.append(ledger)
             self.early.forget(number)
         return []
 
@@ -246,6 +250,8 @@ class McpReports(Part):
             outputs += self._end_early(now)
         for ledger in self._ledgers.values():
             ledger.free_some()
+        if self._dissolved and not self._dissolved[0].free_some():
+            del self._dissolved[0]
         for session in self._comparison.sessions(CHECKED_EACH_TICK):
             outputs += self._check(session, now)
         return outputs + self._check_young(now)

@@ -2,10 +2,12 @@
 
 import gc
 
-from steering.core.inputs import McpSessions
+from steering.core.inputs import McpSessions, McpsReplaced
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.mcp_ledger import FREED_AT_ONCE, McpLedger, ReportedSession
 from steering.model.ids import McpId, Token
+from tests.support.relay_word import RelayWord
+from tests.support.sites import Driver
 
 MANY = 60_000
 LARGEST_DICT = 21_845  # entries with which a dict of 2**15 places is full (indexes)
@@ -71,3 +73,20 @@ def test_the_run_before_is_freed_in_portions_too() -> None:
     ledger.compared()
     assert ledger._flows_before is None and ledger._tokens_before is None
     assert freed(ledger) > 2
+
+
+def test_the_reports_of_a_removed_mcp_are_freed_in_portions() -> None:
+    """In one piece, those of a million sessions keep every SYN waiting for 140 ms."""
+    driver = Driver()
+    relay, reports = RelayWord(driver), driver.engine.sessions.reports
+    relay.tell()
+    ledger = reports._ledgers[relay.mcp]
+    reported(ledger, MANY)
+    ledger.complete()
+    driver.give(McpsReplaced(driver.site.mcps[1:]))
+    assert relay.mcp not in reports._ledgers
+    left = []
+    while reports._dissolved:
+        left.append(sum(map(len, ledger._void)))
+        driver.later(0.05)
+    assert left[0] == 3 * MANY and len(left) >= 3 * MANY / (FREED_AT_ONCE + LARGEST_DICT)
