@@ -19,7 +19,7 @@ from itertools import islice
 
 from steering.core.outputs import Output
 from steering.core.part import NEVER, McpsChange, Part
-from steering.core.selection.mcp_health import McpFault, McpHealth
+from steering.core.selection.mcp_health import SILENT, McpFault, McpHealth
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -35,7 +35,9 @@ SEARCHED_EACH_TICK = 300
 # Seconds after a time in which nobody reported, for which a silent MCP's sessions are left alone. A relay tries again within
 # seven seconds: a request that hangs takes five, and the longest wait is two.
 RETURN = 10.0
-MISSED = 2.0  # intervals without a report; if another MCP reported after them, reports arrive here
+# Intervals without a report; if another MCP reported after them, reports arrive here. Of an MCP that promised no pace, SILENT
+# seconds instead, also after a time in which nobody reported.
+MISSED = 2.0
 _FLAPPING = (McpFault.PORT_DOWN, McpFault.SAYS_SO)
 
 
@@ -143,20 +145,21 @@ class DeadMcps(Part):
         reporting = {
             mcp: health
             for mcp, health in self._health.items()
-            if health.promises and health.fault in (None, McpFault.FROZEN) and mcp not in self._frozen
+            if health.reports and health.fault in (None, McpFault.FROZEN) and mcp not in self._frozen
         }
         silent = [mcp for mcp, health in reporting.items() if health.fault is McpFault.FROZEN]
         if len(reporting) > 1 and len(silent) == len(reporting):
             self._unheard = now
         for mcp in silent:
-            process = reporting[mcp].process
-            if process.answers:
-                if process.is_missed(now):
+            health = reporting[mcp]
+            if health.promises and health.process.answers:
+                if health.process.is_missed(now):
                     self._frozen.add(mcp)
                 continue
-            due = reporting[mcp].reported_at + MISSED * reporting[mcp].pace
-            others = [health.reported_at for number, health in reporting.items() if number != mcp]
-            if now >= self._unheard + RETURN and (not others or max(others) > due):
+            due = health.reported_at + (MISSED * health.pace if health.promises else SILENT)
+            rest = RETURN if health.promises else SILENT
+            others = [one.reported_at for number, one in reporting.items() if number != mcp]
+            if now >= self._unheard + rest and (not others or max(others) > due):
                 self._frozen.add(mcp)
         elsewhere = {
             mcp

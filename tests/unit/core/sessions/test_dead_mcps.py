@@ -205,6 +205,30 @@ def test_reports_that_all_stop_and_begin_again_one_after_the_other_end_no_sessio
 
 
 @pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("silent", ["one", "all"])
+def test_the_same_holds_where_mcps_promise_no_pace(silent):
+    """They report at moments of their own, seconds apart, and begin again like this when the way is there again."""
+    lab = LivingLab(policy=replace(KEEPING, max_stretch=9))
+    session = lab.established()
+    began = lab.now
+
+    def lives_for(seconds: float, *reporting: int) -> None:
+        for _ in range(round(seconds / 0.2)):
+            for place, mcp in enumerate(lab.site.mcps):
+                if mcp.id in reporting and round((lab.now - began) / 0.2) % 70 == 35 * place:
+                    lab.give(inputs.McpReport(mcp.id, True, 0.1))
+            lab.pass_by(0.2)
+
+    both = [mcp.id for mcp in lab.site.mcps]
+    others = [number for number in both if number != session.mcp]
+    lives_for(30.0, *both)
+    lives_for(45.0, *(others if silent == "one" else ()))
+    assert lab.engine.chooser.health[session.mcp].fault is McpFault.FROZEN
+    assert len(lab.table) == (silent == "all")
+    lives_for(30.0, *both)
+    assert len(lab.table) == (silent == "all")
+
+
 def test_a_relay_that_does_not_report_again_when_the_others_do_is_frozen():
     lab = Reporting()
     lab.silent = {lab.name, *lab.others}
