@@ -110,7 +110,9 @@ class McpHealth:
             self._alive = self._awaited = True
             if self.fault is McpFault.FROZEN:
                 self.fault = None
-            self._pace, self.reported_at, self._heard = pace, now, now + RECONNECT
+            self._pace, self.reported_at = pace, now
+            # SILENT is long enough for a relay to reach this controller.
+            self._heard = now if pace is None else now + RECONNECT
             self._looked = now
             self.look(now)
 
