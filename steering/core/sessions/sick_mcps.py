@@ -108,12 +108,17 @@ class SickMcps(Part):
             late = self._sick.get(place)
             if late is not None and late.diagnosis.by_silence:
                 del self._sick[place]
+        busy: dict[McpId, bool] = {}  # that an MCP falls sick at a thousand ports is one look at its outcomes
         for (mcp, entrance), pair in self._outcomes.look(now):
             known = self._sick.get((mcp, entrance))
             if mcp not in self._health or (known is not None and known.until is not None):
                 continue
             found = self._diagnosis(mcp, entrance, pair, now)
-            if found is not None and not (self._too_busy(mcp, now) or self._lost_answers(mcp, entrance, now)):
+            if found is None or self._lost_answers(mcp, entrance, now):
+                continue
+            if mcp not in busy:
+                busy[mcp] = self._too_busy(mcp, now)
+            if not busy[mcp]:
                 known = self._sick.setdefault((mcp, entrance), SickAtPort())
                 known.diagnosis, known.found_at, known.until = found, now, now + known.rest
                 known.rest = min(LONGEST_REST, 2 * known.rest)
@@ -227,8 +232,9 @@ class SickMcps(Part):
         """The first answers of all other MCPs at the same port: without MPTCP, and with it. If sessions fall back at other MCPs,
         too, this MCP is not the cause."""
         fell = kept = 0
-        for (number, place), pair in self._outcomes.at.items():
-            if number != mcp and place == entrance:
+        for number in self._health.keys() - {mcp}:
+            pair = self._outcomes.at.get((number, entrance))
+            if pair is not None:
                 bad, good = pair.answers.since(now - WINDOW)
                 fell, kept = fell + bad, kept + good
         return fell, kept

@@ -195,6 +195,28 @@ def test_whoever_is_served_at_a_third_port_keeps_it_from_being_sick_everywhere(s
     assert healths[McpId(1)].sick_at == {1, 2} and healths[McpId(1)].sick is not served
 
 
+class Looks(SickMcps):
+    """Counts how often all outcomes of an MCP are gone through."""
+
+    looks = 0
+
+    def _too_busy(self, mcp: McpId, now: float) -> bool:
+        self.looks += 1
+        return super()._too_busy(mcp, now)
+
+
+def test_outcomes_of_one_that_falls_sick_at_very_many_ports_are_gone_through_once():
+    """Once for each of a thousand ports takes half a second, in which no SYN is answered."""
+    tally = SynOutcomes(Clinic().table)
+    healths = {McpId(1): McpHealth(3.0)}
+    sick = Looks(tally, healths, ANYWHERE, str, lambda mcp: None, {})
+    for entrance in range(1, 101):
+        for n in range(COUNT):
+            tally.pair(McpId(1), WaypointId(entrance)).syns.failed(bytes([n]), 5.0 + n / 100)
+    sick.tick(6.0)
+    assert len(healths[McpId(1)].sick_at) == 100 and sick.looks == 1
+
+
 def test_what_is_kept_of_outcomes_is_bounded():
     tally = Tally()
     for n in range(10_000):
