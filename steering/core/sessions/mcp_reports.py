@@ -312,10 +312,11 @@ class McpReports(Part):
         ledger = self._ledgers.get(session.mcp)
         if ledger is None or not ledger.is_true(now):
             return []
-        found = (
-            session.state is SessionState.SYN_PINNED and session.ruling is None
-        )  # half open before a restart
-        if not (found or session.state in STANDING) or session.id in self._leaving or ledger.lives(session):
+        # An answered session is looked up, too: its switch may tell only later, or never, that its host took it up.
+        state = session.state
+        found = state is SessionState.SYN_PINNED and session.ruling is None  # half open before a restart
+        known = found or state is SessionState.ANSWERED or state in STANDING
+        if not known or session.id in self._leaving or ledger.lives(session):
             return []
         if is_aborted(session):
             return []

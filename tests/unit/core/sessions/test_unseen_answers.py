@@ -6,6 +6,7 @@ from steering.core.sessions.records import Session
 from steering.model.policy import Policy
 from steering.model.session import SessionState
 from tests.support.half_open import ACK, NOTHING, RESET, Counted, passes
+from tests.support.relay_word import RelayWord
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
 PATIENCE = Policy().timers.half_open
@@ -53,3 +54,18 @@ def test_a_repeated_answer_without_a_key_changes_nothing() -> None:
     driver.syn_ack(place.dpid, place.port, answer(capable(UE_LTE, 40_000), b""))
     assert session.state is SessionState.PLAIN and driver.counters.fallbacks == 1
     assert not driver.counters.session_events_refused
+
+
+def test_an_answered_session_that_its_mcp_does_not_have_ends_in_time_though_its_switch_does_not_tell() -> (
+    None
+):
+    """Its MCP restarted just then. Once its entry was read at last, nobody looked it up any more."""
+    driver = Driver()
+    relay = RelayWord(driver)
+    relay.tell()
+    session = driver.answered()
+    assert session.state is SessionState.ANSWERED and session.mcp == relay.mcp
+    relay.later(PATIENCE - 1.0)
+    assert session.id in driver.table.by_id, "its host may be slow"
+    relay.later(2.0)
+    assert not len(driver.table)
