@@ -168,10 +168,6 @@ class SessionPieces:
             sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled
         )
         self.blocks = UnknownTokenBlocks(given.epochs)
-        self.reports = McpReports(
-            sitemap, table, self.teardown, self._first_answers, counters, lambda: readiness.recovering, self._ledgers,
-            self.dead.cut_off,
-        )  # fmt: skip
         self.early = EarlyJoins(
             self.waiting, self.blocks, readiness, self.in_force, self._replies, self._natives, counters, disabled,
             given.knows_every_token, table.origin_of,
@@ -213,6 +209,10 @@ class SessionPieces:
             table, counters,
             teardown=teardown, aborted=self.aborted, proactive=self.proactive, first_syns=first_syns, joins=joins,
             enabled=Mechanism.LIVE_PINS not in disabled,
+        )  # fmt: skip
+        self.reports = McpReports(
+            sitemap, table, teardown, first_answers, counters, lambda: self.readiness.recovering, self._ledgers,
+            self.dead.cut_off, self.attempts.reported,
         )  # fmt: skip
         server_sessions = ServerSessions(
             sitemap, chooser, counters,

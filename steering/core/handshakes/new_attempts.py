@@ -6,7 +6,8 @@ MCP of the pin. The kernel of the MCP knows whether the old connection lives:
 * If the old connection lives, the MCP answers with an ACK. If the host has really begun anew, it resets the old connection
   and repeats its SYN.
 * If the old connection is gone, the MCP answers with a SYN/ACK that acknowledges this SYN. Then the old subflow is over, and
-  the new connection takes its place, at the same MCP.
+  the new connection takes its place, at the same MCP. The MCP's report of another session on this flow shows the same, if no
+  copy of the SYN/ACK came.
 
 If a server opens a connection anew, the connection keeps the pin and the record of the old one, because the controller sees
 no SYN/ACK from an MCP to a server.
@@ -52,11 +53,12 @@ def acknowledges_isn(ack: int, isn: int) -> bool:
 
 
 class SynAttempt(NamedTuple):
-    """A SYN on the 5-tuple of a live subflow. `until`: engine time until which an answer is awaited."""
+    """A SYN on the 5-tuple of a live subflow. `until`: engine time until which an answer is awaited. `mcp`: where it went."""
 
     attachment: Attachment
     seen: SynSeen
     until: float
+    mcp: McpId
 
     @property
     def place(self) -> tuple[DatapathId, PortNumber]:
@@ -107,7 +109,7 @@ class NewAttempts:
         """Send a SYN on the 5-tuple of a live subflow to the MCP of the subflow's pin."""
         self._counters.challenged_syns += 1
         if attachment.role is not GATEWAY or seen.handshake.kind is JOIN:
-            self._remember(key, SynAttempt(attachment, seen, now + SECONDS))
+            self._remember(key, SynAttempt(attachment, seen, now + SECONDS, subflow.session.mcp))
         outputs: list[Output] = []
         if not subflow.waypoint and subflow.session.unit is not None:
             # The entries of proactive insertion do not match a SYN that was sent to the controller.
@@ -124,8 +126,27 @@ class NewAttempts:
         self._forget(key)
         if attempt.until <= now:
             return []
-        made = self._begin(attempt, subflow.session.mcp, key, answer, now)
-        if self._table.flows.get(key) is subflow:
+        return self._instead(subflow, self._begin(attempt, subflow.session.mcp, key, answer, now), now)
+
+    def reported(self, mcp: McpId, key: FlowKey, now: float) -> list[Output]:
+        """An MCP reports a session on a flow, which is not that of the flow's subflow. So it has answered the attempt to begin one
+        there. The session takes the place of the subflow, if that is not over yet."""
+        attempt = self.tried.get(key)
+        if (
+            attempt is None
+            or attempt.until <= now
+            or attempt.mcp != mcp
+            or attempt.seen.handshake.kind is JOIN
+        ):
+            return []
+        self._forget(key)
+        subflow = self._table.flows.get(key)
+        made = self._begin_session(attempt, mcp, key, now)
+        return made if subflow is None else self._instead(subflow, made, now)
+
+    def _instead(self, subflow: Subflow, made: list[Output], now: float) -> list[Output]:
+        """End a subflow whose place an attempt has taken. `made`: the outputs of its beginning."""
+        if self._table.flows.get(subflow.key) is subflow:
             return made  # the attempt has no session; its segments still go to the MCP by the old pin
         if subflow in subflow.session.subflows:
             made += self._teardown.end_subflow(subflow, now)
@@ -137,8 +158,7 @@ class NewAttempts:
         """Begin the session or subflow of an attempt, if possible. The SYN itself has gone to the MCP already."""
         seen = attempt.seen
         if seen.handshake.kind is not JOIN:
-            room = [] if self._table.has_room else self._teardown.make_room()
-            return room + self._first_syns.taken(attempt.attachment, seen, key, mcp, now)
+            return self._begin_session(attempt, mcp, key, now)
         owners = self._table.with_mcp_token(int.from_bytes(seen.handshake.token, "big"))
         if len(owners) > 1:
             owners = narrow(owners, seen.handshake)
@@ -147,6 +167,10 @@ class NewAttempts:
         made = self._joins.seen(attempt.attachment, seen, key, now)
         kept = [one._replace(release=None) if isinstance(one, Steer) else one for one in made]
         return [one for one in kept if isinstance(one, Steer | RemoveEntries)]
+
+    def _begin_session(self, attempt: SynAttempt, mcp: McpId, key: FlowKey, now: float) -> list[Output]:
+        room = [] if self._table.has_room else self._teardown.make_room()
+        return room + self._first_syns.taken(attempt.attachment, attempt.seen, key, mcp, now)
 
     def expire(self, now: float) -> None:
         """Forget the attempts that no MCP answered."""

@@ -19,7 +19,7 @@ from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
 from steering.core.sessions.early_reports import EarlyReports, used_again
 from steering.core.sessions.first_answer import FirstAnswers
-from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.mcp_ledger import SILENT, McpLedger, ReportedSession
 from steering.core.sessions.network_view import (
     STANDING,
@@ -29,7 +29,7 @@ from steering.core.sessions.network_view import (
     is_addressed,
     unanswered,
 )
-from steering.core.sessions.records import Session
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.set_comparison import SetComparison
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
@@ -61,6 +61,7 @@ class McpReports(Part):
 
     `recovering` returns whether the entries of some switches were not read yet. `ledgers`: by MCP; only this part changes
     them, others read them. `cut_off` aborts a session that its MCP has lost by a restart, and returns whether this is news.
+    `attempted` begins the session of a SYN that came on a live subflow's flow, if there was one (handshakes.new_attempts).
     `early`: reports about sessions whose SYN was not handled yet.
     """
 
@@ -74,6 +75,7 @@ class McpReports(Part):
         recovering: Callable[[], bool],
         ledgers: dict[McpId, McpLedger],
         cut_off: Callable[[Session], bool],
+        attempted: Callable[[McpId, FlowKey, float], list[Output]],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -83,6 +85,7 @@ class McpReports(Part):
         self._recovering = recovering
         self._ledgers = ledgers
         self._cut_off = cut_off
+        self._attempted = attempted
         self._looked_at = 0  # the youngest session for which an early report was looked for
         self._checked = 0  # the youngest session that was checked; all older ones were, too
         self._dissolved: list[McpLedger] = []  # of MCPs that were removed or replaced, until they are freed
@@ -178,6 +181,9 @@ class McpReports(Part):
         self._counters.session_reports[SessionReport.BEGAN] += 1
         told = ReportedSession(event.token, flow, 0)
         ledger.add(event.id, told)
+        if last is not False and (known is None or self._is_of_a_later_one(known, event.token)):
+            outputs += self._attempted(mcp, flow, now)
+            known = self._table.flows.get(flow)
         session = known.session if known is not None and known.session.first == flow else None
         if last is False and not (session is not None and ended(session)):
             return NO_TOKEN  # the record on this flow may belong to a later session
@@ -193,6 +199,15 @@ class McpReports(Part):
         if session is None or not ledger.lives(session):
             return NO_TOKEN
         return self._lives(session, event.token, outputs, now)
+
+    def _is_of_a_later_one(self, known: Subflow, token: Token) -> bool:
+        """Whether a report of a live session on the flow of a subflow is about a later session than the subflow's."""
+        session = known.session
+        if session.first != known.key or session.id in self._leaving:
+            return True
+        # One whose host did not take it up as MPTCP falls back after its answer, so it is plain TCP at its MCP alone.
+        fell_back = token < 0 and session.state not in STANDING
+        return 0 <= session.token != token and not fell_back
 
     def _lives(self, session: Session, token: Token, outputs: list[Output], now: float) -> Token:
         """A session is live by its MCP's report. Returns the token that became known by it, or NO_TOKEN."""
