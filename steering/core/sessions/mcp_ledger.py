@@ -22,6 +22,7 @@ SILENT = 5.0  # seconds without a batch after which a ledger proves nothing
 FREE = 16  # a whole set is asked for again when 1/FREE of the bound is free
 # Sessions without room that are remembered by their ids, in some 4 MB. Further ones are only counted.
 LEFT_OUT = 65_536
+RUNS = 8  # runs of an MCP that are remembered: a batch of one of them comes too late
 FREED_AT_ONCE = 10_000  # void reports that are freed at each tick, or a few more: some 2 ms
 
 
@@ -45,7 +46,7 @@ class McpLedger:
     def __init__(self, most: int) -> None:
         self._most = most
         self.generation = ""
-        self._generation_before = ""  # of the MCP's run before this one; a batch of that run comes too late
+        self._runs_before: deque[str] = deque(maxlen=RUNS)  # generations of the MCP's runs before this one
         self.sequence = 0
         self.whole = False
         self.heard = NEVER  # when the last batch came
@@ -75,13 +76,14 @@ class McpLedger:
         """Whether this is the last batch once more."""
         return (given.generation, given.sequence) == (self.generation, self.sequence)
 
-    def follows(self, given: McpSessions) -> bool:
-        """Whether this batch is the next one in order. A batch of an earlier run never is, nor is a set that was begun before
-        the last batch: a request that hung may come after those that followed it."""
+    def follows(self, given: McpSessions, now: float) -> bool:
+        """Whether this batch is the next one in order. A batch of an earlier run is not, nor is a set that was begun before
+        the last batch: a request that hung may come after those that followed it. If the last batch is long ago, nothing followed
+        this one: then a batch that hung was taken for that of a new run."""
         if given.part == 1:
-            if given.generation == self.generation:
-                return given.sequence > self.sequence
-            return given.generation != self._generation_before
+            same = given.generation == self.generation
+            late = given.sequence <= self.sequence if same else given.generation in self._runs_before
+            return not late or now - self.heard > SILENT
         if given.generation != self.generation or given.sequence != self.sequence + 1:
             return False
         # Part 0 is a batch of changes. It may only come when no set is incomplete.
@@ -97,7 +99,8 @@ class McpLedger:
                     self._forget_before()
                     self._flows_before, self._tokens_before = self._flows, self._tokens
                     self._flows, self._tokens = HashedIndex(self._most), HashedIndex(self._most)
-                self.restarted, self._generation_before = now, self.generation
+                self.restarted = now
+                self._runs_before.append(self.generation)
             self._void += (*self._live.take_apart(), *self._flows.take_apart(), *self._tokens.take_apart())
             self.whole = self.overflowed = False
             self._left_out, self._more_left_out = set(), 0

@@ -127,7 +127,7 @@ class McpReports(Part):
             return ReportOutcome([])
         if self._recovering():
             return self._refused(given.mcp, ReportRefusal.RECOVERING)
-        if not ledger.follows(given):
+        if not ledger.follows(given, now):
             return self._refused(given.mcp, ReportRefusal.OUT_OF_ORDER)
         # A ledger that is not whole cannot prove that a session is gone. As soon as there is room, a whole set is wanted.
         if not given.part and ledger.fits_again(self._table.limits.sessions):

@@ -7,6 +7,7 @@ import pytest
 from steering.core.counters import Abort, ReportRefusal, SessionReport
 from steering.core.inputs import FinSeen, McpSessions
 from steering.core.sessions.dead_mcps import EACH_TICK
+from steering.core.sessions.mcp_ledger import SILENT
 from steering.core.sessions.records import Session
 from steering.model.network import PortRole
 from steering.model.policy import Policy
@@ -204,6 +205,37 @@ def test_many_that_were_cut_off_end_some_at_a_time() -> None:
     driver.later(0.05)
     driver.later(0.05)
     assert len(aborting) == EACH_TICK + 50 == driver.counters.session_reports[SessionReport.CUT_OFF]
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_batches_of_all_runs_before_are_refused(generation: int) -> None:
+    lab, session, _ = living()
+    host = lab.host()
+    for later in (2, 3):
+        fresh = relay_of(lab, session, generation=later)
+        fresh.begin(session.token, 40000)
+        fresh.tell()
+    lab.give(McpSessions(session.mcp, f"{generation:016x}", 1, 1, True, ()))
+    lab.pass_by(0.5)
+    assert host.lives and not host.heard and session.state is SessionState.ESTABLISHED
+
+
+def test_a_late_batch_of_a_run_that_was_never_heard_shuts_the_present_run_out_for_a_moment_only() -> None:
+    """Its MCP restarts again and again, and the only request of one run hung."""
+    driver = Driver()
+    RelayWord(driver).tell()
+    fresh = RelayWord(driver, generation=3)
+    fresh.tell()
+    taken = driver.engine.sessions.reports.taken
+    driver.give(McpSessions(fresh.mcp, f"{2:016x}", 1, 1, True, ()))
+    fresh.later(1.0)
+    assert taken(fresh.mcp) == (f"{2:016x}", 1) and fresh.refused
+    fresh.later(SILENT + 1.0)
+    known = taken(fresh.mcp)
+    assert known is not None and known[0] == fresh.ledger.generation
+    refused = fresh.refused
+    fresh.later(3.0)
+    assert fresh.refused == refused
 
 
 def test_an_mcp_that_tells_its_set_again_and_again_keeps_nobody_from_being_told(
