@@ -298,6 +298,7 @@ class Engine:
         if forgotten is not None:
             self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
+        before = switch.ports if switch.fills else {}
         self.works.stop(up.dpid)
         if up.dpid in self.map.switches:
             self.sessions.readiness.connected_at[up.dpid] = now
@@ -309,9 +310,12 @@ class Engine:
             self._recover_until = now + RECOVERY
             self.kept_mcps.reachable(now)
             self.sessions.dead.reachable(now)
-        self.links.switch_up(up.dpid, up.ports, now)
+        # A port that the switch had before, and does not describe now, was removed while the switch was away.
+        gone = {number: False for number in before if number not in switch.ports}
+        self.links.switch_up(up.dpid, gone | up.ports, now)
         outputs: list[Output] = []
-        for number, is_up in switch.ports.items():  # no PortStatus came while the switch was away
+        # No PortStatus came while the switch was away.
+        for number, is_up in (gone | switch.ports).items():
             outputs += self.ports.of_attachment(PortRef(up.dpid, number), is_up, now)
         return [*outputs, ReadEntries(up.dpid)]
 

@@ -65,8 +65,7 @@ def measured(sessions: int) -> dict[str, Any]:
     given_up = pieces(cluster, "a", changed["a"])
     engine = cluster.engines["c"]
     engine.handle(changed["c"], cluster.now)
-    ports = {one.port: True for one in engine.map.attachments if one.dpid == LTE}
-    engine.handle(SwitchUp(LTE, ports), cluster.now)
+    engine.handle(SwitchUp(LTE, cluster.ports(LTE)), cluster.now)
     taken_over = pieces(cluster, "c", EntriesRead(LTE, held, []))
     assert len(engine.sessions.table) == sessions and not len(cluster.engines["a"].sessions.table)
     return {"sessions": sessions, "given_up": given_up, "taken_over": taken_over}

@@ -8,7 +8,7 @@ from steering.core.inputs import Continue, EntriesRead, Input, SwitchUp, SynAckS
 from steering.core.outputs import FillSwitch, GoOn, Output, Steer
 from steering.core.packet_inputs import NeighbourSeen
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
-from steering.model.ids import McpId
+from steering.model.ids import McpId, PortNumber
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.wire.handshake import Handshake
@@ -87,11 +87,14 @@ class Cluster:
         """A switch's controller is given an input."""
         return self.give(self.shares[dpid], given)
 
-    def up(self, dpid: int) -> FillSwitch:
+    def ports(self, dpid: int) -> dict[PortNumber, bool]:
+        """The ports of a switch that the site names, as the switch describes them."""
         engine = self.engines[self.shares[dpid]]
         ports = {p.port: True for p in engine.map.attachments if p.dpid == dpid}
-        ports |= {e.port: True for item in self.site.links for e in (item.a, item.b) if e.dpid == dpid}
-        self.at(dpid, SwitchUp(dpid, ports))
+        return ports | {e.port: True for item in self.site.links for e in (item.a, item.b) if e.dpid == dpid}
+
+    def up(self, dpid: int) -> FillSwitch:
+        self.at(dpid, SwitchUp(dpid, self.ports(dpid)))
         outputs = self.at(dpid, EntriesRead(dpid, [], []))
         (fill,) = [o for o in outputs if isinstance(o, FillSwitch)]
         return fill

@@ -50,7 +50,8 @@ class BelievedLinks(Part):
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
         ] = {}  # links whose loss is not believed yet -> until when
-        # These three hold links of the site file only, so their number bounds them.
+        # These four hold links and ports of the site file only, so their number bounds them.
+        self._dark: set[PortRef] = set()  # ports without carrier, and ports that are gone
         self._lost: dict[Link, float] = {}  # link -> when it was lost last
         self._flapping: set[Link] = set()
         self._returning: dict[Link, float] = {}  # flapping link -> when it counts as up again
@@ -73,6 +74,7 @@ class BelievedLinks(Part):
     def port_up(self, port: PortRef, now: float) -> None:
         """A port has carrier again. A link of the site file counts as up when both its ends have carrier. A flapping
         link waits STEADY seconds more, so that rules do not follow each of its changes."""
+        self._dark.discard(port)
         for link in self._declared.get(port, ()):
             if not self._is_up(link.a) or not self._is_up(link.b):
                 continue
@@ -82,7 +84,9 @@ class BelievedLinks(Part):
                 self._add(link)
 
     def port_down(self, port: PortRef, now: float) -> bool:
-        """A port lost carrier: its links are down. True if one was up."""
+        """A port lost carrier, or is gone: its links are down. True if one was up."""
+        if port in self._declared:
+            self._dark.add(port)
         for link in self._declared.get(port, ()):
             waited = self._returning.pop(link, None) is not None
             if not waited and not self._graph.has(link.a, link.b) and not self._graph.has(link.b, link.a):
@@ -96,9 +100,9 @@ class BelievedLinks(Part):
         return any(gone)
 
     def _is_up(self, port: PortRef) -> bool:
-        """Whether a port has carrier. True for a port whose state is not known."""
+        """Whether a port is there and has carrier. True for a port whose state was never known."""
         switch = self._switches.get(port.dpid)
-        return switch is None or switch.ports.get(port.port, True)
+        return port not in self._dark and (switch is None or switch.ports.get(port.port, True))
 
     def _add(self, link: Link) -> None:
         self.changed |= self._graph.add(link.a, link.b)

@@ -8,6 +8,7 @@ import pytest
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchDown, SwitchUp, Tick
 from steering.core.network.links import STEADY
 from steering.core.outputs import Release
+from steering.model.decision import FilterReason
 from steering.model.network import PortRef, Site
 from steering.openflow.discovery.link_discovery import Discovery, Rejection
 from tests.support.sites import UE_WLAN, Driver, capable, off_path_site
@@ -211,3 +212,40 @@ def test_an_mcp_whose_port_went_down_while_its_switch_was_away_gets_no_session()
     chosen = {s.mcp for s in driver.table}
     assert chosen <= set(others)
     assert chosen or any(isinstance(o, Release) for o in outputs)
+
+
+def without(site: Site, port: PortRef) -> dict[int, bool]:
+    """The ports of a switch after one was removed."""
+    return {number: up for number, up in ports_of(site, port.dpid).items() if number != port.port}
+
+
+def test_a_switch_that_comes_back_without_a_port_has_no_link_there(declared: Driver) -> None:
+    """Its ports got other numbers, or a card was taken out."""
+    one = declared.site.links[0].a
+    for _ in range(2):
+        declared.now += 60
+        declared.give(SwitchDown(one.dpid))
+        declared.give(SwitchUp(one.dpid, without(declared.site, one)))
+        assert not graph_has(declared, one)
+        declared.up(one.dpid)
+        assert graph_has(declared, one)
+
+
+def test_a_link_does_not_come_back_while_the_port_at_its_other_end_does_not_exist(declared: Driver) -> None:
+    link = declared.site.links[0]
+    declared.give(PortStatus(link.a.dpid, link.a.port, False, True))
+    for up in (False, True):
+        declared.now += 60
+        declared.give(PortStatus(link.b.dpid, link.b.port, up))
+        declared.give(Tick())
+        assert not graph_has(declared, link.a)
+    declared.give(PortStatus(link.a.dpid, link.a.port, True))
+    assert graph_has(declared, link.a)
+
+
+def test_an_mcp_whose_port_is_no_more_when_its_switch_comes_back_gets_no_session() -> None:
+    driver = Driver()
+    mcp = driver.site.mcps[0]
+    driver.give(SwitchDown(mcp.inside.dpid))
+    driver.give(SwitchUp(mcp.inside.dpid, without(driver.site, mcp.inside)))
+    assert driver.engine.chooser.excluded[mcp.id] is FilterReason.DOWN

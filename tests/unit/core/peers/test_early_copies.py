@@ -176,8 +176,7 @@ def test_what_was_passed_on_to_who_decided_before_counts_for_who_passed_it_on_an
     cluster.shares = {**SHARES, 1: "b"}
     cluster.give("b", ClusterChanged("b", frozenset("abc"), cluster.shares))
     engine = cluster.engines["b"]
-    ports = {one.port: True for one in engine.map.attachments if one.dpid == 1}
-    outputs = cluster.at(1, SwitchUp(DatapathId(1), ports))
+    outputs = cluster.at(1, SwitchUp(DatapathId(1), cluster.ports(1)))
     while again := [output.dpid for output in outputs if isinstance(output, ReadEntries)]:
         outputs = [
             o for dpid in again for o in cluster.at(dpid, EntriesRead(dpid, held if dpid == 1 else [], []))

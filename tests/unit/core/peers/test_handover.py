@@ -46,7 +46,7 @@ def moved() -> tuple[Cluster, dict[int, list[ObservedEntry]], list[Output]]:
 
 
 def ports_of(cluster: Cluster, dpid: DatapathId) -> dict[PortNumber, bool]:
-    return {one.port: True for one in cluster.engines["c"].map.attachments if one.dpid == dpid}
+    return cluster.ports(dpid)
 
 
 def asked(outputs: list[Output]) -> set[DatapathId]:

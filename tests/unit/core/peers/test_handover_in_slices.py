@@ -90,8 +90,7 @@ def changed(cluster: Cluster, name: str) -> ClusterChanged:
 def connected(cluster: Cluster) -> None:
     """c has LTE's switch, which is connected, and has not told what it holds."""
     cluster.give("c", changed(cluster, "c"))
-    ports = {one.port: True for one in cluster.engines["c"].map.attachments if one.dpid == LTE}
-    cluster.at(LTE, SwitchUp(LTE, ports))
+    cluster.at(LTE, SwitchUp(LTE, cluster.ports(LTE)))
 
 
 def sizes(work: Iterator[list[Output]]) -> list[int]:
@@ -181,8 +180,7 @@ def test_a_switch_that_comes_back_meanwhile_is_read_when_all_was_forgotten() -> 
     engine.handle(SwitchDown(LTE), cluster.now)
     cluster.shares = dict(SHARES)
     engine.handle(changed(cluster, "a"), cluster.now)
-    ports = {one.port: True for one in engine.map.attachments if one.dpid == LTE}
-    engine.handle(SwitchUp(LTE, ports), cluster.now)
+    engine.handle(SwitchUp(LTE, cluster.ports(LTE)), cluster.now)
     assert not any(isinstance(o, FillSwitch) for o in engine.handle(EntriesRead(LTE, held, []), cluster.now))
     fills = [o for outputs in work for o in outputs if isinstance(o, FillSwitch)]
     assert len(fills) == 1 and len(engine.sessions.table) == SESSIONS

@@ -304,7 +304,6 @@ def test_the_control_without_any_replica_pins_no_join_across_owners() -> None:
 def read_back(cluster: Cluster, session, dpids: tuple[int, ...] = (2, 4)) -> tuple[int, int]:
     """Switches of c connect again and tell what they hold. How many sessions c has by that, and how many entries it wants to be
     gone."""
-    owner = cluster.engines["a"]
     held = {
         dpid: [ObservedEntry(e, 1) for e in session.entries(PortRole.GATEWAY) if e.dpid == dpid]
         for dpid in dpids
@@ -312,9 +311,8 @@ def read_back(cluster: Cluster, session, dpids: tuple[int, ...] = (2, 4)) -> tup
     assert all(held.values()), "one of a join, one of the way back"
     stale = 0
     for dpid, entries in held.items():
-        ports = {p.port: True for p in owner.map.attachments if p.dpid == dpid}
         cluster.at(dpid, SwitchDown(DatapathId(dpid)))
-        cluster.at(dpid, SwitchUp(DatapathId(dpid), ports))
+        cluster.at(dpid, SwitchUp(DatapathId(dpid), cluster.ports(dpid)))
         outputs = cluster.at(dpid, EntriesRead(DatapathId(dpid), entries, []))
         stale += sum(len(output.stale) for output in outputs if isinstance(output, FillSwitch))
     return len(cluster.engines["c"].sessions.table), stale

@@ -289,7 +289,7 @@ def test_a_host_at_a_further_port_is_found_again_by_switches_filled_before_it_wa
     driver = Driver(off_path_site(access_networks=(lte,)))
     where = driver.engine.map.attachments[PortRef(2, 1)].waypoint.id
     host = ObservedHost(2, where, packed("10.1.0.7"), bytes.fromhex("020000000007"), 1)
-    driver.give(SwitchUp(2, {1: True}))
+    driver.give(SwitchUp(2, {1: True, 2: True}))
     outputs = driver.give(EntriesRead(2, [], [host]))
     routes = {o.dpid: o.add for o in outputs if isinstance(o, SyncRules)}
     assert {1, 4} <= set(routes) and 2 not in routes  # switch 2's own come with its filling

@@ -279,7 +279,8 @@ def test_port_speeds_count_where_the_site_file_says_nothing() -> None:
     session = driver.session()
     assert ask(driver, "a", rate(session, 1)) is ReservationRefusal.NO_CAPACITY
     for dpid in range(1, 6):
-        driver.give(SwitchUp(dpid, {}, dict.fromkeys(range(1, 5), 10_000)))
+        ports = driver.engine.switches[dpid].ports
+        driver.give(SwitchUp(dpid, ports, dict.fromkeys(range(1, 5), 10_000)))
     assert ask(driver, "b", rate(session, 12)) is None
     assert held(driver, "b").rate == 10 * MEGA
 
