@@ -80,7 +80,8 @@ class SwitchHandshake:
         if kind == Type.ECHO_REQUEST:
             self._peer.write(message.data[:1] + bytes((Type.ECHO_REPLY,)) + message.data[2:])
         elif kind == Type.PORT_STATUS:
-            return self._port_status(message.data)
+            # The port descriptions contain what changed before they came.
+            return self.changed_later(message.data) if self._done else self._port_status(message.data)
         elif kind not in _LATE:
             return Disconnect.OUT_OF_ORDER
         return None
@@ -120,7 +121,8 @@ class SwitchHandshake:
         return None
 
     def changed_later(self, data: bytes) -> Disconnect | None:
-        """Take a port status message of a standby connection, after its handshake. Returns as `take`."""
+        """Take a port status message that comes behind the port descriptions: of a standby connection, or of one that waits
+        until the live connection of its datapath id has answered. Returns as `take`."""
         state = read_port_status(data)
         if state is not None and not state.gone and state.port not in self.ports:
             if len(self.ports) >= MAX_PORTS:
@@ -130,7 +132,7 @@ class SwitchHandshake:
         return self._port_status(data)
 
     def _port_status(self, data: bytes) -> Disconnect | None:
-        """A port changed while the connection waits to be admitted. The port descriptions contain earlier changes."""
+        """A known port changed or is gone."""
         state = read_port_status(data)
         if state is None:
             return Disconnect.BAD_LENGTH

@@ -120,3 +120,19 @@ def test_a_port_that_changes_while_the_connection_waits_is_not_forgotten() -> No
     gone = message(12, b"\1" + bytes(7) + port(2))
     assert peer.take(down, gone) is None
     assert peer.handshake.ports == {1: PortDescription(1, False, 0, False, "p")}
+
+
+def test_a_port_that_is_added_while_the_connection_waits_is_there() -> None:
+    """A switch that reboots adds ports one by one, and waits meanwhile for what is left of its last connection."""
+    peer = asked()
+    peer.take(peer.ports(port(1)))
+    assert peer.take(message(12, bytes(8) + port(2, speed=10))) is None
+    assert peer.handshake.ports[2] == PortDescription(2, True, 10, False, "p")
+
+
+def test_ports_that_are_added_without_end_while_the_connection_waits_end_it() -> None:
+    peer = asked(handshake_messages=2 * MAX_PORTS, handshake_bytes=1 << 20)
+    peer.take(peer.ports(port(1)))
+    more = [message(12, bytes(8) + port(number)) for number in range(2, MAX_PORTS + 2)]
+    assert peer.take(*more[:-1]) is None
+    assert peer.take(more[-1]) is Disconnect.TOO_MANY_PORTS
