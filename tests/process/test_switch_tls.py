@@ -87,6 +87,14 @@ def test_no_certificate_of_the_ca_is_no_switch(running: Running, pki: Path, name
     assert "Traceback" not in running.log()
 
 
+def test_a_switch_and_the_log_learn_why_a_certificate_is_not_taken(running: Running, pki: Path) -> None:
+    """As of one that has expired: else an operator sees a connection that ends, at both ends."""
+    plain = socket.create_connection(("127.0.0.1", running.port), 30)
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"), context(pki, "fake").wrap_socket(plain) as switch:
+        switch.recv(1)
+    wait_for(lambda: "no-tls ([SSL: CERTIFICATE_VERIFY_FAILED]" in running.log())
+
+
 def test_handshakes_that_never_end_hold_up_no_switch(running: Running, pki: Path) -> None:
     idle = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(100)]
     for one in idle:

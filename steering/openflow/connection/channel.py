@@ -58,6 +58,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         """`is_greeted`: HELLO has been sent. `came`: bytes of the switch that were read before."""
         now = self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
+        self.fault = ""  # in words why TLS failed
         budgets = self.adapter.budgets
         self.handshake = SwitchHandshake(self, budgets)
         self.unasked = TokenBucket(budgets.unasked_rate, budgets.unasked_burst, now)
@@ -259,8 +260,9 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         try:
             plain = tls.received(data)
         except TlsError as error:
-            log.debug("%s: %s", self.address[0], error)
             plain = b""
+            self.fault = str(error)
+            self._push(tls.to_send())  # the alert, which tells the switch why
             self.disconnect(Disconnect.NO_TLS)
         self._push(tls.to_send())
         if tls.is_open and not self._greeted:

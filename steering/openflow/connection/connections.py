@@ -81,16 +81,18 @@ class Connections:
         # connect could fill the log.
         subject = channel.id if channel.is_ready else reason
         name = self._name(channel.id) if channel.id is not None else "unknown"
-        self._over(reason, subject, name, channel.address)
+        self._over(reason, subject, name, channel.address, channel.fault)
 
-    def _over(self, reason: Disconnect, subject: Hashable, name: str, address: tuple[Any, ...]) -> None:
+    def _over(
+        self, reason: Disconnect, subject: Hashable, name: str, address: tuple[Any, ...], fault: str = ""
+    ) -> None:
         self._counters.disconnects[reason] += 1
         more = self._lines.left_out(subject, monotonic())
         if more is not None:
             log.log(
                 logging.INFO if reason in _EXPECTED else logging.WARNING,
-                "switch %s at %s: connection ended: %s%s",
-                name, ":".join(map(str, address[:2])), reason, and_more(more),
+                "switch %s at %s: connection ended: %s%s%s",
+                name, ":".join(map(str, address[:2])), reason, f" ({fault})" if fault else "", and_more(more),
             )  # fmt: skip
 
     def watch(self, now: float) -> None:
