@@ -10,6 +10,8 @@ output is gone (a shell shows the same for a program that SIGPIPE ended).
 
 import argparse
 import ast
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -52,9 +54,13 @@ COMMANDS = (
     "completion",
 )
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+# Errors of a write to a file that stands for standard output.
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 EPILOG = "example: steering run --site site.yaml --policy policy.yaml"
 
@@ -174,12 +180,31 @@ def _reader_went_away() -> bool:
     except (OSError, ValueError):  # standard output has no descriptor, or a closed one
         return False
     if broken:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        _discard_output()
     return broken
+
+
+def _discard_output() -> None:
+    """Discard output that is still buffered: at the interpreter's exit it would fail once more."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # standard output has no descriptor, so nothing is buffered for one
+
+
+def _complete_streams() -> None:
+    """Put the null device in place of standard streams with which the command was not started (`>&-`), so that code may
+    use them. Characters that the terminal's encoding lacks are written as escapes."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns its exit status (see the module's docstring)."""
+    _complete_streams()
     try:
         return _dispatch(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
@@ -188,6 +213,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _reader_went_away():
             raise  # another pipe or socket broke, which is an error
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in UNWRITABLE or error.filename is not None:
+            raise  # no output, but a file of the command
+        _discard_output()
+        print(f"steering: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -145,3 +145,39 @@ def test_another_broken_pipe_is_not_hidden(tmp_path: Path) -> None:
     ran = subprocess.run([*line, "bench"], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "the socket of the controller" in ran.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_traceback(tmp_path: Path, closed: str) -> None:
+    """As a script or a service may start the command."""
+    body = "import sys; sys.stdin.read(); print('x'); return int(sys.stdout.isatty() or sys.stderr.isatty())"
+    line = shlex.join([*with_command(tmp_path, body), "bench"])
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {line} {closed}"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("much", [1, 200_000])
+def test_a_full_disk_is_one_line(tmp_path: Path, much: int, unbuffered: str) -> None:
+    line = with_command(tmp_path, f"print('x' * {much}); return 0")
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*line, "bench"],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "steering: the output cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (1, said)
+
+
+def test_letters_that_the_terminal_does_not_have_are_escapes(tmp_path: Path) -> None:
+    line = with_command(tmp_path, r"print('Z\u00fcrich'); return 0")
+    ran = subprocess.run(
+        [*line, "bench"], env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, rb"Z\xfcrich" + b"\n", b"")
