@@ -78,10 +78,18 @@ def subscriber(controller: client.ControllerClient, name: str) -> str:
     """The pseudonym of the subscriber `name`, which is a pseudonym or the subscriber's own id ('-': a line of stdin). The
     id is sent in a body, since bodies are not logged."""
     if name == "-":
-        name = sys.stdin.readline().strip()
+        name = line_of_input()
     if _PSEUDONYM.fullmatch(name):
         return name
     return str(send(controller, "POST", ["pseudonyms"], {"subscriber": name})["id"])
+
+
+def line_of_input() -> str:
+    """A line of standard input, without the spaces around it. Raises BadInput where it is no text."""
+    try:
+        return sys.stdin.readline().strip()
+    except UnicodeDecodeError:
+        raise client.BadInput("what comes in by standard input is no text") from None
 
 
 def tell(args: argparse.Namespace, told: Json, line: str, changed: bool = True) -> None:

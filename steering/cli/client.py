@@ -179,6 +179,7 @@ def _checked(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver does: a name such as a..b has no form there
     except ValueError:
         usable = False
     if not usable:

@@ -112,7 +112,7 @@ def of_controllers_word(status: Json, topology: Json, mcps: Json) -> Iterator[Ai
 def reaches(machine: ExaminedMachine, what: str, place: str) -> Iterator[Ailment]:
     """A fault where no server accepts connections at `place` (`ADDRESS:PORT`)."""
     host, _, port = place.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 0xFFFF):
         yield Ailment(what, f"{place} is not ADDRESS:PORT", "for example 10.8.0.2:8803")
     elif why := machine.connects(host.strip("[]"), int(port)):
         yield Ailment(

@@ -73,6 +73,8 @@ class LocalMachine:
             return f"nobody answers within {PATIENCE:g} s"
         except OSError as error:
             return error.strerror or str(error)
+        except UnicodeError:
+            return "that is no name of a machine"
         return ""
 
     def descriptors(self) -> int:

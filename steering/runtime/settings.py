@@ -233,6 +233,7 @@ def _collector(url: str | None) -> str | None:
     try:
         parts = urlsplit(url)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the resolver does: a name such as a..b has no form there
     except ValueError:
         is_good = False
     if not is_good or parts.query or parts.fragment or url.split() != [url]:

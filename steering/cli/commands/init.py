@@ -140,7 +140,7 @@ def _go_on(args: argparse.Namespace, names: Names, ports: list[DraftPort]) -> in
         if args.answers is not None:
             answers = read_answers(_text_of(args.answers))
         elif sys.stdin.isatty():
-            answers = ask_all(ports, input)
+            answers = ask_all(ports, _answered)
         else:
             print(
                 "now say what hangs there: --answers FILE ('steering init --example' prints one)",
@@ -182,6 +182,14 @@ def _write(args: argparse.Namespace, text: str, told: list[str], names: Names) -
     if not args.json:
         print("\n".join(["", *told]), file=sys.stderr)
     return 0
+
+
+def _answered(question: str) -> str:
+    """The line that somebody types. Raises DraftError at the end of the input (Ctrl-D)."""
+    try:
+        return input(question)
+    except EOFError:
+        raise DraftError("the answers end here: no site file is written") from None
 
 
 def ask_all(ports: Sequence[DraftPort], ask: Callable[[str], str]) -> Answers:

@@ -1,7 +1,6 @@
 """`steering registry`: registered subscribers, by pseudonym (N-5.3)."""
 
 import argparse
-import sys
 
 from steering.cli import actions, client
 from steering.cli.actions import Columns, Subcommand, listed
@@ -52,7 +51,7 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 
 def _add(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    name = sys.stdin.readline().strip() if args.subscriber == "-" else args.subscriber
+    name = actions.line_of_input() if args.subscriber == "-" else args.subscriber
     body = {"subscriber": name, "allowed": not args.deny, "addresses": args.address}
     known = controller.get("registry")["subscribers"] if args.json else ()
     told = actions.send(controller, "POST", ["registry"], body)

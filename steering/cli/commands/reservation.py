@@ -5,6 +5,7 @@ import argparse
 import json
 import re
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any
 
 from steering.cli import client
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--session", metavar="ID", help="for one M-session")
     asked.add_argument("--flow", metavar="SRC,PORT,DST,PORT", help="for one subflow")
     asked.add_argument("--mcp", metavar="NAME", help="at which MCP, with --subscriber")
-    asked.add_argument("--mbit", metavar="N", type=float, help="a rate, Mbit/s each way")
+    asked.add_argument("--mbit", metavar="N", type=_finite, help="a rate, Mbit/s each way")
     asked.add_argument("--subflows", metavar="N", type=int, help="so many later subflows")
     asked.add_argument(
         "--of-session", metavar="ID", help="with --subflows: level subflow, those of this session"
@@ -49,6 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _told(controller, args))
+
+
+def _finite(text: str) -> float:
+    """A number that is neither infinite nor NaN. Raises ValueError and ArgumentTypeError."""
+    value = float(text)
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError("a finite number is wanted")
+    return value
 
 
 def _told(controller: client.ControllerClient, args: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ def url(value: Any) -> str:
     try:
         parts = urlsplit(value)
         host, wellformed = parts.hostname, (parts.port or 1) > 0
+        (host or "").encode("idna")  # as the resolver does: a name such as a..b has no form there
     except ValueError:
         raise refuse(Code.BAD_VALUE, f"{quoted(value)} is no URL") from None
     if parts.scheme not in ("http", "https") or not host or not wellformed or len(value) > 1_024:

@@ -34,6 +34,7 @@ def parse_discover(url: str, token: str | None, ca: str | None) -> DiscoveryAcce
     try:
         parts = urlsplit(url)
         good = bool(parts.hostname) and (parts.port or 1) and url.isascii() and not any(map(str.isspace, url))
+        (parts.hostname or "").encode("idna")  # as the resolver does: a name such as a..b has no form there
     except ValueError:
         good = False
     if not good or parts.scheme != "https":

@@ -121,6 +121,7 @@ def parse_agent(
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and url.isascii()
+        (parts.hostname or "").encode("idna")  # as the resolver does: a name such as a..b has no form there
     except ValueError:
         good = False
     if not good or any(c.isspace() for c in url):

@@ -98,6 +98,9 @@ def test_what_is_not_there(
         (["status", "--url", "127.0.0.1:8080"], "is no URL of a controller"),
         (["status", "--url", "http://[::1"], "is no URL of a controller"),
         (["status", "--url", "http://127.0.0.1:99999"], "is no URL of a controller"),
+        (["status", "--url", "https://a..b"], "is no URL of a controller"),
+        (["reservation", "request", "--session", "m-1", "--mbit", "nan"], "a finite number is wanted"),
+        (["reservation", "request", "--session", "m-1", "--mbit", "inf"], "a finite number is wanted"),
     ],
 )
 def test_bad_usage_is_status_2(

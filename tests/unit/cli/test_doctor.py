@@ -166,8 +166,9 @@ def test_what_a_running_controller_tells() -> None:
 def test_who_is_not_reached_is_told_with_the_reason() -> None:
     (found,) = examination.reaches(Written(refused="Connection refused"), "mcp", "10.8.0.2:8803")
     assert "Connection refused" in found.what
-    (found,) = examination.reaches(Written(), "mcp", "10.8.0.2")
-    assert "ADDRESS:PORT" in found.what
+    for place in ("10.8.0.2", "10.8.0.2:", "10.8.0.2:0", "10.8.0.2:88033", "10.8.0.2:²", ":8803"):
+        (found,) = examination.reaches(Written(), "mcp", place)
+        assert "ADDRESS:PORT" in found.what
 
 
 def test_status_and_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,5 +186,6 @@ def test_this_machine_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> No
     assert machine.run("no-such-program") is None
     assert machine.synchronised() in (True, False, None)
     assert "refused" in machine.connects("127.0.0.1", 1)
+    assert "no name of a machine" in machine.connects("a..b", 1)
     status = main(["doctor", "controller", "--url", "http://127.0.0.1:1", "--token-file", "/nowhere"])
     assert status == 1 and "controller: /nowhere does not exist" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """`steering init` from the first connection of a switch to a file that passes the check."""
 
 import argparse
+import io
 import json
 import threading
 from pathlib import Path
@@ -132,6 +133,19 @@ def test_questions_lead_to_the_same_answers() -> None:
         {"name": "lte", "type": "cellular", "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "ports": ["s1:1"]}
     ]
     assert answers["mcps"] == [{"name": "core", "port": "s1:3", "addresses": ["10.8.0.2"]}]
+
+
+def test_answers_that_end_in_the_middle_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by Ctrl-D."""
+    typed = io.StringIO("a\nlte\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
+    args = build_whole_parser().parse_args(["init", "--output", str(tmp_path / "site.yaml")])
+    assert init._go_on(args, {"s1": 1}, [DraftPort("s1", 1, "e1", True)]) == 2
+    assert capsys.readouterr().err.endswith("the answers end here: no site file is written\n")
+    assert not (tmp_path / "site.yaml").exists()
 
 
 def test_switches_are_called_as_their_bridges_where_that_is_one_name() -> None:

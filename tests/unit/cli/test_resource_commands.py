@@ -200,6 +200,15 @@ def test_subscribers_are_registered_and_removed(
     assert run("registry") == "nobody is registered\n"
 
 
+@pytest.mark.parametrize("words", [["add", "-"], ["remove", "-"]])
+def test_a_subscriber_by_standard_input_that_is_no_text_is_one_line(
+    words: list[str], fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8"))
+    status, line = fail("registry", *words)
+    assert status == 2 and "is no text" in line
+
+
 @pytest.mark.row("S-14", "N-5.2.1e")
 def test_a_device_is_paired_and_its_ports_are_bound(run: Run, desk: Desk) -> None:
     assert run("pairing") == "no device is paired\n" and run("binding") == "no port is bound\n"

@@ -226,6 +226,7 @@ def test_traces_go_where_the_option_says(words: list[str], otlp: str | None, rat
         (["--otlp", "grpc://127.0.0.1:4317"], "no URL of a collector"),
         (["--otlp", "http://"], "no URL of a collector"),
         (["--otlp", "http://c:99999"], "no URL of a collector"),
+        (["--otlp", "http://a..b"], "no URL of a collector"),
         (["--otlp", "http://c/?x=1"], "no URL of a collector"),
         (["--otlp", "http://c:4318 "], "no URL of a collector"),
         (["--otlp", "http://me:secret@c:4318"], "OTEL_EXPORTER_OTLP_HEADERS"),

@@ -99,6 +99,7 @@ def test_a_list_names_a_bounded_number_of_sources():
         "https://user:secret@aaa.example/",
         "https://",
         "https://a:99999/",
+        "https://a..b/",
     ],
 )
 def test_secrets_are_asked_for_in_no_clear_and_stand_in_no_url(url):

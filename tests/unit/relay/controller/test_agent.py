@@ -197,6 +197,7 @@ def test_options(tmp_path):
     wrong = [
         (None, "core", None, None), ("ftp://x", "core", str(token), None), ("http://", "core", str(token), None),
         ("http://x:99999", "core", str(token), None), ("http://x", None, str(token), None),
+        ("http://a..b", "core", str(token), None),
         ("http://x", "core", None, None), ("http://x", "core", str(tmp_path / "none"), None),
     ]  # fmt: skip
     for given in wrong:
