@@ -86,13 +86,15 @@ class LinkState(NamedTuple):
 
 
 class LinkAddress(NamedTuple):
-    """A global address of an interface that may be used. `link`: the number of the interface. `preferred`: seconds."""
+    """A global address of an interface that may be used. `link`: the number of the interface. `preferred`: seconds.
+    `length`: of its prefix, 0 where that is not known."""
 
     link: int
     text: str
     temporary: bool = False
     deprecated: bool = False
     preferred: int = 0
+    length: int = 0
 
     @property
     def version(self) -> int:
@@ -101,12 +103,14 @@ class LinkAddress(NamedTuple):
 
 
 class DefaultRoute(NamedTuple):
-    """A default route by an interface. `gateway`: "" where there is none (PPP)."""
+    """A default route by an interface. `gateway`: "" where there is none (PPP). `source`: the address that the kernel
+    sends from by this route, "" where the route names none."""
 
     link: int
     version: int
     gateway: str
     metric: int
+    source: str = ""
 
 
 Refusals = Counter[NetlinkRefusal]
@@ -348,6 +352,7 @@ def _address(message: Any) -> LinkAddress | None:
         known.version == 6 and bool(flags & _TEMPORARY),
         bool(flags & _DEPRECATED),
         int(lasts.get("ifa_preferred", 0)),
+        int(message["prefixlen"]),
     )
 
 
@@ -358,13 +363,14 @@ def _routes(message: Any) -> list[DefaultRoute] | None:
         return None
     version = 4 if message["family"] == socket.AF_INET else 6
     metric = int(message.get_attr("RTA_PRIORITY") or 0)
+    source = _text(message.get_attr("RTA_PREFSRC"))
     hops = message.get_attr("RTA_MULTIPATH")
     ways = [(message.get_attr("RTA_OIF"), message)] if hops is None else [(hop["oif"], hop) for hop in hops]
     return [
-        DefaultRoute(int(index or 0), version, _gateway(way.get_attr("RTA_GATEWAY")), metric)
+        DefaultRoute(int(index or 0), version, _text(way.get_attr("RTA_GATEWAY")), metric, source)
         for index, way in ways
     ]
 
 
-def _gateway(found: Any) -> str:
+def _text(found: Any) -> str:
     return "" if found is None else str(ip_address(found))

@@ -13,6 +13,7 @@ whole.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 from steering.relay.kernel import uplinks as kernel_uplinks
@@ -46,6 +47,7 @@ LOOK_S, IDLE_S = 0.2, 1.0
 """Seconds between two readings of subflows, while there are some, and while there are none."""
 ASIDE_S, LONGEST_ASIDE_S = 1.0, 60.0
 """Seconds for which no session joins from an uplink whose subflows were stuck. Each failed trial doubles them."""
+_UNIQUE_LOCAL = ip_network("fc00::/7")  # RFC 4193
 _MOST_DOUBLED = 16
 """So often at most: a line may be dead for weeks, and no float holds 2 to the power of 1024."""
 
@@ -66,21 +68,25 @@ def look(asked: RouteQuestions, before: Uplink) -> Uplink:
     if link is None:
         return Uplink(before.interface)
     addresses = asked.addresses(link.link)
-    chosen = (_choose(before, addresses, 4), _choose(before, addresses, 6))
+    routes = sorted(asked.default_routes(link.link), key=lambda route: route.metric)
+    ways = (_way(routes, 4), _way(routes, 6))
+    chosen = (_choose(before, addresses, 4, ways[0]), _choose(before, addresses, 6, ways[1]))
     there = [one.text for one in addresses]
     older = [text for text in before.all_addresses if text in there and text not in chosen]
-    routes = sorted(asked.default_routes(link.link), key=lambda route: route.metric)
-    gateways = (_gateway(routes, 4), _gateway(routes, 6))
+    gateways = (_gateway(ways[0]), _gateway(ways[1]))
     return Uplink(before.interface, chosen, gateways, tuple(older[:MOST_OLDER]), link.link if link.up else 0)
 
 
-def _choose(before: Uplink, addresses: Sequence[LinkAddress], version: int) -> str:
+def _choose(before: Uplink, addresses: Sequence[LinkAddress], version: int, way: DefaultRoute | None) -> str:
     """The address from which connections are opened: the one in use while it is not deprecated, else the best one.
 
-    A temporary IPv6 address (RFC 8981) is preferred: a machine that makes them shall use them.
+    An address that fits the default route comes first: an interface may have others, such as one for the modem. A
+    temporary IPv6 address (RFC 8981) is preferred: a machine that makes them shall use them.
     """
     mine = [one for one in addresses if one.version == version]
     fresh = [one for one in mine if not one.deprecated]
+    most = max((_fit(one, way) for one in fresh), default=0)
+    fresh = [one for one in fresh if _fit(one, way) == most]
     temporary = any(one.temporary for one in fresh)
     usable = [one for one in fresh if one.temporary == temporary] or mine
     if before.address(version) in (one.text for one in usable):
@@ -89,8 +95,28 @@ def _choose(before: Uplink, addresses: Sequence[LinkAddress], version: int) -> s
     return "" if best is None else best.text
 
 
-def _gateway(routes: Sequence[DefaultRoute], version: int) -> str:
-    return next((one.gateway for one in routes if one.version == version), "")
+def _way(routes: Sequence[DefaultRoute], version: int) -> DefaultRoute | None:
+    return next((one for one in routes if one.version == version), None)
+
+
+def _gateway(way: DefaultRoute | None) -> str:
+    return "" if way is None else way.gateway
+
+
+def _fit(one: LinkAddress, way: DefaultRoute | None) -> int:
+    """How well an address fits what the default route leads to; more is better.
+
+    IPv4: the route's own source address is best, then an address of the gateway's subnet, as the kernel chooses. IPv6:
+    a unique local address (fc00::/7) reaches no server of the Internet.
+    """
+    if one.version == 6:
+        return int(ip_address(one.text) not in _UNIQUE_LOCAL)
+    if way is None:
+        return 0
+    if one.text == way.source:
+        return 2
+    home = ip_network((one.text, one.length), strict=False)
+    return int(bool(way.gateway and one.length) and ip_address(way.gateway) in home)
 
 
 class UplinkWatch:

@@ -137,10 +137,13 @@ def test_what_the_kernel_tells_of_an_uplink_is_read(kernel: RouteSocket) -> None
     six = address("2001:db8::7", flags=0x01 | 0x20)
     asked(kernel, message(RTM_NEWADDR, address()) + message(RTM_NEWADDR, six), message(DONE, bytes(4)))
     assert kernel.addresses(4) == [
-        LinkAddress(4, "10.1.0.2", False, False, 300), LinkAddress(4, "2001:db8::7", True, True, 300),
+        LinkAddress(4, "10.1.0.2", False, False, 300, 24), LinkAddress(4, "2001:db8::7", True, True, 300, 24),
     ]  # fmt: skip
     asked(kernel, message(RTM_NEWROUTE, route()) + message(DONE, bytes(4)), message(DONE, bytes(4), 2))
     assert kernel.default_routes(4) == [DefaultRoute(4, 4, "10.1.0.1", 100)]
+    own = route() + attribute(7, bytes([10, 1, 0, 2]))  # RTA_PREFSRC
+    asked(kernel, message(RTM_NEWROUTE, own) + message(DONE, bytes(4)), message(DONE, bytes(4), 2))
+    assert kernel.default_routes(4) == [DefaultRoute(4, 4, "10.1.0.1", 100, "10.1.0.2")]
 
 
 def test_addresses_that_carry_nothing_are_left_out(kernel: RouteSocket) -> None:

@@ -83,6 +83,25 @@ def test_privacy_addresses_go_before_stable_ones_and_the_newest_is_taken() -> No
     assert now(STABLE, newer, before=after).older == ()  # it is gone
 
 
+def test_an_address_that_leads_nowhere_is_not_dialled_from() -> None:
+    """A CPE behind another router has a unique local address too, and one for the modem may be set by hand."""
+    local = LinkAddress(4, "fd00::7", temporary=True, preferred=999_999, length=64)
+    assert now(local, STABLE).address(6) == STABLE.text
+    assert now(local, STABLE, PRIVATE, before=now(local)).address(6) == PRIVATE.text
+    assert now(local).address(6) == local.text, "it is better than none"
+    modem = LinkAddress(4, "192.168.100.2", preferred=0xFFFF_FFFF, length=24)
+    leased = PLAIN._replace(length=24)
+    alone = look(Machine(held=[modem]), FRESH)
+    assert alone.address(4) == modem.text
+    routes = [DefaultRoute(4, 4, "10.1.0.1", 100)]
+    assert look(Machine(held=[modem, leased], routes=routes), FRESH).address(4) == leased.text
+    after = look(Machine(held=[modem, leased], routes=routes), alone)
+    assert (after.address(4), after.older) == (leased.text, (modem.text,))
+    named = [DefaultRoute(4, 4, "", 100, leased.text)]  # PPP: no gateway tells
+    assert look(Machine(held=[modem, leased], routes=named), FRESH).address(4) == leased.text
+    assert look(Machine(held=[modem, leased]), after).address(4) == leased.text, "while a lease is renewed"
+
+
 def test_where_all_are_deprecated_one_of_them_is_better_than_none() -> None:
     assert now(PLAIN._replace(deprecated=True)).address(4) == PLAIN.text
 
