@@ -17,6 +17,7 @@ from steering.model.network import (
     PortRole,
     VlanLine,
 )
+from steering.model.numbers import stable_id
 from steering.model.source import SourceMode
 from steering.policy.language.fields import PortName, first_address
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
@@ -165,16 +166,28 @@ def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedP
 
 
 def _tagged(made: Plan, dpid: DatapathId, written: PortName) -> PortRef | None:
-    """A tagged port with a number in the order of the file; None where its switch has none left."""
+    """A tagged port with a number of its own; None where its switch has none left."""
     numbers = made.tagged.setdefault(dpid, {})
     places = [(written.port, *written.tags[: n + 1]) for n in range(len(written.tags))]
     for place in places:
-        numbers.setdefault(place, PortNumber(FIRST_TAGGED + len(numbers)))
-    if len(numbers) > MOST_TAGGED:
-        return None
+        if place in numbers:
+            continue
+        if len(numbers) >= MOST_TAGGED:
+            return None
+        numbers[place] = _free_number(place, set(numbers.values()))
     outer = numbers[places[0]] if len(places) > 1 else PortNumber(0)
     line = VlanLine(PortNumber(written.port), written.tags, outer)
     return PortRef(dpid, numbers[places[-1]], line)
+
+
+def _free_number(place: tuple[int, ...], taken: set[PortNumber]) -> PortNumber:
+    """The number of a tagged port: from the hash of its port and tags, or the next free one. Entries in switches match it, and
+    live sessions use them. So it does not depend on which other tagged ports the file has, and in which order: only
+    ports with the same hash do."""
+    at = stable_id(".".join(map(str, place))) % MOST_TAGGED
+    while FIRST_TAGGED + at in taken:
+        at = (at + 1) % MOST_TAGGED
+    return PortNumber(FIRST_TAGGED + at)
 
 
 def _was_lost(made: Plan, switch: str) -> bool:

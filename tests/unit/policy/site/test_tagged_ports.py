@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from steering.model.network import FIRST_TAGGED, MOST_TAGGED, PortRef, Site, occupied_ports, waypoints
+from steering.model.numbers import stable_id
 from steering.policy import Code, Finding, parse_site
 
 SITE = """\
@@ -97,3 +98,28 @@ def test_a_switch_has_no_more_tagged_ports_than_have_meters() -> None:
     many = [f"s1:1.{outer}.{inner}" for outer in (100, 101) for inner in range(1, 2200)]
     site, findings = read(ports(*many))
     assert site is None and Code.OUT_OF_RANGE in {found.code for found in findings}
+
+
+@pytest.mark.row("D-6.2c")
+def test_a_tagged_port_keeps_its_number_whatever_else_the_file_has() -> None:
+    """Live sessions match it, over a restart with another file, and where an MCP at another tag is taken out meanwhile."""
+
+    def numbers(change: Callable[[dict[str, Any]], object] | None = None) -> dict[str, int]:
+        site, findings = read(change)
+        assert site is not None, [str(found) for found in findings]
+        found = [port for access in site.access_networks for port in access.ports]
+        return {str(port): port.port for port in (*found, *(mcp.inside for mcp in site.mcps))}
+
+    more = {"name": "more", "type": "wlan", "prefixes": ["10.3.0.0/24"], "ports": ["s1:1.21", "s1:1.22.1"]}
+    before = numbers()
+    assert before.items() <= numbers(lambda data: data["access_networks"].insert(0, more)).items()
+    assert before.items() >= numbers(lambda data: data["access_networks"].pop(0)).items()
+
+
+def test_tagged_ports_with_the_same_hash_have_numbers_of_their_own() -> None:
+    tags = range(100, 160)
+    assert len({stable_id(f"1.{tag}") % MOST_TAGGED for tag in tags}) < len(tags)
+    site, findings = read(ports(*(f"s1:1.{tag}" for tag in tags)))
+    assert site is not None and not findings
+    found = [port.port for access in site.access_networks for port in access.ports if port.line]
+    assert len(set(found)) == len(found)
