@@ -15,6 +15,9 @@ MAX_RECORD = 16 * 1024 * 1024  # bytes of one record or block; the largest snaps
 _LINK_TYPE = 0xFFFF  # the upper bits of pcap's field describe the frame check sequence
 _SIMPLE_PACKET = 3
 _PCAP_HEADER = 24
+_PACKETS = frozenset((pcapng.PCAPNG_BT_EPB, pcapng.PCAPNG_BT_PB))
+# Bytes of a block of pcapng before its options, and before the data of a packet.
+_FIXED = {pcapng.PCAPNG_BT_SHB: 24, pcapng.PCAPNG_BT_IDB: 16, **dict.fromkeys(_PACKETS, 28)}
 # pcap's magic number as it stands in the file -> byte order, and length of a record's header. There are files with
 # microseconds, files with nanoseconds, and files of Kuznetzov's patch with three more fields.
 _PCAP = {
@@ -131,6 +134,8 @@ def _read_pcapng(source: _Source, magic: bytes) -> Iterator[Packet]:
             interfaces = _Interfaces()  # numbered anew in each section
         kind, length = unpack(order + "II", head[:8])
         block = head + source.read_whole(length - len(head))
+        if kind in _FIXED:
+            block = _without_options(block, kind, order)
         little = order == "<"
         if kind == pcapng.PCAPNG_BT_SHB:
             (pcapng.SectionHeaderBlockLE if little else pcapng.SectionHeaderBlock)(block)
@@ -139,7 +144,7 @@ def _read_pcapng(source: _Source, magic: bytes) -> Iterator[Packet]:
                 block
             )
             interfaces.add(described.linktype, described.snaplen)
-        elif kind in (pcapng.PCAPNG_BT_EPB, pcapng.PCAPNG_BT_PB):
+        elif kind in _PACKETS:
             packet = _packet_block(block, kind, little)
             yield Packet(interfaces.link_of(packet.iface_id, source), packet.pkt_data, packet.pkt_len)
         elif kind == _SIMPLE_PACKET:
@@ -149,6 +154,20 @@ def _read_pcapng(source: _Source, magic: bytes) -> Iterator[Packet]:
             captured = min(size, len(block) - 16, interfaces.snapshot_of_first or size)
             yield Packet(interfaces.link_of(0, source), block[12 : 12 + captured], size)
         head = source.read(8)
+
+
+def _without_options(block: bytes, kind: int, order: str) -> bytes:
+    """A block without its options, which nothing here needs. dpkt refuses a whole block for a comment that is not UTF-8.
+    Raises ValueError for a block whose lengths do not fit each other."""
+    end = _FIXED[kind]
+    if kind in _PACKETS:
+        (captured,) = unpack(order + "I", block[20:24])
+        end += captured
+    if end + 4 > len(block) or block[-4:] != block[4:8]:
+        raise ValueError
+    end = min(end + -end % 4, len(block) - 4)  # the padding of a packet, where it is there
+    length = pack(order + "I", end + 4)
+    return block[:4] + length + block[8:end] + length
 
 
 def _packet_block(block: bytes, kind: int, little: bool) -> pcapng.EnhancedPacketBlock | pcapng.PacketBlock:

@@ -139,6 +139,28 @@ def test_simple_packets_and_old_packets_of_pcapng(tmp_path: Path, capsys: pytest
     assert status == 0 and json.loads(out)[0]["tokens"]["responder"] == "299d3aff"
 
 
+def test_comments_of_pcapng_may_have_any_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = b""
+    for block in (PCAPNG[:28], PCAPNG[28:48]):
+        comment = pack("<HH", 1, 6) + "größer".encode("latin-1") + bytes(2) + bytes(4)
+        length = pack("<I", len(block) + len(comment))
+        data += block[:4] + length + block[8:-4] + comment + length
+    for _, frame in frames_of("v1_join"):
+        packet = bytes(pcapng.EnhancedPacketBlockLE(pkt_data=frame))
+        length = pack("<I", len(packet) + len(comment))
+        data += packet[:4] + length + packet[8:-4] + comment + length
+    status, out, err = _run(data, tmp_path, capsys)
+    assert (status, err) == (0, "") and json.loads(out)[0]["tokens"]["responder"] == "299d3aff"
+
+
+def test_a_packet_that_is_longer_than_its_block_is_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = len(PCAPNG) - len(bytes(pcapng.EnhancedPacketBlockLE(pkt_data=frames_of("v1_join")[19][1])))
+    status, out, err = _run(PCAPNG[: at + 20] + pack("<I", 5_000) + PCAPNG[at + 24 :], tmp_path, capsys)
+    assert status == 2 and "damaged" in err and json.loads(out)
+
+
 @given(
     st.sampled_from([PCAP[:2000], PCAPNG[:2000]]),
     st.lists(st.tuples(st.integers(0, 1999), st.integers(0, 255)), min_size=1, max_size=8),
