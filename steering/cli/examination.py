@@ -69,7 +69,7 @@ def of_relay(machine: ExaminedMachine) -> Iterator[Ailment]:
             yield Ailment(
                 "rp_filter",
                 f"strict at {what}: a host that comes by another way than answers to it go is dropped",
-                f"sysctl -w net.ipv4.conf.{name}.rp_filter=0",
+                _loosened(name, 0),
             )
     yield from _descriptors(machine)
 
@@ -180,7 +180,7 @@ def _endpoints(machine: ExaminedMachine) -> Iterator[Ailment]:
         if strict:
             yield Ailment(
                 "rp_filter", f"strict at {strict[-1]}: answers that come by another access are dropped",
-                f"sysctl -w net.ipv4.conf.{strict[-1]}.rp_filter=2",
+                _loosened(strict[-1], 2),
             )  # fmt: skip
         for address in own:
             if interface != default and address not in known:
@@ -189,6 +189,13 @@ def _endpoints(machine: ExaminedMachine) -> Iterator[Ailment]:
                     f"ip mptcp endpoint add {address} dev {interface} subflow",
                 )  # fmt: skip
             yield from _way(machine, interface, address)
+
+
+def _loosened(interface: str, value: int) -> str:
+    """The command that sets rp_filter of an interface. sysctl takes names with dots in their other form only (`eth0.20`, a
+    VLAN)."""
+    between = "/" if "." in interface else "."
+    return f"sysctl -w {between.join(('net', 'ipv4', 'conf', interface, 'rp_filter'))}={value}"
 
 
 def _way(machine: ExaminedMachine, interface: str, address: str) -> Iterator[Ailment]:

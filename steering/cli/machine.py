@@ -4,10 +4,10 @@ import ctypes
 import resource
 import shutil
 import socket
-from pathlib import Path
 from typing import Protocol
 
 from steering.relay.kernel.commands import RuleError, command
+from steering.relay.kernel.sysctls import path_of
 
 PATIENCE = 3.0  # seconds that a server has to answer
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
@@ -40,9 +40,8 @@ class LocalMachine:
     """The machine on which this program runs."""
 
     def setting(self, name: str) -> str | None:
-        path = Path("/proc/sys", *name.split("."))
         try:
-            return path.read_text(encoding="ascii").strip()
+            return path_of(name).read_text(encoding="ascii").strip()
         except (OSError, ValueError):
             return None
 

@@ -1,6 +1,7 @@
 """`steering doctor` on machines that are written down here: each ailment is named with what mends it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from steering.cli import examination
 from steering.cli.commands.doctor import tell
 from steering.cli.machine import LocalMachine
 from steering.cli.main import main
+from steering.relay.kernel import sysctls
 
 LTE, WLAN = "10.1.0.2", "10.2.0.2"
 
@@ -177,6 +179,25 @@ def test_status_and_json_for_programs(capsys: pytest.CaptureFixture[str]) -> Non
     assert told["ok"] is False and told["wrong"][0]["check"] == "clock"
     assert tell([], True) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "wrong": []}
+
+
+def test_an_interface_of_a_vlan_has_a_dot_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interfaces = json.dumps([
+        {"ifname": name, "link_type": "ether", "addr_info": [{"scope": "global", "local": address}]}
+        for name, address in (("lte0", LTE), ("eth0.20", WLAN))
+    ])  # fmt: skip
+    told = {"ip -j address show up": interfaces, f"ip -j -4 route get 192.0.2.1 from {WLAN}": None}
+    strict = {"net.ipv4.conf.eth0.20.rp_filter": "1"}
+    for look in (examination.of_host, examination.of_relay):
+        found = [one for one in look(Written(commands=told, settings=strict)) if one.check == "rp_filter"]
+        assert [one.mend[:-1] for one in found] == ["sysctl -w net/ipv4/conf/eth0.20/rp_filter="]
+    there = tmp_path / "net" / "ipv4" / "conf" / "eth0.20"
+    there.mkdir(parents=True)
+    (there / "rp_filter").write_text("1\n")
+    monkeypatch.setattr(sysctls, "PROC", tmp_path)
+    assert ThisOne().setting("net.ipv4.conf.eth0.20.rp_filter") == "1"
 
 
 def test_this_machine_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
