@@ -190,7 +190,7 @@ class Engine:
             **hosts.handlers(),
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
-            inputs.PortStatus: self.ports.status,
+            inputs.PortStatus: self._port_status,
             inputs.LinkUp: self.ports.link_up,
             inputs.LinkDown: self.ports.link_down,
             inputs.EntriesRead: self._entries_read,
@@ -304,7 +304,6 @@ class Engine:
             self.sessions.readiness.connected_at[up.dpid] = now
         switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
-        self.reserving.told_speeds(up.dpid, up.speeds)
         self.resync.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
@@ -312,12 +311,18 @@ class Engine:
             self.sessions.dead.reachable(now)
         # A port that the switch had before, and does not describe now, was removed while the switch was away.
         gone = {number: False for number in before if number not in switch.ports}
-        self.links.switch_up(up.dpid, gone | up.ports, now)
+        self.reserving.told_speeds(up.dpid, dict.fromkeys(gone, 0) | dict(up.speeds))
+        self.links.switch_up(up.dpid, {**gone, **up.ports}, now)
         outputs: list[Output] = []
         # No PortStatus came while the switch was away.
         for number, is_up in (gone | switch.ports).items():
             outputs += self.ports.of_attachment(PortRef(up.dpid, number), is_up, now)
         return [*outputs, ReadEntries(up.dpid)]
+
+    def _port_status(self, status: inputs.PortStatus, now: float) -> list[Output]:
+        if status.speed or status.gone:
+            self.reserving.told_speeds(status.dpid, {status.port: 0 if status.gone else status.speed})
+        return self.ports.status(status, now)
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
         switch = self.switches.get(down.dpid)

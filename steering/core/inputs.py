@@ -48,13 +48,15 @@ class SwitchDown(NamedTuple):
 
 
 class PortStatus(NamedTuple):
-    """A port's link changed. `gone`: the switch has no such port any more."""
+    """A port's link changed. `gone`: the switch has no such port any more. `speed`: kbit/s, 0 where the switch reports
+    none."""
 
     dpid: DatapathId
     port: PortNumber
     up: bool
     gone: bool = False
     name: str = ""
+    speed: int = 0
 
 
 class LinkUp(NamedTuple):

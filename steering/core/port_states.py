@@ -38,9 +38,9 @@ class PortStates:
         switch = self._switches.get(status.dpid)
         if switch is None:
             return []
-        before = switch.drop(status.port)
+        before = switch.drop(status.port, status.gone)
         if not status.gone:
-            switch.take(status.port, status.up, status.name)
+            switch.take(status.port, status.up, status.name, status.speed)
         port = PortRef(status.dpid, status.port)
         outputs: list[Output] = []
         if not status.up:

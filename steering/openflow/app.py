@@ -301,6 +301,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             pass  # the switch's own port LOCAL, which leads to no host or link
         elif not self._known[channel.id].takes(state.port, state.gone):
             self.counters.malformed[UNEXPECTED] += 1
+        elif (refused := channel.handshake.changed_later(data)) is not None:
+            channel.disconnect(refused)
         elif self._changes[channel.id].take(state, now):
             self._port_changed(channel.id, state, now)
         elif self._changes[channel.id].is_full:
@@ -308,7 +310,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _port_changed(self, dpid: DatapathId, state: PortState, now: float) -> None:
         self._port_lines.changed(PortRef(dpid, state.port), state, now)
-        self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone, state.name))
+        self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone, state.name, state.speed))
         self._links.port_status(dpid, state.port, state.up)
 
     def give(self, given: Input) -> None:

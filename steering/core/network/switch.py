@@ -21,23 +21,28 @@ class Switch:
         self.fills = 0
         self.ports: dict[PortNumber, bool] = {}
         self.names: dict[PortNumber, str] = {}  # port -> the switch's name for it
-        self.speeds: Mapping[PortNumber, int] = {}  # port -> kbit/s; without ports that report no speed
+        self.speeds: dict[PortNumber, int] = {}  # port -> kbit/s; without ports that report no speed
         self.takes_groups = True  # False once the switch has refused a group
 
     def came_up(self, speeds: Mapping[PortNumber, int], names: Mapping[PortNumber, str]) -> None:
         """The switch has connected. It is not filled yet."""
         self.connected, self.filled = True, False
-        self.speeds, self.names = speeds, dict(names)
+        self.speeds, self.names = dict(speeds), dict(names)
 
-    def take(self, port: PortNumber, up: bool, name: str) -> None:
-        """Note a port's state, and its name if `name` is not empty."""
+    def take(self, port: PortNumber, up: bool, name: str, speed: int = 0) -> None:
+        """Note a port's state, its name if `name` is not empty, and its speed if that is not 0."""
         self.ports[port] = up
         if name:
             self.names[port] = name
+        if speed:
+            self.speeds[port] = speed
 
-    def drop(self, port: PortNumber) -> bool | None:
-        """Forget a port, which changes or goes. Returns the state it had, or None if it was not known."""
+    def drop(self, port: PortNumber, gone: bool = True) -> bool | None:
+        """Forget a port, which changes or goes. The speed of one that changes stays. Returns the state it had, or None if it
+        was not known."""
         self.names.pop(port, None)
+        if gone:
+            self.speeds.pop(port, None)
         return self.ports.pop(port, None)
 
 

@@ -380,9 +380,12 @@ class ReservationService(Part):
     # ---- switches -------------------------------------------------------------------------------
 
     def told_speeds(self, dpid: DatapathId, speeds: Mapping[PortNumber, int]) -> None:
-        """A switch reported the speeds of its ports, in kbit/s."""
+        """A switch reported the speeds of its ports, in kbit/s; 0 for a port that is gone."""
         for port, kilobits in speeds.items():
-            self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
+            if kilobits:
+                self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
+            else:
+                self.capacity.speeds.pop(PortRef(dpid, port), None)
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
         wanted = self._enforcement.filled(dpid)

@@ -122,7 +122,7 @@ class SwitchHandshake:
 
     def changed_later(self, data: bytes) -> Disconnect | None:
         """Take a port status message that comes behind the port descriptions: of a standby connection, or of one that waits
-        until the live connection of its datapath id has answered. Returns as `take`."""
+        until the live connection of its datapath id has answered, or of a switch. Returns as `take`."""
         state = read_port_status(data)
         if state is not None and not state.gone and state.port not in self.ports:
             if len(self.ports) >= MAX_PORTS:
@@ -140,5 +140,8 @@ class SwitchHandshake:
         if state.gone:
             self.ports.pop(state.port, None)
         elif known is not None:
-            self.ports[state.port] = known._replace(up=state.up, live=state.live)
+            # A port without link may have no speed.
+            self.ports[state.port] = known._replace(
+                up=state.up, live=state.live, speed=state.speed or known.speed
+            )
         return None

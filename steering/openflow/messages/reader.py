@@ -21,7 +21,7 @@ _HEADER = Struct(">BBHI")
 _HELLO_ELEMENT = Struct(">HH")
 _ERROR = Struct(">HH")
 _MULTIPART = Struct(">HH")
-_PORT_STATUS = Struct(">B7xI12x16sII")
+_PORT_STATUS = Struct(">B7xI12x16sII16xI")
 HEADER_LENGTH = 8
 MULTIPART_LENGTH = 16
 _PORT_STATUS_LENGTH = 80
@@ -170,15 +170,16 @@ class PortState(NamedTuple):
     gone: bool = False  # the switch has no such port any more
     live: bool = True  # whether a failover group in the switch would use the port; Open vSwitch: False when BFD gets no answer
     name: str = ""  # as the switch calls it
+    speed: int = 0  # kbit/s as the switch says, 0 for unknown
 
 
 def read_port_status(message: bytes) -> PortState | None:
     """The state of the port in an OFPT_PORT_STATUS; None when the message is too short."""
     if len(message) < _PORT_STATUS_LENGTH:
         return None
-    reason, port, name, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
+    reason, port, name, config, state, speed = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
     up = reason != _DELETE and not config & _PORT_DOWN and not state & _LINK_DOWN
-    return PortState(port, up, reason == _DELETE, bool(state & _LIVE), _name_of(name))
+    return PortState(port, up, reason == _DELETE, bool(state & _LIVE), _name_of(name), speed)
 
 
 def _name_of(field: bytes) -> str:

@@ -7,6 +7,7 @@ import pytest
 from steering.core.inputs import (
     AcceptReservation,
     LinkDown,
+    PortStatus,
     ReleaseReservation,
     RenewReservation,
     Reserve,
@@ -283,6 +284,24 @@ def test_port_speeds_count_where_the_site_file_says_nothing() -> None:
         driver.give(SwitchUp(dpid, ports, dict.fromkeys(range(1, 5), 10_000)))
     assert ask(driver, "b", rate(session, 12)) is None
     assert held(driver, "b").rate == 10 * MEGA
+
+
+def test_the_speed_of_a_port_that_comes_up_or_is_added_later_counts() -> None:
+    driver = Driver(policy=POLICY)
+    session = driver.session()
+    assert ask(driver, "a", rate(session, 1)) is ReservationRefusal.NO_CAPACITY
+    told = [(dpid, port) for dpid in range(1, 6) for port in driver.engine.switches[dpid].ports]
+    for dpid, port in told:
+        driver.give(PortStatus(dpid, port, True, speed=10_000))
+    assert ask(driver, "b", rate(session, 12)) is None
+    assert held(driver, "b").rate == 10 * MEGA
+    assert driver.engine.switches[1].speeds[2] == 10_000
+    for dpid, port in told:
+        driver.give(PortStatus(dpid, port, False))
+        assert driver.engine.switches[dpid].speeds[port] == 10_000, "a port without link has none just now"
+        driver.give(PortStatus(dpid, port, False, gone=True))
+    assert not driver.engine.reserving.capacity.speeds, "a switch may name ever new ports"
+    assert not any(driver.engine.switches[dpid].speeds for dpid in range(1, 6))
 
 
 def test_without_enforcement_answers_are_the_same_and_switches_hold_nothing() -> None:

@@ -136,3 +136,11 @@ def test_ports_that_are_added_without_end_while_the_connection_waits_end_it() ->
     more = [message(12, bytes(8) + port(number)) for number in range(2, MAX_PORTS + 2)]
     assert peer.take(*more[:-1]) is None
     assert peer.take(more[-1]) is Disconnect.TOO_MANY_PORTS
+
+
+def test_a_port_has_the_speed_that_it_had_last() -> None:
+    peer = asked()
+    peer.take(peer.ports(port(1, down=True)))
+    for speed in (10, 100, 0):  # 0: the link is gone again
+        peer.take(message(12, b"\2" + bytes(7) + port(1, down=not speed, speed=speed)))
+    assert peer.handshake.ports[1].speed == 100

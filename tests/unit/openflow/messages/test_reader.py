@@ -101,9 +101,9 @@ def test_a_cleaned_hello_has_one_bitmap_at_most(body: bytes) -> None:
     assert cleaned is None or len(cleaned) in (8, 16)
 
 
-def port_status(reason: int, port: int, config: int, state: int) -> bytes:
+def port_status(reason: int, port: int, config: int, state: int, speed: int = 0) -> bytes:
     body = struct.pack(
-        ">B7xI4x6s2x16sIIIIIIII", reason, port, bytes(6), b"p", config, state, 0, 0, 0, 0, 0, 0
+        ">B7xI4x6s2x16sIIIIIIII", reason, port, bytes(6), b"p", config, state, 0, 0, 0, 0, speed, 77
     )
     return message(12, body)
 
@@ -116,6 +116,11 @@ def test_port_status(reason: int, config: int, state: int, up: bool) -> None:
     assert read_port_status(port_status(reason, 7, config, state)) == PortState(
         7, up, reason == 1, state == 4, "p"
     )
+
+
+def test_the_speed_of_a_port_that_changes_is_read() -> None:
+    state = read_port_status(port_status(2, 7, 0, 4, 10_000))
+    assert state is not None and state.speed == 10_000
 
 
 def test_a_name_of_a_port_cannot_control_a_terminal() -> None:
