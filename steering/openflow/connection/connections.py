@@ -21,7 +21,7 @@ from steering.openflow.connection.early_door import EarlyDoor
 from steering.openflow.connection.handed_switches import HandedSwitches
 from steering.openflow.connection.handover import HandedConnection
 from steering.openflow.connection.listener import Listener, listening
-from steering.openflow.connection.tls import TlsChannel, switch_context
+from steering.openflow.connection.tls import SwitchTls, TlsChannel
 from steering.openflow.messages.encode import message
 from steering.openflow.messages.reader import Disconnect, Type
 
@@ -118,11 +118,11 @@ class SwitchListener:
 
     def __init__(self, listen_info: tuple[str, int], handle: Any, **tls: Any) -> None:
         budgets = self.adapter.budgets
-        self._context = None
+        self._tls: SwitchTls | None = None
         if isinstance(self.door, HandedSwitches):
             return  # another process listens
         if tls:
-            self._context = switch_context(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
+            self._tls = SwitchTls(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
         self._listener = Listener(
             ControllerListener.SWITCHES,
             listening(*listen_info) if self.door is None else self.door.socket,
@@ -151,7 +151,7 @@ class SwitchListener:
             socket.close()
 
     def _serve(self, socket: Any, address: tuple[Any, ...]) -> None:
-        Channel(socket, address, TlsChannel(self._context) if self._context is not None else None).serve()
+        Channel(socket, address, TlsChannel(self._tls.context()) if self._tls is not None else None).serve()
 
     def _paused(self) -> None:
         self.counters.accept_paused[ControllerListener.SWITCHES] += 1

@@ -5,6 +5,8 @@ Here TLS has no socket: the peer's bytes are written into a buffer, and bytes fo
 (`ssl.MemoryBIO`).
 """
 
+import logging
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +15,8 @@ LARGEST_HANDSHAKE = (
     65_536  # most bytes of a peer until the handshake is complete; a chain of certificates is far smaller
 )
 _READ = 65_536
+
+log = logging.getLogger(__name__)
 
 
 class TlsError(Exception):
@@ -34,6 +38,57 @@ def switch_context(cert: str, key: str, ca: str | None) -> ssl.SSLContext:
         context.load_verify_locations(ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+class ChangedFiles:
+    """Some files, and whether one of them was replaced or written since the last look."""
+
+    def __init__(self, *paths: str | None) -> None:
+        self._paths = [path for path in paths if path is not None]
+        self._seen = self._stamps()
+
+    def have_changed(self) -> bool:
+        before, self._seen = self._seen, self._stamps()
+        return self._seen != before
+
+    def _stamps(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in self._paths]
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+class SwitchTls:
+    """The TLS settings of the switch listener, by its files. A controller runs for longer than a certificate is valid, so the
+    files are read anew when they have changed. Files that do not fit each other, such as a new certificate whose key is
+    still to come, leave the settings as they were. Raises as `switch_context`."""
+
+    def __init__(self, cert: str, key: str, ca: str | None) -> None:
+        self._what = cert, key, ca
+        self._files = ChangedFiles(*self._what)
+        self._context = switch_context(*self._what)
+
+    def context(self) -> ssl.SSLContext:
+        """The settings for a new connection."""
+        if self._files.have_changed():
+            try:
+                self._context = switch_context(*self._what)
+            except (OSError, ssl.SSLError) as error:
+                why = getattr(error, "reason", None) or error.strerror or str(error)
+                log.error(
+                    "the files of --switch-cert, --switch-key and --switch-ca have changed, and cannot be used: %s",
+                    why,
+                )
+            else:
+                log.info(
+                    "the files of --switch-cert, --switch-key and --switch-ca have changed, and are in use"
+                )
+        return self._context
 
 
 class TlsChannel:
