@@ -253,6 +253,27 @@ def test_mutual_tls_takes_only_clients_of_the_ca(tmp_path: Path, pki: Path) -> N
         assert "Traceback" not in running.log()
 
 
+def test_a_certificate_that_is_replaced_is_shown_to_the_next_client(tmp_path: Path, pki: Path) -> None:
+    for part in ("crt", "key"):
+        (tmp_path / f"server.{part}").write_bytes((pki / f"server.{part}").read_bytes())
+    with secured(tmp_path, tmp_path) as running:
+        port = urlsplit((running.state / "rest").read_text().strip()).port or 0
+
+        def is_shown(name: str) -> bool:
+            told = ssl.get_server_certificate(("127.0.0.1", port), timeout=30)
+            return ssl.PEM_cert_to_DER_cert(told) == ssl.PEM_cert_to_DER_cert(
+                (pki / f"{name}.crt").read_text()
+            )
+
+        assert is_shown("server")
+        (tmp_path / "server.crt").write_bytes((pki / "client.crt").read_bytes())
+        wait_for(lambda: "cannot be used" in running.log())
+        assert is_shown("server"), "its key is still to come"
+        (tmp_path / "server.key").write_bytes((pki / "client.key").read_bytes())
+        wait_for(lambda: is_shown("client"))
+        assert running.end()[0] == 0
+
+
 def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path, pki: Path) -> None:
     running = secured(tmp_path, pki, "--rest-client-ca", str(pki / "none.pem"))
     ran = subprocess.run(

@@ -26,6 +26,7 @@ from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.connection.listener import listening
+from steering.openflow.connection.tls import ChangedFiles
 from steering.openflow.discovery.link_discovery import Rejection
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.messages.errors import MessageFault
@@ -67,12 +68,38 @@ def check_free(endpoint: ListenAddress, what: str) -> None:
             raise SettingsError(f"{what}: cannot listen on {endpoint}: {error.strerror}") from None
 
 
-def _secured(sock: Any, tls: TlsFiles) -> Any:
-    """TLS over a listening socket; a client's handshake happens where it is served, so nobody waits for it.
+class RestTls:
+    """TLS of the REST server. A certificate and its key that are replaced count for the next client; another CA of clients
+    counts from the next start on. Raises SettingsError."""
 
-    Not by eventlet.wrap_ssl: that takes `cert_reqs` for options of the context (eventlet 0.41), so no client
-    would be asked for a certificate. Raises SettingsError.
-    """
+    def __init__(self, tls: TlsFiles) -> None:
+        self._tls = tls
+        self._files = ChangedFiles(tls.cert, tls.key)
+        self._context = _context(tls)
+
+    def over(self, sock: Any) -> Any:
+        """TLS over a listening socket; a client's handshake happens where it is served, so nobody waits for it.
+
+        Not by eventlet.wrap_ssl: that takes `cert_reqs` for options of the context (eventlet 0.41), so no client
+        would be asked for a certificate.
+        """
+        return self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    def look(self) -> None:
+        """Take over files that have changed. Files that do not fit each other, such as a certificate whose key is still to
+        come, change nothing."""
+        if not self._files.have_changed():
+            return
+        try:
+            _context(self._tls)  # apart at first: what fails would leave the context half changed
+            self._context.load_cert_chain(self._tls.cert, self._tls.key)
+        except (SettingsError, OSError) as error:  # ssl.SSLError is an OSError
+            log.error("changed files: %s", error)
+        else:
+            log.info("the files of --rest-cert and --rest-key have changed, and are in use")
+
+
+def _context(tls: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -83,7 +110,7 @@ def _secured(sock: Any, tls: TlsFiles) -> Any:
     except (OSError, ssl.SSLError) as error:
         why = getattr(error, "reason", None) or error.strerror or str(error)
         raise SettingsError(f"--rest-cert, --rest-key, --rest-client-ca: cannot be used: {why}") from None
-    return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    return context
 
 
 def _reached_at(host: str) -> str:
@@ -121,8 +148,9 @@ class Rest:
         self.url = f"{scheme}://{ListenAddress(settings.rest.host, self._socket.getsockname()[1])}"
         own = ListenAddress(_reached_at(settings.rest.host), self._socket.getsockname()[1])
         self._own_url = f"{scheme}://{own}"  # for commands on this machine
-        if settings.rest_tls is not None:
-            self._socket = _secured(self._socket, settings.rest_tls)
+        self._tls = None if settings.rest_tls is None else RestTls(settings.rest_tls)
+        if self._tls is not None:
+            self._socket = self._tls.over(self._socket)
         try:
             self._north = self._northbound(
                 settings, view, control, counters, keyring, now, cluster, self._store, peers
@@ -204,7 +232,8 @@ class Rest:
             eventlet.sleep(PERIOD)
             north = self._north
             saves = (north.save,) if looks % SAVED == 0 else ()
-            for look in (north.bindings.look, north.alarms.look, north.watcher.look, *saves):
+            files = () if self._tls is None else (self._tls.look,)
+            for look in (north.bindings.look, north.alarms.look, north.watcher.look, *saves, *files):
                 with self._counters.work_faults.turn(StandingWork.TELLING_EVENTS):
                     look()
 
