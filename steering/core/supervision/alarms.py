@@ -94,7 +94,10 @@ class Alarms(Part):
             self._change(False, self.raised.pop(key))
         for key, text in bad.items():
             self._well.pop(key, None)
-            if key not in self.raised and len(self.raised) < MOST:
+            known = self.raised.get(key)
+            if known is not None:
+                self.raised[key] = known._replace(text=text)  # its figures are those of now
+            elif len(self.raised) < MOST:
                 self.raised[key] = Alarm(*key, text, now)
                 self._change(True, self.raised[key])
         return []

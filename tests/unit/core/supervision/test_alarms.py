@@ -144,6 +144,8 @@ def test_a_quota_that_was_reached_is_an_alarm_until_nothing_was_refused_for_a_wi
     driver.engine.counters.full(FullLimit("subscriber", "imsi-002", Limit(1, "policy")))
     passes(driver, 9)
     assert raised(driver) == ["quota-reached subscriber"]
+    (alarm,) = driver.engine.alarms.raised.values()
+    assert "2 times in all" in alarm.text and told(driver) == ["raised quota-reached subscriber"]
     passes(driver, 2)
     assert raised(driver) == []
 
