@@ -30,6 +30,9 @@ _GENERIC = struct.Struct("=BBH")
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _GENERIC_PROTOCOL = 16  # NETLINK_GENERIC
 _BUFFER = 1 << 16
+_KERNEL = 0  # the port number of the kernel, as the sender of a netlink message
+_MOST_MESSAGES = 64  # messages that are read to find an answer
+_MOST_EVENTS = 4_096  # events that are read in a row
 ANSWER_S = 2.0
 PM_TYPE = "net.mptcp.pm_type"
 
@@ -119,17 +122,18 @@ class PathManager:
         self.events.close()
 
     def drain(self) -> bool:
-        """Read the events that have come; whether there were any. An event only means that something may have
-        changed."""
+        """Read the events that have come, a bounded number of them; whether there were any. An event only means that
+        something may have changed."""
         heard = False
-        while True:
+        for _ in range(_MOST_EVENTS):
             try:
                 self.events.recv(_BUFFER)
             except BlockingIOError:
-                return heard
+                break
             except OSError:  # more events came than the buffer holds, which counts as an event
                 pass
             heard = True
+        return heard
 
     def priority(self, subflow: KernelSubflow, backup: bool) -> None:
         """Send MP_PRIO on one subflow. Raises PathManagerError, for example where the subflow does not exist (yet)."""
@@ -143,34 +147,38 @@ class PathManager:
         self._ask(self._family, command, body)
 
     def _ask(self, family: int, command: int, body: bytes) -> bytes:
-        """Send one request; the data that came before its acknowledgement."""
+        """Send one request; the data that came before its acknowledgement. Messages that are not the kernel's, or not of
+        this request, are passed over, a bounded number of them. Raises PathManagerError."""
         self._sequence += 1
         payload = _GENERIC.pack(command, 1, 0) + body
         head = _HEADER.pack(_HEADER.size + len(payload), family, _REQUEST | _ACK, self._sequence, 0)
         self._orders.send(head + payload)
         found = b""
-        while True:
+        for _ in range(_MOST_MESSAGES):
             try:
-                data = self._orders.recv(_BUFFER)
+                data, sender = self._orders.recvfrom(_BUFFER)
             except TimeoutError:
                 raise PathManagerError(errno.ETIMEDOUT, "the kernel does not answer") from None
-            for kind, sequence, answer in _messages(data):
+            for kind, sequence, answer in _messages(data) if sender[0] == _KERNEL else ():
                 if sequence != self._sequence:
                     continue
                 if kind != _ERROR:
                     found = answer
                     continue
+                if len(answer) < 4:
+                    raise PathManagerError(errno.EBADMSG, "the kernel's answer is cut off")
                 code = -struct.unpack_from("=i", answer)[0]
                 if code:
                     raise PathManagerError(code, os.strerror(code))
                 return found
+        raise PathManagerError(errno.EBADMSG, "no answer among what came")
 
     def _resolve(self) -> tuple[int, int]:
         """The number of the netlink family, and the number of its group of events."""
         answer = self._ask(_CONTROLLER_ID, _GETFAMILY, attribute(_CTRL_NAME, FAMILY))
         number = group = 0
         for kind, value in attributes(answer[_GENERIC.size :]):
-            if kind == _CTRL_ID:
+            if kind == _CTRL_ID and len(value) >= 2:
                 number = struct.unpack_from("=H", value)[0]
             elif kind == _CTRL_GROUPS:
                 group = _group(value)
@@ -182,7 +190,7 @@ class PathManager:
 def _group(groups: bytes) -> int:
     for _, one in attributes(groups):
         told = dict(attributes(one))
-        if told.get(_GROUP_NAME, b"").rstrip(b"\0") == EVENTS_GROUP:
+        if told.get(_GROUP_NAME, b"").rstrip(b"\0") == EVENTS_GROUP and len(told.get(_GROUP_ID, b"")) >= 4:
             number: int = struct.unpack_from("=I", told[_GROUP_ID])[0]
             return number
     return 0
