@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 from steering.core.counters import Counters
 from steering.core.handshakes.room import Readiness
@@ -163,7 +164,7 @@ class PeerExchange(Part):
             IcmpErrorSeen: self._segments.icmp_error,
             SweepRead: self._passed.sweep,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
-            SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
+            SwitchUp: self._switch_up,
             SwitchDown: self._down,
             PortStatus: lambda seen, now: self._told_too(seen, now, self._facts.port),
             LinkUp: lambda seen, now: self._told_too(seen, now, self._facts.link),
@@ -173,6 +174,10 @@ class PeerExchange(Part):
     def _told_too(self, seen: Input, now: float, tells: Callable[..., Iterator[PeerMessage]]) -> list[Output]:
         outputs = self._local[type(seen)](seen, now)
         return outputs + [TellPeer("", message) for message in tells(seen)] if self.reached else outputs
+
+    def _switch_up(self, up: SwitchUp, now: float) -> list[Output]:
+        gone = self._facts.gone(up)
+        return self._told_too(up, now, lambda seen: chain(self._facts.switch(seen), gone))
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         outputs = self._local[SwitchDown](down, now)

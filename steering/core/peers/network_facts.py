@@ -82,6 +82,13 @@ class NetworkFacts:
     def switch(self, up: SwitchUp) -> Iterator[PeerMessage]:
         yield from (PortFact(up.dpid, port, is_up) for port, is_up in up.ports.items())
 
+    def gone(self, up: SwitchUp) -> list[PeerMessage]:
+        """Facts about ports that a switch had before, and does not describe any more. Called before the engine takes `up`."""
+        switch, now = self._switches.get(up.dpid), self._map.with_carried(up.dpid, up.ports)
+        if switch is None or not switch.fills:
+            return []
+        return [PortFact(up.dpid, port, False) for port in switch.ports if port not in now]
+
     def port(self, status: PortStatus) -> Iterator[PeerMessage]:
         yield PortFact(status.dpid, status.port, status.up and not status.gone)
 

@@ -9,8 +9,8 @@ from steering.core.peers import ended_tokens, segment_routes
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.record_pages import ANSWERED, UNANSWERED
-from steering.model.ids import DatapathId
-from steering.model.network import PortRole
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal
 from steering.wire.crypto import token
@@ -386,3 +386,16 @@ def test_a_session_on_the_flow_of_a_join_that_was_passed_on_long_ago_gets_its_mc
     assert cluster.shares[place.dpid] == "a"
     cluster.syn_ack(place.dpid, place.port, answer(opening, key))
     assert session.token == int.from_bytes(token(1, key), "big")
+
+
+def test_all_know_that_a_port_is_gone_that_a_switch_had_before() -> None:
+    cluster, lost = Cluster(), PortRef(DatapathId(1), PortNumber(2))
+    for _ in range(2):
+        assert all(engine.graph.links_at(lost) for engine in cluster.engines.values())
+        cluster.later(60)
+        cluster.at(1, SwitchDown(lost.dpid))
+        ports = cluster.ports(1)
+        del ports[lost.port]
+        cluster.at(1, SwitchUp(lost.dpid, ports))
+        assert not any(engine.graph.links_at(lost) for engine in cluster.engines.values())
+        cluster.up(1)
