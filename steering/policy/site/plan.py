@@ -181,9 +181,9 @@ def _tagged(made: Plan, dpid: DatapathId, written: PortName) -> PortRef | None:
 
 
 def _free_number(place: tuple[int, ...], taken: set[PortNumber]) -> PortNumber:
-    """The number of a tagged port: from the hash of its port and tags, or the next free one. Entries in switches match it, and
-    live sessions use them. So it does not depend on which other tagged ports the file has, and in which order: only
-    ports with the same hash do."""
+    """The number of a tagged port: from the hash of its port and tags, or the next free one. So it does not depend on which
+    other tagged ports there are, and in which order: only ports with the same hash do. An MCP whose port gets another
+    number, as others come and go at run time, would be taken for another MCP, and its sessions would end."""
     at = stable_id(".".join(map(str, place))) % MOST_TAGGED
     while FIRST_TAGGED + at in taken:
         at = (at + 1) % MOST_TAGGED

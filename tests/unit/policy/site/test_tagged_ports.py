@@ -100,9 +100,9 @@ def test_a_switch_has_no_more_tagged_ports_than_have_meters() -> None:
     assert site is None and Code.OUT_OF_RANGE in {found.code for found in findings}
 
 
-@pytest.mark.row("D-6.2c")
+@pytest.mark.row("D-6.7.7")
 def test_a_tagged_port_keeps_its_number_whatever_else_the_file_has() -> None:
-    """Live sessions match it, over a restart with another file, and where an MCP at another tag is taken out meanwhile."""
+    """Sessions of an MCP at a tagged port end when its number changes, as where another MCP is taken out meanwhile."""
 
     def numbers(change: Callable[[dict[str, Any]], object] | None = None) -> dict[str, int]:
         site, findings = read(change)
