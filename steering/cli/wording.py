@@ -46,8 +46,11 @@ def size_of(value: Any) -> Any:
 
 
 def when(seconds: float) -> str:
-    """Seconds since 1970 as a time for people, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    """Seconds since 1970 as a time for people, in UTC. A number that is no time of the calendar stays a number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s after 1970"
 
 
 def printable(value: Any) -> Any:

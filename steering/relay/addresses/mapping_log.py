@@ -217,14 +217,17 @@ def find(
     for number, line in enumerate(lines, start=1):
         try:
             found = _read(line)
+            concerns = (
+                found is not None
+                and found.first_port <= port <= found.last_port
+                and covers(found.external, found.internal, address)
+            )
         except ValueError:
             first_wrong = first_wrong or number
             skipped(number)
             continue
         is_log = is_log or bool(line.strip())
-        if found is None or not found.first_port <= port <= found.last_port:
-            continue
-        if not covers(found.external, found.internal, address):
+        if found is None or not concerns:
             continue
         key = (found.mcp, found.internal, found.external, found.first_port, found.begin)
         if found.end is not None and at > found.end:

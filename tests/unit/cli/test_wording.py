@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.cli.wording import counted, duration, endpoint, number, size_of
+from steering.cli.wording import counted, duration, endpoint, number, size_of, when
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,9 @@ def test_the_rest() -> None:
     assert [number(value) for value in (None, 4.0, 1.23456, 0.0)] == [None, "4", "1.235", "0"]
     assert [counted(n, "link") for n in (0, 1, 2)] == ["0 links", "1 link", "2 links"]
     assert (size_of([1, 2]), size_of(7)) == (2, 7)
+
+
+def test_a_time_that_no_calendar_has_stays_a_number() -> None:
+    assert when(0) == "1970-01-01T00:00:00+00:00"
+    assert [when(seconds) for seconds in (1e13, -1e13)] == ["1e+13 s after 1970", "-1e+13 s after 1970"]
+    assert when(float("inf")) == "inf s after 1970"

@@ -112,6 +112,20 @@ def test_a_relay_that_was_killed_is_ended_by_the_next_owner_of_the_block() -> No
     assert find([row], "fd00:2::5354:1:0:7", 80, 9.0) is None
 
 
+def test_a_line_whose_parts_do_not_fit_each_other_costs_itself_alone() -> None:
+    def line(internal: str, external: str) -> str:
+        return json.dumps(
+            {"mcp": "core", "internal": internal, "external": external, "first_port": 1, "last_port": 65535,
+             "begin": 1.0, "end": None}
+        )  # fmt: skip
+
+    wrong = line("10.1.0.2", "::5354:1:0:7")  # an identifier is of IPv6, and the host is not
+    skipped: list[int] = []
+    lines = [wrong, line("fd00:1::2", "::5354:1:0:7")]
+    found = find(lines, "fd00:1::5354:1:0:7", 80, 9.0, skipped.append)
+    assert found is not None and found.internal == "fd00:1::2" and skipped == [1]
+
+
 CORE = AddressMapping("10.1.0.2", "192.0.2.1", 1, 1023, 0, 5.0)
 EDGE = AddressMapping("10.1.0.3", "192.0.2.1", 1024, 2047, 1, 6.0)
 
