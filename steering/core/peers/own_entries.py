@@ -1,5 +1,6 @@
 """Selects, of the entries that were read from a switch, those of this controller's own sessions. Entries of other
-controllers' sessions must not become sessions here."""
+controllers' sessions must not become sessions here. Which flows are joins of such sessions is remembered: their later segments are for
+the sessions' owners."""
 
 from collections.abc import Callable, Collection, Generator
 
@@ -54,7 +55,17 @@ class OwnEntries:
             done = len(portion) // LOOK
         yield done
         first = read.dpid in self._unread
-        return lambda some: [one for one in some if not self._is_of_others(one.entry, began, first)]
+        return lambda some: [one for one in some if not self._is_others(one.entry, began, first)]
+
+    def _is_others(self, entry: Entry, began: Collection[int], first: bool) -> bool:
+        """The same as `_is_of_others`. Remembers the flow of another controller's join: who decided for the switch before has forwarded
+        that join, and nobody else knows where its FIN, or an ICMP error about it, has to go."""
+        if not self._is_of_others(entry, began, first):
+            return False
+        cookie = unpack_cookie(entry.cookie)
+        if cookie is not None and cookie.kind is EntryKind.JOIN:
+            self._routes.passed_on(_flow(entry), cookie.token)
+        return True
 
     def _is_of_others(self, entry: Entry, began: Collection[int], first: bool) -> bool:
         """Whether an entry at an own switch belongs to a session of another controller. `first`: the switch was not read before.

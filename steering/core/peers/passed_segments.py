@@ -102,7 +102,7 @@ class PassedSegments:
             return self._refused(Refusal.AMBIGUOUS_TOKEN)
         if owners[0] not in self._reached:
             return self._refused(Refusal.PEER_UNREACHABLE)
-        self._routes.passed_on(flow, owners[0])
+        self._routes.passed_on(flow, token, owners[0])
         self._events[PeerEvent.JOIN_PASSED_ON] += 1
         return [TellPeer(owners[0], forwarded(seen))]
 
@@ -157,16 +157,16 @@ class PassedSegments:
         return outputs + self._passed_on(seen, home)
 
     def _home_of(self, handshake: Handshake | QuotedFlow, now: float) -> frozenset[str]:
-        """The controllers that may have the session of a segment. If a join of its flow was forwarded to a controller, this is the one.
-        Otherwise these are the controllers of the host's home: the access network to which the host's address belongs. If this
-        controller decides for no switch of that home now, both are returned, because a later session may have begun there on the flow of
-        the join."""
+        """The controllers that may have the session of a segment: those of the join of its flow, or those of the host's home. Where this
+        controller decides for no switch of that home any more, a later session may have begun there on the join's flow. While this
+        controller reads switches that it has taken over, the join's session may be one of those."""
         routes = self._routes
-        follows = routes.follows(_flows_of(handshake))
+        follows = routes.follows(_flows_of(handshake), self._replicas.holders)
+        if follows and self._is_reading():
+            follows |= {routes.me}
         if follows and routes.me in routes.at_home(handshake.dst, handshake.src):
-            return frozenset({follows})
-        home = routes.lately_at_home(now, handshake.dst, handshake.src)
-        return home | {follows} if follows else home
+            return follows
+        return routes.lately_at_home(now, handshake.dst, handshake.src) | follows
 
     def _passed_on(
         self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, home: frozenset[str]
@@ -222,11 +222,15 @@ class PassedSegments:
             seen = WatchedSeen(dpid, port, handshake, message.frame)
         sent, answered = _flows_of(handshake)
         if not self._table.holds(sent) and not self._table.holds(answered):
-            follows = self._routes.follows((sent, answered))
-            if follows in self._reached and not message.again:
-                return [TellPeer(follows, message._replace(again=True))]
+            follows = self._routes.follows((sent, answered), self._replicas.holders) & self._reached
+            passed_on: list[Output] = []
+            if not message.again:
+                passed_on += [TellPeer(one, message._replace(again=True)) for one in sorted(follows)]
+            if passed_on and not self._is_reading():
+                return passed_on
             self._keep(seen, answered)
-            self._events[PeerEvent.NOT_MINE] += 1
+            self._events[PeerEvent.NOT_MINE] += not passed_on
+            return passed_on + self._local[type(seen)](seen, now)
         return self._local[type(seen)](seen, now)
 
     def _error_from_peer(self, name: str, message: ForwardedError, now: float) -> list[Output]:

@@ -4,12 +4,13 @@ segment's session.
 A join is for the controller that has announced its token. For any other segment, its flow decides:
 
 * the flow is known at this controller;
-* the flow is of a join that this controller has forwarded, so the segment follows the join;
+* the flow is of a join that this controller has forwarded, or found at an own switch, so the segment follows the join's token: its session
+  may have another owner than it had when the join came;
 * otherwise the session began at a switch of the access network to which the host's address belongs.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.site_index import SiteMap
@@ -18,7 +19,7 @@ from steering.model.ids import DatapathId
 from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
 SETTLED = 2.0  # seconds in which a new owner of a switch becomes its MASTER, and all others learn that it is
-PASSED_ON = 65_536  # most flows of forwarded joins that are remembered; the least recently used are dropped
+PASSED_ON = 65_536  # most flows of others' joins that are remembered; the least recently used are dropped
 _SEGMENTS: Mapping[type, int] = {
     SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
 }  # fmt: skip
@@ -41,7 +42,8 @@ class SegmentRoutes:
         # The former owner of each switch, and when the switch got another one.
         self._former: dict[DatapathId, tuple[str, float]] = {}
         self._settled_at = 0.0
-        self._passed: OrderedDict[FlowKey, str] = OrderedDict()
+        # Flows of others' joins, each with its token, and the controller to which it was forwarded.
+        self._passed: OrderedDict[FlowKey, tuple[int, str]] = OrderedDict()
 
     def is_mine(self, dpid: DatapathId) -> bool:
         return self.owners.get(dpid) == self.me
@@ -70,21 +72,24 @@ class SegmentRoutes:
         former, when = self._former.get(dpid, ("", 0.0))
         return former if now < when + SETTLED else ""
 
-    def passed_on(self, flow: FlowKey, owner: str) -> None:
-        """Remember that a join was forwarded to `owner`. Later segments of its flow follow."""
-        self._passed[flow] = owner
+    def passed_on(self, flow: FlowKey, token: int, owner: str = "") -> None:
+        """Remember a join with this token that was forwarded to `owner`, or that an entry of an own switch shows (""). Later segments of
+        its flow follow."""
+        self._passed[flow] = token, owner
         self._passed.move_to_end(flow)
         if len(self._passed) > PASSED_ON:
             self._passed.popitem(last=False)
 
-    def follows(self, flows: Iterable[FlowKey]) -> str:
-        """The controller to which a join with one of these flows was forwarded, "" if there was none."""
+    def follows(self, flows: Iterable[FlowKey], holders: Callable[[int], Collection[str]]) -> frozenset[str]:
+        """The controllers that may have the session of a join with one of these flows. `holders` returns those that have announced a token
+        by now. While none has, the session is at the controller to which the join was forwarded, or on its way to another one."""
         for flow in flows:
-            owner = self._passed.get(flow)
-            if owner is not None:
+            passed = self._passed.get(flow)
+            if passed is not None:
                 self._passed.move_to_end(flow)
-                return owner
-        return ""
+                token, owner = passed
+                return frozenset(holders(token) or ((owner,) if owner else ()))
+        return frozenset()
 
     def at_home(self, *addresses: bytes) -> frozenset[str]:
         """The controllers of the switches where packets of a host can come in. The host is the first of `addresses` that is
