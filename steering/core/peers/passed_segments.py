@@ -70,8 +70,8 @@ class PassedSegments:
         self._versions = versions
         # Copies that were refused, each with the number of its session.
         self._copies: EarlyCopies[tuple[ForwardedSegment, int]] = EarlyCopies()
-        # Own copies of each kind, each with the controllers that may have had its session when it came.
-        self._sent: dict[type, EarlyCopies[tuple[SynAckSeen | FinSeen, frozenset[str]]]] = {
+        # Own copies of each kind, each with the controllers that may have had its session when it came: this one, too.
+        self._sent: dict[type, EarlyCopies[tuple[SynAckSeen | UsualSynAck | FinSeen, frozenset[str]]]] = {
             SynAckSeen: EarlyCopies(), FinSeen: EarlyCopies(),
         }  # fmt: skip
         # Answers of MCPs that came before their sessions were read.
@@ -120,6 +120,7 @@ class PassedSegments:
     def usual_syn_ack(self, seen: UsualSynAck, now: float) -> list[Output]:
         """Take the fast path for an answer to a flow of a session here."""
         if self._table.holds(seen.key):
+            self._sent[SynAckSeen].keep("", (seen, frozenset((self._routes.me,))), now + SETTLED)
             return self._local[UsualSynAck](seen, now)
         return self.of_flow(SynAckSeen(seen.dpid, seen.port, read_handshake(seen.frame)), now)
 
@@ -138,15 +139,19 @@ class PassedSegments:
         return []
 
     def of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
-        """Forward a segment to the controller of its session."""
+        """Forward a segment to the controller of its session. A copy that is handled here is kept, too: the switch where its session began
+        may obey another controller already, and nothing that is learnt here can be written down there."""
         handshake = seen.handshake
         sent, answered = _flows_of(handshake)
         local = self._local[type(seen)]
-        if self._table.holds(sent) or self._table.holds(answered):
-            return local(seen, now)
+        is_here = self._table.holds(sent) or self._table.holds(answered)
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
             return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
+        if is_here:
+            if isinstance(seen, SynAckSeen | FinSeen):
+                self._sent[type(seen)].keep("", (seen, frozenset((self._routes.me,))), now + SETTLED)
+            return local(seen, now)
         self._keep(seen, answered)
         home = self._home_of(handshake, now)
         if isinstance(seen, SynAckSeen | FinSeen):
@@ -254,9 +259,9 @@ class PassedSegments:
         return None
 
     def owners_changed(self, now: float) -> list[Output]:
-        """Switches have other owners now. Copies that were refused are taken if their sender may send them by now. Copies that this
-        controller sent to the former owners are sent to the new owners too, or handled here if this controller is one of them. A copy
-        does not count for a session that has begun on the same flow since."""
+        """Take the copies that were refused, of controllers that decide for their switches by now. Pass the copies that this controller
+        has sent to the owners of before, or has handled as one of these, on to those of now, of which it may be one. A copy does not count
+        for another session that has begun on the same flow meanwhile."""
         outputs: list[Output] = []
         for name, (message, number), until in self._copies.take(now):
             if not self._routes.may_speak(name, DatapathId(message.dpid), now):
@@ -265,7 +270,8 @@ class PassedSegments:
                 outputs += self.from_peer(name, message, now)
         answered: dict[FlowKey, float] = {}  # flow of an answer -> until when the last answer is kept
         for kind, copies in self._sent.items():
-            for name, (seen, told), until in copies.take(now):
+            for name, (copy, told), until in copies.take(now):
+                seen = _read(copy)
                 flows = _flows_of(seen.handshake)
                 if kind is SynAckSeen:
                     answered[flows[0]] = until
@@ -307,6 +313,12 @@ class PassedSegments:
     def _event(self, event: PeerEvent) -> list[Output]:
         self._events[event] += 1
         return []
+
+
+def _read(copy: SynAckSeen | UsualSynAck | FinSeen) -> SynAckSeen | FinSeen:
+    if isinstance(copy, UsualSynAck):
+        return SynAckSeen(copy.dpid, copy.port, read_handshake(copy.frame))
+    return copy
 
 
 def _flows_of(handshake: Handshake | QuotedFlow) -> tuple[FlowKey, FlowKey]:

@@ -9,10 +9,13 @@ from steering.core.peer_facts import ClusterChanged, PeerTold
 from steering.core.peers import early_copies, segment_routes
 from steering.core.peers.early_copies import EarlyCopies
 from steering.core.peers.peer_events import PeerEvent
+from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.records import Session
 from steering.model.ids import DatapathId
 from steering.model.network import PortRole
 from steering.model.session import SessionState
+from steering.model.usual_segment import UsualSynAck
+from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake
 from steering.wire.peer_messages import ForwardedSegment, ReplicaDigest, SegmentKind, TokenEntries, TokenEntry
@@ -184,6 +187,75 @@ def test_what_was_passed_on_to_who_decided_before_counts_for_who_passed_it_on_an
     (found,) = engine.sessions.table
     assert found.token == NUMBER and not engine.sessions.readiness.recovering
     assert (found.state is SessionState.CLOSING) is not is_answer
+
+
+def begun_too_late(is_usual: bool, is_known: bool) -> tuple[Cluster, Session, list[ObservedEntry], FinSeen]:
+    """A session of a, whose MCP's switch is a's too. The switch where it began obeys c by now, so what a writes there is refused; a does not
+    know that yet, and handles the MCP's answer. Also what that switch holds, and a reset by the MCP. `is_known`: the answer came before."""
+    cluster, opening = Cluster({**SHARES, 3: "a", 5: "a"}), capable(UE_LTE, 40_000)
+    cluster.syn(1, 1, opening)
+    (session,) = cluster.engines["a"].sessions.table
+    held = [ObservedEntry(one, 1) for one in session.entries(PortRole.GATEWAY) if one.dpid == 1]
+    place = cluster.engines["a"].map.inside[session.mcp].port
+    cluster.shares = {**cluster.shares, 1: "c"}
+    if not is_known:
+        cluster.give("c", ClusterChanged("c", frozenset("ac"), cluster.shares))
+    answered = answer(opening, KEY)
+    if is_usual:
+        key = flow_key(opening.src, opening.dst, opening.sport, opening.dport)
+        frame = tcp_frame(
+            answered.src, answered.dst, answered.sport, answered.dport, seq=answered.seq, ack=answered.ack,
+            flags=answered.flags, options=bytes((30, 12, 0x01, 0x01)) + KEY,
+        )  # fmt: skip
+        seen = UsualSynAck(place.dpid, place.port, key, answered.ack, 1, KEY, frame)
+        cluster.give("a", seen)
+    else:
+        cluster.syn_ack(place.dpid, place.port, answered)
+    assert session.token == NUMBER and held
+    if is_known:
+        held = [ObservedEntry(one, 1) for one in session.entries(PortRole.GATEWAY) if one.dpid == 1]
+        cluster.give("c", ClusterChanged("c", frozenset("ac"), cluster.shares))
+    return cluster, session, held, FinSeen(place.dpid, place.port, answered._replace(flags=RESET))
+
+
+def taken_over(cluster: Cluster, held: list[ObservedEntry]) -> Session:
+    """c reads the switch where the session began, and its own ones once more. The session that it finds."""
+    engine = cluster.engines["c"]
+    ports = {one.port: True for one in engine.map.attachments if one.dpid == 1}
+    outputs = cluster.at(1, SwitchUp(DatapathId(1), ports))
+    while again := [output.dpid for output in outputs if isinstance(output, ReadEntries)]:
+        outputs = [
+            o for dpid in again for o in cluster.at(dpid, EntriesRead(dpid, held if dpid == 1 else [], []))
+        ]
+    (found,) = engine.sessions.table
+    return found
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+@pytest.mark.parametrize("is_usual", [False, True])
+@pytest.mark.parametrize("is_read_first", [False, True])
+def test_what_an_owner_learnt_that_could_not_write_it_down_any_more_is_learnt_by_the_next_one(
+    is_read_first: bool, is_usual: bool
+) -> None:
+    cluster, _, held, _ = begun_too_late(is_usual, is_known=False)
+    if is_read_first:
+        assert taken_over(cluster, held).token < 0
+    cluster.give("a", ClusterChanged("a", frozenset("ac"), cluster.shares))
+    found = cluster.engines["c"].sessions.table
+    session = next(iter(found)) if is_read_first else taken_over(cluster, held)
+    assert session.token == NUMBER
+    cluster.later(0.05)
+    assert cluster.engines["a"].peers.replicas.holders(NUMBER) == ["c"], "so that joins find their owner"
+
+
+@pytest.mark.row("D-6.2c")
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_end_that_its_owner_saw_as_it_lost_the_session_is_seen_by_the_next_one(is_late: bool) -> None:
+    cluster, _, held, reset = begun_too_late(is_usual=False, is_known=True)
+    cluster.at(reset.dpid, reset)
+    cluster.now += segment_routes.SETTLED if is_late else 0.0
+    cluster.give("a", ClusterChanged("a", frozenset("ac"), cluster.shares))
+    assert (taken_over(cluster, held).state is SessionState.CLOSING) is not is_late
 
 
 @pytest.mark.row("D-6.4h")
