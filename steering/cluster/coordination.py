@@ -51,6 +51,9 @@ BEATS = 4  # signs of life within LEASE seconds
 LOOK = 0.1  # seconds between two looks at what is to be agreed on
 PATIENCE = 1.0  # seconds that an owner refused by a switch waits for etcd to name a newer one
 TAKEN = 3  # leases that a new process waits for an earlier one of the same name to be gone
+OUTLIVED = (
+    2  # leases after which a dead member's lease has ended, also where etcd got another leader meanwhile
+)
 _SHARES_AT_ONCE = MOST_OPERATIONS // 2
 
 log = logging.getLogger(__name__)
@@ -261,13 +264,25 @@ class Coordination:
     # ---- agreement -------------------------------------------------------------------------------
 
     def _take(self, changes: Iterable[KeyChange]) -> None:
+        before = {share: known.owner.controller for share, known in self.cell.shares.items()}
         for change in changes:
             self.cell.take(change.key, change.text, change.revision)
         self.silence.keep(self.cell.members)
+        self._note_living(before)
         self.changed()
+
+    def _note_living(self, before: Mapping[str, str]) -> None:
+        """Note silent members that etcd names as the owner of a share that another one had before (`before`: share -> its owner): they have
+        taken it, or another member hears them."""
+        for share, known in self.cell.shares.items():
+            owner = known.owner.controller
+            if before.get(share, owner) != owner and self.silence.lives(owner):
+                log.warning("controller %s lives, though it is not heard: it has share %s now", owner, share)
 
     def look(self) -> None:
         """Write into etcd what has to be agreed on now. Raises EtcdError."""
+        if self.silence.look(self.reached, OUTLIVED * self._seconds, self._now()):
+            self.changed()
         self._claim()
         self._renew()
         self._tell_taken()

@@ -3,6 +3,10 @@
 A member is silent when its stream to this controller has ended. A silent member counts as gone while another member is heard, and
 its standbys act at once. Where two or more members are silent and none is heard, this controller was probably cut off. Then only
 etcd knows whether the others live: they keep their shares until their leases end.
+
+Where only the connection between two members is cut, each of them takes the other for gone, and other members hear both. They would take
+shares from each other for ever. So a silent member counts as gone no longer when etcd shows that it lives: it is named as the owner of a
+share that it did not have, or its lease has not ended when that of a dead member would have.
 """
 
 from collections.abc import Collection
@@ -15,6 +19,7 @@ class SilentMembers:
         self.silent: set[str] = set()
         self.heard: set[str] = set()
         self._waited: set[str] = set()  # silent members that are gone only when their lease ends
+        self._since: dict[str, float] = {}  # since when members count as gone, and etcd is reached
 
     @property
     def gone(self) -> set[str]:
@@ -42,6 +47,22 @@ class SilentMembers:
         if not self.heard and (self._waited or len(self.silent) > 1):
             self._waited |= fresh
         return bool(fresh)
+
+    def lives(self, name: str) -> bool:
+        """Note that etcd shows that a controller lives, however silent it is; whether it counted as gone before."""
+        was_gone = name in self.gone
+        if was_gone:
+            self._waited.add(name)
+        return was_gone
+
+    def look(self, reached: bool, outlived: float, now: float) -> bool:
+        """Whether a member counts as gone no longer, since etcd says that it lives after more than `outlived` seconds, the longest that a
+        dead one's lease lasts. `reached`: whether etcd answers now. `now`: seconds, monotonic."""
+        self._since = {name: self._since.get(name, now) for name in self.gone} if reached else {}
+        late = [name for name, since in self._since.items() if now >= since + outlived]
+        for name in late:
+            self.lives(name)
+        return bool(late)
 
     def keep(self, members: Collection[str]) -> None:
         """Forget controllers that are no longer members in etcd."""

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from steering.cluster.coordination import LEASE, OUTLIVED
 from steering.cluster.rebalance import TAKEN_WITHIN
 from steering.cluster.unheard_members import LEFT_OUT
 from steering.model.cluster import RebalanceRefusal
@@ -231,3 +232,70 @@ def test_a_member_that_one_of_two_hears_is_levelled_with_by_that_one_alone() -> 
     later(made, 100)
     assert made.etcd.kept == before and set(made.owners().values()) == set(NAMES)
     assert made.members["c"].coordination.unheard.late == set()
+
+
+def cut(made: FakeCell, one: str, other: str) -> None:
+    """Only the connection between these two is cut."""
+    made.members[one].coordination.lost(other)
+    made.members[other].coordination.lost(one)
+
+
+def changes(made: FakeCell, seconds: float) -> int:
+    """How often shares change owners in that time."""
+    found, before = 0, made.owners()
+    for _ in range(round(seconds / 0.5)):
+        for one in made.members.values():
+            one.now += 0.5
+            one.look()
+            found += sum(before[share] != owner for share, owner in made.owners().items())
+            before = made.owners()
+    return found
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("shares", [3, 7])
+@pytest.mark.parametrize("pair", ["ab", "ac", "bc"])
+def test_two_that_do_not_hear_each_other_do_not_take_shares_from_each_other_for_ever(
+    pair: str, shares: int
+) -> None:
+    """The third one hears both, and etcd says that both live."""
+    made = FakeCell(*NAMES, shares=shares, stream=STREAM)
+    cut(made, *pair)
+    assert 0 < changes(made, LEFT_OUT / 2) <= 2 * shares
+    assert changes(made, LEFT_OUT) <= shares, "they level the load, each without the other"
+    assert changes(made, 4 * LEFT_OUT) == 0
+    owned = [share for one in made.members.values() for share in one.owns()]
+    assert sorted(owned) == sorted(made.owners()), "each share has one owner"
+    hear(made, *NAMES)
+    made.look(20)
+    assert set(made.owners().values()) == set(NAMES) and changes(made, LEFT_OUT) == 0
+
+
+@pytest.mark.parametrize("shares", [1, 2])
+def test_the_only_two_that_do_not_hear_each_other_agree_on_who_decides(shares: int) -> None:
+    made = FakeCell("a", "b", shares=shares, stream=STREAM)
+    cut(made, "a", "b")
+    assert changes(made, LEFT_OUT / 2) <= 2 * shares and changes(made, 4 * LEFT_OUT) == 0
+    last = next(iter(set(made.owners().values())))
+    made.members.pop(last).end_lease()
+    made.look()
+    assert last not in made.owners().values(), "whose lease ends is dead all the same"
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_silent_member_is_back_only_when_etcd_itself_shows_that_it_lives(is_cut: bool) -> None:
+    """While etcd is away nobody knows whether its lease has ended."""
+    made = cell(STREAM)
+    one = made.members["a"]
+    one.coordination.lost("b")
+    one.watch()
+    assert one.coordination.silence.gone == {"b"}
+    one.keys.is_cut = is_cut
+    one.now += OUTLIVED * LEASE
+    one.look()
+    assert one.coordination.silence.gone == {"b"}, "it is looked at for the first time"
+    one.now += OUTLIVED * LEASE
+    one.look()
+    assert one.coordination.silence.gone == ({"b"} if is_cut else set())
+    assert one.coordination.silence.silent == {"b"} and not one.coordination.silence.is_cut_off
