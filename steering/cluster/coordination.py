@@ -103,6 +103,7 @@ class Coordination:
         ] = {}  # share -> the generation that a switch refused, and when
         self._newest = 0  # the newest generation that a switch named
         self._failing = False
+        self._away_until = float("-inf")  # this controller was away itself a moment before
         self._levels = levels
         self._starts_blind = starts_blind
         self.has_taken = has_taken
@@ -184,12 +185,20 @@ class Coordination:
             sleep(self._seconds / BEATS)
             try:
                 if not self._stopped:
-                    self._membership.keep(self.me, self.reach.text)
+                    self.show_life()
                 self._failing = False
             except EtcdError as error:
                 if not self._failing:
                     log.warning("the cell cannot be told that this controller lives: %s", error)
                 self._failing = True
+
+    def show_life(self) -> None:
+        """Keep this controller's lease alive, or begin a new one where it has ended. Raises EtcdError."""
+        self._membership.keep(self.me, self.reach.text, self._note_absence)
+
+    def _note_absence(self) -> None:
+        self._away_until = self._now() + OUTLIVED * self._seconds
+        self.silence.was_away()
 
     def agree(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Call `look` every LOOK seconds until `leave`; runs in a greenthread or thread of its own."""
@@ -252,6 +261,8 @@ class Coordination:
         """Note members whose streams have ended. Their standbys act at once, unless no member is heard any more
         (SilentMembers). A member is there again after `found`."""
         if self.silence.lost(controllers, self.cell.members.keys() - {self.me.id}):
+            if self._now() < self._away_until:
+                self.silence.was_away()
             if self.silence.is_cut_off:
                 log.warning("no other controller is heard: none counts as gone before its lease has ended")
             self.changed()

@@ -39,9 +39,11 @@ class CellMembership:
         self._is_marked = self._is_marked or (done and starts)
         return done
 
-    def keep(self, me: ClusterMember, blind: str = "") -> None:
-        """Give a sign of life. A lease that has ended meanwhile is followed by a new one. `blind`: as in `begin`."""
+    def keep(self, me: ClusterMember, blind: str = "", was_away: Callable[[], None] = lambda: None) -> None:
+        """Give a sign of life. A lease that has ended meanwhile is followed by a new one: `was_away` is called before others can see it.
+        `blind`: as in `begin`."""
         if not self._keys.keep_alive(self.lease):
+            was_away()
             self.begin(me, blind)
 
     def follows(self, me: ClusterMember) -> None:

@@ -7,6 +7,9 @@ etcd knows whether the others live: they keep their shares until their leases en
 Where only the connection between two members is cut, each of them takes the other for gone, and other members hear both. They would take
 shares from each other for ever. So a silent member counts as gone no longer when etcd shows that it lives: it is named as the owner of a
 share that it did not have, or its lease has not ended when that of a dead member would have.
+
+A controller whose own lease has ended was away itself, for example frozen. Streams come back to it one after the other, and those that it
+does not hear yet live as far as etcd says. It would take shares from them with the generations that they have just granted to it.
 """
 
 from collections.abc import Collection
@@ -63,6 +66,10 @@ class SilentMembers:
         for name in late:
             self.lives(name)
         return bool(late)
+
+    def was_away(self) -> None:
+        """Note that this controller was away itself: who is silent is gone only when its lease ends."""
+        self._waited |= self.silent
 
     def keep(self, members: Collection[str]) -> None:
         """Forget controllers that are no longer members in etcd."""

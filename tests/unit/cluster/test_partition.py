@@ -299,3 +299,49 @@ def test_a_silent_member_is_back_only_when_etcd_itself_shows_that_it_lives(is_cu
     one.look()
     assert one.coordination.silence.gone == ({"b"} if is_cut else set())
     assert one.coordination.silence.silent == {"b"} and not one.coordination.silence.is_cut_off
+
+
+def thawed(names: str) -> FakeCell:
+    """b was frozen until its lease had ended, and the others have its shares. It has thawed, does not hear a yet, and is a member again."""
+    made = FakeCell(*names, shares=2 * len(names), stream=STREAM)
+    one = made.members.pop("b")
+    one.end_lease()
+    for other in made.members.values():
+        other.coordination.lost("b")
+    made.look()
+    assert set(made.owners().values()) == set(names) - {"b"}
+    made.members["b"] = one
+    one.watch()
+    one.coordination.lost("a")
+    one.coordination.show_life()
+    return made
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_a_member_that_was_frozen_takes_nothing_from_those_that_it_does_not_hear_yet(names: str) -> None:
+    """It is given new generations as soon as it is a member again, and streams come back one after the other."""
+    made = thawed(names)
+    one, before = made.members["b"], made.owners()
+    made.look()
+    assert made.owners() == before and not one.owns()
+    one.coordination.found("a")
+    one.coordination.lost("a")
+    made.look()
+    assert made.owners() == before and not one.owns(), "that stream did not last"
+    hear(made, *names)
+    made.look(20)
+    assert set(made.owners().values()) == set(names)
+    one.now += OUTLIVED * LEASE
+    one.coordination.lost("a")
+    assert one.coordination.silence.gone == {"a"}, "who is silent much later is gone as before"
+
+
+@pytest.mark.row("D-6.7.1")
+def test_who_dies_as_another_one_thaws_is_followed_when_its_lease_has_ended() -> None:
+    made = thawed("ab")
+    made.look()
+    assert set(made.owners().values()) == {"a"}
+    made.members.pop("a").end_lease()
+    made.look()
+    assert set(made.owners().values()) == {"b"} and len(made.members["b"].owns()) == 4
