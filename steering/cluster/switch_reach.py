@@ -11,6 +11,9 @@ A controller that starts tells at once that it reaches no switch. When it does r
 share that it could not serve yet. The owner of a share tells the return at once in this case, too, because switches connect to both
 controllers at the same time. A starting controller may get a share because no other member is there. Then it waits for the switches like any
 other owner.
+
+A share whose switches are lost again and again would go to another member and back each time. So a member that loses them again within CALM
+waits twice as long as the last time before it tells the return. It does not wait so long if the owner does not reach them either.
 """
 
 import json
@@ -24,7 +27,9 @@ from steering.store.etcd.keys import Keys
 
 WAITED = 5.0  # seconds without any switch of a share after which its owner tells the loss
 SOONER = 2.5  # seconds after which another member tells the loss
-BACK = 2.0  # seconds with a switch of a share after which another member than the owner tells the return
+BACK = 2.0  # seconds with a switch of a share after which another member than the owner tells the return; the owner tells it at once
+LONGEST = 128.0  # the longest of these waits, which grow while switches are lost again and again
+CALM = 300.0  # seconds since the last loss after which a share's next wait is the shortest one again
 FIRST = 1.0  # seconds after which a member tells that it reaches a switch of the share for the first time since its start
 EACH = 1.0  # seconds between two looks at all switches while all shares are reached
 HEARD = 1.0  # seconds within which the watch of etcd tells a change that was made there
@@ -43,6 +48,8 @@ class SwitchReach:
         self._back: dict[str, float] = {}  # shares that are reached again, and since when
         self._blind: set[str] = set()  # the shares that the cell is told as not reached
         self._never: set[str] = set()  # the shares in `_blind` that were never reached since the start
+        # When a share was lost last, and how long the member waits from then on before it tells the return.
+        self._losses: dict[str, tuple[float, float]] = {}
         self.blind: frozenset[str] = frozenset()
         self._looked = self._put_at = float("-inf")
 
@@ -72,14 +79,26 @@ class SwitchReach:
             share for share, at in self._since.items() if now >= at + (WAITED if share in own else SOONER)
         }
         blind |= self._blind & (unreached - (own & self._never))
-        blind |= {
-            share for share, at in self._back.items() if now < at + (FIRST if share in self._never else BACK)
-        }
+        blind |= {share for share, at in self._back.items() if now < at + self._wait(share, cell)}
+        self._count_losses(blind - self._blind, now)
         self._blind = set(blind)
         self._never &= blind
         if blind and len(blind) == cell.count:
             blind = {ALL}
         self._tell(frozenset(blind), cell.blind.get(self._me, frozenset()), keys, lease, now)
+
+    def _wait(self, share: str, cell: ClusterCell) -> float:
+        """Seconds with a switch of a share after which this member, which is not its owner, tells the return."""
+        if share in self._never:
+            return FIRST
+        known = cell.shares.get(share)
+        blind = () if known is None else cell.blind.get(known.owner.controller, ())
+        return BACK if share in blind or ALL in blind else self._losses.get(share, (0.0, BACK))[1]
+
+    def _count_losses(self, lost: Iterable[str], now: float) -> None:
+        for share in lost:
+            at, wait = self._losses.get(share, (float("-inf"), BACK))
+            self._losses[share] = now, (min(2 * wait, LONGEST) if now < at + CALM else BACK)
 
     def _tell(self, wanted: frozenset[str], told: frozenset[str], keys: Keys, lease: int, now: float) -> None:
         """Write `wanted` into etcd, unless it was written a moment ago and the watch has not told it yet. `told`: what the cell knows.

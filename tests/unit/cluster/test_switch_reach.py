@@ -4,7 +4,7 @@ import pytest
 
 from steering.cluster.cell import ALL, BLIND, ClusterCell
 from steering.cluster.shares import share_name, share_names, share_of
-from steering.cluster.switch_reach import FIRST, WAITED, SwitchReach, unreached
+from steering.cluster.switch_reach import BACK, CALM, FIRST, LONGEST, WAITED, SwitchReach, unreached
 from steering.model.cluster import MOST_SHARES, ShareRole
 from steering.model.ids import DatapathId
 from steering.store.etcd.keys import Keys
@@ -89,6 +89,58 @@ def test_a_channel_that_breaks_and_is_back_is_not_told() -> None:
         loses(made, "b")
         later(made, 1)
     assert made.owners() == before and not any(key.startswith(BLIND) for key in made.etcd.kept)
+
+
+def moves(made: FakeCell, seconds: float) -> int:
+    """How often shares get other owners in that time."""
+    found = 0
+    for _ in range(int(seconds)):
+        before = made.owners()
+        later(made, 1)
+        found += made.owners() != before
+    return found
+
+
+@pytest.mark.row("D-6.7.1")
+def test_switches_that_are_lost_again_and_again_do_not_move_each_time() -> None:
+    made = cell()
+    found = []
+    for _ in range(12):
+        loses(made, "a", *share_names(3))
+        found.append(moves(made, WAITED + 2))
+        loses(made, "a")
+        found[-1] += moves(made, BACK + 3)
+    assert found[0] == 2, "they are lost, and it gets its part again"
+    assert sum(found) <= 6 and not any(found[4:])
+    assert moves(made, LONGEST) == 1 and len(owned(made, "a")) == 1, "they stay"
+    later(made, CALM)
+    loses(made, "a", *share_names(3))
+    assert moves(made, WAITED + 2) == 1
+    loses(made, "a")
+    assert moves(made, BACK + 3) == 1, "as at the first time"
+
+
+def test_who_lost_its_switches_often_says_in_time_that_it_reaches_them_where_the_owner_does_not() -> None:
+    cell, away = ClusterCell(), {share_name(0)}
+    cell.take("shares", "2", 1)
+    cell.take("own/s0000", '[["b", 1], ["a", 2]]', 1)
+    reach, now, lost = SwitchReach("a", lambda: away), 0.0, {share_name(0)}
+
+    def told(seconds: float) -> bool:
+        nonlocal now
+        for _ in range(round(seconds / 0.5)):
+            now += 0.5
+            reach.look(cell, KeptBy(cell), 1, now)
+        return "a" in cell.blind
+
+    for _ in range(8):
+        assert not told(LONGEST + 1)
+        away |= lost
+        assert told(WAITED)
+        away.clear()
+    assert told(LONGEST / 2)
+    cell.take("blind/b", '["s0000"]', 1)
+    assert not told(0.5), "the owner is worse off"
 
 
 def test_what_is_told_ends_with_its_member_and_is_told_again_with_a_new_lease() -> None:
