@@ -181,7 +181,7 @@ class McpReports(Part):
         self._counters.session_reports[SessionReport.BEGAN] += 1
         told = ReportedSession(event.token, flow, 0)
         ledger.add(event.id, told)
-        if last is not False and (known is None or self._is_of_a_later_one(known, event.token)):
+        if last is not False and (known is None or self._is_of_a_later_one(known, event.token, ledger)):
             outputs += self._attempted(mcp, flow, now)
             known = self._table.flows.get(flow)
         session = known.session if known is not None and known.session.first == flow else None
@@ -200,10 +200,11 @@ class McpReports(Part):
             return NO_TOKEN
         return self._lives(session, event.token, outputs, now)
 
-    def _is_of_a_later_one(self, known: Subflow, token: Token) -> bool:
+    def _is_of_a_later_one(self, known: Subflow, token: Token, ledger: McpLedger) -> bool:
         """Whether a report of a live session on the flow of a subflow is about a later session than the subflow's."""
         session = known.session
-        if session.first != known.key or session.id in self._leaving:
+        over = session.id in self._leaving or session.ending or session.created < ledger.restarted
+        if session.first != known.key or over:
             return True
         # One whose host did not take it up as MPTCP falls back after its answer, so it is plain TCP at its MCP alone.
         fell_back = token < 0 and session.state not in STANDING

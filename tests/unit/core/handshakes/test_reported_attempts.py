@@ -57,6 +57,28 @@ def test_it_takes_the_place_of_the_earlier_one_and_lives_on(
         assert steered(driver.syn(2, 1, join(UE_WLAN, 50_001, token.to_bytes(4, "big")))).release is not None
 
 
+@pytest.mark.parametrize("ticks", [0, 1, 2], ids=["noted", "found cut off", "aborted"])
+@pytest.mark.parametrize("key", [b"12345678", b""], ids=["mptcp", "plain"])
+def test_it_takes_the_place_of_one_that_its_mcp_lost_by_a_restart(ticks: int, key: bytes) -> None:
+    driver = Driver()
+    relay = RelayWord(driver)
+    relay.tell()
+    earlier = driver.session(sport=PORT, key=key)
+    relay.has(earlier)
+    relay.later(1.0)
+    fresh = RelayWord(driver, generation=2)
+    fresh.tell()
+    driver.syn(1, 1, capable(UE_LTE, PORT, seq=77_000))
+    for _ in range(ticks):
+        driver.later(0.05)
+    fresh.begin(TOKEN, PORT)
+    fresh.tell()
+    later = begun(driver)
+    assert later is not earlier
+    fresh.later(20.0)
+    assert list(driver.table) == [later] and later.state is SessionState.ESTABLISHED
+
+
 def test_a_report_of_the_earlier_session_itself_takes_no_place() -> None:
     """Anybody may send the SYN with a host's address."""
     driver = Driver()
