@@ -286,8 +286,9 @@ class McpReports(Part):
         for number in range(self._checked + 1, min(youngest, self._checked + CHECKED_EACH_TICK) + 1):
             session = self._table.by_id.get(number)
             if session is not None:
-                if self._told_by(session) > now:
-                    break
+                told_by, ledger = self._told_by(session), self._ledgers.get(session.mcp)
+                if told_by > now or (ledger is not None and ledger.heard < told_by and ledger.is_true(now)):
+                    break  # its MCP may report it with its next batch
                 outputs += self._check(session, now)
             self._checked = number
         return outputs
@@ -317,7 +318,7 @@ class McpReports(Part):
                 continue
             # If no segment of the host was seen, the SYN/ACK may have to be repeated (half_open).
             grace = GRACE if session.state in STANDING else self._teardown.timers.half_open / 2
-            if now >= session.created + grace and ledger.is_true(now):
+            if ledger.heard >= session.created + grace and ledger.is_true(now):
                 del self._early_ends[number]
                 if not ledger.lives(session):
                     outputs += self._end(session, orderly, now)
@@ -339,7 +340,7 @@ class McpReports(Part):
         lived = ledger.lived(session)
         # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's own
         # address may belong to another program at the MCP.
-        if not lived and (self._told_by(session) > now or session.reverse or is_addressed(session)):
+        if not lived and (self._told_by(session) > ledger.heard or session.reverse or is_addressed(session)):
             return []
         if lived or session.created < ledger.restarted:
             if ended_in_order(session):  # before the restart, but the MCP could not report the end any more
@@ -352,8 +353,8 @@ class McpReports(Part):
         return self._teardown.end(session)
 
     def _told_by(self, session: Session) -> float:
-        """The time by which its MCP must have reported a session, because its handshake is complete or given up by then. The
-        handshake of a session that was read back was complete before."""
+        """The time by which its MCP must have reported a session, because its handshake is complete or given up by then: a batch of
+        this time or later says whether it lives. The handshake of a session that was read back was complete before."""
         return session.created + (GRACE if session.ruling is None else self._teardown.timers.half_open)
 
     def _leave(self, now: float) -> list[Output]:

@@ -109,7 +109,26 @@ def test_one_that_never_goes_on_after_an_end_that_was_reported_first_has_half_of
     session = driver.answered(key=b"")
     held = set(session.entries(PortRole.GATEWAY))
     assert not removed(relay.later(9.5))
-    assert removed(relay.later(1.0)) == held
+    assert removed(relay.later(2.0)) == held
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_an_mcp_with_a_slow_pace_has_until_its_next_batch_to_report_a_session(reported: bool) -> None:
+    """As of some hundred relays, each of which may report every few seconds."""
+    driver = Driver()
+    relay, _ = told(driver)
+    relay.end(relay.begin(None, PORT), "reset")
+    relay.tell()
+    session = driver.session(key=b"")
+    for _ in range(45):
+        driver.later(0.1)
+    assert session.id in driver.table.by_id
+    if reported:
+        relay.has(session)
+    relay.tell()
+    for _ in range(45):
+        driver.later(0.1)
+    assert (session.id in driver.table.by_id) is reported
 
 
 def test_a_session_is_not_ended_by_the_word_of_an_mcp_that_fell_silent_or_by_that_of_another(

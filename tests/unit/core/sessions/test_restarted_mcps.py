@@ -127,7 +127,7 @@ def test_a_session_that_began_as_the_mcp_restarted_has_its_time_to_be_told_and_t
     fresh = relay_of(driver, session, generation=2)
     fresh.later(9.0)
     assert session.id in driver.table.by_id and not driver.engine.sessions.aborted.report(session.id)
-    fresh.later(2.0)
+    fresh.later(3.0)
     assert driver.engine.sessions.aborted.report(session.id)
     assert count(driver, SessionReport.ABSENT) == 0
 

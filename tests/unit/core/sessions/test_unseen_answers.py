@@ -67,5 +67,5 @@ def test_an_answered_session_that_its_mcp_does_not_have_ends_in_time_though_its_
     assert session.state is SessionState.ANSWERED and session.mcp == relay.mcp
     relay.later(PATIENCE - 1.0)
     assert session.id in driver.table.by_id, "its host may be slow"
-    relay.later(2.0)
+    relay.later(3.0)
     assert not len(driver.table)
