@@ -87,7 +87,8 @@ class SynHandler:
         outputs: list[Output] = []
         signed = kind is OPAQUE
         if known is not None:
-            same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
+            under_way = known.isn < 0 and known.session.state is SYN_PINNED
+            same = under_way or known.isn == handshake.seq
             if same and not signed:
                 # If a subflow was read back from a switch while its SYN/ACK was under way, its sequence number is not
                 # known. Then this SYN counts as its own SYN, repeated.

@@ -4,8 +4,9 @@ import pytest
 
 from steering.core.handshakes import new_attempts
 from steering.core.handshakes.new_attempts import MOST_AT_PORT, SECONDS
-from steering.core.inputs import PortStatus, WatchedSeen
+from steering.core.inputs import AbortSession, PortStatus, WatchedSeen
 from steering.core.outputs import NATURAL, Release, RemoveEntries, SendFrame, Steer
+from steering.core.sessions.abort import WAIT
 from steering.core.sessions.records import Session
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Direction, Policy, PolicyRule, RuleConditions, Terms
@@ -13,6 +14,7 @@ from steering.model.session import SessionState, unpack_cookie
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake, Kind
 from tests.support.fakes.packet import ACK
+from tests.support.restarted import restarted, snapshot
 from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, Driver, answer, capable, handshake, join
 from tests.support.switched import Lab, to_gateway
 
@@ -253,3 +255,33 @@ def test_a_syn_to_an_mcps_own_address_goes_there_and_the_record_stays() -> None:
     assert not [o for o in driver.syn_ack(3, 1, answer(again, OTHER_KEY)) if isinstance(o, SendFrame)]
     (new,) = [one for one in driver.table if one is not old]
     assert new.state is SessionState.ESTABLISHED and new.mcp == old.mcp and not old.subflows
+
+
+def read_back(key: bytes) -> tuple[Driver, Session]:
+    """A session that a controller finds when it starts."""
+    before = Driver()
+    before.session(key=key)
+    fresh = restarted(before, snapshot(before))
+    (session,) = fresh.table
+    return fresh, session
+
+
+@pytest.mark.row("D-6.2c")
+@pytest.mark.parametrize("key", [KEY, b""], ids=["mptcp", "plain"])
+def test_a_pin_that_was_read_back_is_as_safe_though_its_syn_is_not_known(key: bytes) -> None:
+    driver, session = read_back(key)
+    (subflow,) = session.subflows
+    outputs = driver.syn(2, 1, capable(UE_LTE, 40_000, seq=FORGED))
+    assert [type(one) for one in outputs] == [Release], "no entry changes"
+    assert (subflow.dpid, len(driver.engine.sessions.attempts)) == (1, 1)
+
+
+@pytest.mark.parametrize("key", [KEY, b""], ids=["mptcp", "plain"])
+def test_on_the_ports_of_an_aborted_one_that_was_read_back_a_new_session_begins(key: bytes) -> None:
+    driver, session = read_back(key)
+    driver.give(AbortSession(session.id))
+    driver.syn(1, 1, capable(UE_LTE, 40_000, seq=FORGED))
+    (begun,) = [subflow.session for subflow in driver.table.flows.values()]
+    assert begun is not session
+    driver.later(WAIT + 0.1)
+    assert list(driver.table) == [begun]
