@@ -2,6 +2,7 @@
 with restarts between. At the end the controller has to know exactly the sessions that live."""
 
 from random import Random
+from typing import Any
 
 from steering.core.inputs import (
     AbortSession,
@@ -46,7 +47,7 @@ class RandomLives:
         self.relays = {number: RelayWord(self.driver, name) for number, name in self.names.items()}
         self.live: dict[int, tuple[int, int | None, McpId]] = {}  # port -> the MCP's number, token, MCP
         self._runs = dict.fromkeys(self.names, 1)
-        self._told: list[tuple[McpId, dict]] = []  # earlier batches
+        self._told: list[tuple[McpId, dict[str, Any]]] = []  # earlier batches
         self._begun = self._ticks = 0
         self._report()
 
