@@ -12,7 +12,7 @@ MCP lives, a reset of its server leg makes the MCP close the host's side itself,
 to the MCP for a moment. The token is remembered, so that later joins are refused.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from itertools import count
@@ -50,7 +50,7 @@ AT_ONCE = 5
 CONFIRM = 0.1  # seconds after a reset until the end is asked whether its connection is gone
 SETTLED = 1.0  # an abort is over so many seconds (and AGAIN) after its begin, if every end got a reset
 LEFT_TO_MCP = 0.8  # seconds in which a live MCP may end the host's side itself
-REMEMBERED = 1_024  # most aborts whose outcome is remembered
+REMEMBERED = 1_024  # most aborts whose outcome is remembered, for each reason
 
 _new = tuple.__new__
 
@@ -110,7 +110,8 @@ class AbortedSessions(Part):
         self._asks: list[tuple[float, int, EndingSession, ConnectionEnd]] = []  # a heap, by time
         self._number = count()
         self._tokens: dict[int, tuple[float, Refusal]] = {}  # of aborted sessions, by deadline
-        self._reports: OrderedDict[int, AbortReport] = OrderedDict()  # of aborts that are over
+        # Aborts that are over, by reason: an operator who waits for one learns of it also when an MCP with many sessions dies.
+        self._reports: defaultdict[Refusal, OrderedDict[int, AbortReport]] = defaultdict(OrderedDict)
         # MCPs that are gone because nobody reports any more (sessions.dead_mcps): their live sessions go on.
         self.left_alone: set[McpId] = set()
 
@@ -261,7 +262,8 @@ class AbortedSessions(Part):
         ending = self._pending.get(number)
         if ending is not None:
             return AbortReport(number, False, tuple(map(report_of, ending.ends)))
-        return self._reports.get(number)
+        found = (reports.get(number) for reports in self._reports.values())
+        return next((report for report in found if report is not None), None)
 
     # ---- the end --------------------------------------------------------------------------------
 
@@ -274,9 +276,10 @@ class AbortedSessions(Part):
             if end.outcome is EndOutcome.ASKED:
                 end.outcome = EndOutcome.SILENT
         self._counters.aborts[ending.outcome()] += 1
-        while len(self._reports) >= REMEMBERED:
-            self._reports.popitem(last=False)
-        self._reports[session.id] = AbortReport(session.id, True, tuple(map(report_of, ending.ends)))
+        reports = self._reports[ending.why]
+        while len(reports) >= REMEMBERED:
+            reports.popitem(last=False)
+        reports[session.id] = AbortReport(session.id, True, tuple(map(report_of, ending.ends)))
         if self._table.by_id.get(session.id) is not session:
             return []
         if session.token >= 0:

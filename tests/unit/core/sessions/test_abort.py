@@ -8,6 +8,7 @@ from steering.core import inputs
 from steering.core.counters import Abort
 from steering.core.outputs import Release, SendFrame, Steer
 from steering.core.sessions.abort import LEFT_TO_MCP, WAIT
+from steering.core.sessions.dead_mcps import GRACE
 from steering.core.sessions.session_ends import EndOutcome
 from steering.core.sessions.transitions import Event
 from steering.model.policy import Limits, Policy, Quotas, Timers
@@ -295,3 +296,19 @@ def test_a_beginning_session_has_no_host_to_tell():
         o for o in lab.give(inputs.AbortSession(session.id)) if isinstance(o, SendFrame | Steer | Release)
     ]
     assert len(lab.table) == 0 and lab.counters.aborts == {Abort.NO_END: 1}
+
+
+def test_what_became_of_an_operators_abort_is_known_also_when_an_mcp_with_many_sessions_dies(monkeypatch):
+    monkeypatch.setattr("steering.core.sessions.abort.REMEMBERED", 3)
+    lab = Driver()
+    core, _ = lab.site.mcps
+    sessions = [lab.session(sport=n + 1, key=bytes([n] * 8)) for n in range(6)]
+    aborting = lab.engine.sessions.aborted
+    lab.give(inputs.AbortSession(sessions[0].id))
+    lab.later(WAIT + 0.1)
+    lab.give(inputs.McpReport(core.id, False, None))
+    for seconds in (0.05, GRACE, WAIT + 0.1):
+        lab.later(seconds)
+    assert not len(lab.table) and not len(aborting)
+    known = [session for session in sessions if aborting.report(session.id) is not None]
+    assert known == [sessions[0], *sessions[3:]] and aborting.report(sessions[0].id).over
