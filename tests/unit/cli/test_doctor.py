@@ -197,7 +197,7 @@ def test_an_interface_of_a_vlan_has_a_dot_in_its_name(
     there.mkdir(parents=True)
     (there / "rp_filter").write_text("1\n")
     monkeypatch.setattr(sysctls, "PROC", tmp_path)
-    assert ThisOne().setting("net.ipv4.conf.eth0.20.rp_filter") == "1"
+    assert LocalMachine().setting("net.ipv4.conf.eth0.20.rp_filter") == "1"
 
 
 def test_this_machine_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
