@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 
-from steering.relay.kernel import check, rules, sysctls, uplinks
+from steering.relay.kernel import check, rules, sysctls, uplink_watch, uplinks
 from steering.relay.kernel.delivery import wait_finished
 from steering.relay.kernel.namespace_claim import NamespaceClaim
 from steering.relay.kernel.sockets import check_platform, is_free
@@ -107,7 +107,7 @@ def script(options: RelayOptions) -> str:
     """The kernel's set-up as a shell script. This function changes nothing. Raises RuleError."""
     text = rules.script(options)
     if options.upstream:
-        text += uplinks.script(uplinks.read(options.upstream.uplinks), options.inside, options.upstream)
+        text += uplinks.script(uplink_watch.read(options.upstream.uplinks), options.inside, options.upstream)
     return text
 
 

@@ -44,7 +44,7 @@ class Asked:
 def asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Asked]:
-    monkeypatch.setattr("steering.relay.kernel.uplinks.read", lambda names: ())
+    monkeypatch.setattr("steering.relay.kernel.uplink_watch.read", lambda names: ())
     monkeypatch.setattr("steering.relay.kernel.uplinks.script", shown)
     certificates(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

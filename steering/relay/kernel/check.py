@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from steering.relay.kernel import check_nft, check_routes, mss, rules, sysctls, uplinks
+from steering.relay.kernel import check_nft, check_routes, mss, rules, sysctls, uplink_watch, uplinks
 from steering.relay.kernel.commands import RuleError, command
 from steering.relay.kernel.sockets import check_platform
 from steering.relay.kernel.uplinks import Uplink
@@ -120,7 +120,7 @@ def ways_of(options: RelayOptions) -> tuple[tuple[Uplink, ...], list[Fault]]:
     if options.upstream is None:
         return (), []
     try:
-        return uplinks.read(options.upstream.uplinks), []
+        return uplink_watch.read(options.upstream.uplinks), []
     except RuleError as error:
         return (), [Fault(FaultKind.INTERFACE, str(error))]
 

@@ -13,6 +13,7 @@ whole.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
@@ -32,6 +33,7 @@ from steering.relay.kernel.side_thread import SideThread
 from steering.relay.kernel.stuck_subflows import SubflowReader, stuck_uplinks
 from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
 from steering.relay.log import Log
+from steering.relay.model import PlatformError
 
 GATHER_S = 0.02
 """Seconds in which events are collected, since a renewal deletes an address and adds another."""
@@ -60,6 +62,19 @@ class RouteQuestions(Protocol):
     def addresses(self, index: int) -> list[LinkAddress]: ...
 
     def default_routes(self, index: int) -> list[DefaultRoute]: ...
+
+
+def read(names: Sequence[str]) -> tuple[Uplink, ...]:
+    """The uplinks as a watch finds them at its start. Raises RuleError for one that is missing or has no global address."""
+    try:
+        with closing(RouteSocket(Refusals())) as kernel:
+            found = tuple(look(kernel, Uplink(name)) for name in names)
+    except (PlatformError, NetlinkRefused) as error:
+        raise RuleError(f"the uplinks cannot be read: {error}") from None
+    for uplink in found:
+        if not uplink.all_addresses:
+            raise RuleError(f"--uplink {uplink.interface}: it has no address yet")
+    return found
 
 
 def look(asked: RouteQuestions, before: Uplink) -> Uplink:

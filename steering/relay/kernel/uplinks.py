@@ -6,14 +6,13 @@ settings, so that the machine is as before. The settings of a relay that was kil
 next start replaces them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from steering.relay.kernel import check_routes
-from steering.relay.kernel.commands import RuleError, command
+from steering.relay.kernel.commands import command
 from steering.relay.model import Network, Upstream
 from steering.relay.options.roles import MAX_UPLINKS, unmarked
 
@@ -56,30 +55,6 @@ def carries(interface: str) -> bool:
         return Path("/sys/class/net", interface, "carrier").read_text().strip() == "1"
     except OSError:
         return False
-
-
-def read(names: Sequence[str]) -> tuple[Uplink, ...]:
-    """The machine's uplinks. Raises RuleError for one that is missing or has no global address."""
-    return tuple(_read(name) for name in names)
-
-
-def _read(name: str) -> Uplink:
-    found = {4: "", 6: ""}
-    for interface in json.loads(command(f"ip -j addr show dev {name}") or "[]"):
-        for item in interface.get("addr_info", ()):
-            version = 6 if item["family"] == "inet6" else 4
-            if item.get("scope") == "global" and not found[version]:
-                found[version] = item["local"]
-    if not any(found.values()):
-        raise RuleError(f"--uplink {name}: it has no address yet")
-    return Uplink(name, (found[4], found[6]), (_gateway("", name), _gateway("-6 ", name)))
-
-
-def _gateway(family: str, name: str) -> str:
-    for route in json.loads(command(f"ip {family}-j route show default dev {name}") or "[]"):
-        if "gateway" in route:
-            return str(route["gateway"])
-    return ""
 
 
 def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> None:

@@ -49,6 +49,9 @@ class Machine:
     def default_routes(self, link: int) -> list[DefaultRoute]:
         return self.routes
 
+    def close(self) -> None:
+        pass
+
 
 def now(*held: LinkAddress, before: Uplink = FRESH, there: bool = True, up: bool = True) -> Uplink:
     return look(Machine(there, up, list(held)), before)
@@ -100,6 +103,21 @@ def test_an_address_that_leads_nowhere_is_not_dialled_from() -> None:
     named = [DefaultRoute(4, 4, "", 100, leased.text)]  # PPP: no gateway tells
     assert look(Machine(held=[modem, leased], routes=named), FRESH).address(4) == leased.text
     assert look(Machine(held=[modem, leased]), after).address(4) == leased.text, "while a lease is renewed"
+
+
+def test_a_check_and_a_script_are_made_for_the_address_that_a_relay_dials_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = [LinkAddress(4, "192.168.100.2", preferred=0xFFFF_FFFF, length=24), PLAIN._replace(length=24)]
+    machine = Machine(held=held, routes=[DefaultRoute(4, 4, "10.1.0.1", 100)])
+    monkeypatch.setattr(uplink_watch, "RouteSocket", lambda refusals: machine)
+    assert uplink_watch.read(["dsl0"]) == (Uplink("dsl0", (PLAIN.text, ""), ("10.1.0.1", ""), (), 4),)
+    machine.held = []
+    with pytest.raises(RuleError, match="--uplink dsl0: it has no address yet"):
+        uplink_watch.read(["dsl0"])
+    machine.refuses = True
+    with pytest.raises(RuleError, match="the uplinks cannot be read: "):
+        uplink_watch.read(["dsl0"])
 
 
 def test_where_all_are_deprecated_one_of_them_is_better_than_none() -> None:
