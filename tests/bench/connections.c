@@ -224,7 +224,7 @@ static void describe(uint8_t *body, int dpid, uint32_t port)
     put32(body, port);
     memcpy(body + 8, "\x0a\0\0\0", 4);
     put16(body + 12, (unsigned)dpid << 4 | port);
-    body[16] = 'p', body[17] = (uint8_t)('0' + port);
+    body[16] = 'p', body[17] = (uint8_t)('a' + port);
 }
 
 void tell_port(struct fake *at, uint32_t port, int down)
@@ -251,7 +251,7 @@ static void answer_multipart(struct fake *at, uint32_t xid, const uint8_t *data)
         length += 24;
     }
     if (kind == 13) {
-        for (uint32_t port = 1; port <= 8; port++, length += 64)
+        for (uint32_t port = 1; port <= 12; port++, length += 64) /* network.links: up to 12 */
             describe(body + length, at->dpid, port);
     }
     message(&at->line.out, MULTIPART_REPLY, xid, body, length);

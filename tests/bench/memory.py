@@ -51,7 +51,7 @@ def engine() -> Engine:
     limits = Limits(sessions=MOST, half_open=MOST, half_open_per_source=MOST)
     made = Engine(site, Policy(max_stretch=1000.0, limits=limits, timers=Timers(half_open=120.0)), epoch=1)
     for dpid in range(1, network.SWITCHES + 1):
-        made.handle(SwitchUp(dpid, dict.fromkeys(range(1, 9), True)), 0.0)
+        made.handle(SwitchUp(dpid, dict.fromkeys(range(1, 13), True)), 0.0)
         made.handle(EntriesRead(dpid, [], []), 0.0)
         while any(isinstance(output, GoOn) for output in made.handle(Continue(), 0.0)):
             pass

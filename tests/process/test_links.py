@@ -153,7 +153,7 @@ def test_a_link_with_bfd_is_down_when_its_switch_says_that_nobody_answers(tmp_pa
 
 def test_a_switch_that_refuses_groups_is_named_and_led_by_ports(tmp_path: Path) -> None:
     group = b"\x00\x16\x00\x08"  # OFPAT_GROUP
-    with Running(tmp_path) as running, RawSwitch(1) as old, RawSwitch(3, (1, 2, 3)) as new:
+    with Running(tmp_path) as running, RawSwitch(1) as old, RawSwitch(3, (1, 2, 3, 4)) as new:
         old.refuses_groups = True
         for switch in (old, new):
             switch.connect(running.port).quiet()

@@ -47,6 +47,9 @@ class BelievedLinks(Part):
         for link in () if sitemap.site.discover else sitemap.site.links:
             for end in {link.a, link.b}:
                 self._declared[end].append(link)
+        self._ends: defaultdict[DatapathId, set[PortNumber]] = defaultdict(set)  # the ports of `_declared`
+        for end in self._declared:
+            self._ends[end.dpid].add(end.port)
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
         ] = {}  # links whose loss is not believed yet -> until when
@@ -110,8 +113,10 @@ class BelievedLinks(Part):
 
     def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> None:
         """A switch connected and reported its ports, which may have changed while it was away. Its links with a port
-        that is down are removed. Its other unconfirmed links stay up for REVERIFY seconds."""
-        for number, up in ports.items():
+        that is down, or that it does not report, are removed. Its other unconfirmed links stay up for REVERIFY seconds."""
+        # Where the site file names a port that the switch does not have.
+        absent = {number: False for number in self._ends.get(dpid, ()) if number not in ports}
+        for number, up in (absent | dict(ports)).items():
             port = PortRef(dpid, number)
             if up:
                 self.port_up(port, now)

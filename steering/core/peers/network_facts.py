@@ -2,6 +2,7 @@
 the network shows this. What MCPs report is told as well (peers.mcp_words). Thus every controller knows the whole site, although it only has
 connections to its own switches."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchUp
@@ -53,6 +54,9 @@ class NetworkFacts:
         self._left_alone = left_alone
         self._links = {pair for one in sitemap.site.links for pair in ((one.a, one.b), (one.b, one.a))}
         self._link_ends = {end for pair in self._links for end in pair}
+        self._ends_at: defaultdict[DatapathId, set[PortNumber]] = defaultdict(set)  # the same, by switch
+        for end in self._link_ends:
+            self._ends_at[end.dpid].add(end.port)
         # MCPs behind own switches, as last announced: whether they answered, and whether they served.
         self._told: dict[McpId, tuple[bool, bool]] = {}
 
@@ -71,6 +75,8 @@ class NetworkFacts:
         for dpid, switch in self._switches.items():
             if self._routes.is_mine(dpid):
                 yield from (PortFact(dpid, port, up) for port, up in switch.ports.items())
+                if switch.fills:
+                    yield from self._absent(dpid, switch.ports)
 
     def neighbour(self, seen: NeighbourSeen) -> Iterator[PeerMessage]:
         attachment = self._map.at.get((seen.dpid, seen.port))
@@ -83,11 +89,16 @@ class NetworkFacts:
         yield from (PortFact(up.dpid, port, is_up) for port, is_up in up.ports.items())
 
     def gone(self, up: SwitchUp) -> list[PeerMessage]:
-        """Facts about ports that a switch had before, and does not describe any more. Called before the engine takes `up`."""
+        """Facts about ports that a switch had before, or the site file names as an end of a link, and that the switch does not
+        describe. Called before the engine takes `up`."""
         switch, now = self._switches.get(up.dpid), self._map.with_carried(up.dpid, up.ports)
-        if switch is None or not switch.fills:
-            return []
-        return [PortFact(up.dpid, port, False) for port in switch.ports if port not in now]
+        before = switch.ports if switch is not None and switch.fills else {}
+        gone = [PortFact(up.dpid, port, False) for port in before if port not in now]
+        return [*gone, *self._absent(up.dpid, now | before)]
+
+    def _absent(self, dpid: DatapathId, ports: Mapping[PortNumber, bool]) -> Iterator[PortFact]:
+        ends = self._ends_at.get(dpid, ())
+        return (PortFact(dpid, port, False) for port in sorted(ends) if port not in ports)
 
     def port(self, status: PortStatus) -> Iterator[PeerMessage]:
         yield PortFact(status.dpid, status.port, status.up and not status.gone)

@@ -5,11 +5,13 @@ from math import inf
 
 import pytest
 
+from steering.core.engine import Engine
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchDown, SwitchUp, Tick
 from steering.core.network.links import STEADY
 from steering.core.outputs import Release
 from steering.model.decision import FilterReason
 from steering.model.network import PortRef, Site
+from steering.model.policy import Policy
 from steering.openflow.discovery.link_discovery import Discovery, Rejection
 from tests.support.sites import UE_WLAN, Driver, capable, off_path_site
 
@@ -229,6 +231,17 @@ def test_a_switch_that_comes_back_without_a_port_has_no_link_there(declared: Dri
         assert not graph_has(declared, one)
         declared.up(one.dpid)
         assert graph_has(declared, one)
+
+
+def test_a_link_of_the_site_file_is_down_while_its_switch_has_no_such_port() -> None:
+    """A wrong number in the file, or ports that got other numbers before the controller was started."""
+    site = replace(off_path_site(), discover=False)
+    engine, one = Engine(site, Policy(), epoch=7), site.links[0].a
+    assert engine.graph.links_at(one), "it is believed until its switch connects"
+    engine.handle(SwitchUp(one.dpid, without(site, one)), 1.0)
+    assert not engine.graph.links_at(one)
+    engine.handle(PortStatus(one.dpid, one.port, True), 2.0)
+    assert engine.graph.links_at(one)
 
 
 def test_a_link_does_not_come_back_while_the_port_at_its_other_end_does_not_exist(declared: Driver) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp, Tick
 from steering.core.outputs import FillSwitch, Steer, SyncRules
-from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp
 from steering.core.peers import ended_tokens, segment_routes
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.peer_events import PeerEvent
@@ -399,3 +399,20 @@ def test_all_know_that_a_port_is_gone_that_a_switch_had_before() -> None:
         cluster.at(1, SwitchUp(lost.dpid, ports))
         assert not any(engine.graph.links_at(lost) for engine in cluster.engines.values())
         cluster.up(1)
+
+
+def test_all_know_of_a_port_that_the_site_file_names_and_its_switch_does_not_have() -> None:
+    wrong = PortRef(DatapathId(1), PortNumber(2))
+
+    class Misnamed(Cluster):
+        def ports(self, dpid: int) -> dict[PortNumber, bool]:
+            return {port: up for port, up in super().ports(dpid).items() if (dpid, port) != (1, wrong.port)}
+
+    cluster = Misnamed()
+    assert not any(engine.graph.links_at(wrong) for engine in cluster.engines.values())
+    anew = sorted(set(cluster.names) - {cluster.shares[wrong.dpid]})[0]
+    cluster.sent.clear()
+    cluster.give(cluster.shares[wrong.dpid], PeerUp(anew))
+    assert PortFact(wrong.dpid, wrong.port, False) in [
+        message for _, to, message in cluster.sent if to == anew
+    ]
