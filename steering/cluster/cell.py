@@ -105,9 +105,19 @@ class ClusterCell:
         ]
 
 
-def member_text(member: ClusterMember, site: str) -> str:
+def member_text(member: ClusterMember, site: str, run: str = "") -> str:
+    """`run`: of all processes that have a member's name, the one that wrote this."""
     told = {"address": member.address, "capacity": member.capacity, "site": site, "stream": member.stream}
-    return json.dumps(told)
+    return json.dumps(told | {"run": run})
+
+
+def run_of(text: str) -> str:
+    """The process that wrote a member's text; "" for an earlier version's, or another text."""
+    try:
+        run = _object(text).get("run", "")
+    except (ValueError, RecursionError):
+        return ""
+    return run if isinstance(run, str) else ""
 
 
 def read_member(name: str, text: str) -> tuple[ClusterMember, str]:

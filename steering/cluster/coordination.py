@@ -15,6 +15,7 @@ from steering.cluster.cell import (
     DRAIN,
     GAVE_UP,
     GENERATION,
+    MEMBER,
     OWN,
     REBALANCE,
     SHARES,
@@ -219,8 +220,8 @@ class Coordination:
         and standbys that is there."""
         known = self.cell.shares.get(share)
         grant = None if known is None else known.grant_of(self.me.id)
-        if known is None or grant is None or self._stopped:
-            return NO_DUTY  # a controller that is ending takes nothing over
+        if known is None or grant is None or self._stopped or self._membership.is_replaced:
+            return NO_DUTY  # a controller that is ending, or whose name another one has, takes nothing over
         refused = self._refused.get(share)
         if refused is not None and refused[0] >= grant.generation:
             return Duty(ShareRole.STANDBY, grant.generation)
@@ -278,6 +279,8 @@ class Coordination:
         before = {share: known.owner.controller for share, known in self.cell.shares.items()}
         for change in changes:
             self.cell.take(change.key, change.text, change.revision)
+            if change.key == MEMBER + self.me.id:
+                self._membership.heard(self.me, change.text)
         self.silence.keep(self.cell.members)
         self._note_living(before)
         self.changed()
@@ -294,6 +297,8 @@ class Coordination:
         """Write into etcd what has to be agreed on now. Raises EtcdError."""
         if self.silence.look(self.reached, OUTLIVED * self._seconds, self._now()):
             self.changed()
+        if self._membership.is_replaced:
+            return
         self._claim()
         self._renew()
         self._tell_taken()

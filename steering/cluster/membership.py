@@ -1,10 +1,18 @@
-"""One controller's membership of its cell in etcd: its key, and the lease with which that key ends."""
+"""One controller's membership of its cell in etcd: its key, and the lease with which that key ends.
 
+A process that was frozen may find that another one has taken its name meanwhile. Both would have the same shares, with the same
+generations. So it leaves the name to the other one, for as long as that lives.
+"""
+
+import logging
+import secrets
 from collections.abc import Callable
 
-from steering.cluster.cell import BLIND, MEMBER, STARTS, ClusterCell, member_text
+from steering.cluster.cell import BLIND, MEMBER, STARTS, ClusterCell, member_text, run_of
 from steering.model.cluster import ClusterMember
 from steering.store.etcd.keys import Keys, Put
+
+log = logging.getLogger(__name__)
 
 
 class CellMembership:
@@ -13,6 +21,8 @@ class CellMembership:
 
     def __init__(self, keys: Keys, site: str, seconds: int, revision_of: Callable[[str], int]) -> None:
         self.lease = 0  # the number of the lease in etcd; 0: none
+        self.is_replaced = False  # whether another process has the controller's name
+        self._run = secrets.token_hex(8)
         self._keys = keys
         self._site = site
         self._seconds = seconds
@@ -25,11 +35,13 @@ class CellMembership:
         """Put the member's key with a new lease; False where another member has its name. `blind`: what is told of switches that
         are not reached."""
         self.lease = self._keys.grant(self._seconds)
+        # Asked for after the grant: etcd may have told of the key's end meanwhile.
+        return self._put(me, blind, self._revision_of(MEMBER + me.id))
+
+    def _put(self, me: ClusterMember, blind: str, revision: int) -> bool:
+        """Put the member's key with the lease, where it was changed last at `revision`."""
         key = MEMBER + me.id
-        revision = self._revision_of(
-            key
-        )  # asked for after the grant: etcd may have told of the key's end meanwhile
-        puts = [Put(key, member_text(me, self._site), self.lease)]
+        puts = [Put(key, member_text(me, self._site, self._run), self.lease)]
         if blind:
             puts.append(Put(BLIND + me.id, blind, self.lease))
         starts = not self._follows
@@ -42,9 +54,28 @@ class CellMembership:
     def keep(self, me: ClusterMember, blind: str = "", was_away: Callable[[], None] = lambda: None) -> None:
         """Give a sign of life. A lease that has ended meanwhile is followed by a new one: `was_away` is called before others can see it.
         `blind`: as in `begin`."""
-        if not self._keys.keep_alive(self.lease):
+        if self.is_replaced or not self._keys.keep_alive(self.lease):
             was_away()
-            self.begin(me, blind)
+            self._begin_again(me, blind)
+
+    def _begin_again(self, me: ClusterMember, blind: str) -> None:
+        """Put the member's key with a new lease. The one of before has gone with its lease. One that is there is another process's, or this
+        one's own where etcd was restored from a copy."""
+        there = self._keys.get(MEMBER + me.id)
+        self.heard(me, None if there is None else there.text)
+        if not self.is_replaced:
+            self.lease = self._keys.grant(self._seconds)
+            self._put(me, blind, 0 if there is None else there.revision)
+
+    def heard(self, me: ClusterMember, text: str | None) -> None:
+        """Etcd tells what the member's key holds now."""
+        was_replaced = self.is_replaced
+        self.is_replaced = text is not None and run_of(text) != self._run
+        if self.is_replaced and not was_replaced:
+            log.error(
+                "another controller of the cell is called %s now: this one decides for nothing; end one of them",
+                me.id,
+            )
 
     def follows(self, me: ClusterMember) -> None:
         """Tell the cell that this member follows policies from now on."""

@@ -2,10 +2,11 @@
 
 import pytest
 
+from steering.cluster.cell import run_of
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.model.cluster import ClusterMember
 from steering.store.etcd.access import EtcdError
-from tests.support.fakes.cell_keys import FakeEtcd, FakeKeys
+from tests.support.fakes.cell_keys import FakeCell, FakeEtcd, FakeKeys, FakeMember
 
 
 def member(keys: FakeKeys, name: str, site: str = "site") -> Coordination:
@@ -58,3 +59,66 @@ def test_a_mark_ends_with_its_member() -> None:
     one.join()
     one.leave()
     assert not etcd.kept.keys() & {"ctl/a", "starts/a"}
+
+
+def two_of_one_name() -> tuple[FakeCell, FakeMember, FakeMember]:
+    """b was frozen, and another process was started under its name. That one is a member and decides for a share."""
+    made = FakeCell("a", "b", "c", stream="192.0.2.1:6700")
+    frozen = made.members.pop("b")
+    frozen.end_lease()
+    for other in made.members.values():
+        other.coordination.lost("b")
+    made.look()
+    made.members["b"] = later = FakeMember(made.etcd, "b", 3, "192.0.2.1:6700")
+    for other in (made.members["a"], made.members["c"]):
+        other.coordination.found("b")
+        later.coordination.found(other.name)
+    made.look()
+    assert len(later.owns()) == 1
+    return made, frozen, later
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("hears_first", [False, True])
+def test_who_thaws_and_finds_another_process_of_its_name_leaves_it_all(hears_first: bool) -> None:
+    """Both would ask for their switches with the same generation, and a switch accepts that of either."""
+    made, frozen, later = two_of_one_name()
+    before = dict(made.etcd.kept)
+    if hears_first:
+        frozen.watch()
+        assert not frozen.owns()
+    frozen.coordination.show_life()
+    for _ in range(3):
+        frozen.look()
+    assert made.etcd.kept == before and not frozen.owns() and len(later.owns()) == 1
+    later.end_lease()
+    frozen.coordination.show_life()
+    frozen.watch()
+    assert "ctl/b" in made.etcd.kept, "the name is free again"
+    made.members["b"] = frozen
+    hear_all(made)
+    made.look()
+    assert len(frozen.owns()) == 1
+
+
+def hear_all(made: FakeCell) -> None:
+    for one in made.members.values():
+        for other in made.members.values():
+            if other is not one:
+                one.coordination.found(other.name)
+
+
+def test_a_member_whose_etcd_was_restored_from_a_copy_takes_its_own_key_again() -> None:
+    etcd = FakeEtcd()
+    one = member(FakeKeys(etcd), "a")
+    one.join()
+    one.follows()
+    text, revision, _ = etcd.kept["ctl/a"]
+    etcd.kept["ctl/a"] = (text, revision, 99)  # with a lease that is not this member's any more
+    one.show_life()
+    assert etcd.kept["ctl/a"][2] == one.lease and not one._membership.is_replaced
+
+
+def test_a_key_that_an_earlier_version_wrote_is_anothers() -> None:
+    assert run_of('{"address": "x:1", "capacity": 1, "site": ""}') == run_of("none") == run_of("[]") == ""
+    assert run_of('{"run": 5}') == "" and run_of('{"run": "5"}') == "5"
