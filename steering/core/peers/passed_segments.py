@@ -271,6 +271,10 @@ class PassedSegments:
         answered: dict[FlowKey, float] = {}  # flow of an answer -> until when the last answer is kept
         for kind, copies in self._sent.items():
             for name, (copy, told), until in copies.take(now):
+                if isinstance(copy, UsualSynAck) and self._table.holds(copy.key):
+                    answered[copy.key] = until
+                    copies.keep(name, (copy, told), until)  # unread, as of nearly all: its session stays here
+                    continue
                 seen = _read(copy)
                 flows = _flows_of(seen.handshake)
                 if kind is SynAckSeen:
