@@ -36,7 +36,13 @@ class CellMembership:
         are not reached."""
         self.lease = self._keys.grant(self._seconds)
         # Asked for after the grant: etcd may have told of the key's end meanwhile.
-        return self._put(me, blind, self._revision_of(MEMBER + me.id))
+        if self._put(me, blind, self._revision_of(MEMBER + me.id)):
+            return True
+        # An endpoint may have put it and died before it answered. The next one then finds a key where there was none.
+        there = self._keys.get(MEMBER + me.id)
+        is_own = there is not None and run_of(there.text) == self._run
+        self._is_marked = self._is_marked or (is_own and not self._follows)
+        return is_own
 
     def _put(self, me: ClusterMember, blind: str, revision: int) -> bool:
         """Put the member's key with the lease, where it was changed last at `revision`."""

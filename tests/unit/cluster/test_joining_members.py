@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.cluster.cell import run_of
+from steering.cluster.cell import member_text, run_of
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.model.cluster import ClusterMember
 from steering.store.etcd.access import EtcdError
@@ -122,3 +122,26 @@ def test_a_member_whose_etcd_was_restored_from_a_copy_takes_its_own_key_again() 
 def test_a_key_that_an_earlier_version_wrote_is_anothers() -> None:
     assert run_of('{"address": "x:1", "capacity": 1, "site": ""}') == run_of("none") == run_of("[]") == ""
     assert run_of('{"run": 5}') == "" and run_of('{"run": "5"}') == "5"
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_who_is_told_that_its_name_is_taken_looks_whether_it_took_it_itself(is_own: bool) -> None:
+    """An endpoint of etcd put its key and died before it answered, so the next one was asked the same."""
+    etcd = FakeEtcd()
+    keys, other = FakeKeys(etcd), member(FakeKeys(etcd), "a")
+    one = member(keys, "a")
+
+    def put() -> None:
+        membership = (one if is_own else other)._membership
+        etcd.kept["ctl/a"] = (member_text(one.me, "site", membership._run), 77, etcd.leases)
+        etcd.kept["starts/a"] = ("1", 77, etcd.leases)
+
+    keys.meanwhile = [lambda: None, put]
+    if is_own:
+        one.join()
+        assert one.lease == etcd.kept["ctl/a"][2]
+        one.follows()
+        assert "starts/a" not in etcd.kept
+    else:
+        with pytest.raises(ClusterRefusal, match="has just taken the name a"):
+            one.join()
