@@ -107,7 +107,9 @@ class EtcdGateway:
         raise failed
 
     def _ask(self, place: int, path: str, body: Json) -> Json:
-        """One endpoint's answer. A kept connection that the endpoint has closed is replaced once."""
+        """One endpoint's answer. A kept connection that the endpoint has closed is replaced once. The endpoint may have carried the request
+        out before it closed that one, as where it was killed."""
+        unsure = False
         for kept in (True, False):
             connection = self._take_idle(place) if kept else None
             if kept and connection is None:
@@ -119,8 +121,9 @@ class EtcdGateway:
             except _BROKEN as error:
                 connection.close()
                 if kept and not isinstance(error, TimeoutError):
+                    unsure = True
                     continue
-                unsure = not isinstance(error, ConnectionRefusedError)
+                unsure = unsure or not isinstance(error, ConnectionRefusedError)
                 raise _unreachable(self.access.endpoints[place], error, unsure) from None
             if answer.will_close or len(self._idle) >= MOST_IDLE:
                 connection.close()

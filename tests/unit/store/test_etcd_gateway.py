@@ -1,5 +1,6 @@
 """etcd's gateway: what answers may be anybody, and whatever it says is bounded and refused by name."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -71,6 +72,38 @@ def test_an_answer_is_read_up_to_its_bound(impostor: Impostor, monkeypatch: pyte
     with pytest.raises(EtcdError) as refused:
         impostor.gateway().call("kv/range", {})
     assert refused.value.fault is EtcdFault.TOO_LARGE
+
+
+def asked(connection: socket.socket) -> None:
+    """Read one request of a connection."""
+    head = b""
+    while not head.endswith(b"{}"):  # the body
+        head += connection.recv(65_536)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_an_endpoint_that_dies_over_a_request_may_have_carried_it_out(is_kept: bool) -> None:
+    """Also where it had answered over the same connection before, and refuses the next connection."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        if is_kept:
+            asked(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        asked(connection)
+        listening.close()
+        connection.close()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    gateway = EtcdGateway(EtcdAccess((EtcdEndpoint("127.0.0.1", listening.getsockname()[1]),)))
+    if is_kept:
+        assert gateway.call("kv/range", {}) == {}
+    with pytest.raises(EtcdError) as lost:
+        gateway.call("kv/txn", {})
+    serving.join()
+    assert lost.value.fault is EtcdFault.UNREACHABLE and lost.value.unsure
 
 
 def test_endpoints_are_urls() -> None:
