@@ -296,10 +296,10 @@ class PolicyAgreement:
             log.warning("a policy that is in force nowhere stays in etcd until it is old: %s", error)
 
     def _tidy(self) -> None:
-        """Remove old versions and old chunks. Errors are logged only: the new policy is in force."""
+        """Remove old versions, and old chunks while nothing is proposed. Errors are logged only: the new policy is in force."""
         self._history.forget_old()
         try:
-            self._store.sweep()
+            self._store.sweep({PROPOSAL: 0})
         except StateError as error:
             log.warning("what is old stays in etcd: %s", error)
 

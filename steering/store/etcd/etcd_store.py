@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from steering.store.etcd.access import EtcdError, EtcdFault
@@ -25,6 +26,7 @@ from steering.store.interface import (
 CHUNK = 256 << 10  # bytes
 ATTEMPTS = 5  # times to read or write a value that other controllers write at the same time
 LEFT_OVER_S = 3_600.0  # seconds after which chunks without a head belong to a writer that died
+ALWAYS: Mapping[str, int] = {}
 
 _HEADS, _CHUNKS = "kept/", "chunks/"
 _REFUSALS = {
@@ -89,26 +91,27 @@ class EtcdStore:
             raise state_error(error) from None
         return [name for one in found if "/" not in (name := one.key.removeprefix(begin))]
 
-    def sweep(self) -> int:
-        """Remove old chunks that no head names; the number of values they belonged to. Raises StateError."""
+    def sweep(self, unchanged: Mapping[str, int] = ALWAYS) -> int:
+        """Remove old chunks that no head names; the number of values they belonged to. Chunks stay where the head has changed since, or a
+        key of `unchanged` is not at its revision: the writer's clock may be hours behind, and its value about to be put in its place.
+        Raises StateError."""
         try:
             chunks = self._keys.below(_CHUNKS, names_only=True).found
             if not chunks:
                 return 0  # saves the listing of heads, which are many and may hold their text
             written = {one.key.removeprefix(_CHUNKS).rpartition("/")[0] for one in chunks}
-            heads = self._keys.below(_HEADS).found
-            named = {
-                f"{name}/{head['chunks']}"
-                for one in heads
-                if "chunks" in (head := _head(name := one.key.removeprefix(_HEADS), one))
-            }
+            heads = {one.key.removeprefix(_HEADS): one for one in self._keys.below(_HEADS).found}
+            named = {f"{name}/{chunks}" for name, one in heads.items() if (chunks := _chunks_of(name, one))}
             old = time.time() - LEFT_OVER_S
-            orphans = [one for one in written - named if _written_at(one) < old]
-            for orphan in orphans:
-                self._keys.delete(f"{_CHUNKS}{orphan}/", all_below=True)
+            removed = 0
+            for orphan in sorted(one for one in written - named if _written_at(one) < old):
+                name = orphan.rpartition("/")[0]
+                there = heads.get(name)
+                known = {**unchanged, _HEADS + name: 0 if there is None else there.revision}
+                removed += self._keys.commit(known, [Delete(f"{_CHUNKS}{orphan}/", all_below=True)])
         except EtcdError as error:
             raise state_error(error) from None
-        return len(orphans)
+        return removed
 
     # ---- a value that is not in its place yet ---------------------------------------------------
 
@@ -213,9 +216,16 @@ class EtcdStore:
 
     def _forget(self, name: str, kept: KeyValue) -> None:
         """Remove the chunks of a value that is replaced."""
-        head = _head(name, kept)
-        if "chunks" in head:
-            self._keys.commit({}, [Delete(f"{_CHUNKS}{name}/{head['chunks']}/", all_below=True)])
+        if chunks := _chunks_of(name, kept):
+            self._keys.commit({}, [Delete(f"{_CHUNKS}{name}/{chunks}/", all_below=True)])
+
+
+def _chunks_of(name: str, kept: KeyValue) -> str:
+    """The number of the chunks that a head names; "" for none, and for a head that this program did not write."""
+    try:
+        return str(_head(name, kept).get("chunks", ""))
+    except StateError:
+        return ""
 
 
 def _head(name: str, kept: KeyValue) -> dict[str, Any]:
@@ -226,7 +236,8 @@ def _head(name: str, kept: KeyValue) -> dict[str, Any]:
         if "text" in head:
             whole = whole and isinstance(head["text"], str) and len(head["text"]) == head["bytes"]
         else:
-            whole = whole and isinstance(head["chunks"], str) and 0 < head["count"] <= -(-MOST_BYTES // CHUNK)
+            whole = whole and isinstance(head["chunks"], str) and type(head["count"]) is int
+            whole = whole and 0 < head["count"] <= -(-MOST_BYTES // CHUNK)
     except (ValueError, TypeError, KeyError, RecursionError):
         whole = False
     if not whole:
