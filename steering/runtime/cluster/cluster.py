@@ -19,6 +19,7 @@ from typing import Any
 
 from os_ken.lib import hub
 
+from steering.cluster.cell import OWN
 from steering.cluster.coordination import ClusterRefusal, Coordination
 from steering.cluster.shares import share_name, share_of
 from steering.cluster.switch_reach import unreached
@@ -39,6 +40,7 @@ from steering.runtime.cluster.cell_store import etcd_gateway, share_secrets
 from steering.runtime.cluster.cluster_policies import ClusterPolicies, outdates
 from steering.runtime.cluster.cluster_usage import ClusterUsage
 from steering.runtime.cluster.demotion import Demotion
+from steering.runtime.cluster.kept_changes import KeptChanges
 from steering.runtime.cluster.lost_members import LostMembers
 from steering.runtime.cluster.peer_places import PeerCertificates, PeerPlace, PrivateSockets
 from steering.runtime.cluster.peer_rest import PeerRest
@@ -84,6 +86,7 @@ class Cluster:
             raise SettingsError(f"--cluster: {error}") from None
         digest = hashlib.sha256(Path(settings.site).read_bytes())
         me = ClusterMember(wanted.name or socket.gethostname(), "", wanted.capacity)
+        self._changes = KeptChanges(me.id, self.kept.wrote)
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
         self.coordination = Coordination(
             keys,
@@ -221,7 +224,11 @@ class Cluster:
     # ---- as REST asks it ------------------------------------------------------------------------
 
     def decides(self) -> bool:
-        """Whether this controller is the one that takes changes: the owner of the first share."""
+        """Whether this controller is the one that takes changes: the owner of the first share. It is not before it knows what the owner
+        before has changed, which it would write over."""
+        return self._owns_first() and not self._is_stale
+
+    def _owns_first(self) -> bool:
         return self.coordination.duty_of(share_name(0)).role is ShareRole.OWNER
 
     def stands_by(self, dpid: DatapathId) -> bool:
@@ -306,10 +313,13 @@ class Cluster:
 
     def _changed(self) -> None:
         """Members or duties may have changed. Before there is an application, nobody needs to know."""
+        cell, first = self.coordination.cell, share_name(0)
+        if first in cell.shares:
+            self._changes.decided_by(cell.shares[first].owner.controller, cell.revisions.get(OWN + first, 0))
         if self.roles is None:
             return
         if self.streams is not None:
-            places = {one.id: self._place_of(one) for one in self.coordination.cell.present()}
+            places = {one.id: self._place_of(one) for one in cell.present()}
             self.streams.members({name: place for name, place in places.items() if place})
         if self.owners is not None:
             self.owners.look()
@@ -332,9 +342,9 @@ class Cluster:
             self.begins_anew = True
 
     def _kept_changed(self, changes: list[KeyChange]) -> None:
-        """The state kept in etcd has changed. The controller that decides made the change itself; a standby has read the
-        state before the change, and begins anew."""
-        if outdates(changes, self._began_at) and not self.decides() and not self._is_stale:
+        """The state kept in etcd has changed. Who has not made the change itself has read the state before, and begins anew."""
+        others = self._changes.of_others(changes, self._owns_first())
+        if outdates(others, self._began_at) and not self._is_stale:
             self._is_stale = True
             self._greenthreads.append(hub.spawn(self._begin_anew_in_turn))
 
@@ -344,7 +354,7 @@ class Cluster:
         me = self.coordination.me.id
         line = line_of(self.coordination.cell, me)
         due = turn_of(line.index(me), len(line), monotonic(), self._started, time())
-        while monotonic() < due and not self.decides():
+        while monotonic() < due and not self._owns_first():
             hub.sleep(LOOK)
         log.info("what is kept has changed: this controller reads it anew")
         if self._demotion is not None:

@@ -42,6 +42,7 @@ class EtcdStore:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+        self._own: dict[str, str | None] = {}  # what this store has put last under heads' keys; None: nothing
 
     def read(self, name: str, most: int = MOST_BYTES) -> str | None:
         checked_name(name)
@@ -77,11 +78,16 @@ class EtcdStore:
         checked_name(name)
         try:
             kept = self._keys.get(_HEADS + name)
+            self._own[_HEADS + name] = None
             self._keys.delete(_HEADS + name)
             if kept is not None:
                 self._forget(name, kept)
         except EtcdError as error:
             raise state_error(error) from None
+
+    def wrote(self, key: str, text: str | None) -> bool:
+        """Whether this store has given a key of etcd its text, or has removed it (None)."""
+        return key in self._own and self._own[key] == text
 
     def names(self, folder: str = "") -> list[str]:
         begin = _HEADS + (f"{checked_name(folder)}/" if folder else "")
@@ -176,6 +182,7 @@ class EtcdStore:
         """Put a value in place of `before`; False where another controller has written the value since."""
         key = _HEADS + name
         head = self.stage(name, text)
+        self._own[key] = head  # before the change, which a watch may tell before it is answered
         try:
             done = self._commit(key, head, 0 if before is None else before.revision)
             if done and before is not None:
