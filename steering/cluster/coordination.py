@@ -261,8 +261,9 @@ class Coordination:
     def lost(self, *controllers: str) -> None:
         """Note members whose streams have ended. Their standbys act at once, unless no member is heard any more
         (SilentMembers). A member is there again after `found`."""
-        if self.silence.lost(controllers, self.cell.members.keys() - {self.me.id}):
-            if self._now() < self._away_until:
+        now = self._now()
+        if self.silence.lost(controllers, self.cell.members.keys() - {self.me.id}, now):
+            if now < self._away_until:
                 self.silence.was_away()
             if self.silence.is_cut_off:
                 log.warning("no other controller is heard: none counts as gone before its lease has ended")
@@ -290,7 +291,7 @@ class Coordination:
         taken it, or another member hears them."""
         for share, known in self.cell.shares.items():
             owner = known.owner.controller
-            if before.get(share, owner) != owner and self.silence.lives(owner):
+            if before.get(share, owner) != owner and self.silence.lives(owner, self._now()):
                 log.warning("controller %s lives, though it is not heard: it has share %s now", owner, share)
 
     def look(self) -> None:

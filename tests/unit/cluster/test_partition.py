@@ -6,6 +6,7 @@ import pytest
 
 from steering.cluster.coordination import LEASE, OUTLIVED
 from steering.cluster.rebalance import TAKEN_WITHIN
+from steering.cluster.silent_members import DOUBTED
 from steering.cluster.unheard_members import LEFT_OUT
 from steering.model.cluster import RebalanceRefusal
 from tests.support.fakes.cell_keys import FakeCell, FakeMember
@@ -269,6 +270,23 @@ def test_two_that_do_not_hear_each_other_do_not_take_shares_from_each_other_for_
     hear(made, *NAMES)
     made.look(20)
     assert set(made.owners().values()) == set(NAMES) and changes(made, LEFT_OUT) == 0
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize("pair", ["ab", "ac", "bc"])
+def test_a_connection_between_two_that_breaks_again_and_again_does_not_move_shares_each_time(
+    pair: str,
+) -> None:
+    made = FakeCell(*NAMES, shares=6, stream=STREAM)
+    for number in range(4):
+        cut(made, *pair)
+        moved = changes(made, 2 * OUTLIVED * LEASE)
+        assert (moved > 0) is (number == 0)
+        hear(made, *NAMES)
+        made.look(20)
+    later(made, DOUBTED)
+    cut(made, *pair)
+    assert changes(made, 2 * OUTLIVED * LEASE), "who was heard for long and is silent now is gone"
 
 
 @pytest.mark.parametrize("shares", [1, 2])
