@@ -150,7 +150,10 @@ class PassedSegments:
             return local(seen, now)  # a SYN/ACK of a server, which belongs to no other controller's session
         if is_here:
             if isinstance(seen, SynAckSeen | FinSeen):
-                self._sent[type(seen)].keep("", (seen, frozenset((self._routes.me,))), now + SETTLED)
+                told = self._home_of(handshake, now) | {
+                    self._routes.me
+                }  # who is at its home now has nothing to do with it
+                self._sent[type(seen)].keep("", (seen, told), now + SETTLED)
             return local(seen, now)
         self._keep(seen, answered)
         home = self._home_of(handshake, now)

@@ -258,6 +258,18 @@ def test_an_end_that_its_owner_saw_as_it_lost_the_session_is_seen_by_the_next_on
     assert (taken_over(cluster, held).state is SessionState.CLOSING) is not is_late
 
 
+def test_what_an_owner_has_handled_itself_is_not_passed_on_where_its_session_stays() -> None:
+    """The join came in at another owner's switch, and a third switch changes hands."""
+    cluster, joining = Cluster({**SHARES, 3: "a", 5: "a"}), join(UE_WLAN, 40_001, TOKEN)
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.syn(2, 1, joining)
+    place = cluster.engines["a"].map.inside[session.mcp].port
+    cluster.at(place.dpid, FinSeen(place.dpid, place.port, answer(joining, b"")._replace(flags=RESET)))
+    cluster.sent.clear()
+    cluster.give("a", ClusterChanged("a", frozenset("ac"), {**cluster.shares, 4: "a"}))
+    assert not [one for _, _, one in cluster.sent if isinstance(one, ForwardedSegment)]
+
+
 @pytest.mark.row("D-6.4h")
 def test_no_flow_is_blocked_while_owners_change() -> None:
     """A token that nobody knows may be of a session whose answer is under way. Its host's next try is let in."""
