@@ -59,6 +59,7 @@ class ClusteredEngine(Engine):
             table.shared.giving_up,
         )  # fmt: skip
         table.limited_by(policy)
+        pieces.teardown.may_live = self.peers.may_live
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()

@@ -133,7 +133,10 @@ class PeerExchange(Part):
             sitemap, table, counters, local, routes, replicas, destinations, self.reached, self.events, lambda: self.is_whole,
             lambda: readiness.recovering, self._versions,
         )  # fmt: skip
-        self._passed = PassedCounters(local, table, routes, replicas, self._versions, self.events, counted)
+        self._passed = PassedCounters(
+            local, table, routes, replicas, self._versions, self.events, counted, sitemap.is_mcp_address
+        )
+        self.may_live = self._passed.may_live
         self.own = OwnEntries(
             table, routes, replicas, lambda: self.members, self.reached, lambda: self.is_whole, unread
         )

@@ -2,10 +2,14 @@
 
 A controller reads the counters of the entries at its own switches. It tells the counters of other controllers' joins to the owners of
 their sessions: only the owner can find out which session goes on, and whose quota of bytes is used up.
+
+A session that got another owner may have joins at a third owner's switches that its new owner has not found. While their counters grow, the
+session must not end at its new owner with its last known subflow: it would lose the entry of its server leg.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 
 from steering.core.inputs import ObservedEntry, SweepRead
 from steering.core.outputs import Output
@@ -15,12 +19,17 @@ from steering.core.peers.network_facts import LocalHandler
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key, parts_of, server_of
+from steering.core.sessions.records import Session
 from steering.model.ids import DatapathId
 from steering.model.session import EntryKind, unpack_cookie
 from steering.wire.peer_messages import WITH_COUNTERS, JoinCounter, JoinCounters
 
 COUNTERS = 256  # most counters in one message
+UNKNOWN = (
+    65_536  # most flows of joins that are not known here, and most of their servers; the oldest are forgotten
+)
+ANY = b""  # in place of a server: a join went to an MCP's own address
 
 
 class PassedCounters:
@@ -36,6 +45,7 @@ class PassedCounters:
         versions: Mapping[str, int],
         events: Counter[PeerEvent],
         counted: Callable[[list[ObservedEntry], float], None],
+        is_mcp_address: Callable[[bytes], bool],
     ) -> None:
         self._local = local
         self._table = table
@@ -44,6 +54,10 @@ class PassedCounters:
         self._versions = versions
         self._events = events
         self._counted = counted
+        self._is_mcp_address = is_mcp_address
+
+        self._unknown: OrderedDict[FlowKey, int] = OrderedDict()  # packets of joins that are not known here
+        self._active: OrderedDict[bytes, float] = OrderedDict()  # their servers, and when one was active last
 
     def sweep(self, read: SweepRead, now: float) -> list[Output]:
         """Take the counters that were read from an own switch. Counters of other controllers' joins are told to these controllers."""
@@ -79,13 +93,33 @@ class PassedCounters:
         observed = []
         for flow, packets, size in message.counters:
             subflow = self._table.flows.get(FlowKey(flow))
-            if subflow is None or subflow.dpid != message.dpid or subflow.kind is not EntryKind.JOIN:
+            if subflow is None:
+                self._note(FlowKey(flow), packets, now)
+                continue
+            if subflow.dpid != message.dpid or subflow.kind is not EntryKind.JOIN:
                 continue  # the join belongs to another controller's session with this token, or it is over
             entry = subflow.session.entry(subflow)
             if entry is not None:
                 observed.append(ObservedEntry(entry, packets, size))
         self._counted(observed, now)
         return []
+
+    def _note(self, flow: FlowKey, packets: int, now: float) -> None:
+        """A join that is not known here has counted so many packets, at a switch of a controller that takes its session for one of here."""
+        before = self._unknown.pop(flow, packets)
+        self._unknown[flow] = packets
+        if before != packets:
+            server = ANY if self._is_mcp_address(parts_of(flow).destination) else server_of(flow)
+            self._active.pop(server, None)
+            self._active[server] = now
+        for known in (self._unknown, self._active):
+            if len(known) > UNKNOWN:
+                known.popitem(last=False)
+
+    def may_live(self, session: Session, since: float) -> bool:
+        """Whether a join that is not known here, and may be of a session, was active since a moment."""
+        servers = (ANY, server_of(session.first))
+        return any(self._active.get(server, -inf) >= since for server in servers)
 
 
 def _parts(dpid: DatapathId, counters: list[JoinCounter]) -> Iterator[JoinCounters]:

@@ -72,6 +72,8 @@ class Teardown(Part):
         self._early: deque[tuple[PortRole, FinSeen]] = deque(maxlen=EARLY)
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # sessions whose server leg has outlived the initial subflow
+        # Whether a lingering session may have had traffic since a moment, on a subflow that is not known here.
+        self.may_live: Callable[[Session, float], bool] = lambda session, since: False
         # The last session that was examined for silence. None: no scan is under way.
         self._scanned: int | None = None
 
@@ -268,6 +270,10 @@ class Teardown(Part):
             oldest = next(iter(self._table.lingering.values()))
             if oldest.deadline > now:
                 break
+            if self.may_live(oldest, now - self.timers.session_linger):
+                oldest.keep_until(now + self.timers.session_linger)
+                self._table.lingering[oldest.id] = self._table.lingering.pop(oldest.id)
+                continue
             outputs += self.end(oldest)
         return outputs + self._scan(now)
 

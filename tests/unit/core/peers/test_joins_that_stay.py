@@ -3,19 +3,19 @@ session's owner."""
 
 import pytest
 
-from steering.core.inputs import EntriesRead, FinSeen, ObservedEntry, SwitchDown, SwitchUp
-from steering.core.outputs import Output, ReadEntries
-from steering.core.peer_facts import ClusterChanged
-from steering.core.peers import segment_routes
+from steering.core.inputs import EntriesRead, FinSeen, ObservedEntry, SweepRead, SwitchDown, SwitchUp
+from steering.core.outputs import Output, ReadEntries, RemoveEntries
+from steering.core.peer_facts import ClusterChanged, PeerTold
+from steering.core.peers import passed_counters, segment_routes
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.records import Session
-from steering.model.ids import DatapathId
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRole
-from steering.wire.peer_messages import ForwardedSegment
-from tests.support.clustered import Cluster
-from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, join
+from steering.wire.peer_messages import ForwardedSegment, JoinCounter, JoinCounters
+from tests.support.clustered import SHARES, Cluster
+from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, capable, join
 
 RESET = 0x14
 FIN = 0x11
@@ -25,9 +25,9 @@ FLOW = flow_key(JOIN.src, JOIN.dst, JOIN.sport, JOIN.dport)
 Held = dict[int, list[ObservedEntry]]
 
 
-def joined() -> tuple[Cluster, Session, Held]:
-    """A session of a with a join that came in at c's switch 2, and what the switches hold of it."""
-    cluster = Cluster()
+def joined(gateway: str = "c") -> tuple[Cluster, Session, Held]:
+    """A session of a with a join that came in at c's switch 2, and what the switches hold of it. `gateway`: whose the gateway's is."""
+    cluster = Cluster({**SHARES, 4: gateway})
     session = cluster.session(UE_LTE, 40_000, KEY)
     cluster.syn(2, 1, JOIN)
     held: Held = {}
@@ -75,7 +75,7 @@ def test_the_end_of_a_join_is_seen_by_its_sessions_owner_where_the_joins_switch_
         assert not cluster.engines["b"].sessions.table.by_id, "one owner decides"
     reset = reset_by_mcp(cluster, session)
     cluster.sent.clear()
-    cluster.at(2, FinSeen(DatapathId(2), 1, JOIN._replace(flags=FIN)))
+    cluster.at(2, FinSeen(DatapathId(2), PortNumber(1), JOIN._replace(flags=FIN)))
     assert told(cluster) == [(cluster.shares[2], "a")]
     cluster.at(reset.dpid, reset)
     assert session.subflows[-1].key == FLOW and session.subflows[-1].closed == BOTH_FINS
@@ -88,7 +88,7 @@ def test_the_end_of_a_join_follows_its_token_and_not_who_was_told_of_the_join() 
     cluster.later(segment_routes.SETTLED)
     assert cluster.engines["c"].peers.replicas.holders(int.from_bytes(TOKEN, "big")) == ["b"]
     cluster.sent.clear()
-    cluster.at(2, FinSeen(DatapathId(2), 1, JOIN._replace(flags=FIN)))
+    cluster.at(2, FinSeen(DatapathId(2), PortNumber(1), JOIN._replace(flags=FIN)))
     assert told(cluster) == [("c", "b")]
 
 
@@ -120,3 +120,67 @@ def test_flows_of_others_joins_are_bounded_and_go_to_all_that_announce_the_token
     for number in range(segment_routes.PASSED_ON):
         routes.passed_on(flow_key(JOIN.src, JOIN.dst, number, 1), 7)
     assert not routes.follows((FLOW,), lambda token: ["c"])
+
+
+def left_by_its_first_subflow() -> tuple[Cluster, Session, ObservedEntry]:
+    """A session that b has from a. Of its subflows b knows the first one alone, which has ended; the join at c's switch 2 goes on. And that
+    one's entry."""
+    cluster, session, held = joined("b")
+    read(cluster, held, moves(cluster, 1, "b"))
+    cluster.later(segment_routes.SETTLED)
+    engine = cluster.engines["b"]
+    (found,) = engine.sessions.table
+    assert len(found.subflows) == 1, "with three owners, it does not find the join"
+    place = engine.map.inside[session.mcp].port
+    opening = capable(UE_LTE, 40_000)
+    cluster.at(1, FinSeen(DatapathId(1), PortNumber(1), opening._replace(flags=FIN, seq=5_000, ack=7_000)))
+    ended = answer(opening, KEY)._replace(flags=FIN, seq=7_000, ack=5_001)
+    cluster.at(place.dpid, FinSeen(place.dpid, place.port, ended))
+    cluster.later(engine.policy.timers.fin_linger)
+    assert not found.subflows and found.id in engine.sessions.table.lingering
+    (join_entry,) = (one for one in held[2])
+    return cluster, found, join_entry
+
+
+def gone(cluster: Cluster, seconds: float, counted: ObservedEntry | None) -> bool:
+    """Time goes by until the session's record is over. `counted`: what c reads of the join in the middle of that time. Whether the entry of
+    its server leg is removed."""
+    cluster.later(seconds / 2)
+    if counted is not None:
+        cluster.at(2, SweepRead(DatapathId(2), [counted], True, True, cluster.now))
+    outputs = cluster.later(seconds / 2 + 1)
+    return any(isinstance(one, RemoveEntries) for one in outputs)
+
+
+@pytest.mark.row("D-6.2c", "D-6.7.1")
+def test_a_session_whose_joins_its_new_owner_did_not_find_lives_while_they_do() -> None:
+    cluster, found, entry = left_by_its_first_subflow()
+    linger = cluster.engines["b"].policy.timers.session_linger
+    cluster.at(2, SweepRead(DatapathId(2), [entry], True, True, cluster.now))
+    for packets in (50, 90):
+        assert not gone(cluster, linger, entry._replace(packets=packets)), "its server leg is in use"
+        assert found.id in cluster.engines["b"].sessions.table.by_id
+    assert gone(cluster, linger, entry._replace(packets=90)), "nothing has come meanwhile"
+    assert not cluster.engines["b"].sessions.table.by_id
+
+
+def test_a_session_ends_in_time_whose_joins_are_all_known_and_over() -> None:
+    cluster, _, _ = left_by_its_first_subflow()
+    assert gone(cluster, cluster.engines["b"].policy.timers.session_linger, None)
+
+
+def test_joins_of_sessions_to_other_servers_and_too_many_of_them_keep_no_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passed_counters, "UNKNOWN", 4)
+    cluster, found, _ = left_by_its_first_subflow()
+    may_live = cluster.engines["b"].peers.may_live
+    for packets in (1, 2):
+        others = tuple(
+            JoinCounter(flow_key(JOIN.src, b"\x0a\x09\0\x09", number, 80), packets, 1) for number in range(4)
+        )
+        cluster.give("b", PeerTold("c", JoinCounters(2, others)))
+    assert not may_live(found, 0.0)
+    for packets in (1, 2):
+        cluster.give("b", PeerTold("c", JoinCounters(2, (JoinCounter(FLOW, packets, 1),))))
+    assert may_live(found, cluster.now) and not may_live(found, cluster.now + 1)
