@@ -25,9 +25,10 @@ FLOW = flow_key(JOIN.src, JOIN.dst, JOIN.sport, JOIN.dport)
 Held = dict[int, list[ObservedEntry]]
 
 
-def joined(gateway: str = "c") -> tuple[Cluster, Session, Held]:
-    """A session of a with a join that came in at c's switch 2, and what the switches hold of it. `gateway`: whose the gateway's is."""
-    cluster = Cluster({**SHARES, 4: gateway})
+def joined(gateway: str = "c", mcps: str = "b") -> tuple[Cluster, Session, Held]:
+    """A session of a with a join that came in at c's switch 2, and what the switches hold of it. `gateway`, `mcps`: whose the gateway's
+    switch is, and those of the MCPs."""
+    cluster = Cluster({**SHARES, 3: mcps, 4: gateway, 5: mcps})
     session = cluster.session(UE_LTE, 40_000, KEY)
     cluster.syn(2, 1, JOIN)
     held: Held = {}
@@ -94,16 +95,19 @@ def test_the_end_of_a_join_follows_its_token_and_not_who_was_told_of_the_join() 
 
 @pytest.mark.row("D-6.2c", "D-6.7.1")
 @pytest.mark.parametrize("is_read", [False, True])
-def test_the_end_of_a_join_counts_for_who_takes_its_session_over_and_still_reads(is_read: bool) -> None:
+@pytest.mark.parametrize("mcps", ["b", "c"])
+def test_the_end_of_a_join_counts_for_who_takes_its_session_over_and_still_reads(
+    mcps: str, is_read: bool
+) -> None:
     """It has passed the join itself on to the owner of before."""
-    cluster, session, held = joined()
+    cluster, session, held = joined(mcps=mcps)
     reset = reset_by_mcp(cluster, session)
     outputs = moves(cluster, 1, "c")
     if is_read:
         read(cluster, held, outputs)
     assert (
         cluster.engines["c"].sessions.readiness.recovering is not is_read
-        and cluster.shares[reset.dpid] == "b"
+        and cluster.shares[reset.dpid] == mcps
     )
     cluster.at(reset.dpid, reset)
     if not is_read:
