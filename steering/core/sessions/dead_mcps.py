@@ -87,7 +87,7 @@ class DeadMcps(Part):
         """Abort some of the sessions."""
         busy = self._scans or self._orphans or self._cut_off or self._aborted.left_alone
         searches = self._wanted or self._blocks
-        if not (busy or searches or [one for one in self._health.values() if one.fault is not None]):
+        if not (busy or searches or any(one.fault is not None for one in self._health.values())):
             return []
         left_alone = self._aborted.left_alone = self._left_alone(now)
         for mcp, health in self._health.items():

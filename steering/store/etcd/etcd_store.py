@@ -107,13 +107,13 @@ class EtcdStore:
                 return 0  # saves the listing of heads, which are many and may hold their text
             written = {one.key.removeprefix(_CHUNKS).rpartition("/")[0] for one in chunks}
             heads = {one.key.removeprefix(_HEADS): one for one in self._keys.below(_HEADS).found}
-            named = {f"{name}/{chunks}" for name, one in heads.items() if (chunks := _chunks_of(name, one))}
+            named = {f"{name}/{counted}" for name, one in heads.items() if (counted := _chunks_of(name, one))}
             old = time.time() - LEFT_OVER_S
             removed = 0
             for orphan in sorted(one for one in written - named if _written_at(one) < old):
                 name = orphan.rpartition("/")[0]
-                there = heads.get(name)
-                known = {**unchanged, _HEADS + name: 0 if there is None else there.revision}
+                head = heads.get(name)
+                known = {**unchanged, _HEADS + name: 0 if head is None else head.revision}
                 removed += self._keys.commit(known, [Delete(f"{_CHUNKS}{orphan}/", all_below=True)])
         except EtcdError as error:
             raise state_error(error) from None

@@ -7,7 +7,7 @@ import pytest
 from steering.core.inputs import McpSessions
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.indexes import NumberedIndex
-from steering.core.sessions.mcp_ledger import McpLedger, Told
+from steering.core.sessions.mcp_ledger import McpLedger, ReportedSession
 from steering.core.sessions.records import Session
 from steering.core.sessions.set_comparison import SetComparison
 from steering.core.sessions.transitions import Beginning, Event
@@ -27,7 +27,7 @@ def restarted(ledger: McpLedger) -> None:
     for generation in ("a", "b"):
         ledger.begin(McpSessions(CORE, generation, 1, 1, True, ()), 0.0)
         if generation == "a":
-            ledger.add(1, Told(Token(7), flow_key(packed(UE_LTE), packed(SERVER), 1, 5201), 0))
+            ledger.add(1, ReportedSession(Token(7), flow_key(packed(UE_LTE), packed(SERVER), 1, 5201), 0))
         ledger.complete()
 
 

@@ -153,7 +153,6 @@ def following(monkeypatch: pytest.MonkeyPatch) -> Iterator[Following]:
     made._kernel.close()
     found = Following(made, Machine(), [], [])
     made._kernel = found.machine  # type: ignore[assignment]
-    found.machine.close = lambda: None  # type: ignore[attr-defined]
 
     def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> None:
         if found.fails:
