@@ -49,7 +49,7 @@ from steering.core.sessions.lost_subflows import LostSubflows
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
-from steering.core.sessions.records import Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.sick_mcps import SickMcps
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
@@ -69,6 +69,7 @@ class Ingredients(NamedTuple):
 
     `knows_every_token` returns whether a token that this engine does not know at some time belongs to no session at all.
     `sees_every_subflow` returns whether all subflows of a session are at switches that this engine decides for.
+    `may_live` returns whether a lingering session may have had traffic since a time, on a subflow that this engine does not know.
     """
 
     sitemap: SiteMap
@@ -82,6 +83,7 @@ class Ingredients(NamedTuple):
     table: SessionTable
     knows_every_token: Callable[[Token, float], bool]
     sees_every_subflow: Callable[[], bool]
+    may_live: Callable[[Session, float], bool]
 
     def access_of(self, address: bytes) -> str:
         """The name of the access network of an address, "" for none."""
@@ -128,7 +130,7 @@ class SessionPieces:
         self.teardown = Teardown(
             table, self.life, policy.timers, counters, self.proactive.pin, ledgers, given.access_of,
             Mechanism.LIVE_PINS in disabled, Mechanism.IDLE_PINS not in disabled, lambda: readiness.recovering,
-            lambda: given.sees_every_subflow() and not (readiness.recovering or readiness.offline),
+            lambda: given.sees_every_subflow() and not (readiness.recovering or readiness.offline), given.may_live,
         )  # fmt: skip
         self._keys = KeyWatch(table, self.teardown, counters, self._replies.refuse)
         self.aborted = AbortedSessions(table, self.teardown, counters, chooser.health, given.waypoint_of)

@@ -16,6 +16,7 @@ from steering.core.peers.mcp_words import McpWords
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.sessions.records import Session
 from steering.model.ids import DatapathId, Token
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site
@@ -59,7 +60,6 @@ class ClusteredEngine(Engine):
             table.shared.giving_up,
         )  # fmt: skip
         table.limited_by(policy)
-        pieces.teardown.may_live = self.peers.may_live
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()
@@ -97,6 +97,10 @@ class ClusteredEngine(Engine):
 
     def _sees_every_subflow(self) -> bool:
         return False
+
+    def _may_live(self, session: Session, since: float) -> bool:
+        """Also true where the controllers at whose switches joins came in have counted segments of them."""
+        return self.peers.may_live(session, since)
 
     def _is_elsewhere(self, dpid: DatapathId) -> bool:
         """Also true for a switch of another controller that can be reached."""

@@ -34,6 +34,7 @@ from steering.core.selection.kept_mcps import KeptMcps
 from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
+from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
@@ -82,7 +83,7 @@ class Engine:
         # Everything about sessions. `handshakes` gets every segment that switches send.
         self.sessions = pieces = SessionPieces(Ingredients(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph,
-            self._new_table(), self._knows_every_token, self._sees_every_subflow,
+            self._new_table(), self._knows_every_token, self._sees_every_subflow, self._may_live,
         ))  # fmt: skip
         self._leg_errors = LegErrors(pieces.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = pieces.dispatcher
@@ -240,6 +241,10 @@ class Engine:
     def _sees_every_subflow(self) -> bool:
         """Whether all subflows of a session are at switches that this engine decides for."""
         return True
+
+    def _may_live(self, session: Session, since: float) -> bool:
+        """Whether a lingering session may have had traffic since a time, on a subflow that this engine does not know."""
+        return False
 
     def _is_elsewhere(self, dpid: DatapathId) -> bool:
         """Whether another controller decides for a switch and supervises it."""

@@ -40,7 +40,8 @@ class Teardown(Part):
     `pin` gives exact entries to a session of proactive insertion, and returns the outputs. `access_of` returns the name of an
     address's access network. `ledgers`: by MCP, the sessions that the MCP has reported (sessions.mcp_reports). `recovering`
     returns whether the entries of some switches were not read yet. `knows_all` returns whether all edge switches are
-    connected and were read, and no other controller has sessions there. Negative controls: with `believes` each FIN counts
+    connected and were read, and no other controller has sessions there. `may_live` returns whether a lingering session may have
+    had traffic since a time, on a subflow that is not known here. Negative controls: with `believes` each FIN counts
     whatever its numbers are, without `keeps_idle` silent sessions lose their entries.
     """
 
@@ -57,6 +58,7 @@ class Teardown(Part):
         keeps_idle: bool = True,
         recovering: Callable[[], bool] = lambda: False,
         knows_all: Callable[[], bool] = lambda: False,
+        may_live: Callable[[Session, float], bool] = lambda session, since: False,
     ) -> None:
         self._table = table
         self._life = life
@@ -72,8 +74,7 @@ class Teardown(Part):
         self._early: deque[tuple[PortRole, FinSeen]] = deque(maxlen=EARLY)
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # sessions whose server leg has outlived the initial subflow
-        # Whether a lingering session may have had traffic since a moment, on a subflow that is not known here.
-        self.may_live: Callable[[Session, float], bool] = lambda session, since: False
+        self._may_live = may_live
         # The last session that was examined for silence. None: no scan is under way.
         self._scanned: int | None = None
 
@@ -270,7 +271,7 @@ class Teardown(Part):
             oldest = next(iter(self._table.lingering.values()))
             if oldest.deadline > now:
                 break
-            if self.may_live(oldest, now - self.timers.session_linger):
+            if self._may_live(oldest, now - self.timers.session_linger):
                 oldest.keep_until(now + self.timers.session_linger)
                 self._table.lingering[oldest.id] = self._table.lingering.pop(oldest.id)
                 continue

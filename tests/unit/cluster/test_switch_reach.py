@@ -121,10 +121,10 @@ def test_switches_that_are_lost_again_and_again_do_not_move_each_time() -> None:
 
 
 def test_who_lost_its_switches_often_says_in_time_that_it_reaches_them_where_the_owner_does_not() -> None:
-    cell, away = ClusterCell(), {share_name(0)}
+    cell, away, now = ClusterCell(), set[str](), 0.0
     cell.take("shares", "2", 1)
     cell.take("own/s0000", '[["b", 1], ["a", 2]]', 1)
-    reach, now, lost = SwitchReach("a", lambda: away), 0.0, {share_name(0)}
+    reach = SwitchReach("a", lambda: away)
 
     def told(seconds: float) -> bool:
         nonlocal now
@@ -135,7 +135,7 @@ def test_who_lost_its_switches_often_says_in_time_that_it_reaches_them_where_the
 
     for _ in range(8):
         assert not told(LONGEST + 1)
-        away |= lost
+        away.add(share_name(0))
         assert told(WAITED)
         away.clear()
     assert told(LONGEST / 2)
