@@ -42,7 +42,9 @@ def test_nobody_is_dialled_before_there_is_an_application(tmp_path: Path) -> Non
     """What a stream brings is for the application: before, it would be lost."""
     one: Any = Cluster.__new__(Cluster)  # without an etcd
     one.streams, one.owners, one.roles = Streams(tmp_path), None, None
-    one.coordination = SimpleNamespace(cell=SimpleNamespace(present=lambda: [ClusterMember("b", "")]))
+    one.coordination = SimpleNamespace(
+        cell=SimpleNamespace(shares={}, present=lambda: [ClusterMember("b", "")])
+    )
     one._changed()
     assert one.streams.dialled is None
     one.roles = SimpleNamespace(look=lambda: None)
