@@ -79,7 +79,10 @@ ROOMS = {
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
-ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "long_work", "peers", "peer_facts"})}
+ROOMS = {
+    **ROOMS,
+    "clustered_engine": _FOUNDATION | frozenset({"engine", "long_work", "peers", "peer_facts", "sessions"}),
+}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 
 
