@@ -26,9 +26,8 @@ class SilentMembers:
         self.heard: set[str] = set()
         self._waited: set[str] = set()  # silent members that are gone only when their lease ends
         self._since: dict[str, float] = {}  # since when members count as gone, and etcd is reached
-        self._doubted: dict[
-            str, float
-        ] = {}  # members that lived in spite of their silence, and until when that counts
+        # Members that lived in spite of their silence, and until when that counts.
+        self._doubted: dict[str, float] = {}
 
     @property
     def gone(self) -> set[str]:

@@ -26,9 +26,8 @@ from steering.model.session import EntryKind, unpack_cookie
 from steering.wire.peer_messages import WITH_COUNTERS, JoinCounter, JoinCounters
 
 COUNTERS = 256  # most counters in one message
-UNKNOWN = (
-    65_536  # most flows of joins that are not known here, and most of their servers; the oldest are forgotten
-)
+# Most flows of joins that are not known here, and most of their servers. The oldest are forgotten.
+UNKNOWN = 65_536
 ANY = b""  # in place of a server: a join went to an MCP's own address
 
 
@@ -117,7 +116,8 @@ class PassedCounters:
                 known.popitem(last=False)
 
     def may_live(self, session: Session, since: float) -> bool:
-        """Whether a join that is not known here, and may be of a session, was active since a moment."""
+        """Whether a join that is not known here, and may belong to a session, was active since a time. A join to an MCP's own address may
+        belong to any session here, so one such join keeps all of them until room is needed."""
         servers = (ANY, server_of(session.first))
         return any(self._active.get(server, -inf) >= since for server in servers)
 

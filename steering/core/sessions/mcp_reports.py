@@ -39,9 +39,8 @@ from steering.model.session import SessionState
 
 GRACE = 2.0  # seconds in which an MCP must report a session whose handshake is complete
 CHECKED_EACH_TICK = 2_000  # most sessions that are looked up in their MCP's ledger in one tick
-LEFT_EACH_TICK = (
-    1_000  # most sessions that are over at their MCP and are examined in one tick: 10 ms, if all of them go
-)
+# Most sessions that are over at their MCP and are examined in one tick: 10 ms, if all of them go.
+LEFT_EACH_TICK = 1_000
 # Seconds for which entries stay after an orderly end: with a token, and for plain TCP. MPTCP sends FINs when all data was
 # acknowledged. A plain connection may have to repeat its last segment.
 LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
